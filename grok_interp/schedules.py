@@ -1,0 +1,37 @@
+"""At which steps a checkpoint is kept: sorted tuples of steps, so that a schedule can be read, printed and joined.
+
+steps = join_steps(logarithmic_steps(10_000, per_decade=8), dense_steps(center=4_000, width=500, every=20))
+"""
+
+
+def _require_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def linear_steps(n_steps: int, *, every: int) -> tuple[int, ...]:
+    """0, every, 2 every, ... and always n_steps itself."""
+    _require_positive(n_steps=n_steps, every=every)
+    return tuple(range(0, n_steps, every)) + (n_steps,)
+
+
+def logarithmic_steps(n_steps: int, *, per_decade: int) -> tuple[int, ...]:
+    """0, 1 and then `per_decade` steps for each factor of ten, up to and with n_steps."""
+    _require_positive(n_steps=n_steps, per_decade=per_decade)
+    steps, exponent = {0, 1, n_steps}, 1
+    while (step := round(10 ** (exponent / per_decade))) < n_steps:
+        steps.add(step)
+        exponent += 1
+    return tuple(sorted(steps))
+
+
+def dense_steps(*, center: int, width: int, every: int) -> tuple[int, ...]:
+    """Every `every` steps within `width` of `center`: for looking closely at a change already found."""
+    _require_positive(center=center, width=width, every=every)
+    return tuple(range(max(0, center - width), center + width + 1, every))
+
+
+def join_steps(*schedules: tuple[int, ...]) -> tuple[int, ...]:
+    """The sorted union of several schedules."""
+    return tuple(sorted(set().union(*schedules)))
