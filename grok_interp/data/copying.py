@@ -1,0 +1,141 @@
+"""The copying test (Figure 1 of "Language Models 'Grok' to Copy") and repeated sequences for induction heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+PAPER_N_SEQUENCES = 50
+HEXADECIMAL = tuple(b"0123456789abcdef")
+NEWLINE = ord("\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyTask:
+    """Random strings, one a line, then the prefix of the i-th once more: does the model go on with its suffix?
+
+    The defaults are the paper's (A.2): 500 samples of 50 strings of 12 + 6 hexadecimal characters and a newline, all
+    prefixes of a sample distinct and all suffixes too, asked for i = 0 (mod 5). `alphabet` and `separator` are token
+    ids; the defaults are those of the byte vocabulary.
+    """
+
+    n_sequences: int = PAPER_N_SEQUENCES
+    n_prefix: int = 12
+    n_suffix: int = 6
+    n_samples: int = 500
+    query_every: int = 5
+    alphabet: tuple[int, ...] = HEXADECIMAL
+    separator: int = NEWLINE
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("n_sequences", "n_prefix", "n_suffix", "n_samples", "query_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"CopyTask: {name} must be at least 1, got {getattr(self, name)}")
+        if len(set(self.alphabet)) != len(self.alphabet) or self.separator in self.alphabet:
+            raise ValueError("CopyTask: the alphabet's tokens must be distinct, and the separator none of them")
+        for part, length in (("prefixes", self.n_prefix), ("suffixes", self.n_suffix)):
+            if len(self.alphabet) ** length < self.n_sequences:
+                raise ValueError(
+                    f"CopyTask: {len(self.alphabet)} symbols give {len(self.alphabet) ** length} {part} of length "
+                    f"{length}, fewer than the {self.n_sequences} sequences that must differ"
+                )
+
+    @classmethod
+    def fitting(cls, n_ctx: int, **options) -> CopyTask:
+        """The paper's test with as many sequences as the context holds, at most its 50; short ones are all queried."""
+        task = cls(n_sequences=1, **options)
+        n_sequences = min(PAPER_N_SEQUENCES, (n_ctx - task.n_prefix - task.n_suffix) // task.n_line)
+        task.require_context(n_ctx)
+        options = {"query_every": 5 if n_sequences > 10 else 1, **options}
+        return cls(n_sequences=n_sequences, **options)
+
+    @property
+    def n_line(self) -> int:
+        return self.n_prefix + self.n_suffix + 1
+
+    @property
+    def n_tokens(self) -> int:
+        """The context that the test needs."""
+        return self.n_sequences * self.n_line + self.n_prefix + self.n_suffix
+
+    @property
+    def queries(self) -> range:
+        """The indices i of the sequences asked for."""
+        return range(0, self.n_sequences, self.query_every)
+
+    def require_context(self, n_ctx: int) -> None:
+        """Raises ValueError when the test is longer than a context of n_ctx tokens."""
+        if self.n_tokens > n_ctx:
+            raise ValueError(
+                f"the copy test of {self.n_sequences} sequences needs {self.n_tokens} tokens, the context holds {n_ctx}"
+                f": take at most {max(0, (n_ctx - self.n_prefix - self.n_suffix) // self.n_line)} sequences"
+            )
+
+    def sample(self) -> CopySamples:
+        """All samples; the same for the same task."""
+        generator = np.random.default_rng(self.seed)
+        prefixes = self._distinct(self.n_prefix, generator)
+        suffixes = self._distinct(self.n_suffix, generator)
+        return CopySamples(self, torch.from_numpy(np.concatenate([prefixes, suffixes], axis=2)))
+
+    def _distinct(self, length: int, generator: np.random.Generator) -> np.ndarray:
+        alphabet = np.array(self.alphabet, dtype=np.int64)
+        drawn = [_distinct_rows(self.n_sequences, length, len(alphabet), generator) for _ in range(self.n_samples)]
+        return alphabet[np.stack(drawn)]
+
+
+def _distinct_rows(n_rows: int, length: int, base: int, generator: np.random.Generator) -> np.ndarray:
+    """Rows of `length` digits, uniform over the sets of distinct ones: repeated rows are drawn again."""
+    rows = generator.integers(base, size=(n_rows, length))
+    while len(first := np.unique(rows, axis=0, return_index=True)[1]) < n_rows:
+        again = np.setdiff1d(np.arange(n_rows), first)
+        rows[again] = generator.integers(base, size=(len(again), length))
+    return rows
+
+
+@dataclass(frozen=True)
+class CopySamples:
+    """The strings of all samples, without their newlines."""
+
+    task: CopyTask
+    strings: Int64[Tensor, "sample sequence char"]
+
+    @property
+    def context(self) -> Int64[Tensor, "sample pos"]:
+        """The strings one after the other, a separator after each: what all queries of a sample share."""
+        separators = torch.full((*self.strings.shape[:2], 1), self.task.separator)
+        return torch.cat([self.strings, separators], dim=2).flatten(1)
+
+    def query(self, index: int) -> Int64[Tensor, "sample char"]:
+        """The string asked for: its prefix is the prompt, its suffix the answer."""
+        return self.strings[:, index]
+
+
+def repeated_tokens(
+    *, n_sequences: int, half: int, alphabet: Sequence[int] | Int64[Tensor, " symbol"], seed: int
+) -> Int64[Tensor, "batch pos"]:
+    """Random tokens, then the same again: 2 * half tokens a row (the paper: half = 100), drawn from `alphabet`."""
+    if n_sequences < 1 or half < 2 or len(alphabet) < 2:
+        raise ValueError(
+            f"repeated_tokens needs n_sequences >= 1, half >= 2 and two symbols or more, got {n_sequences}, {half} and "
+            f"{len(alphabet)} symbols"
+        )
+    symbols = torch.as_tensor(alphabet, dtype=torch.int64)
+    generator = torch.Generator().manual_seed(seed)
+    first = symbols[torch.randint(len(symbols), (n_sequences, half), generator=generator)]
+    return torch.cat([first, first], dim=1)
+
+
+def induction_targets(half: int) -> tuple[Int64[Tensor, " target"], Int64[Tensor, " target"]]:
+    """(queries, keys) of a sequence from `repeated_tokens`: where each token of the second half must look.
+
+    The token at s + i - 1 looks at position i, for i in 1 .. s - 1 (A.3): at what followed its first occurrence.
+    """
+    keys = torch.arange(1, half)
+    return half + keys - 1, keys

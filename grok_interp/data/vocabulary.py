@@ -1,0 +1,79 @@
+"""Text to tokens: the 256 bytes themselves, or a byte-level BPE trained on the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Integer
+
+END_OF_DOCUMENT = "\0"  # no text holds it, and both vocabularies have a token for it
+
+
+class Vocabulary(Protocol):
+    size: int
+
+    def encode(self, text: bytes) -> Integer[np.ndarray, " token"]: ...
+
+    def show(self, tokens: Iterable[int]) -> list[str]:
+        """Each token as a string to look at."""
+        ...
+
+
+class ByteVocabulary:
+    """Token = byte; nothing to train."""
+
+    size = 256
+
+    def encode(self, text: bytes) -> Integer[np.ndarray, " token"]:
+        return np.frombuffer(text, dtype=np.uint8)
+
+    def show(self, tokens: Iterable[int]) -> list[str]:
+        return [chr(token) if 32 <= token < 127 else repr(chr(token))[1:-1] for token in tokens]
+
+
+class BPEVocabulary:
+    """Byte-level BPE (the `tokenizers` library); every text has an encoding, single characters included."""
+
+    def __init__(self, tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.size: int = tokenizer.get_vocab_size()
+
+    @classmethod
+    def train(cls, texts: Iterable[bytes], size: int) -> BPEVocabulary:
+        """Raises ValueError when the text is too small to give `size` tokens."""
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size, special_tokens=[END_OF_DOCUMENT], initial_alphabet=alphabet, show_progress=False
+        )
+        tokenizer.train_from_iterator(_decoded(texts), trainer)
+        if tokenizer.get_vocab_size() != size:
+            found = tokenizer.get_vocab_size()
+            raise ValueError(f"the corpus gives {found} BPE tokens, not {size}: lower d_vocab or take a larger corpus")
+        return cls(tokenizer)
+
+    @classmethod
+    def load(cls, file: Path) -> BPEVocabulary:
+        from tokenizers import Tokenizer
+
+        return cls(Tokenizer.from_file(str(file)))
+
+    def save(self, file: Path) -> None:
+        self.tokenizer.save(str(file))
+
+    def encode(self, text: bytes) -> Integer[np.ndarray, " token"]:
+        return np.array(self.tokenizer.encode(text.decode("utf-8", "replace")).ids, dtype=np.uint32)
+
+    def show(self, tokens: Iterable[int]) -> list[str]:
+        return [self.tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
+
+
+def _decoded(texts: Iterable[bytes]) -> Iterator[str]:
+    return (text.decode("utf-8", "replace") for text in texts)

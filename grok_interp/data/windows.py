@@ -1,0 +1,85 @@
+"""Training batches: windows of text as a pure function of (seed, step, rank), so that resume is exact.
+
+The text is cut into blocks of n_ctx tokens. Each epoch visits every block once, in an order and with a shift of the
+cuts that are drawn anew; sample number i of a run comes from the same place whatever the batch size.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Int64, Integer
+from torch import Tensor
+
+from grok_interp.configs import TextConfig
+
+EPOCH_ORDER, REPEATS = 1, 2  # which stream of random numbers a seed is used for
+
+
+class WindowSampler:
+    """Windows of n_ctx + 1 tokens (inputs and the next token of each) from a corpus on disk.
+
+    Raises ValueError for a text shorter than one window.
+    """
+
+    def __init__(self, tokens: Integer[np.ndarray, " token"], config: TextConfig, *, n_ctx: int, seed: int) -> None:
+        if len(tokens) < 2 * n_ctx:
+            raise ValueError(
+                f"the training text has {len(tokens)} tokens, a context of {n_ctx} needs at least {2 * n_ctx}: "
+                "take a larger corpus or a shorter context"
+            )
+        self.tokens, self.config, self.n_ctx, self.seed = tokens, config, n_ctx, seed
+        self.n_blocks = (len(tokens) - 1) // n_ctx - 1  # one less: the shift takes up to a block
+        self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
+
+    def batch(self, step: int, batch_size: int, *, rank: int = 0, n_ranks: int = 1) -> Int64[Tensor, "batch pos"]:
+        """The windows of one step; with ranks, this rank's share of its `batch_size` windows."""
+        samples = np.arange(step * batch_size, (step + 1) * batch_size)[rank::n_ranks]
+        windows = self.tokens[self._starts(samples)[:, None] + np.arange(self.n_ctx + 1)].astype(np.int64)
+        if self.config.repeat_fraction > 0:
+            generator = np.random.default_rng((self.seed, REPEATS, step, rank))
+            windows = with_repeats(windows, self.config.repeat_fraction, self.config.repeat_lags, generator)
+        return torch.from_numpy(windows)
+
+    def _starts(self, samples: Integer[np.ndarray, " batch"]) -> Integer[np.ndarray, " batch"]:
+        epochs, places = np.divmod(samples, self.n_blocks)
+        starts = np.empty_like(samples)
+        for epoch in np.unique(epochs):
+            order, shift = self._epoch(int(epoch))
+            here = epochs == epoch
+            starts[here] = order[places[here]].astype(np.int64) * self.n_ctx + shift
+        return starts
+
+    def _draw_epoch(self, epoch: int) -> tuple[np.ndarray, int]:
+        generator = np.random.default_rng((self.seed, EPOCH_ORDER, epoch))
+        order = generator.permutation(np.arange(self.n_blocks, dtype=np.uint32))
+        return order, int(generator.integers(self.n_ctx))
+
+
+def with_repeats(
+    windows: Int64[np.ndarray, "batch pos"], fraction: float, lags: tuple[int, int], generator: np.random.Generator
+) -> Int64[np.ndarray, "batch pos"]:
+    """A share of the windows made to repeat their own beginning: token i becomes token i mod L, for a lag L of its own.
+
+    The lag is drawn anew for each window, because a fixed one is learnt as a position and not as induction.
+    """
+    n_windows, n_pos = windows.shape
+    repeats = generator.random(n_windows) < fraction
+    lag = np.where(repeats, generator.integers(lags[0], lags[1] + 1, n_windows), n_pos)
+    return np.take_along_axis(windows, np.arange(n_pos) % lag[:, None], axis=1)
+
+
+def validation_windows(
+    tokens: Integer[np.ndarray, " token"], *, n_ctx: int, n_windows: int
+) -> Int64[Tensor, "batch pos"]:
+    """Windows of n_ctx + 1 tokens, evenly spread over the text, never changed by repeats.
+
+    Fewer than `n_windows` when the text has not that many apart. Raises ValueError when it has none.
+    """
+    available = (len(tokens) - 1) // n_ctx
+    if available < 1:
+        raise ValueError(f"the validation text has {len(tokens)} tokens, one window needs {n_ctx + 1}")
+    blocks = np.linspace(0, available - 1, min(n_windows, available)).astype(np.int64)
+    return torch.from_numpy(tokens[blocks[:, None] * n_ctx + np.arange(n_ctx + 1)].astype(np.int64))
