@@ -1,0 +1,266 @@
+"""`Transformer`: the body that trains is the body that is looked into.
+
+A pre-norm decoder built from TransformerLens' `HookPoint`s under the library's standard names, so `run_with_hooks`,
+`run_with_cache` and `ActivationCache` work on it. Fused kernels (scaled-dot-product attention, RMS and layer norm) run
+whenever nobody listens to what they hide; the explicit form, equal to rounding, runs when somebody does.
+
+Compile the training step, never this module: hooks added to a compiled module are silently skipped.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
+from transformer_lens.HookedRootModule import HookedRootModule
+
+from grok_interp.configs import ModelConfig
+from grok_interp.models.weights import canonical_views
+
+ACTIVATIONS = {"silu": F.silu, "relu": F.relu, "gelu": F.gelu}
+
+
+def _somebody_listens(*points: HookPoint) -> bool:
+    return any(point.fwd_hooks or point.bwd_hooks for point in points)
+
+
+def _linear(d_in: int, d_out: int) -> nn.Linear:
+    """Bias-free, and uninitialized: `Transformer` writes every weight once."""
+    return nn.utils.skip_init(nn.Linear, d_in, d_out, bias=False)
+
+
+class KVCache:
+    """Keys and values of the tokens read so far, layer by layer.
+
+    `model(tokens, cache=cache)` reads and extends it. A `branch` shares the tensors and is extended on its own, so
+    many continuations can grow from one prefix that was run once.
+    """
+
+    def __init__(self) -> None:
+        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def n_tokens(self) -> int:
+        return self.layers[0][0].shape[1] if self.layers else 0
+
+    def branch(self) -> KVCache:
+        copy = KVCache()
+        copy.layers = dict(self.layers)
+        return copy
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and values of the layer, the new ones last; both are batch pos head d_head."""
+        if layer in self.layers:
+            past_k, past_v = self.layers[layer]
+            k, v = torch.cat([past_k, k], dim=1), torch.cat([past_v, v], dim=1)
+        self.layers[layer] = k, v
+        return k, v
+
+
+class Norm(nn.Module):
+    """RMSNorm or LayerNorm over the last dimension."""
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        self.eps, self.centered = cfg.eps, cfg.normalization_type == "LN"
+        self.w = nn.Parameter(torch.ones(cfg.d_model))
+        self.b = nn.Parameter(torch.zeros(cfg.d_model)) if self.centered else None
+        self.hook_scale, self.hook_normalized = HookPoint(), HookPoint()
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        if _somebody_listens(self.hook_scale, self.hook_normalized):
+            return self._explicit(x)
+        if self.centered:
+            return F.layer_norm(x, x.shape[-1:], self.w, self.b, self.eps)
+        return F.rms_norm(x, x.shape[-1:], self.w, self.eps)
+
+    def _explicit(self, x: Tensor) -> Tensor:
+        if self.centered:
+            x = x - x.mean(dim=-1, keepdim=True)
+        x = self.hook_normalized(x / self.hook_scale((x.pow(2).mean(dim=-1, keepdim=True) + self.eps).sqrt()))
+        return x * self.w if self.b is None else x * self.w + self.b
+
+
+class Rotary(nn.Module):
+    """Rotary positions (Su et al. 2021): each pair of features is turned by an angle proportional to the position.
+
+    A pair is (i, i + d_head/2), as in LLaMA, or (2i, 2i + 1) with `rotary_adjacent_pairs`.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        self.adjacent = cfg.rotary_adjacent_pairs
+        frequencies = cfg.rotary_base ** -(torch.arange(0, cfg.d_head, 2, dtype=torch.float64) / cfg.d_head)
+        angles = torch.outer(torch.arange(cfg.n_ctx, dtype=torch.float64), frequencies).unsqueeze(1)
+        self.register_buffer("cos", angles.cos().float(), persistent=False)  # pos 1 d_head/2
+        self.register_buffer("sin", angles.sin().float(), persistent=False)
+
+    def forward(self, x: Float[Tensor, "batch pos head d_head"], offset: int) -> Float[Tensor, "batch pos head d_head"]:
+        cos, sin = (table[offset : offset + x.shape[1]] for table in (self.cos, self.sin))
+        a, b = (x[..., 0::2], x[..., 1::2]) if self.adjacent else x.chunk(2, dim=-1)
+        turned = a * cos - b * sin, b * cos + a * sin
+        joined = torch.stack(turned, dim=-1).flatten(-2) if self.adjacent else torch.cat(turned, dim=-1)
+        return joined.to(x.dtype)  # under autocast the angles stay in float32
+
+
+class Attention(nn.Module):
+    """Causal multi-head attention; W_Q, W_K and W_V are one matrix product."""
+
+    def __init__(self, cfg: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.cfg, self.layer = cfg, layer
+        self.qkv = _linear(cfg.d_model, 3 * cfg.n_heads * cfg.d_head)
+        self.o = _linear(cfg.n_heads * cfg.d_head, cfg.d_model)
+        self.rotary = Rotary(cfg)
+        self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
+        self.hook_rot_q, self.hook_rot_k = HookPoint(), HookPoint()
+        self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
+        self.hook_z, self.hook_result = HookPoint(), HookPoint()
+
+    def forward(
+        self, x: Float[Tensor, "batch pos d_model"], cache: KVCache | None
+    ) -> Float[Tensor, "batch pos d_model"]:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.cfg.n_heads, self.cfg.d_head)).unbind(dim=2)
+        q, k, v = self.hook_q(q), self.hook_k(k), self.hook_v(v)
+        offset = cache.layers[self.layer][0].shape[1] if cache and self.layer in cache.layers else 0
+        q, k = self.hook_rot_q(self.rotary(q, offset)), self.hook_rot_k(self.rotary(k, offset))
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        explicit = _somebody_listens(self.hook_attn_scores, self.hook_pattern)
+        attend = self._explicit_attention if explicit else self._fused_attention
+        z = self.hook_z(attend(*(t.transpose(1, 2) for t in (q, k, v))).transpose(1, 2))
+        return self._output(z)
+
+    @property
+    def _dropout(self) -> float:
+        return self.cfg.attn_dropout if self.training else 0.0
+
+    def _fused_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch head query d_head"]:
+        whole = q.shape[2] == k.shape[2]
+        mask = None if whole else _causal_mask(q, k)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=whole, dropout_p=self._dropout)
+
+    def _explicit_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch head query d_head"]:
+        scores = (q @ k.transpose(-1, -2)) / math.sqrt(self.cfg.d_head)
+        scores = self.hook_attn_scores(scores.masked_fill(~_causal_mask(q, k), -torch.inf))
+        pattern = self.hook_pattern(scores.softmax(dim=-1))  # listeners see it before dropout
+        return F.dropout(pattern, self._dropout).to(v.dtype) @ v
+
+    def _output(self, z: Float[Tensor, "batch pos head d_head"]) -> Float[Tensor, "batch pos d_model"]:
+        if _somebody_listens(self.hook_result):
+            heads = self.o.weight.unflatten(1, (self.cfg.n_heads, self.cfg.d_head))
+            return self.hook_result(torch.einsum("bphk,dhk->bphd", z, heads)).sum(dim=2)
+        return self.o(z.flatten(2))
+
+
+def _causal_mask(q: Tensor, k: Tensor) -> Tensor:
+    """True where a query may look; the queries are the last of the keys' positions."""
+    n_queries, n_keys = q.shape[2], k.shape[2]
+    return torch.ones(n_queries, n_keys, dtype=torch.bool, device=q.device).tril(n_keys - n_queries)
+
+
+class MLP(nn.Module):
+    """W_out act(x W_in), or with a gate W_out (act(x W_gate) * x W_in) in one matrix product for both inputs."""
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        self.gated, self.act = cfg.gated_mlp, ACTIVATIONS[cfg.act_fn]
+        self.inputs = _linear(cfg.d_model, (2 if cfg.gated_mlp else 1) * cfg.d_mlp)
+        self.out = _linear(cfg.d_mlp, cfg.d_model)
+        self.hook_pre, self.hook_post = HookPoint(), HookPoint()
+        if cfg.gated_mlp:
+            self.hook_pre_linear = HookPoint()
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        if not self.gated:
+            return self.out(self.hook_post(self.act(self.hook_pre(self.inputs(x)))))
+        pre, pre_linear = self.inputs(x).chunk(2, dim=-1)
+        return self.out(self.hook_post(self.act(self.hook_pre(pre)) * self.hook_pre_linear(pre_linear)))
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, cfg: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.ln1, self.attn = Norm(cfg), Attention(cfg, layer)
+        self.ln2, self.mlp = Norm(cfg), MLP(cfg)
+        self.hook_resid_pre, self.hook_resid_mid, self.hook_resid_post = HookPoint(), HookPoint(), HookPoint()
+        self.hook_attn_out, self.hook_mlp_out = HookPoint(), HookPoint()
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"], cache: KVCache | None) -> Tensor:
+        x = self.hook_resid_pre(x)
+        x = self.hook_resid_mid(x + self.hook_attn_out(self.attn(self.ln1(x), cache)))
+        return self.hook_resid_post(x + self.hook_mlp_out(self.mlp(self.ln2(x))))
+
+
+class Transformer(HookedRootModule):
+    """A language model of either paper's family, from its config.
+
+    `seed` draws the weights with a generator of its own; without it they come from torch's global one.
+    """
+
+    def __init__(self, cfg: ModelConfig, *, seed: int | None = None) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.embed = nn.utils.skip_init(nn.Embedding, cfg.d_vocab, cfg.d_model)
+        self.hook_embed = HookPoint()
+        self.blocks = nn.ModuleList(Block(cfg, layer) for layer in range(cfg.n_layers))
+        self.ln_final = Norm(cfg)
+        self.unembed = _linear(cfg.d_model, cfg.d_vocab)
+        if cfg.tie_word_embeddings:
+            self.unembed.weight = self.embed.weight
+        self._initialize(None if seed is None else torch.Generator().manual_seed(seed))
+        self.setup()
+
+    @torch.no_grad()
+    def _initialize(self, generator: torch.Generator | None) -> None:
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                scaled = self.cfg.depth_scaled_mlp_out and name.endswith("mlp.out.weight")
+                std = self.cfg.initializer_range / (math.sqrt(2 * self.cfg.n_layers) if scaled else 1.0)
+                parameter.normal_(0.0, std, generator=generator)
+
+    def forward(
+        self, tokens: Int[Tensor, "batch pos"], *, cache: KVCache | None = None
+    ) -> Float[Tensor, "batch pos d_vocab"]:
+        """Logits of the next token at every position.
+
+        Raises ValueError for more tokens (those in the cache included) than the context holds.
+        """
+        n_tokens = tokens.shape[1] + (cache.n_tokens if cache is not None else 0)
+        if n_tokens > self.cfg.n_ctx:
+            raise ValueError(f"{n_tokens} tokens do not fit a context of {self.cfg.n_ctx}: shorten the input")
+        x = self.hook_embed(self.embed(tokens))
+        for block in self.blocks:
+            x = block(x, cache)
+        return self.unembed(self.ln_final(x))
+
+    def empty_cache(self) -> KVCache:
+        """A cache to pass to `forward`: analyses that branch from a shared prefix look for this method."""
+        return KVCache()
+
+    # TransformerLens' names for the weights, as views: reading them copies nothing but the stacks over layers.
+    @property
+    def W_E(self) -> Float[Tensor, "d_vocab d_model"]:
+        return self.embed.weight
+
+    @property
+    def W_U(self) -> Float[Tensor, "d_model d_vocab"]:
+        return self.unembed.weight.T
+
+    def _stacked(self, name: str) -> Tensor:
+        views = canonical_views(self)
+        return torch.stack([views[f"blocks.{layer}.attn.{name}"] for layer in range(self.cfg.n_layers)])
+
+    W_Q = property(lambda self: self._stacked("W_Q"), doc="layer head d_model d_head")
+    W_K = property(lambda self: self._stacked("W_K"), doc="layer head d_model d_head")
+    W_V = property(lambda self: self._stacked("W_V"), doc="layer head d_model d_head")
+    W_O = property(lambda self: self._stacked("W_O"), doc="layer head d_head d_model")
