@@ -1,0 +1,128 @@
+"""The training loop: `train(config)` yields (step, model) at every checkpoint step.
+
+    for step, model in train(config):
+        ...                                   # the live model; it changes when the next pair is asked for
+
+Step s is the model after s updates, so step 0 is the initialization. The loop writes no files: checkpoints/run.py keeps
+what it yields and resumes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from grok_interp.configs import TrainConfig
+from grok_interp.data.corpus import Corpus, open_corpus
+from grok_interp.data.windows import WindowSampler
+from grok_interp.models.transformer import Transformer
+from grok_interp.training.optimizer import build_optimizer, learning_rate
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one optimizer update measured. The tensors stay on the device until somebody reads them."""
+
+    step: int  # updates done, this one included
+    loss: Float[Tensor, ""]  # mean next-token cross-entropy of the batch before the update, in nats
+    grad_norm: Float[Tensor, ""]  # global norm of the gradient before clipping
+    learning_rate: float
+
+
+class TrainingState:
+    """Everything that changes while training: the weights, the optimizer's moments and the number of updates done."""
+
+    def __init__(self, config: TrainConfig, *, device: str = "cpu") -> None:
+        self.config, self.device = config, torch.device(device)
+        self.model = Transformer(config.model, seed=config.init_seed).to(self.device)
+        self.optimizer = build_optimizer(self.model, config)
+        self.step = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+
+def train(
+    config: TrainConfig,
+    *,
+    state: TrainingState | None = None,
+    corpus: Corpus | None = None,
+    on_update: Callable[[Update], None] | None = None,
+    compiled: bool = False,
+) -> Iterator[tuple[int, Transformer]]:
+    """Train from `state` (default: from the initialization, on the CPU) to the end of the config.
+
+    `on_update` is called after every update, when the state is whole: it may save it, or raise to stop. `compiled`
+    compiles the loss of a micro-batch with torch.compile: it pays on a GPU, and on a CPU only for long runs.
+    Raises ValueError for a corpus that is missing, empty or too short.
+    """
+    state = state or TrainingState(config)
+    corpus = corpus or open_corpus(config.data, config.model.d_vocab)
+    sampler = WindowSampler(corpus.training, config.data, n_ctx=config.model.n_ctx, seed=config.data_seed)
+    loss = torch.compile(next_token_loss) if compiled else next_token_loss
+    while True:
+        if state.step in config.checkpoint_steps:
+            yield state.step, state.model
+        if state.step == config.n_steps:
+            return
+        batch = sampler.batch(state.step, config.batch_size)
+        update = train_step(state, batch, loss)
+        if on_update:
+            on_update(update)
+
+
+def train_step(state: TrainingState, batch: Int64[Tensor, "batch pos"], loss_function: Callable) -> Update:
+    """One update on one batch, in micro-batches if the config asks for them."""
+    config, model = state.config, state.model.train()
+    rate = learning_rate(config, state.step)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    with _dropout_of_step(config, state.step):
+        losses = [_backward(state, micro, loss_function) for micro in _micro_batches(batch, config)]
+    grad_norm = nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm or torch.inf)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    state.step += 1
+    return Update(state.step, torch.stack(losses).sum(), grad_norm, rate)
+
+
+@contextmanager
+def _dropout_of_step(config: TrainConfig, step: int) -> Iterator[None]:
+    """Dropout masks depend on (data_seed, step) alone, and the caller's random state stays as it was."""
+    if config.model.attn_dropout == 0:
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(config.data_seed * config.n_steps + step)
+        yield
+
+
+def _micro_batches(batch: Tensor, config: TrainConfig) -> tuple[Tensor, ...]:
+    return batch.split(config.micro_batch_size or config.batch_size)
+
+
+def _backward(state: TrainingState, micro: Tensor, loss_function: Callable) -> Float[Tensor, ""]:
+    """This micro-batch's share of the batch's mean loss; its gradient is added to the others'."""
+    device, share = state.device.type, len(micro) / state.config.batch_size
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=state.config.precision == "bfloat16"):
+        loss = loss_function(state.model, micro.to(state.device, non_blocking=True)) * share
+    loss.backward()
+    return loss.detach()
+
+
+def next_token_loss(model: nn.Module, windows: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy of each window's tokens but the first, in nats, in float32 whatever the model's precision."""
+    logits = model(windows[:, :-1])
+    return F.cross_entropy(logits.flatten(0, 1).float(), windows[:, 1:].flatten())
