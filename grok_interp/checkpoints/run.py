@@ -1,0 +1,116 @@
+"""A run directory: training that can be killed at any moment and goes on with the same command.
+
+    config.json                          what is trained, and the hash of the text it reads
+    metrics.jsonl                        one line an update: step, tokens, loss, grad_norm, learning_rate, seconds
+    checkpoints/step_00000128.safetensors   weights only
+    resume/step_00000125.state           weights, optimizer and step; the last two are kept
+    results/                             what analyses found
+    report.html, figures/                what views drew
+
+On the same machine with the same number of threads, a run that was killed and resumed ends with the same bits as one
+that was not, because a batch depends on (seed, step) and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from grok_interp.checkpoints.recorder import Recorder, load_newest_resume_point
+from grok_interp.checkpoints.series import CheckpointSeries, write_config
+from grok_interp.configs import TrainConfig
+from grok_interp.data.corpus import Corpus, open_corpus
+from grok_interp.training.loop import TrainingState, Update, train
+
+
+def run_training(
+    directory: Path,
+    config: TrainConfig,
+    *,
+    device: str = "cpu",
+    compiled: bool = False,
+    resume_seconds: float = 20.0,
+    on_start: Callable[[int], None] | None = None,
+    on_update: Callable[[Update], None] | None = None,
+) -> CheckpointSeries:
+    """Train into a run directory, from its last resume point if it has one.
+
+    Every `resume_seconds` a resume point is written; Ctrl-C and SIGTERM write one too and raise KeyboardInterrupt.
+    `on_start` is told the step it starts from. Raises ValueError when the directory holds another config, a corpus that
+    has changed since, files that are no run, or a run that another process is training.
+    """
+    directory, corpus = Path(directory), open_corpus(config.data, config.model.d_vocab)
+    _claim(directory, config, corpus)
+    with _only_process(directory), _deferred_interrupts() as interrupted:
+        state = TrainingState(config, device=device)
+        seconds = load_newest_resume_point(state, directory)
+        recorder = Recorder(directory, state, seconds, resume_seconds, interrupted, on_update)
+        if on_start:
+            on_start(state.step)
+        series = CheckpointSeries(directory)
+        for step, model in train(config, state=state, corpus=corpus, on_update=recorder, compiled=compiled):
+            series.save(step, model)
+        recorder.save()
+    return series
+
+
+def _claim(directory: Path, config: TrainConfig, corpus: Corpus) -> None:
+    """Write config.json into a new run, or refuse a directory that holds anything else."""
+    if not (directory / "config.json").exists():
+        if directory.exists() and any(directory.iterdir()):
+            raise ValueError(f"{directory} holds files but no run: give a new or an empty directory")
+        write_config(directory, config, corpus={"hash": corpus.hash, "description": str(corpus)})
+        return
+    found = CheckpointSeries(directory).config
+    if differences := config.differences(found):
+        listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
+        raise ValueError(
+            f"{directory} holds a run of another config ({listed}): give another directory, or that config"
+        )
+    if (trained_on := run_provenance(directory)["corpus"]["hash"]) != corpus.hash:
+        raise ValueError(
+            f"the corpus {config.data.source!r} has changed since {directory} was begun (its hash was "
+            f"{trained_on[:12]}, now {corpus.hash[:12]}): restore the text, or train into another directory"
+        )
+
+
+def run_provenance(directory: Path) -> dict:
+    """config.json as it stands: `train` and what was noted beside it."""
+    return json.loads((directory / "config.json").read_text())
+
+
+@contextmanager
+def _only_process(directory: Path) -> Iterator[None]:
+    (directory / "resume").mkdir(exist_ok=True)
+    try:
+        with filelock.FileLock(directory / "resume" / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise ValueError(f"another process is training {directory}: wait for it or stop it") from None
+
+
+@contextmanager
+def _deferred_interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM are noted, and obeyed between two updates; a second one acts at once."""
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield noted  # only the main thread may handle signals
+        return
+
+    def note(signum: int, frame: object) -> None:  # noqa: ARG001 (signal's signature)
+        if noted.is_set():
+            raise KeyboardInterrupt
+        noted.set()
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,90 @@
+"""Files that are whole or not there at all, and say so when a byte of them has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+
+class DamagedFileError(ValueError):
+    """A file that is cut short or altered."""
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` fills a file beside `path`, which then takes its place in one act: a reader sees the old file or the new.
+
+    The bytes are on the disk before the name is, so a power cut loses at most the new file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(scratch)
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Weights as safetensors, with a SHA-256 over names, shapes, values and metadata in the header."""
+    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
+    header = {**metadata, "sha256": _digest(tensors, metadata)}
+    write_atomically(path, lambda scratch: scratch.write_bytes(save(tensors, header)))
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(weights, metadata). Raises DamagedFileError when the file is not what was written."""
+    remedy = "delete it to go on without this checkpoint, or train again into another directory"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
+        raise DamagedFileError(f"{path} is cut short or damaged ({error}); {remedy}") from error
+    written = metadata.pop("sha256", None)
+    if written != _digest(tensors, metadata):
+        raise DamagedFileError(f"{path} is damaged: its SHA-256 is not the one it was written with; {remedy}")
+    return tensors, metadata
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """A training state (tensors, numbers, containers) behind the SHA-256 of its bytes."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    write_atomically(path, lambda scratch: scratch.write_bytes(hashlib.sha256(payload).digest() + payload))
+
+
+def load_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Raises DamagedFileError when the file is not what was written."""
+    content = path.read_bytes()
+    digest, payload = content[:32], content[32:]
+    if hashlib.sha256(payload).digest() != digest:
+        raise DamagedFileError(f"{path} is cut short or damaged: its SHA-256 is not the one it was written with")
+    return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
