@@ -1,0 +1,78 @@
+"""What analyses read from a model: activations by hook name, reduced while the model runs, and no more.
+
+Any hooked model will do: our `Transformer`, a `HookedTransformer`, a `TransformerBridge` over a Hugging Face model.
+Results are keyed by the name asked for, because bridges rename `hook.name`. This module knows hook names, not
+TransformerLens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Reducer = Callable[[Tensor], Tensor]
+
+
+@runtime_checkable
+class HookedModel(Protocol):
+    """What an analyzer needs of a model. `cfg` has n_layers, n_heads, d_head, d_vocab and n_ctx."""
+
+    cfg: Any
+
+    def __call__(self, tokens: Any, /) -> Any: ...
+
+    def run_with_hooks(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def parameters(self) -> Iterator[Any]: ...
+
+
+def pattern_name(layer: int) -> str:
+    return f"blocks.{layer}.attn.hook_pattern"
+
+
+def device_of(model: HookedModel) -> torch.device:
+    return next(iter(model.parameters())).device
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Eval mode and no gradients inside; every module's mode is put back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def read(model: HookedModel, tokens: Int[Tensor, "batch pos"], reducers: Mapping[str, Reducer]) -> dict[str, Tensor]:
+    """Run the model once; for each hook name, what its reducer makes of the activation.
+
+    Raises ValueError for a hook that the model does not have or does not call.
+    """
+    reduced: dict[str, Tensor] = {}
+
+    def listener(name: str) -> Callable[..., None]:
+        def keep(activation: Tensor, hook: object) -> None:  # noqa: ARG001 (TransformerLens' signature)
+            reduced[name] = reducers[name](activation)
+
+        return keep
+
+    with evaluating(model):
+        model.run_with_hooks(tokens.to(device_of(model)), fwd_hooks=[(name, listener(name)) for name in reducers])
+    if silent := sorted(set(reducers) - set(reduced)):
+        raise ValueError(f"the model has no activation at {silent}: TransformerLens' hook names are needed")
+    return reduced
+
+
+def logits(model: HookedModel, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
+    """Next-token logits in float32, in eval mode."""
+    with evaluating(model):
+        return model(tokens.to(device_of(model))).float()

@@ -1,0 +1,57 @@
+"""`LabelledResult`: what an analyzer returns, a frozen array with named dimensions, saved as netCDF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Self
+
+import pandas as pd
+import xarray as xr
+
+from grok_interp.checkpoints.store import write_atomically
+
+
+@dataclass(frozen=True)
+class LabelledResult:
+    """Subclasses fix `name` (the quantity) and `dims`, add questions, and define `__str__`.
+
+    `array.attrs` keeps where the numbers come from: definition, seeds, sizes.
+    """
+
+    array: xr.DataArray
+    name: ClassVar[str]
+    dims: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        if self.array.dims != self.dims:
+            raise ValueError(f"{type(self).__name__} has dims {self.dims}, got {self.array.dims}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per cell: a column for each dimension, the value last."""
+        return self.array.to_series().rename(self.name).reset_index()
+
+    def save(self, path: Path) -> None:
+        """Write as netCDF, in one act."""
+        array = self.array.rename(self.name)
+        write_atomically(Path(path), lambda scratch: array.to_netcdf(scratch, engine="scipy"))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises ValueError when the file holds another quantity or is damaged."""
+        try:
+            array = xr.load_dataarray(path, engine="scipy")
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            raise ValueError(
+                f"{path} is not a result file, or it is damaged ({error}): delete it and analyze"
+            ) from error
+        if array.name != cls.name:
+            raise ValueError(f"{path} holds {array.name!r}, not {cls.name!r}")
+        return cls(array)
+
+    def extended(self, later: Self) -> Self:
+        """This result and another of the same definition, joined along their checkpoints."""
+        if self.array.attrs != later.array.attrs:
+            raise ValueError(f"results of two definitions cannot be joined: {self.array.attrs} and {later.array.attrs}")
+        joined = xr.concat([self.array, later.array], dim="checkpoint", join="exact", combine_attrs="identical")
+        return replace(self, array=joined.sortby("checkpoint"))
