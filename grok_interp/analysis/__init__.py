@@ -1,0 +1,1 @@
+"""One file per quantity: formula, result type, kernel (tensors in and out), driver (models in, labelled result out)."""

@@ -1,0 +1,146 @@
+"""Induction score I(L, H) of "Language Models 'Grok' to Copy" (the paper's only equation; papers' notation).
+
+    I(L, H) = Abar(L, H) * EP(L, H), between -1 and 1
+
+Abar, between 0 and 1: on random tokens repeated once (halves of s tokens), the mean attention weight from position
+s + i - 1 to position i, for i in 1 .. s - 1: from each token to what followed its first occurrence.
+
+EP, eigenvalue positivity, between -1 and 1: sum(lambda) / sum(|lambda|) over the eigenvalues of the full OV circuit
+W_E W_V W_O W_U. The circuit is d_vocab x d_vocab of rank d_head; its non-zero eigenvalues are those of the d_head x
+d_head matrix W_O (W_U W_E) W_V, so the large one is never built. A head whose circuit is zero copies nothing: EP 0.
+
+A score without its formula means nothing: TransformerLens' `detect_head` divides by all attention and gives a perfect
+induction head about 1/2, where Abar gives 1. Compare only scores of one definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from grok_interp.activations import HookedModel, pattern_name, read
+from grok_interp.data.copying import induction_targets
+from grok_interp.results import LabelledResult
+
+NormGain = Literal["ignored", "folded"]
+
+
+class InductionScores(LabelledResult):
+    """Abar, EP and I = Abar * EP of every head at every checkpoint."""
+
+    name = "induction"
+    dims = ("score", "checkpoint", "layer", "head")
+
+    @property
+    def I(self) -> xr.DataArray:  # noqa: E743 (the paper's name)
+        return self.array.sel(score="I", drop=True)
+
+    @property
+    def Abar(self) -> xr.DataArray:
+        return self.array.sel(score="Abar", drop=True)
+
+    @property
+    def EP(self) -> xr.DataArray:
+        return self.array.sel(score="EP", drop=True)
+
+    def strongest(self, n_heads: int = 1) -> list[tuple[int, int]]:
+        """(layer, head) of the largest I at the last checkpoint, largest first."""
+        last = self.I.isel(checkpoint=-1).to_series().sort_values(ascending=False)
+        return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
+
+    def __str__(self) -> str:
+        sizes, (layer, head) = self.array.sizes, self.strongest()[0]
+        value = float(self.I.isel(checkpoint=-1).sel(layer=layer, head=head))
+        return (
+            f"I(L,H) of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} checkpoints; "
+            f"strongest at the last: L{layer}H{head} = {value:.2f}"
+        )
+
+
+def induction_attention(pattern: Float[Tensor, "batch head query key"]) -> Float[Tensor, " head"]:
+    """Kernel of Abar; the pattern is that of two identical halves."""
+    queries, keys = induction_targets(pattern.shape[-1] // 2)
+    return pattern[:, :, queries, keys].float().mean(dim=(0, 2))
+
+
+def eigenvalue_positivity(circuit: Float[Tensor, "*lead size size"]) -> Float[Tensor, "*lead"]:
+    """Kernel of EP: the sum of the eigenvalues (a real matrix's trace) over the sum of their absolute values."""
+    circuit = circuit.double()
+    total = torch.linalg.eigvals(circuit).abs().sum(dim=-1)
+    trace = circuit.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    return torch.where(total > 0, trace / total.clamp_min(torch.finfo(total.dtype).tiny), 0.0).float()
+
+
+def induction_scores(
+    checkpoints: Iterable[tuple[int, HookedModel]],
+    tokens: Int64[Tensor, "batch pos"],
+    *,
+    norm_gain: NormGain = "ignored",
+    batch_size: int = 16,
+) -> InductionScores:
+    """I(L, H) of each (step, model), all on the same tokens from `repeated_tokens`.
+
+    The paper does not say how the gains of the norms enter EP: "ignored" takes the weights as they are; "folded"
+    multiplies the gain before attention into W_V and the final gain into W_U.
+    Raises ValueError for tokens that are not repeated.
+    """
+    _require_two_halves(tokens)
+    steps, rows = [], []
+    for step, model in checkpoints:
+        attention = _mean_attention(model, tokens, batch_size)
+        positivity = eigenvalue_positivity(ov_circuits(model, norm_gain))
+        steps.append(step)
+        rows.append(torch.stack([attention, positivity, attention * positivity]))
+    array = xr.DataArray(
+        torch.stack(rows, dim=1).numpy(),
+        dims=InductionScores.dims,
+        coords={
+            "score": ["Abar", "EP", "I"],
+            "checkpoint": steps,
+            "layer": np.arange(rows[0].shape[1]),
+            "head": np.arange(rows[0].shape[2]),
+        },
+        attrs={"n_sequences": len(tokens), "half": tokens.shape[1] // 2, "norm_gain": norm_gain},
+    )
+    return InductionScores(array)
+
+
+def ov_circuits(model: Any, norm_gain: NormGain = "ignored") -> Float[Tensor, "layer head d_head d_head"]:
+    """W_O (W_U W_E) W_V of every head: the non-zero eigenvalues of the full OV circuit W_E W_V W_O W_U."""
+    with torch.no_grad():
+        W_V, W_O, n_layers = model.W_V.double().cpu(), model.W_O.double().cpu(), model.cfg.n_layers
+        W_U, W_E = model.W_U.double().cpu(), model.W_E.double().cpu()
+        if norm_gain == "folded":
+            W_U = _gain(model.ln_final)[:, None] * W_U
+            W_V = torch.stack([_gain(model.blocks[layer].ln1) for layer in range(n_layers)])[:, None, :, None] * W_V
+        return W_O @ (W_U @ W_E) @ W_V
+
+
+def _gain(norm: Any) -> Tensor:
+    """A norm's gain: `w` in TransformerLens and here, `weight` in bridges."""
+    gain = getattr(norm, "w", None)
+    return (norm.weight if gain is None else gain).double().cpu()
+
+
+def _mean_attention(model: HookedModel, tokens: Tensor, batch_size: int) -> Float[Tensor, "layer head"]:
+    names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
+    total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
+    for part in tokens.split(batch_size):
+        found = read(model, part, dict.fromkeys(names, induction_attention))
+        total += torch.stack([found[name].cpu() for name in names]) * len(part)
+    return total / len(tokens)
+
+
+def _require_two_halves(tokens: Tensor) -> None:
+    half = tokens.shape[1] // 2
+    if half < 2 or tokens.shape[1] % 2 or not torch.equal(tokens[:, :half], tokens[:, half:]):
+        raise ValueError(
+            f"induction scores need rows of two identical halves (see repeated_tokens), got {tuple(tokens.shape)} "
+            "tokens whose halves differ"
+        )

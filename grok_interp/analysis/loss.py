@@ -1,0 +1,63 @@
+"""Next-token loss at every position of held-out text, in nats.
+
+The mean over positions is the validation loss; the difference between a late and an early position is the in-context
+learning score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+import xarray as xr
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from grok_interp.activations import HookedModel, logits
+from grok_interp.results import LabelledResult
+
+
+class PositionLoss(LabelledResult):
+    """Mean cross-entropy of the token after each position, over windows; nats, 0 or more."""
+
+    name = "loss"
+    dims = ("checkpoint", "pos")
+
+    def mean(self) -> xr.DataArray:
+        """The validation loss of every checkpoint."""
+        return self.array.mean("pos")
+
+    def __str__(self) -> str:
+        last = self.mean()[-1]
+        return f"validation loss at {self.array.sizes['checkpoint']} checkpoints; at the last {float(last):.3f} nats"
+
+
+def position_loss(
+    scores: Float[Tensor, "batch pos d_vocab"], targets: Int64[Tensor, "batch pos"]
+) -> Float[Tensor, " pos"]:
+    """Kernel: mean over the batch of the cross-entropy at each position."""
+    return F.cross_entropy(scores.transpose(1, 2), targets, reduction="none").mean(dim=0)
+
+
+def position_losses(
+    checkpoints: Iterable[tuple[int, HookedModel]], windows: Int64[Tensor, "batch pos"], *, batch_size: int = 64
+) -> PositionLoss:
+    """The loss of each (step, model) on the same windows; each window's last token is a target only."""
+    steps, rows = [], []
+    for step, model in checkpoints:
+        parts = [_summed(model, part) for part in windows.split(batch_size)]
+        steps.append(step)
+        rows.append(torch.stack(parts).sum(dim=0) / len(windows))
+    array = xr.DataArray(
+        torch.stack(rows).numpy(),
+        dims=PositionLoss.dims,
+        coords={"checkpoint": steps},
+        attrs={"units": "nats", "n_windows": len(windows)},
+    )
+    return PositionLoss(array)
+
+
+def _summed(model: HookedModel, windows: Tensor) -> Tensor:
+    scores = logits(model, windows[:, :-1]).cpu()
+    return position_loss(scores, windows[:, 1:]) * len(windows)
