@@ -1,0 +1,66 @@
+"""The head map: a score of every head, layer by head, at one checkpoint or with a slider over all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from grok_interp.views.theme import DIVERGING, new_figure
+
+
+def plot_head_map(scores: xr.DataArray, *, title: str) -> Figure:
+    """layer x head of one checkpoint as a picture, white at 0."""
+    layers, heads = scores.sizes["layer"], scores.sizes["head"]
+    with new_figure(1.6 + 0.45 * heads, 1.2 + 0.35 * layers) as (figure, axis):
+        image = axis.imshow(scores.transpose("layer", "head"), cmap=DIVERGING, vmin=-1, vmax=1, origin="lower")
+        axis.set(xlabel="head", ylabel="layer", xticks=range(heads), yticks=range(layers), title=title)
+        axis.grid(False)
+        figure.colorbar(image, ax=axis)
+    return figure
+
+
+def head_map_html(scores: xr.DataArray, *, title: str) -> str:
+    """checkpoint x layer x head as an HTML fragment with a slider; the page must hold `plotly_javascript()` once."""
+    import plotly.graph_objects as go
+
+    values = scores.transpose("checkpoint", "layer", "head").to_numpy()
+    names = np.array([[f"L{layer}H{head}" for head in scores["head"].values] for layer in scores["layer"].values])
+    steps = [int(step) for step in scores["checkpoint"].values]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values[-1],
+            customdata=names,
+            colorscale="RdBu_r",
+            zmin=-1,
+            zmax=1,
+            hovertemplate="%{customdata}: %{z:.3f}<extra></extra>",
+            colorbar={"title": title},
+        )
+    )
+    figure.update_layout(
+        xaxis={"title": "head", "dtick": 1},
+        yaxis={"title": "layer", "dtick": 1},
+        height=220 + 40 * values.shape[1],
+        margin={"l": 50, "r": 20, "t": 20, "b": 40},
+        paper_bgcolor="rgba(0,0,0,0)",
+        sliders=[
+            {
+                "active": len(steps) - 1,
+                "currentvalue": {"prefix": "training step "},
+                "pad": {"t": 40},
+                "steps": [
+                    {"label": str(step), "method": "restyle", "args": [{"z": [np.round(frame, 4).tolist()]}]}
+                    for step, frame in zip(steps, values, strict=True)
+                ],
+            }
+        ],
+    )
+    return figure.to_html(full_html=False, include_plotlyjs=False, div_id="head-map", config={"displaylogo": False})
+
+
+def plotly_javascript() -> str:
+    """The library itself, to be inlined once in a page."""
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()
