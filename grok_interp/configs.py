@@ -29,27 +29,26 @@ def _below_one(config: object, *names: str) -> Iterator[str]:
 class ModelConfig:
     """A pre-norm decoder with rotary positions and bias-free linear maps: both papers' families and what is between.
 
-    `attn_dropout` acts on the attention pattern while training. `depth_scaled_mlp_out` divides the initial W_out by
-    sqrt(2 n_layers), as the modular paper's code does; all other matrices start as N(0, initializer_range^2).
+    Matrices start as N(0, initializer_range^2).
     """
 
     n_layers: int
     n_heads: int
     d_model: int
-    d_head: int
+    d_head: int  # features of one head, even
     d_mlp: int
     d_vocab: int
-    n_ctx: int
+    n_ctx: int  # longest sequence, in tokens
     act_fn: Literal["silu", "relu", "gelu"]
     gated_mlp: bool
     normalization_type: Literal["RMS", "LN"]
-    eps: float
-    rotary_adjacent_pairs: bool
+    eps: float  # added to the variance before a norm's square root
+    rotary_adjacent_pairs: bool  # rotary pairs are (2i, 2i + 1), or else (i, i + d_head / 2)
     tie_word_embeddings: bool
     rotary_base: float = 10_000.0
-    attn_dropout: float = 0.0
+    attn_dropout: float = 0.0  # dropout of the attention pattern while training, in [0, 1)
     initializer_range: float = 0.02
-    depth_scaled_mlp_out: bool = False
+    depth_scaled_mlp_out: bool = False  # divide the initial W_out by sqrt(2 n_layers), as the modular paper's code does
 
     def __post_init__(self) -> None:
         _refuse_if_any(self, self._reasons())
@@ -118,19 +117,17 @@ def modular_gpt(
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
-    """The text a copier reads.
+    """The text a copier reads. Validation text is never changed by repeats.
 
-    `source` is "stdlib" (the Python standard library that runs the program), a text file, a folder, or "hub:NAME".
-    `repeat_fraction` is the share of training windows made repetitive: with a lag L drawn anew for each such window,
-    uniformly from `repeat_lags` (tokens, both ends included), every token from position L on is the one L positions
-    earlier. 0 is plain text. Validation text is never changed.
+    A window made repetitive has a lag L of its own, drawn uniformly from `repeat_lags`: every token from position L on
+    is the one L positions earlier.
     """
 
-    source: str = "stdlib"
-    vocabulary: Literal["bytes", "bpe"] = "bytes"
-    validation_fraction: float = 0.05
-    repeat_fraction: float = 0.0
-    repeat_lags: tuple[int, int] = (8, 64)
+    source: str = "stdlib"  # "stdlib" (Python's standard library), a text file, a folder, or "hub:NAME"
+    vocabulary: Literal["bytes", "bpe"] = "bytes"  # the 256 bytes, or a byte-level BPE trained on the text
+    validation_fraction: float = 0.05  # share of the text set aside, by whole documents
+    repeat_fraction: float = 0.0  # share of the training windows made repetitive; 0 is plain text
+    repeat_lags: tuple[int, int] = (8, 64)  # shortest and longest lag, in tokens, both included
 
     def __post_init__(self) -> None:
         _refuse_if_any(self, self._reasons())
@@ -154,28 +151,26 @@ class TrainConfig:
     """One training run; everything that decides the weights, given the machine. A step is one optimizer update.
 
     The learning rate rises linearly from `warmup_start_factor` to 1 times `learning_rate` over `warmup_steps`, then
-    follows a cosine to `final_factor` times `learning_rate` (1.0: it stays constant). Weight decay acts on every
-    matrix, embeddings included, and not on norm gains and biases. `micro_batch_size` splits a batch for gradient
-    accumulation (None: the batch is taken whole).
+    follows a cosine to `final_factor` times `learning_rate`.
     """
 
     model: ModelConfig
     data: TextConfig
-    n_steps: int
-    batch_size: int
-    learning_rate: float
-    checkpoint_steps: tuple[int, ...]
-    micro_batch_size: int | None = None
+    n_steps: int  # optimizer updates
+    batch_size: int  # sequences of n_ctx tokens in an update
+    learning_rate: float  # at its peak
+    checkpoint_steps: tuple[int, ...]  # keep a checkpoint at these, as far as they are reached, and always at the end
+    micro_batch_size: int | None = None  # split a batch for gradient accumulation; None takes it whole
     warmup_steps: int = 0
     warmup_start_factor: float = 0.0
-    final_factor: float = 0.1
-    betas: tuple[float, float] = (0.9, 0.999)
+    final_factor: float = 0.1  # learning rate at the end, as a share of its peak; 1 keeps it constant
+    betas: tuple[float, float] = (0.9, 0.999)  # of AdamW
     adam_eps: float = 1e-8
-    weight_decay: float = 0.0
-    max_grad_norm: float | None = 1.0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    init_seed: int = 0
-    data_seed: int = 0
+    weight_decay: float = 0.0  # on every matrix, embeddings included; never on norm gains and biases
+    max_grad_norm: float | None = 1.0  # clip the gradient's global norm; None does not clip
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 is autocast: weights and optimizer stay float32
+    init_seed: int = 0  # draws the weights
+    data_seed: int = 0  # draws the batches and dropout masks
 
     def __post_init__(self) -> None:
         _refuse_if_any(self, self._reasons())
@@ -185,8 +180,8 @@ class TrainConfig:
         yield from self._optimizer_reasons()
         yield from self._data_reasons()
         steps = self.checkpoint_steps
-        if list(steps) != sorted(set(steps)) or not all(0 <= step <= self.n_steps for step in steps):
-            yield f"checkpoint_steps must be sorted, distinct and within 0..{self.n_steps}, got {_brief(steps)}"
+        if list(steps) != sorted(set(steps)) or any(step < 0 for step in steps):
+            yield f"checkpoint_steps must be sorted, distinct and not negative, got {_brief(steps)}"
         if self.precision not in ("float32", "bfloat16"):
             yield f"precision must be float32 or bfloat16, got {self.precision!r}"
 
@@ -215,6 +210,11 @@ class TrainConfig:
             yield f"repeat_lags up to {longest} leave nothing to repeat in a context of {self.model.n_ctx}"
 
     @property
+    def kept_steps(self) -> tuple[int, ...]:
+        """The steps at which a checkpoint is kept: those of `checkpoint_steps` that are reached, and the last."""
+        return tuple(step for step in self.checkpoint_steps if step < self.n_steps) + (self.n_steps,)
+
+    @property
     def tokens_per_step(self) -> int:
         return self.batch_size * self.model.n_ctx
 
@@ -237,9 +237,13 @@ class TrainConfig:
         built = {k: _build(nested[k], v) if k in nested else v for k, v in values.items()}
         return _build(cls, built)
 
+    def flattened(self) -> dict[str, Any]:
+        """Dotted field name -> value."""
+        return _flatten(self.to_dict())
+
     def differences(self, other: TrainConfig) -> dict[str, tuple[Any, Any]]:
         """Dotted field name -> (mine, theirs), for each field in which two configurations differ."""
-        mine, theirs = _flatten(self.to_dict()), _flatten(other.to_dict())
+        mine, theirs = self.flattened(), other.flattened()
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
 
 

@@ -49,9 +49,14 @@ class LabelledResult:
             raise ValueError(f"{path} holds {array.name!r}, not {cls.name!r}")
         return cls(array)
 
-    def extended(self, later: Self) -> Self:
-        """This result and another of the same definition, joined along their checkpoints."""
-        if self.array.attrs != later.array.attrs:
-            raise ValueError(f"results of two definitions cannot be joined: {self.array.attrs} and {later.array.attrs}")
-        joined = xr.concat([self.array, later.array], dim="checkpoint", join="exact", combine_attrs="identical")
+    def extended(self, *later: Self) -> Self:
+        """This result and others of the same definition, joined along their checkpoints.
+
+        Raises ValueError when the definitions differ.
+        """
+        for other in later:
+            if self.array.attrs != other.array.attrs:
+                raise ValueError(f"results of two definitions: {self.array.attrs} and {other.array.attrs}")
+        arrays = [self.array, *(other.array for other in later)]
+        joined = xr.concat(arrays, dim="checkpoint", join="exact", combine_attrs="identical")
         return replace(self, array=joined.sortby("checkpoint"))

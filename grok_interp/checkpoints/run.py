@@ -45,8 +45,8 @@ def run_training(
     `on_start` is told the step it starts from. Raises ValueError when the directory holds another config, a corpus that
     has changed since, files that are no run, or a run that another process is training.
     """
-    directory, corpus = Path(directory), open_corpus(config.data, config.model.d_vocab)
-    _claim(directory, config, corpus)
+    directory = Path(directory)
+    corpus = _claim(directory, config)
     with _only_process(directory), _deferred_interrupts() as interrupted:
         state = TrainingState(config, device=device)
         seconds = load_newest_resume_point(state, directory)
@@ -60,24 +60,32 @@ def run_training(
     return series
 
 
-def _claim(directory: Path, config: TrainConfig, corpus: Corpus) -> None:
-    """Write config.json into a new run, or refuse a directory that holds anything else."""
-    if not (directory / "config.json").exists():
-        if directory.exists() and any(directory.iterdir()):
-            raise ValueError(f"{directory} holds files but no run: give a new or an empty directory")
-        write_config(directory, config, corpus={"hash": corpus.hash, "description": str(corpus)})
-        return
-    found = CheckpointSeries(directory).config
-    if differences := config.differences(found):
-        listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
-        raise ValueError(
-            f"{directory} holds a run of another config ({listed}): give another directory, or that config"
-        )
-    if (trained_on := run_provenance(directory)["corpus"]["hash"]) != corpus.hash:
+def corpus_of_run(directory: Path) -> Corpus:
+    """The text that a run reads. Raises ValueError when it has changed since the run was begun."""
+    config, trained_on = CheckpointSeries(directory).config, run_provenance(directory)["corpus"]["hash"]
+    corpus = open_corpus(config.data, config.model.d_vocab)
+    if trained_on != corpus.hash:
         raise ValueError(
             f"the corpus {config.data.source!r} has changed since {directory} was begun (its hash was "
             f"{trained_on[:12]}, now {corpus.hash[:12]}): restore the text, or train into another directory"
         )
+    return corpus
+
+
+def _claim(directory: Path, config: TrainConfig) -> Corpus:
+    """Write config.json into a new run, or refuse a directory that holds anything else."""
+    if not (directory / "config.json").exists():
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise ValueError(f"{directory} holds files but no run: give a new or an empty directory")
+        corpus = open_corpus(config.data, config.model.d_vocab)
+        write_config(directory, config, corpus={"hash": corpus.hash, "description": str(corpus)})
+        return corpus
+    if differences := config.differences(CheckpointSeries(directory).config):
+        listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
+        raise ValueError(
+            f"{directory} holds a run of another config ({listed}): give another directory, or that config"
+        )
+    return corpus_of_run(directory)
 
 
 def run_provenance(directory: Path) -> dict:

@@ -17,6 +17,11 @@ class Vocabulary(Protocol):
 
     def encode(self, text: bytes) -> Integer[np.ndarray, " token"]: ...
 
+    @property
+    def common(self) -> range:
+        """Tokens that text is made of: what random sequences are drawn from."""
+        ...
+
     def show(self, tokens: Iterable[int]) -> list[str]:
         """Each token as a string to look at."""
         ...
@@ -26,6 +31,7 @@ class ByteVocabulary:
     """Token = byte; nothing to train."""
 
     size = 256
+    common = range(32, 127)  # printable ASCII
 
     def encode(self, text: bytes) -> Integer[np.ndarray, " token"]:
         return np.frombuffer(text, dtype=np.uint8)
@@ -64,6 +70,10 @@ class BPEVocabulary:
         from tokenizers import Tokenizer
 
         return cls(Tokenizer.from_file(str(file)))
+
+    @property
+    def common(self) -> range:
+        return range(1, self.size)  # all but the end of a document
 
     def save(self, file: Path) -> None:
         self.tokenizer.save(str(file))

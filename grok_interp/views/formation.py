@@ -23,5 +23,5 @@ def plot_formation(scores: InductionScores, order: FormationOrder) -> Figure:
                     axis.plot(onset, curve.sel(checkpoint=onset), "o", color=layer_colour(layer), ms=5)
         axis.axhline(threshold, color="0.5", lw=0.8, ls="--")
         axis.set(xlabel="training step (updates)", ylabel="induction score I(L, H)")
-        axis.legend(loc="upper left", title=f"dots: first above {threshold:g}")
+        axis.legend(loc="best", title=f"dots: first above {threshold:g}")
     return figure

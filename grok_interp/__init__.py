@@ -1,0 +1,67 @@
+"""grok_interp: when does an in-context ability appear, which heads carry it, and by what algorithm?
+
+The public names, loaded when they are first used: importing the package is instant.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grok_interp import studies as studies
+    from grok_interp import views as views
+    from grok_interp.analysis.attention import attention_maps as attention_maps
+    from grok_interp.analysis.copying import copying_accuracy as copying_accuracy
+    from grok_interp.analysis.formation import formation_order as formation_order
+    from grok_interp.analysis.induction import induction_scores as induction_scores
+    from grok_interp.analysis.loss import position_losses as position_losses
+    from grok_interp.checkpoints.run import run_training as run_training
+    from grok_interp.checkpoints.series import CheckpointSeries as CheckpointSeries
+    from grok_interp.configs import ModelConfig as ModelConfig
+    from grok_interp.configs import TextConfig as TextConfig
+    from grok_interp.configs import TrainConfig as TrainConfig
+    from grok_interp.configs import llama_copier as llama_copier
+    from grok_interp.configs import modular_gpt as modular_gpt
+    from grok_interp.data.copying import CopyTask as CopyTask
+    from grok_interp.data.copying import repeated_tokens as repeated_tokens
+    from grok_interp.models.interchange import from_huggingface as from_huggingface
+    from grok_interp.models.interchange import to_huggingface as to_huggingface
+    from grok_interp.models.transformer import Transformer as Transformer
+    from grok_interp.models.transformer_lens import to_hooked_transformer as to_hooked_transformer
+    from grok_interp.presets import PRESETS as PRESETS
+    from grok_interp.presets import TRAINING_PRESETS as TRAINING_PRESETS
+    from grok_interp.presets import preset as preset
+    from grok_interp.presets import training_preset as training_preset
+    from grok_interp.training.loop import train as train
+
+_HOME = {
+    "configs": ("ModelConfig", "TextConfig", "TrainConfig", "llama_copier", "modular_gpt"),
+    "presets": ("PRESETS", "TRAINING_PRESETS", "preset", "training_preset"),
+    "data.copying": ("CopyTask", "repeated_tokens"),
+    "models.transformer": ("Transformer",),
+    "models.transformer_lens": ("to_hooked_transformer",),
+    "models.interchange": ("from_huggingface", "to_huggingface"),
+    "training.loop": ("train",),
+    "checkpoints.series": ("CheckpointSeries",),
+    "checkpoints.run": ("run_training",),
+    "analysis.loss": ("position_losses",),
+    "analysis.copying": ("copying_accuracy",),
+    "analysis.induction": ("induction_scores",),
+    "analysis.formation": ("formation_order",),
+    "analysis.attention": ("attention_maps",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+_SUBPACKAGES = ("studies", "views")
+
+__all__ = sorted([*_MODULE_OF, *_SUBPACKAGES])  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return import_module(f"grok_interp.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'grok_interp' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"grok_interp.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

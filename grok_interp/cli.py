@@ -1,0 +1,175 @@
+"""The command line: `grok-interp VERB ...`.
+
+Every verb parses, calls the library and prints a line or a path. Heavy imports stay inside the verbs.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from grok_interp.presets import TRAINING_PRESETS, training_preset
+
+INPUT_WAS_WRONG, INTERRUPTED = 2, 130
+DESCRIPTION = "From plain text to a report on how an in-context ability emerges during training."
+PRESET_DESCRIPTIONS = {
+    "copier-paper": "12 layers, 162M parameters: the copying paper's model. Needs a GPU and --data.source.",
+    "copier-mini": "3 layers, 184k parameters: copying on a laptop in minutes. The demo.",
+    "copier-tiny": "2 layers, 13k parameters, 20 updates: to see the machinery run.",
+}
+TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, PRESET_DESCRIPTIONS)
+Run = Annotated[Path, tyro.conf.Positional]
+
+
+def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = "auto") -> None:
+    """Train the mini copier on Python's standard library, analyze every checkpoint and write the report.
+
+    Interrupted, the same command goes on where it was.
+
+    Args:
+        directory: the run's folder.
+        seed: draws the weights and the batches.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    from dataclasses import replace
+
+    config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
+    train(config, directory, device=device)
+    report(directory, device=device)
+
+
+def train(
+    config: Annotated[TrainingPreset, tyro.conf.arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
+    directory: Run,
+    /,
+    *,
+    device: str = "auto",
+    compiled: bool = False,
+) -> None:
+    """Train a preset into a run folder; interrupted, the same command goes on where it was.
+
+    Args:
+        directory: the run's folder: config.json, metrics.jsonl, checkpoints.
+        device: auto, cpu, cuda or cuda:N.
+        compiled: compile the step with torch.compile. Pays on a GPU.
+    """
+    from grok_interp.checkpoints.run import run_training
+    from grok_interp.device import choose_device
+    from grok_interp.progress import TrainingProgress, progress
+
+    with progress("training") as advance:
+        shown = TrainingProgress(config, advance)
+        series = run_training(
+            directory,
+            config,
+            device=choose_device(device),
+            compiled=compiled,
+            on_start=shown.start,
+            on_update=shown.update,
+        )
+    print(f"{len(series)} checkpoints up to step {series.steps[-1]:,} in {directory}")
+
+
+def analyze(directory: Run, /, *, device: str = "auto") -> None:
+    """Ask every checkpoint of a run: copying accuracy, held-out loss, induction scores. Asks none twice.
+
+    Args:
+        directory: the run's folder; it may still be training.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    results, _ = _analyzed(directory, device)
+    for result in (results.accuracy, results.loss, results.induction):
+        print(result)
+
+
+def report(directory: Run, /, *, device: str = "auto", threshold: float = 0.1) -> None:
+    """Write a run's report.html and figures, after analyzing what was not analyzed yet. Partial runs too.
+
+    Args:
+        directory: the run's folder; it may still be training.
+        device: auto, cpu, cuda or cuda:N.
+        threshold: I(L,H) above which a head counts as an induction head.
+    """
+    from grok_interp.analysis.formation import formation_order
+    from grok_interp.studies.copying_report import headlines, write_report
+
+    results, probes = _analyzed(directory, device)
+    page = write_report(directory, results, probes, threshold=threshold)
+    found = headlines(results, formation_order(results.induction, threshold=threshold))
+    width = max(map(len, found.values()))
+    for label, value in found.items():
+        print(f"{value:>{width}}  {label}")
+    print(f"report: {page}")
+
+
+def list_(
+    kind: Annotated[Literal["presets", "runs"], tyro.conf.Positional] = "runs",
+    /,
+    *,
+    folder: Path = Path("runs"),
+    json: bool = False,
+) -> None:
+    """List the runs in a folder, or the presets.
+
+    Args:
+        kind: what to list.
+        folder: where runs lie.
+        json: as JSON, for programs.
+    """
+    from grok_interp.listing import preset_rows, run_rows, table
+
+    rows = preset_rows() if kind == "presets" else run_rows(folder)
+    print(json_format.dumps(rows, indent=1) if json else table(rows) or f"no runs in {folder}")
+
+
+def doctor(*, json: bool = False) -> None:
+    """Say what is installed, which devices torch sees, and what is missing.
+
+    Args:
+        json: as JSON, for programs.
+    """
+    from grok_interp.listing import installation, table
+
+    rows = installation()
+    print(json_format.dumps(rows, indent=1) if json else table(rows))
+
+
+def _analyzed(directory: Path, device: str) -> tuple[Any, Any]:
+    from grok_interp.device import choose_device
+    from grok_interp.progress import progress
+    from grok_interp.studies.copying import analyze, probes_of_run
+
+    device, probes = choose_device(device), probes_of_run(directory)
+    with progress("analyzing checkpoints") as advance:
+        return analyze(directory, probes, device=device, on_checkpoint=advance), probes
+
+
+VERBS = {"demo": demo, "train": train, "analyze": analyze, "report": report, "list": list_, "doctor": doctor}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code: 0, 2 when the input was wrong, 130 after Ctrl-C."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            VERBS,
+            prog="grok-interp",
+            description=DESCRIPTION,
+            args=arguments,
+            config=(tyro.conf.CascadeSubcommandArgs,),
+        )
+    except KeyboardInterrupt:
+        print("\ninterrupted: nothing is lost, the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except (ValueError, FileNotFoundError) as error:
+        print(f"grok-interp: {error}", file=sys.stderr)
+        return INPUT_WAS_WRONG
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

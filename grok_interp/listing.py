@@ -1,0 +1,95 @@
+"""Tables of what there is: presets, runs on disk, and what this installation can do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from grok_interp.configs import TrainConfig
+from grok_interp.presets import PRESETS, TRAINING_PRESETS
+
+Row = dict[str, Any]
+PACKAGES = ("torch", "transformer-lens", "circuitsvis", "safetensors", "xarray", "scikit-learn", "matplotlib", "plotly")
+EXTRAS = {"datasets": "hub data sets: pip install 'grok-interp[hub]'"}
+
+
+def preset_rows() -> list[Row]:
+    """One row a preset; `trainable` when `grok-interp train` knows a run of it."""
+    return [
+        {
+            "preset": name,
+            "parameters": cfg.n_params,
+            "n_layers": cfg.n_layers,
+            "n_heads": cfg.n_heads,
+            "d_model": cfg.d_model,
+            "n_ctx": cfg.n_ctx,
+            "trainable": name in TRAINING_PRESETS,
+        }
+        for name, cfg in PRESETS.items()
+    ]
+
+
+def run_rows(folder: Path) -> list[Row]:
+    """One row for each run directly in a folder. Raises ValueError for a folder that is not there."""
+    if not folder.is_dir():
+        raise ValueError(f"no folder {folder}: runs are written by `grok-interp demo` and `grok-interp train`")
+    return [_run_row(file.parent) for file in sorted(folder.glob("*/config.json"))]
+
+
+def _run_row(directory: Path) -> Row:
+    config = TrainConfig.from_dict(json.loads((directory / "config.json").read_text())["train"])
+    steps = sorted(
+        int(file.stem.removeprefix("step_")) for file in (directory / "checkpoints").glob("step_*.safetensors")
+    )
+    last = steps[-1] if steps else None
+    return {
+        "run": str(directory),
+        "parameters": config.model.n_params,
+        "checkpoints": len(steps),
+        "last_step": last,
+        "n_steps": config.n_steps,
+        "finished": last == config.n_steps,
+        "analyzed": (directory / "results" / "probes.json").exists(),
+        "report": (directory / "report.html").exists(),
+    }
+
+
+def installation() -> list[Row]:
+    """What is installed, which devices torch sees, what is missing."""
+    import torch
+
+    rows = [{"what": "python", "found": platform.python_version(), "note": platform.platform()}]
+    rows += [{"what": name, "found": importlib.metadata.version(name), "note": ""} for name in PACKAGES]
+    rows += [{"what": name, "found": _presence(name), "note": note} for name, note in EXTRAS.items()]
+    rows.append({"what": "cpu", "found": f"{torch.get_num_threads()} threads", "note": ""})
+    for index in range(torch.cuda.device_count()):
+        gpu = torch.cuda.get_device_properties(index)
+        rows.append({"what": f"cuda:{index}", "found": gpu.name, "note": f"{gpu.total_memory / 2**30:.0f} GiB"})
+    if not torch.cuda.is_available():
+        rows.append({"what": "cuda", "found": "none", "note": "training runs on the CPU"})
+    return rows
+
+
+def _presence(module: str) -> str:
+    return "installed" if importlib.util.find_spec(module) else "missing"
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Rows as aligned text, a column for each key."""
+    rows = [{key: _shown(value) for key, value in row.items()} for row in rows]
+    if not rows:
+        return ""
+    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
+    lines = [dict(zip(widths, widths, strict=True)), *rows]
+    return "\n".join("  ".join(row[key].ljust(width) for key, width in widths.items()).rstrip() for row in lines)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

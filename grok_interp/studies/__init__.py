@@ -1,0 +1,1 @@
+"""One study per paper: each of its figures is one function."""

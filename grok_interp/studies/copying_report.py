@@ -1,0 +1,167 @@
+"""The report of a copying run: what emerged, when, and which heads carry it, on one page that opens offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from grok_interp.analysis.attention import attention_maps
+from grok_interp.analysis.emergence import midpoint, share_of_change
+from grok_interp.analysis.formation import FormationOrder, formation_order
+from grok_interp.checkpoints.run import corpus_of_run, run_provenance
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.configs import TrainConfig
+from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.studies.copying import CopyingProbes, CopyingResults, figure_2, figure_6
+from grok_interp.views.attention import MAX_TOKENS, attention_html
+from grok_interp.views.heads import head_map_html
+from grok_interp.views.report import Headline, Page, Section, inline_svg
+from grok_interp.views.theme import save_figure
+
+HEADS_SHOWN = 4
+
+
+def write_report(directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float) -> Path:
+    """report.html, and its figures as SVG and PDF in `figures`; the page's path.
+
+    A head counts as formed when I(L, H) is above `threshold`. Works on a run that is still training.
+    """
+    directory, series = Path(directory), CheckpointSeries(directory)
+    config, order = series.config, formation_order(results.induction, threshold=threshold)
+    figures = {
+        "copying_and_loss": figure_2(results, tokens_per_step=config.tokens_per_step),
+        "formation": figure_6(results, threshold=threshold),
+    }
+    for name, figure in figures.items():
+        save_figure(figure, directory / "figures" / name)
+    page = Page(
+        title="When does copying emerge?",
+        summary=_summary(config, results),
+        headlines=[Headline(value, label) for label, value in headlines(results, order).items()],
+        sections=[
+            _copying_section(inline_svg(figures["copying_and_loss"]), probes),
+            _head_map_section(results),
+            _formation_section(inline_svg(figures["formation"]), order),
+            _attention_section(series, results, probes),
+        ],
+        settings=_settings(directory, config, probes),
+        warnings=list(_warnings(config, results, order)),
+    )
+    return page.write(directory / "report.html")
+
+
+def headlines(results: CopyingResults, order: FormationOrder) -> dict[str, str]:
+    """What the page and the command line say first: label -> value."""
+    exact, token, loss = results.accuracy.exact(), results.accuracy.per_token(), results.loss.mean()
+    layer, head = results.induction.strongest()[0]
+    score = float(results.induction.I.isel(checkpoint=-1).sel(layer=layer, head=head))
+    half = midpoint(exact)
+    loss_made = share_of_change(loss).sel(checkpoint=half).item() if np.isfinite(half) else np.nan
+    return {
+        "of suffixes copied whole at the last checkpoint": f"{float(exact[-1]):.1%}",
+        "of suffix tokens predicted at the last checkpoint": f"{float(token[-1]):.1%}",
+        "step at which whole-suffix copying reached half of its last value": _step(half),
+        "of its total fall the validation loss had made by that step": _share(loss_made),
+        "step at which the validation loss had made half of its fall": _step(midpoint(loss)),
+        f"I(L,H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
+        f"heads with I(L,H) above {order.array.attrs['threshold']:g} at some checkpoint": f"{int(order.array.count())}",
+        "Kendall's tau of the formed heads' depth against their onset": _tau(order),
+    }
+
+
+def _tau(order: FormationOrder) -> str:
+    found = order.depth_order()
+    return f"{found.tau:+.2f}" if np.isfinite(found.tau) else "not defined"
+
+
+def _step(step: float) -> str:
+    return f"{step:,.0f}" if np.isfinite(step) else "never"
+
+
+def _share(share: float) -> str:
+    return f"{share:.0%}" if np.isfinite(share) else "not defined"
+
+
+def _summary(config: TrainConfig, results: CopyingResults) -> str:
+    last = results.steps[-1]
+    return (
+        f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
+        f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), looked into at "
+        f"{len(results.steps)} checkpoints. {_repeats(config)}"
+    )
+
+
+def _repeats(config: TrainConfig) -> str:
+    data = config.data
+    if data.repeat_fraction == 0:
+        return "The training text is plain: no window was made repetitive."
+    return (
+        f"The repeats knob is on: {data.repeat_fraction:.0%} of the training windows repeat their own beginning at a "
+        f"lag of {data.repeat_lags[0]} to {data.repeat_lags[1]} tokens, drawn anew for each; held-out text is as it is."
+    )
+
+
+def _warnings(config: TrainConfig, results: CopyingResults, order: FormationOrder) -> Iterator[str]:
+    if (last := results.steps[-1]) < config.n_steps:
+        yield f"Partial run: analyzed up to step {last:,} of {config.n_steps:,}."
+    if float(results.accuracy.exact().max()) == 0:
+        yield "No suffix was copied whole at any checkpoint: copying has not emerged in this run."
+    if not int(order.array.count()):
+        yield "No head passed the threshold: no induction head has formed in this run."
+
+
+def _copying_section(picture: str, probes: CopyingProbes) -> Section:
+    task = probes.samples.task
+    asked = "each string" if task.query_every == 1 else f"the strings i = 0 (mod {task.query_every})"
+    text = (
+        f"Each test is {task.n_sequences} random strings of {task.n_prefix} + {task.n_suffix} hexadecimal characters, "
+        f"one a line, then the first {task.n_prefix} characters of one of them again; {task.n_samples} such samples, "
+        f"asked for {asked}. Copied whole: all {task.n_suffix} characters that follow are the most probable ones. "
+        f"Guessing among the {len(task.alphabet)} characters gets {1 / len(task.alphabet):.1%} of them right."
+    )
+    return Section("Copying and loss", text, picture, "After Figure 2 of “Language Models ‘Grok’ to Copy”.")
+
+
+def _head_map_section(results: CopyingResults) -> Section:
+    text = (
+        "I(L,H) = Abar × EP. Abar: attention from each token of a repeated random sequence to what followed it the "
+        "first time. EP: how far the head's OV circuit copies, from the eigenvalues of W_E W_V W_O W_U. Move the "
+        "slider through training."
+    )
+    return Section("Induction score of every head", text, head_map_html(results.induction.I, title="I(L,H)"))
+
+
+def _formation_section(picture: str, order: FormationOrder) -> Section:
+    text = f"{order}. Depth against onset: {order.depth_order()}."
+    return Section("In which order heads form", text, picture, "After Figure 6 of the paper.")
+
+
+def _attention_section(series: CheckpointSeries, results: CopyingResults, probes: CopyingProbes) -> Section:
+    tokens, heads = prompt(probes), results.induction.strongest(HEADS_SHOWN)
+    step = results.steps[-1]
+    vocabulary = corpus_of_run(series.directory).vocabulary
+    maps = attention_maps(series.load(step), tokens)
+    text = (
+        f"The heads of largest I(L,H) at step {step:,}, on one copying test with its answer. Point at a token to see "
+        "where it looks; lock a head with a click."
+    )
+    return Section(
+        "Attention of the strongest heads", text, attention_html(maps, vocabulary.show(tokens.tolist()), heads)
+    )
+
+
+def prompt(probes: CopyingProbes) -> torch.Tensor:
+    """The first copying test with its answer, with as many strings as an attention view holds."""
+    task, strings = probes.samples.task, probes.samples.strings
+    kept = min(task.n_sequences, CopyTask.fitting(MAX_TOKENS).n_sequences)
+    samples = CopySamples(task, strings[:1, :kept])
+    return torch.cat([samples.context, samples.query(0)], dim=1)[0]
+
+
+def _settings(directory: Path, config: TrainConfig, probes: CopyingProbes) -> dict[str, Any]:
+    corpus = run_provenance(directory)["corpus"]["description"]
+    return {"text": corpus, "repeats": _repeats(config), **config.flattened(), "probes": probes.description()}
