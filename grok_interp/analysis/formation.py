@@ -8,6 +8,7 @@ is the share of relabellings of the heads' depths that give a |tau| as large.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -51,7 +52,9 @@ class FormationOrder(LabelledResult):
 
     def __str__(self) -> str:
         formed = self.array.to_series().dropna().sort_values()
-        heads = ", ".join(f"L{layer}H{head} at {step:.0f}" for (layer, head), step in formed.items())
+        heads = ", ".join(
+            f"L{layer}H{head} at {step:.0f}" for (layer, head), step in zip(formed.index.tolist(), formed, strict=True)
+        )
         return f"{len(formed)} of {self.array.size} heads pass {self.array.attrs['threshold']:g}: {heads or 'none'}"
 
 
@@ -83,7 +86,8 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
         batch=max(1, 10_000_000 // len(depth) ** 2),
         rng=np.random.default_rng(seed),
     )
-    return DepthOrder(float(stats.kendalltau(depth, onset).statistic), float(test.pvalue), len(depth))
+    tau: Any = stats.kendalltau(depth, onset)[0]
+    return DepthOrder(float(tau), float(test.pvalue), len(depth))
 
 
 def _signs(values: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 NOT_TEXT_OF_INTEREST = {"test", "tests", "idlelib", "lib2to3", "ensurepip", "site-packages", "dist-packages"}
 TEXT_SUFFIXES = {".txt", ".md", ".rst", ".py", ".tex", ".html", ".csv", ".json", ".jsonl", ".c", ".h", ".js", ".org"}
@@ -60,7 +61,7 @@ def _hub_documents(name: str) -> Iterator[tuple[str, bytes]]:
         from datasets import load_dataset
     except ImportError as error:
         raise ValueError("hub data sets need the datasets library: pip install 'grok-interp[hub]'") from error
-    dataset = load_dataset(name, split="train")
+    dataset: Any = load_dataset(name, split="train")
     if "text" not in dataset.column_names:
         raise ValueError(f"data set {name!r} has no column 'text', it has {dataset.column_names}")
     for index, row in enumerate(dataset):

@@ -67,7 +67,7 @@ def from_huggingface(theirs: Any) -> Transformer:
 def _empty_huggingface(cfg: ModelConfig) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM, Starcoder2Config, Starcoder2ForCausalLM
 
-    shared = dict(
+    shared: dict[str, Any] = dict(
         vocab_size=cfg.d_vocab,
         hidden_size=cfg.d_model,
         intermediate_size=cfg.d_mlp,

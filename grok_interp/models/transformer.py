@@ -10,6 +10,7 @@ Compile the training step, never this module: hooks added to a compiled module a
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,7 @@ def _somebody_listens(*points: HookPoint) -> bool:
 
 def _linear(d_in: int, d_out: int) -> nn.Linear:
     """Bias-free, and uninitialized: `Transformer` writes every weight once."""
-    return nn.utils.skip_init(nn.Linear, d_in, d_out, bias=False)
+    return cast(nn.Linear, nn.utils.skip_init(nn.Linear, d_in, d_out, bias=False))
 
 
 class KVCache:
@@ -210,7 +211,7 @@ class Transformer(HookedRootModule):
     def __init__(self, cfg: ModelConfig, *, seed: int | None = None) -> None:
         super().__init__()
         self.cfg = cfg
-        self.embed = nn.utils.skip_init(nn.Embedding, cfg.d_vocab, cfg.d_model)
+        self.embed = cast(nn.Embedding, nn.utils.skip_init(nn.Embedding, cfg.d_vocab, cfg.d_model))
         self.hook_embed = HookPoint()
         self.blocks = nn.ModuleList(Block(cfg, layer) for layer in range(cfg.n_layers))
         self.ln_final = Norm(cfg)

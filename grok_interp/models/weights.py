@@ -7,7 +7,7 @@ fuses W_Q, W_K and W_V into one matrix.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ def canonical_views(model: Transformer, *, of_gradients: bool = False) -> dict[s
 
     views = {"embed.W_E": tensor(model.embed.weight)}
     for layer, block in enumerate(model.blocks):
-        for name, view in _block_views(block, tensor):
+        for name, view in _block_views(cast("Block", block), tensor):
             views[f"blocks.{layer}.{name}"] = view
     views.update((f"ln_final.{name}", tensor(p)) for name, p in model.ln_final.named_parameters())
     if not model.cfg.tie_word_embeddings:

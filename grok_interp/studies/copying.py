@@ -95,8 +95,11 @@ class CopyingResults:
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Raises FileNotFoundError before the first analysis, ValueError for damaged files."""
-        kinds = (CopyingAccuracy, PositionLoss, InductionScores)
-        return cls(*(kind.load(directory / f"{kind.name}.nc") for kind in kinds))
+        return cls(
+            CopyingAccuracy.load(directory / f"{CopyingAccuracy.name}.nc"),
+            PositionLoss.load(directory / f"{PositionLoss.name}.nc"),
+            InductionScores.load(directory / f"{InductionScores.name}.nc"),
+        )
 
     def save(self, directory: Path) -> None:
         for result in (self.accuracy, self.loss, self.induction):
