@@ -6,6 +6,7 @@ Every verb parses, calls the library and prints a line or a path. Heavy imports 
 from __future__ import annotations
 
 import json as json_format
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,6 @@ def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = 
 def train(
     config: Annotated[TrainingPreset, tyro.conf.arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
     directory: Run,
-    /,
     *,
     device: str = "auto",
     compiled: bool = False,
@@ -165,6 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted: nothing is lost, the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has left: `grok-interp list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, FileNotFoundError) as error:
         print(f"grok-interp: {error}", file=sys.stderr)
         return INPUT_WAS_WRONG

@@ -1,11 +1,43 @@
-"""Settings that every test shares."""
+"""Settings and objects that every test shares."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import matplotlib  # noqa: E402
+import pytest  # noqa: E402
 import torch  # noqa: E402
+
+from grok_interp.configs import TrainConfig  # noqa: E402
+from grok_interp.presets import training_preset  # noqa: E402
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # tiny models are several times slower on two threads
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real text of some 40,000 bytes, to train on."""
+    import inspect
+    import pathlib
+
+    file = tmp_path_factory.mktemp("text") / "pathlib.txt"
+    file.write_text(inspect.getsource(pathlib))
+    return file
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Corpora are built under this test's own folder, also by the processes that it starts."""
+    monkeypatch.setenv("GROK_INTERP_CACHE", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+
+
+@pytest.fixture
+def tiny(text_file: Path, own_cache: Path) -> TrainConfig:
+    """20 updates of the tiny copier, checkpoints every 5."""
+    config = training_preset("copier-tiny")
+    return replace(config, data=replace(config.data, source=str(text_file)))

@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+HEADER = "grok_interp"
+
 
 class DamagedFileError(ValueError):
     """A file that is cut short or altered."""
@@ -41,9 +43,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Weights as safetensors, with a SHA-256 over names, shapes, values and metadata in the header."""
+    """Weights as safetensors, with a SHA-256 over names, shapes, values and metadata in the header.
+
+    The header has one entry, because the library writes several in no fixed order: equal weights give equal files.
+    """
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
-    header = {**metadata, "sha256": _digest(tensors, metadata)}
+    header = {HEADER: json.dumps({**metadata, "sha256": _digest(tensors, metadata)}, sort_keys=True)}
     write_atomically(path, lambda scratch: scratch.write_bytes(save(tensors, header)))
 
 
@@ -52,7 +57,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     remedy = "delete it to go on without this checkpoint, or train again into another directory"
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
+            metadata = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except FileNotFoundError:
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Integer
@@ -12,6 +12,7 @@ from jaxtyping import Integer
 END_OF_DOCUMENT = "\0"  # no text holds it, and both vocabularies have a token for it
 
 
+@runtime_checkable
 class Vocabulary(Protocol):
     size: int
 

@@ -1,0 +1,44 @@
+# Every target works on a fresh machine: it makes its own virtual environment first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test test-transformer-lens-4 check fix clean
+
+help:  ## list these targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: .venv/installed  ## train the mini copier, analyze it, write runs/demo/report.html
+	$(BIN)/grok-interp demo
+
+test: .venv/developing  ## the whole test suite
+	$(BIN)/pytest
+
+test-transformer-lens-4: .venv/developing .tl4/installed  ## models and analyses against TransformerLens 4.3
+	PYTHONPATH=.tl4 $(BIN)/pytest tests/models tests/analysis tests/test_activations.py
+
+check: .venv/developing  ## lint, format and types; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+fix: .venv/developing  ## repair what the linter and the formatter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove the environments; runs stay
+	rm -rf .venv .tl4
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) torch
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/developing: .venv/installed
+	$(INSTALL) --editable '.[dev,hub]'
+	touch $@
+
+.tl4/installed: .venv/developing
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .tl4 transformer-lens==4.3.0
+	touch $@

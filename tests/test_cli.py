@@ -1,0 +1,165 @@
+"""The real command line, at miniature size."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from grok_interp.cli import main
+from grok_interp.configs import TrainConfig
+from grok_interp.presets import TRAINING_PRESETS
+
+
+@pytest.fixture
+def train_tiny(text_file: Path, own_cache: Path, tmp_path: Path) -> list[str]:
+    return ["train", "copier-tiny", str(tmp_path / "run"), "--data.source", str(text_file), "--device", "cpu"]
+
+
+def in_a_process(*arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "grok_interp.cli", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+
+
+def test_a_reader_gets_from_text_to_a_report(train_tiny: list[str], tmp_path: Path, capsys) -> None:
+    run = str(tmp_path / "run")
+    assert main(train_tiny) == 0
+    assert main(["analyze", run]) == 0
+    assert main(["report", run, "--threshold", "0.2"]) == 0
+    assert main(["list", "--folder", str(tmp_path), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert "5 checkpoints up to step 20" in printed
+    assert "I(L,H) of 2 x 2 heads at 5 checkpoints" in printed
+    assert "heads with I(L,H) above 0.2" in printed
+    (row,) = json.loads(printed[printed.index("[\n") :])
+    assert (row["run"], row["finished"], row["analyzed"], row["report"]) == (run, True, True, True)
+    assert (tmp_path / "run" / "report.html").stat().st_size > 1_000_000
+
+
+def test_the_demo_is_one_command_and_can_be_repeated(tiny: TrainConfig, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(TRAINING_PRESETS, "copier-mini", tiny)
+    for _ in range(2):
+        assert main(["demo", str(tmp_path / "demo"), "--seed", "3"]) == 0
+    assert (tmp_path / "demo" / "report.html").exists()
+    config = json.loads((tmp_path / "demo" / "config.json").read_text())["train"]
+    assert (config["init_seed"], config["data_seed"]) == (3, 3)
+    assert capsys.readouterr().out.count("report: ") == 2
+
+
+def test_ctrl_c_exits_with_130_says_how_to_go_on_and_a_partial_report_is_possible(
+    train_tiny: list[str], tmp_path: Path, capsys
+) -> None:
+    process = in_a_process(*train_tiny, "--n-steps", "1000000")
+    checkpoint = tmp_path / "run" / "checkpoints" / "step_00000020.safetensors"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "nothing is lost, the same command goes on from here" in errors
+    assert "Traceback" not in errors
+    assert main(["report", str(tmp_path / "run")]) == 0
+    assert "report: " in capsys.readouterr().out
+    assert "Partial run: analyzed up to step 20 of 1,000,000" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_help_is_light_and_names_every_verb() -> None:
+    script = "import sys\nfrom grok_interp.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    script += "print(sorted({'torch', 'transformer_lens', 'xarray', 'numpy', 'matplotlib'} & set(sys.modules)))"
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "[]"
+    assert all(verb in printed for verb in ("demo", "train", "analyze", "report", "list", "doctor"))
+
+
+@pytest.mark.parametrize("verb", ["demo", "analyze", "report", "list", "doctor"])
+def test_every_verb_explains_itself(verb: str, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: grok-interp {verb}" in capsys.readouterr().out
+
+
+def test_every_training_flag_is_explained(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "copier-mini", "--help"])
+    printed = capsys.readouterr().out
+    assert all(
+        f"--{flag}" in printed for flag in ("learning-rate", "model.n-layers", "data.repeat-fraction", "n-steps")
+    )
+
+
+def test_lists_and_doctor_speak_json(capsys) -> None:
+    assert main(["list", "presets", "--json"]) == 0
+    rows = {row["preset"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["copier-paper"]["parameters"] == 162_417_408
+    assert not rows["modular-tiny"]["trainable"]
+    assert main(["doctor", "--json"]) == 0
+    found = {row["what"]: row["found"] for row in json.loads(capsys.readouterr().out)}
+    assert found["transformer-lens"][0] in "34"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "copier-tiny", "{run}", "--data.source", "/nowhere"], "no corpus at '/nowhere'"),
+        (["train", "copier-tiny", "{run}", "--device", "cuda:99"], "device 'cuda:99' was asked for, torch"),
+        (["report", "{run}"], "no run at .*it has no config.json"),
+        (["analyze", "{run}"], "no run at"),
+        (["list", "--folder", "{run}"], "no folder .*: runs are written by"),
+    ],
+)
+def test_wrong_input_gets_one_message_and_exit_code_2(
+    arguments: list[str], message: str, tmp_path: Path, own_cache: Path, capsys
+) -> None:
+    run = tmp_path / "run"
+    assert main([argument.format(run=run) for argument in arguments]) == 2
+    errors = capsys.readouterr().err
+    import re
+
+    assert re.search(message, errors)
+    assert not run.exists(), "nothing half-written is left behind"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "copier-huge", "{run}"], "copier-paper, copier-mini, copier-tiny"),
+        (["train", "copier-tiny", "{run}", "--learning-rate", "-1"], "learning_rate must be positive"),
+        (["train", "copier-tiny", "{run}", "--model.d-head", "7"], "d_head must be even"),
+        (["train", "copier-tiny", "{run}", "--data.repeat-lags", "8", "64"], "leave nothing to repeat"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused_while_parsing(
+    arguments: list[str], message: str, tmp_path: Path, capsys
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([argument.format(run=tmp_path / "run") for argument in arguments])
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert message in " ".join((printed.out + printed.err).replace("│", " ").split())
+
+
+def test_an_empty_corpus_is_refused(tmp_path: Path, own_cache: Path, capsys) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    assert main(["train", "copier-tiny", str(tmp_path / "run"), "--data.source", str(tmp_path / "empty.txt")]) == 2
+    assert "is empty: it needs at least one document with text" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_checkpoint_stops_the_analysis_until_it_is_deleted(
+    train_tiny: list[str], tmp_path: Path, capsys
+) -> None:
+    main(train_tiny)
+    damaged = tmp_path / "run" / "checkpoints" / "step_00000010.safetensors"
+    content = bytearray(damaged.read_bytes())
+    content[-1000] ^= 1
+    damaged.write_bytes(bytes(content))
+    assert main(["report", str(tmp_path / "run")]) == 2
+    assert "step_00000010.safetensors is damaged" in capsys.readouterr().err
+    damaged.unlink()
+    assert main(["report", str(tmp_path / "run")]) == 0
