@@ -98,7 +98,8 @@ def llama_copier(
     family = dict(act_fn="silu", gated_mlp=True, normalization_type="RMS", eps=1e-6)
     wiring = dict(rotary_adjacent_pairs=False, tie_word_embeddings=False)
     sizes = dict(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=d_mlp, d_vocab=d_vocab, n_ctx=n_ctx)
-    return ModelConfig(**{"d_head": _split_heads(d_model, n_heads), **sizes, **family, **wiring, **options})
+    d_head = options.get("d_head") or _split_heads(d_model, n_heads)
+    return ModelConfig(**{"d_head": d_head, **sizes, **family, **wiring, **options})
 
 
 def modular_gpt(
@@ -112,7 +113,8 @@ def modular_gpt(
     family = dict(act_fn="relu", gated_mlp=False, normalization_type="LN", eps=1e-5)
     wiring = dict(rotary_adjacent_pairs=True, tie_word_embeddings=True, depth_scaled_mlp_out=True)
     sizes = dict(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=4 * d_model, d_vocab=d_vocab, n_ctx=n_ctx)
-    return ModelConfig(**{"d_head": _split_heads(d_model, n_heads), **sizes, **family, **wiring, **options})
+    d_head = options.get("d_head") or _split_heads(d_model, n_heads)
+    return ModelConfig(**{"d_head": d_head, **sizes, **family, **wiring, **options})
 
 
 @dataclass(frozen=True, kw_only=True)
