@@ -63,11 +63,11 @@ class ModelConfig:
             yield f"normalization_type must be RMS or LN, got {self.normalization_type!r}"
         if not 0 <= self.attn_dropout < 1:
             yield f"attn_dropout must be in [0, 1), got {self.attn_dropout}"
-        if not self.rotary_base > 1:
-            yield f"rotary_base must be above 1, got {self.rotary_base}"
+        if not 1 < self.rotary_base < math.inf:
+            yield f"rotary_base must be above 1 and finite, got {self.rotary_base}"
         for name in ("eps", "initializer_range"):
-            if not getattr(self, name) > 0:
-                yield f"{name} must be positive, got {getattr(self, name)}"
+            if not 0 < getattr(self, name) < math.inf:
+                yield f"{name} must be positive and finite, got {getattr(self, name)}"
 
     @property
     def n_params(self) -> int:
@@ -135,7 +135,6 @@ class TextConfig:
         _refuse_if_any(self, self._reasons())
 
     def _reasons(self) -> Iterator[str]:
-        shortest, longest = self.repeat_lags
         if not self.source:
             yield "source is empty: give stdlib, a file, a folder or hub:NAME"
         if self.vocabulary not in ("bytes", "bpe"):
@@ -144,7 +143,7 @@ class TextConfig:
             yield f"validation_fraction must be in (0, 0.5], got {self.validation_fraction}"
         if not 0 <= self.repeat_fraction <= 1:
             yield f"repeat_fraction must be in [0, 1], got {self.repeat_fraction}"
-        if not 1 <= shortest <= longest:
+        if len(self.repeat_lags) != 2 or not 1 <= self.repeat_lags[0] <= self.repeat_lags[1]:
             yield f"repeat_lags must be two lengths, 1 <= shortest <= longest, got {self.repeat_lags}"
 
 
@@ -195,6 +194,8 @@ class TrainConfig:
         for name in ("warmup_start_factor", "final_factor"):
             if not 0 <= getattr(self, name) <= 1:
                 yield f"{name} must be in [0, 1], got {getattr(self, name)}"
+        if not 0 < self.adam_eps < math.inf:
+            yield f"adam_eps must be positive and finite, got {self.adam_eps}"
         if not all(0 <= beta < 1 for beta in self.betas):
             yield f"betas must be in [0, 1), got {self.betas}"
         if not 0 <= self.weight_decay < math.inf:

@@ -27,9 +27,10 @@ def logarithmic_steps(n_steps: int, *, per_decade: int) -> tuple[int, ...]:
 
 
 def dense_steps(*, center: int, width: int, every: int) -> tuple[int, ...]:
-    """Every `every` steps within `width` of `center`: for looking closely at a change already found."""
+    """`center`, and every `every` steps within `width` of it: for looking closely at a change already found."""
     _require_positive(center=center, width=width, every=every)
-    return tuple(range(max(0, center - width), center + width + 1, every))
+    first = center - min(width, center) // every * every
+    return tuple(range(first, center + width + 1, every))
 
 
 def join_steps(*schedules: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """Text -> tokens on disk, once: two memory-mapped files (training, validation) and the manifest they were made from.
 
 The manifest lists every document with its SHA-256; its own hash names the corpus, goes into each run and tells when a
-source has changed since. Whole documents are set aside for validation; a single document gives its tail. Between two
-documents stands one NUL token.
+source has changed since. Whole documents are set aside for validation; where none is small enough, each gives its tail.
+A document ends with one NUL token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from grok_interp.configs import TextConfig
 from grok_interp.data.sources import documents
 from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVocabulary, Vocabulary
 
-FORMAT = 1  # part of every hash: raise it when the same text would give other tokens
+FORMAT = 2  # part of every hash: raise it when the same text would give other tokens
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def open_corpus(config: TextConfig, d_vocab: int, *, cache: Path | None = None) 
     directory = (cache or cache_directory()) / "corpora" / manifest["hash"][:16]
     if not directory.exists():
         _build(directory, config, d_vocab, manifest)
-    return Corpus(directory, json.loads((directory / "manifest.json").read_text()))
+    built = json.loads((directory / "manifest.json").read_text())
+    return Corpus(directory, {**built, "source": config.source})  # the same text may have been built from elsewhere
 
 
 def cache_directory() -> Path:
@@ -117,15 +118,17 @@ def _vocabulary(config: TextConfig, d_vocab: int, scratch: Path) -> Vocabulary:
 
 
 def _set_aside(manifest: dict[str, Any], config: TextConfig) -> set[str]:
-    """The validation documents: in the order of their names' hashes, until they hold their share of the bytes."""
+    """The validation documents: in the order of their names' hashes, those that still fit their share of the bytes.
+
+    None when every document is larger than the share: then each gives its tail.
+    """
     entries = manifest["documents"]
     wanted = config.validation_fraction * sum(n_bytes for _, n_bytes, _ in entries)
     chosen: set[str] = set()
     for name, n_bytes, _ in sorted(entries, key=lambda entry: hashlib.sha256(entry[0].encode()).digest()):
-        if wanted <= 0 or len(chosen) == len(entries) - 1:
-            break
-        chosen.add(name)
-        wanted -= n_bytes
+        if n_bytes <= wanted:
+            chosen.add(name)
+            wanted -= n_bytes
     return chosen
 
 
@@ -144,10 +147,11 @@ def _write_tokens(
 
 
 def _split(name: str, tokens: np.ndarray, validation: set[str], fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """(training, validation) tokens of one document; both parts end as documents do."""
     if validation:
         return (tokens[:0], tokens) if name in validation else (tokens, tokens[:0])
-    tail = len(tokens) - round(fraction * len(tokens))
-    return tokens[:tail], tokens[tail:]
+    cut = len(tokens) - max(1, round(fraction * len(tokens)))
+    return np.append(tokens[:cut], tokens[-1:]), tokens[cut:]
 
 
 def _encoded(config: TextConfig, vocabulary: Vocabulary) -> Iterator[tuple[str, np.ndarray]]:

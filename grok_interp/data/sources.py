@@ -65,4 +65,7 @@ def _hub_documents(name: str) -> Iterator[tuple[str, bytes]]:
     if "text" not in dataset.column_names:
         raise ValueError(f"data set {name!r} has no column 'text', it has {dataset.column_names}")
     for index, row in enumerate(dataset):
-        yield f"{name}/{index}", row["text"].encode()
+        if "\0" in (text := row["text"] or ""):
+            raise ValueError(f"row {index} of {name!r} is not text: it has a NUL character")
+        if text:
+            yield f"{name}/{index}", text.encode()

@@ -57,6 +57,8 @@ class BPEVocabulary:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
+        if size <= len(alphabet):
+            raise ValueError(f"a byte-level BPE has at least {len(alphabet) + 1} tokens, got {size}: raise d_vocab")
         trainer = trainers.BpeTrainer(
             vocab_size=size, special_tokens=[END_OF_DOCUMENT], initial_alphabet=alphabet, show_progress=False
         )

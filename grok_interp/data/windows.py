@@ -31,7 +31,7 @@ class WindowSampler:
                 "take a larger corpus or a shorter context"
             )
         self.tokens, self.config, self.n_ctx, self.seed = tokens, config, n_ctx, seed
-        self.n_blocks = (len(tokens) - 1) // n_ctx - 1  # one less: the shift takes up to a block
+        self.n_blocks = len(tokens) // n_ctx - 1  # one less: the shift takes up to a block
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 
     def batch(self, step: int, batch_size: int, *, rank: int = 0, n_ranks: int = 1) -> Int64[Tensor, "batch pos"]:
