@@ -129,6 +129,7 @@ class TextConfig:
     vocabulary: Literal["bytes", "bpe"] = "bytes"  # the 256 bytes, or a byte-level BPE trained on the text
     validation_fraction: float = 0.05  # share of the text set aside, by whole documents
     repeat_fraction: float = 0.0  # share of the training windows made repetitive; 0 is plain text
+    repeat_random: float = 0.0  # share of the repetitive windows that repeat random tokens instead of text
     repeat_lags: tuple[int, int] = (8, 64)  # shortest and longest lag, in tokens, both included
 
     def __post_init__(self) -> None:
@@ -141,8 +142,9 @@ class TextConfig:
             yield f"vocabulary must be bytes or bpe, got {self.vocabulary!r}"
         if not 0 < self.validation_fraction <= 0.5:
             yield f"validation_fraction must be in (0, 0.5], got {self.validation_fraction}"
-        if not 0 <= self.repeat_fraction <= 1:
-            yield f"repeat_fraction must be in [0, 1], got {self.repeat_fraction}"
+        for name in ("repeat_fraction", "repeat_random"):
+            if not 0 <= getattr(self, name) <= 1:
+                yield f"{name} must be in [0, 1], got {getattr(self, name)}"
         if len(self.repeat_lags) != 2 or not 1 <= self.repeat_lags[0] <= self.repeat_lags[1]:
             yield f"repeat_lags must be two lengths, 1 <= shortest <= longest, got {self.repeat_lags}"
 

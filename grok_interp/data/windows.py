@@ -21,16 +21,18 @@ EPOCH_ORDER, REPEATS = 1, 2  # which stream of random numbers a seed is used for
 class WindowSampler:
     """Windows of n_ctx + 1 tokens (inputs and the next token of each) from a corpus on disk.
 
-    Raises ValueError for a text shorter than one window.
+    Windows that repeat random tokens draw them from `alphabet`. Raises ValueError for a text shorter than one window.
     """
 
-    def __init__(self, tokens: Integer[np.ndarray, " token"], config: TextConfig, *, n_ctx: int, seed: int) -> None:
+    def __init__(
+        self, tokens: Integer[np.ndarray, " token"], config: TextConfig, *, n_ctx: int, seed: int, alphabet: range
+    ) -> None:
         if len(tokens) < 2 * n_ctx:
             raise ValueError(
                 f"the training text has {len(tokens)} tokens, a context of {n_ctx} needs at least {2 * n_ctx}: "
                 "take a larger corpus or a shorter context"
             )
-        self.tokens, self.config, self.n_ctx, self.seed = tokens, config, n_ctx, seed
+        self.tokens, self.config, self.n_ctx, self.seed, self.alphabet = tokens, config, n_ctx, seed, alphabet
         self.n_blocks = len(tokens) // n_ctx - 1  # one less: the shift takes up to a block
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 
@@ -40,7 +42,7 @@ class WindowSampler:
         windows = self.tokens[self._starts(samples)[:, None] + np.arange(self.n_ctx + 1)].astype(np.int64)
         if self.config.repeat_fraction > 0:
             generator = np.random.default_rng((self.seed, REPEATS, step, rank))
-            windows = with_repeats(windows, self.config.repeat_fraction, self.config.repeat_lags, generator)
+            windows = with_repeats(windows, self.config, self.alphabet, generator)
         return torch.from_numpy(windows)
 
     def _starts(self, samples: Integer[np.ndarray, " batch"]) -> Integer[np.ndarray, " batch"]:
@@ -59,15 +61,21 @@ class WindowSampler:
 
 
 def with_repeats(
-    windows: Int64[np.ndarray, "batch pos"], fraction: float, lags: tuple[int, int], generator: np.random.Generator
+    windows: Int64[np.ndarray, "batch pos"], config: TextConfig, alphabet: range, generator: np.random.Generator
 ) -> Int64[np.ndarray, "batch pos"]:
     """A share of the windows made to repeat their own beginning: token i becomes token i mod L, for a lag L of its own.
 
-    The lag is drawn anew for each window, because a fixed one is learnt as a position and not as induction.
+    The lag is drawn anew for each window, because a fixed one is learnt as a position and not as induction. A share of
+    these windows is filled with random tokens first: what they repeat cannot be guessed from what text is like.
     """
     n_windows, n_pos = windows.shape
-    repeats = generator.random(n_windows) < fraction
-    lag = np.where(repeats, generator.integers(lags[0], lags[1] + 1, n_windows), n_pos)
+    repeats = generator.random(n_windows) < config.repeat_fraction
+    shortest, longest = config.repeat_lags
+    lag = np.where(repeats, generator.integers(shortest, longest + 1, n_windows), n_pos)
+    if config.repeat_random > 0:
+        random = repeats & (generator.random(n_windows) < config.repeat_random)
+        noise = generator.integers(alphabet.start, alphabet.stop, windows.shape)
+        windows = np.where(random[:, None], noise, windows)
     return np.take_along_axis(windows, np.arange(n_pos) % lag[:, None], axis=1)
 
 

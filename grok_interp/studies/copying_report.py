@@ -101,7 +101,8 @@ def _repeats(config: TrainConfig) -> str:
         return "The training text is plain: no window was made repetitive."
     return (
         f"The repeats knob is on: {data.repeat_fraction:.0%} of the training windows repeat their own beginning at a "
-        f"lag of {data.repeat_lags[0]} to {data.repeat_lags[1]} tokens, drawn anew for each; held-out text is as it is."
+        f"lag of {data.repeat_lags[0]} to {data.repeat_lags[1]} tokens, drawn anew for each; {data.repeat_random:.0%} "
+        "of these repeat random tokens instead of text. Held-out text is as it is."
     )
 
 

@@ -70,7 +70,10 @@ def train(
     """
     state = state or TrainingState(config)
     corpus = corpus or open_corpus(config.data, config.model.d_vocab)
-    sampler = WindowSampler(corpus.training, config.data, n_ctx=config.model.n_ctx, seed=config.data_seed)
+    alphabet = corpus.vocabulary.common
+    sampler = WindowSampler(
+        corpus.training, config.data, n_ctx=config.model.n_ctx, seed=config.data_seed, alphabet=alphabet
+    )
     kept_steps = frozenset(config.kept_steps)
     loss = torch.compile(next_token_loss) if compiled else next_token_loss
     while True:

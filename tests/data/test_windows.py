@@ -1,5 +1,7 @@
 """Windows, on a text that counts 0, 1, 2, ... so that each window says where it comes from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from grok_interp.data.windows import WindowSampler, validation_windows, with_rep
 PLAIN = TextConfig()
 N_CTX = 7
 LAGS = (2, 5)
+ALPHABET = range(10_000, 10_050)
+ALWAYS = TextConfig(repeat_fraction=1.0, repeat_lags=LAGS)
 
 
 def counting(n_tokens: int) -> np.ndarray:
@@ -20,7 +24,7 @@ def counting(n_tokens: int) -> np.ndarray:
 
 
 def sampler(n_tokens: int = 101, *, config: TextConfig = PLAIN, n_ctx: int = N_CTX, seed: int = 3) -> WindowSampler:
-    return WindowSampler(counting(n_tokens), config, n_ctx=n_ctx, seed=seed)
+    return WindowSampler(counting(n_tokens), config, n_ctx=n_ctx, seed=seed, alphabet=ALPHABET)
 
 
 def starts(windows: Tensor) -> list[int]:
@@ -111,14 +115,15 @@ def test_repeats_are_drawn_anew_at_each_step_and_on_each_rank() -> None:
 
 def test_no_repeats_leave_the_windows_untouched() -> None:
     windows = np.arange(60).reshape(4, 15)
-    assert np.array_equal(with_repeats(windows, 0.0, LAGS, np.random.default_rng(0)), windows)
+    assert np.array_equal(with_repeats(windows, PLAIN, ALPHABET, np.random.default_rng(0)), windows)
 
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 999), shortest=st.integers(1, 6), extra=st.integers(0, 6))
 def test_full_repeats_make_every_window_periodic_with_a_lag_in_range(seed: int, shortest: int, extra: int) -> None:
     windows = np.arange(5 * 17).reshape(5, 17)
-    repeated = with_repeats(windows, 1.0, (shortest, shortest + extra), np.random.default_rng(seed))
+    config = replace(ALWAYS, repeat_lags=(shortest, shortest + extra))
+    repeated = with_repeats(windows, config, ALPHABET, np.random.default_rng(seed))
     for before, after in zip(windows, repeated, strict=True):
         lag = lag_of(after)
         assert shortest <= lag <= shortest + extra
@@ -127,14 +132,25 @@ def test_full_repeats_make_every_window_periodic_with_a_lag_in_range(seed: int, 
 
 def test_lags_differ_from_window_to_window_and_reach_both_ends() -> None:
     windows = np.arange(200 * 15).reshape(200, 15)
-    repeated = with_repeats(windows, 1.0, LAGS, np.random.default_rng(0))
+    repeated = with_repeats(windows, ALWAYS, ALPHABET, np.random.default_rng(0))
     assert {lag_of(window) for window in repeated} == {2, 3, 4, 5}
+
+
+def test_a_share_of_the_repetitive_windows_repeats_random_tokens() -> None:
+    windows = np.arange(400 * 15).reshape(400, 15)
+    config = replace(ALWAYS, repeat_fraction=0.5, repeat_random=0.25)
+    found = with_repeats(windows, config, ALPHABET, np.random.default_rng(0))
+    random = np.array([window[0] in ALPHABET for window in found])
+    assert 35 < random.sum() < 65, "an eighth of all"
+    assert {lag_of(window) for window in found[random]} <= {1, 2, 3, 4, 5}, "two random tokens may be equal"
+    assert set(found[random].flatten()) <= set(ALPHABET)
+    assert not set(found[~random].flatten()) & set(ALPHABET)
 
 
 def test_repeating_does_not_change_what_was_given() -> None:
     windows = np.arange(60).reshape(4, 15)
     before = windows.copy()
-    with_repeats(windows, 1.0, LAGS, np.random.default_rng(0))
+    with_repeats(windows, ALWAYS, ALPHABET, np.random.default_rng(0))
     assert np.array_equal(windows, before)
 
 
