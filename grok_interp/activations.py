@@ -66,7 +66,12 @@ def read(model: HookedModel, tokens: Int[Tensor, "batch pos"], reducers: Mapping
         return keep
 
     with evaluating(model):
-        model.run_with_hooks(tokens.to(device_of(model)), fwd_hooks=[(name, listener(name)) for name in reducers])
+        try:
+            model.run_with_hooks(tokens.to(device_of(model)), fwd_hooks=[(name, listener(name)) for name in reducers])
+        except KeyError as error:  # TransformerLens' word for a hook that is not there
+            raise ValueError(
+                f"the model has no activation at {error}: TransformerLens' hook names are needed"
+            ) from error
     if silent := sorted(set(reducers) - set(reduced)):
         raise ValueError(f"the model has no activation at {silent}: TransformerLens' hook names are needed")
     return reduced

@@ -59,9 +59,10 @@ def train(
         compiled: compile the step with torch.compile. Pays on a GPU.
     """
     from grok_interp.checkpoints.run import run_training
-    from grok_interp.device import choose_device
+    from grok_interp.device import choose_device, choose_threads
     from grok_interp.progress import TrainingProgress, progress
 
+    choose_threads(config.model.n_params)
     with progress("training") as advance:
         shown = TrainingProgress(config, advance)
         series = run_training(
@@ -140,10 +141,12 @@ def doctor(*, json: bool = False) -> None:
 
 
 def _analyzed(directory: Path, device: str) -> tuple[Any, Any]:
-    from grok_interp.device import choose_device
+    from grok_interp.checkpoints.series import CheckpointSeries
+    from grok_interp.device import choose_device, choose_threads
     from grok_interp.progress import progress
     from grok_interp.studies.copying import analyze, probes_of_run
 
+    choose_threads(CheckpointSeries(directory).config.model.n_params)
     device, probes = choose_device(device), probes_of_run(directory)
     with progress("analyzing checkpoints") as advance:
         return analyze(directory, probes, device=device, on_checkpoint=advance), probes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -10,6 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from grok_interp.checkpoints.store import write_atomically
+
+ATTRIBUTES = "attributes"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class LabelledResult:
 
     def save(self, path: Path) -> None:
         """Write as netCDF, in one act."""
-        array = self.array.rename(self.name)
+        attributes = {ATTRIBUTES: json.dumps(self.array.attrs)}  # netCDF has no None, no bool, no large int
+        array = xr.DataArray(self.array, name=self.name, attrs=attributes)
         write_atomically(Path(path), lambda scratch: array.to_netcdf(scratch, engine="scipy"))
 
     @classmethod
@@ -41,6 +45,7 @@ class LabelledResult:
         """Raises ValueError when the file holds another quantity or is damaged."""
         try:
             array = xr.load_dataarray(path, engine="scipy")
+            array.attrs = json.loads(array.attrs[ATTRIBUTES])
         except (TypeError, ValueError, KeyError, IndexError) as error:
             raise ValueError(
                 f"{path} is not a result file, or it is damaged ({error}): delete it and analyze"

@@ -73,14 +73,15 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
         return DepthOrder(np.nan, np.nan, len(depth))
     order = _signs(onset)
 
-    def concordance(relabelled: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001 (scipy's signature)
-        """tau-b but for a factor that no relabelling changes."""
-        return (_signs(relabelled) * order).sum(axis=(-2, -1))
+    def concordance(relabelled: np.ndarray, axis: int) -> Any:  # noqa: ARG001 (scipy's signature)
+        """|tau-b| but for a factor that no relabelling changes."""
+        return abs((_signs(relabelled) * order).sum(axis=(-2, -1)))
 
     test = stats.permutation_test(
         (depth,),
         concordance,
         permutation_type="pairings",
+        alternative="greater",
         vectorized=True,
         n_resamples=N_PERMUTATIONS,
         batch=max(1, 10_000_000 // len(depth) ** 2),

@@ -139,7 +139,7 @@ def _mean_attention(model: HookedModel, tokens: Tensor, batch_size: int) -> Floa
 
 def _require_two_halves(tokens: Tensor) -> None:
     half = tokens.shape[1] // 2
-    if half < 2 or tokens.shape[1] % 2 or not torch.equal(tokens[:, :half], tokens[:, half:]):
+    if half < 3 or tokens.shape[1] % 2 or not torch.equal(tokens[:, :half], tokens[:, half:]):
         raise ValueError(
             f"induction scores need rows of two identical halves (see repeated_tokens), got {tuple(tokens.shape)} "
             "tokens whose halves differ"

@@ -121,9 +121,9 @@ def repeated_tokens(
     *, n_sequences: int, half: int, alphabet: Sequence[int] | Int64[Tensor, " symbol"], seed: int
 ) -> Int64[Tensor, "batch pos"]:
     """Random tokens, then the same again: 2 * half tokens a row (the paper: half = 100), drawn from `alphabet`."""
-    if n_sequences < 1 or half < 2 or len(alphabet) < 2:
+    if n_sequences < 1 or half < 3 or len(alphabet) < 2:
         raise ValueError(
-            f"repeated_tokens needs n_sequences >= 1, half >= 2 and two symbols or more, got {n_sequences}, {half} and "
+            f"repeated_tokens needs n_sequences >= 1, half >= 3 and two symbols or more, got {n_sequences}, {half} and "
             f"{len(alphabet)} symbols"
         )
     symbols = torch.as_tensor(alphabet, dtype=torch.int64)

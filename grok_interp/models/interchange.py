@@ -83,13 +83,13 @@ def _empty_huggingface(cfg: ModelConfig) -> Any:
         eos_token_id=None,
     )
     family = cfg.normalization_type, cfg.gated_mlp
-    if family == ("RMS", True):
+    if family == ("RMS", True) and cfg.d_model % cfg.n_heads == 0:
         return LlamaForCausalLM(LlamaConfig(**shared, head_dim=cfg.d_head, rms_norm_eps=cfg.eps))
     if family == ("LN", False) and cfg.d_head * cfg.n_heads == cfg.d_model:
         return Starcoder2ForCausalLM(Starcoder2Config(**shared, norm_epsilon=cfg.eps, use_bias=False))
     raise ValueError(
-        "Hugging Face has LLaMA (RMS, gated_mlp) and StarCoder2 (LN, no gate, n_heads * d_head = d_model) "
-        f"for this; got normalization_type {cfg.normalization_type}, gated_mlp {cfg.gated_mlp}, "
+        "Hugging Face has LLaMA (RMS, gated_mlp, n_heads divides d_model) and StarCoder2 (LN, no gate, n_heads * "
+        f"d_head = d_model) for this; got normalization_type {cfg.normalization_type}, gated_mlp {cfg.gated_mlp}, "
         f"{cfg.n_heads} heads of {cfg.d_head} in d_model {cfg.d_model}"
     )
 

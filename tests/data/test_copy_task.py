@@ -145,7 +145,7 @@ def test_an_alphabet_with_a_token_twice_or_with_the_separator_is_refused(wrong: 
 
 
 @settings(deadline=None)
-@given(n_sequences=st.integers(1, 5), half=st.integers(2, 13), seed=st.integers(0, 99))
+@given(n_sequences=st.integers(1, 5), half=st.integers(3, 13), seed=st.integers(0, 99))
 def test_the_second_half_repeats_the_first_and_both_use_the_alphabet_only(
     n_sequences: int, half: int, seed: int
 ) -> None:

@@ -1,0 +1,207 @@
+"""Copying accuracy: the hand-written circuit copies everything, and every way to compute it gives the same."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import ground_truth
+import numpy as np
+import pytest
+import torch
+from ground_truth import CIRCUIT, LLAMA, MODULAR, distinct_copy_samples, induction_circuit, random_model
+from torch import Tensor
+
+from grok_interp import to_hooked_transformer
+from grok_interp.activations import HookedModel
+from grok_interp.analysis.copying import Caching, CopyingAccuracy, copying_accuracy, predicted
+from grok_interp.configs import ModelConfig
+from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.models.transformer import Transformer
+from grok_interp.models.weights import canonical_views
+
+# Two symbols and suffixes of two: a model that guesses copies about a quarter of them whole.
+GUESSABLE = CopyTask(n_sequences=3, n_prefix=2, n_suffix=2, n_samples=31, query_every=2, alphabet=(1, 2), separator=0)
+FAMILIES = pytest.mark.parametrize(
+    "cfg",
+    [replace(LLAMA, n_layers=1, n_heads=2, d_vocab=3), replace(MODULAR, n_layers=1, d_vocab=3)],
+    ids=["llama", "modular"],
+)
+
+
+class WithoutCache(torch.nn.Module):
+    """A hooked model that can only be run from the first token on."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model, self.cfg = model, model.cfg
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.model(tokens)
+
+    def run_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model.run_with_hooks(*args, **kwargs)
+
+
+def correct(model: HookedModel, samples: CopySamples, **options: int) -> np.ndarray:
+    """sample x sequence x char of one model."""
+    return copying_accuracy([(0, model)], samples, **options).array.isel(checkpoint=0).to_numpy()
+
+
+# The circuit written by hand
+
+
+@pytest.mark.parametrize("kind", [lambda model: model, WithoutCache, to_hooked_transformer])
+def test_the_induction_circuit_copies_every_suffix_whole(kind: Callable[[Transformer], HookedModel]) -> None:
+    accuracy = copying_accuracy([(0, kind(induction_circuit()))], distinct_copy_samples())
+    assert accuracy.exact().to_numpy().tolist() == [1.0]
+    assert accuracy.array.all() and accuracy.array.shape == (1, 5, 2, 4)
+
+
+@pytest.mark.parametrize("options", [{"sharpness": 0.0}, {"copy": -1.0}, {"copy": 0.0}])
+def test_a_circuit_that_does_not_look_or_does_not_copy_gets_nothing(options: dict[str, float]) -> None:
+    accuracy = copying_accuracy([(0, induction_circuit(**options))], distinct_copy_samples())
+    assert accuracy.exact().to_numpy().tolist() == [0.0]
+
+
+def test_a_circuit_without_its_previous_token_head_gets_nothing() -> None:
+    model = induction_circuit()
+    ground_truth.head_weights(model, *ground_truth.PREVIOUS_TOKEN_HEAD)[3].zero_()
+    assert not correct(model, distinct_copy_samples()).any()
+
+
+def test_a_circuit_that_cannot_say_a_token_misses_it_and_no_other() -> None:
+    model, samples, unsayable = induction_circuit(), distinct_copy_samples(), 5
+    canonical_views(model)["unembed.W_U"][:, unsayable] = 0.0
+    suffixes = samples.strings[:, :, samples.task.n_prefix :]
+    assert (suffixes == unsayable).any()
+    np.testing.assert_array_equal(correct(model, samples), suffixes != unsayable)
+
+
+def test_samples_sequences_and_characters_are_not_mixed_up() -> None:
+    """The only token that the model can say is the third suffix token of sample 3's second string."""
+    model, samples = induction_circuit(), distinct_copy_samples()
+    only = samples.strings[3, 1, samples.task.n_prefix + 2]
+    canonical_views(model)["unembed.W_U"][:, torch.arange(CIRCUIT.d_vocab) != only] = 0.0
+    assert correct(model, samples)[3].tolist() == [[0, 0, 0, 0], [0, 0, 1, 0]]
+
+
+# Teacher forcing decides what greedy decoding would do (A.2)
+
+
+def greedy_continuation(model: Transformer, prompt: Tensor, n_tokens: int) -> list[int]:
+    tokens = prompt.clone()
+    for _ in range(n_tokens):
+        following = model(tokens[None])[0, -1].argmax()
+        tokens = torch.cat([tokens, following[None]])
+    return tokens[len(prompt) :].tolist()
+
+
+def suffixes_copied_greedily(model: Transformer, samples: CopySamples) -> list[list[bool]]:
+    """sample x sequence; the model reads the lines, a prefix, and then its own words."""
+    task, copied = samples.task, []
+    for lines, strings in zip(samples.context, samples.strings, strict=True):
+        asked = [strings[index].split([task.n_prefix, task.n_suffix]) for index in task.queries]
+        prompts = [(torch.cat([lines, prefix]), suffix.tolist()) for prefix, suffix in asked]
+        copied.append([greedy_continuation(model, prompt, task.n_suffix) == suffix for prompt, suffix in prompts])
+    return copied
+
+
+@FAMILIES
+def test_greedy_decoding_copies_exactly_the_suffixes_found_whole(cfg: ModelConfig) -> None:
+    models, samples = [random_model(cfg, seed=seed) for seed in range(3)], GUESSABLE.sample()
+    accuracy = copying_accuracy(enumerate(models), samples)
+    decoded = np.stack([suffixes_copied_greedily(model, samples) for model in models])
+    np.testing.assert_array_equal(accuracy.array.min("char"), decoded)
+    assert 0 < decoded.mean() < 1, "both outcomes must occur for this to say something"
+
+
+# Ways to compute it
+
+
+@FAMILIES
+def test_the_shared_prefix_changes_nothing(cfg: ModelConfig) -> None:
+    model, samples = random_model(cfg), GUESSABLE.sample()
+    assert isinstance(model, Caching) and not isinstance(WithoutCache(model), Caching)
+    with_cache = correct(model, samples)
+    np.testing.assert_array_equal(with_cache, correct(WithoutCache(model), samples))
+    assert 0 < with_cache.mean() < 1
+
+
+@FAMILIES
+def test_the_librarys_own_model_copies_the_same_suffixes(cfg: ModelConfig) -> None:
+    model, samples = random_model(cfg), GUESSABLE.sample()
+    np.testing.assert_array_equal(correct(to_hooked_transformer(model), samples), correct(model, samples))
+
+
+@FAMILIES
+def test_the_batch_size_does_not_matter(cfg: ModelConfig) -> None:
+    model, samples = random_model(cfg), GUESSABLE.sample()
+    np.testing.assert_array_equal(correct(model, samples, batch_size=7), correct(model, samples, batch_size=64))
+
+
+def test_the_kernel_compares_the_last_scores_with_the_suffix() -> None:
+    scores = torch.zeros(2, 5, 4)  # the arg-max of equal scores is token 0
+    scores[0, -2, 3] = scores[0, -1, 1] = scores[1, -1, 2] = 1.0
+    before = scores.clone()
+    assert predicted(scores, torch.tensor([[3, 1], [3, 2]])).tolist() == [[True, True], [False, True]]
+    assert torch.equal(scores, before)
+
+
+# The result
+
+
+def by_hand() -> CopyingAccuracy:
+    """Two checkpoints, two samples, three strings, suffixes of two."""
+    early = [[[1, 0], [0, 0], [0, 1]], [[0, 0], [0, 1], [1, 0]]]
+    late = [[[1, 1], [1, 1], [0, 1]], [[1, 1], [0, 1], [1, 1]]]
+    coords = {"checkpoint": [10, 30], "sequence": [0, 5, 10]}
+    return CopyingAccuracy(ground_truth.labelled(np.array([early, late]), CopyingAccuracy.dims, coords))
+
+
+def test_a_suffix_counts_only_when_all_of_it_is_right() -> None:
+    np.testing.assert_allclose(by_hand().exact(), [0, 4 / 6])
+    np.testing.assert_allclose(by_hand().per_token(), [4 / 12, 10 / 12])
+
+
+def test_sequences_are_counted_apart() -> None:
+    per_sequence = by_hand().per_sequence()
+    assert per_sequence.dims == ("checkpoint", "sequence")
+    np.testing.assert_allclose(per_sequence, [[0, 0, 0], [1, 0.5, 0.5]])
+    assert per_sequence.sel(checkpoint=30, sequence=0) == 1
+
+
+def test_a_result_is_told_in_one_line() -> None:
+    expected = "copying accuracy at 2 checkpoints; at the last 66.7% of suffixes, 83.3% of their tokens"
+    assert str(by_hand()) == expected
+
+
+def test_a_whole_suffix_is_never_more_frequent_than_a_token() -> None:
+    models = [(seed, random_model(replace(LLAMA, d_vocab=3), seed=seed)) for seed in range(5)]
+    accuracy = copying_accuracy(models, GUESSABLE.sample())
+    assert (accuracy.exact() <= accuracy.per_token()).all()
+    np.testing.assert_allclose(accuracy.exact(), accuracy.per_sequence().mean("sequence"))
+
+
+def test_the_result_is_labelled_and_says_how_it_was_made() -> None:
+    models = [(10, random_model(replace(LLAMA, d_vocab=3))), (30, random_model(replace(LLAMA, d_vocab=3), seed=1))]
+    array = copying_accuracy(models, replace(GUESSABLE, seed=11).sample()).array
+    assert dict(array.sizes) == {"checkpoint": 2, "sample": 31, "sequence": 2, "char": 2}
+    assert array["checkpoint"].to_numpy().tolist() == [10, 30] and array["sequence"].to_numpy().tolist() == [0, 2]
+    assert array.attrs == {"n_sequences": 3, "n_prefix": 2, "n_suffix": 2, "seed": 11}
+    assert set(np.unique(array)) == {0, 1}
+
+
+def test_a_context_too_short_for_the_test_is_refused() -> None:
+    model = random_model(replace(LLAMA, d_vocab=3, n_ctx=18))
+    message = "copy test of 3 sequences needs 19 tokens, the context holds 18: take at most 2 sequences"
+    with pytest.raises(ValueError, match=message):
+        copying_accuracy([(0, model)], GUESSABLE.sample())
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = random_model(replace(LLAMA, d_vocab=3, attn_dropout=0.5)).train()
+    weights = {name: view.clone() for name, view in canonical_views(model).items()}
+    found = correct(model, GUESSABLE.sample())
+    assert model.training and torch.is_grad_enabled()
+    assert all(torch.equal(view, weights[name]) for name, view in canonical_views(model).items())
+    np.testing.assert_array_equal(found, correct(model.eval(), GUESSABLE.sample()))
