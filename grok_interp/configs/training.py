@@ -1,0 +1,117 @@
+"""One training run: `TrainConfig`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+from grok_interp.configs.checks import below_one, build, flatten, outside_unit_interval, refuse_if_any
+from grok_interp.configs.model import ModelConfig
+from grok_interp.configs.text import BYTE_VOCABULARY_SIZE, TextConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run; everything that decides the weights, given the machine. A step is one optimizer update.
+
+    The learning rate rises linearly from `warmup_start_factor` to 1 times `learning_rate` over `warmup_steps`, then
+    follows a cosine to `final_factor` times `learning_rate`.
+    """
+
+    model: ModelConfig
+    data: TextConfig
+    n_steps: int  # optimizer updates
+    batch_size: int  # sequences of n_ctx tokens in an update
+    learning_rate: float  # at its peak
+    checkpoint_steps: tuple[int, ...]  # keep a checkpoint at these, as far as they are reached, and always at the end
+    micro_batch_size: int | None = None  # split a batch for gradient accumulation; None takes it whole
+    warmup_steps: int = 0
+    warmup_start_factor: float = 0.0
+    final_factor: float = 0.1  # learning rate at the end, as a share of its peak; 1 keeps it constant
+    betas: tuple[float, float] = (0.9, 0.999)  # of AdamW
+    adam_eps: float = 1e-8
+    weight_decay: float = 0.0  # on every matrix, embeddings included; never on norm gains and biases
+    max_grad_norm: float | None = 1.0  # clip the gradient's global norm; None does not clip
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 is autocast: weights and optimizer stay float32
+    init_seed: int = 0  # draws the weights
+    data_seed: int = 0  # draws the batches and dropout masks
+
+    def __post_init__(self) -> None:
+        refuse_if_any(self, self._reasons())
+
+    def _reasons(self) -> Iterator[str]:
+        yield from below_one(self, "n_steps", "batch_size")
+        yield from self._optimizer_reasons()
+        yield from self._data_reasons()
+        steps = self.checkpoint_steps
+        if list(steps) != sorted(set(steps)) or any(step < 0 for step in steps):
+            yield f"checkpoint_steps must be sorted, distinct and not negative, got {_brief(steps)}"
+        if self.precision not in ("float32", "bfloat16"):
+            yield f"precision must be float32 or bfloat16, got {self.precision!r}"
+
+    def _optimizer_reasons(self) -> Iterator[str]:
+        if not 0 < self.learning_rate < math.inf:
+            yield f"learning_rate must be positive and finite, got {self.learning_rate}"
+        if not 0 <= self.warmup_steps <= self.n_steps:
+            yield f"warmup_steps must be within 0..n_steps = {self.n_steps}, got {self.warmup_steps}"
+        yield from outside_unit_interval(self, "warmup_start_factor", "final_factor")
+        if not 0 < self.adam_eps < math.inf:
+            yield f"adam_eps must be positive and finite, got {self.adam_eps}"
+        if not all(0 <= beta < 1 for beta in self.betas):
+            yield f"betas must be in [0, 1), got {self.betas}"
+        if not 0 <= self.weight_decay < math.inf:
+            yield f"weight_decay must be finite and not negative, got {self.weight_decay}"
+        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
+            yield f"max_grad_norm must be positive, or None for no clipping, got {self.max_grad_norm}"
+
+    def _data_reasons(self) -> Iterator[str]:
+        micro, longest = self.micro_batch_size, self.data.repeat_lags[1]
+        if micro is not None and (micro < 1 or self.batch_size % micro):
+            yield f"micro_batch_size must divide batch_size {self.batch_size}, got {micro}"
+        if self.data.vocabulary == "bytes" and self.model.d_vocab != BYTE_VOCABULARY_SIZE:
+            yield f"the byte vocabulary has {BYTE_VOCABULARY_SIZE} tokens, got d_vocab {self.model.d_vocab}"
+        if self.data.repeat_fraction > 0 and longest >= self.model.n_ctx:
+            yield f"repeat_lags up to {longest} leave nothing to repeat in a context of {self.model.n_ctx}"
+
+    @property
+    def kept_steps(self) -> tuple[int, ...]:
+        """The steps at which a checkpoint is kept: those of `checkpoint_steps` that are reached, and the last."""
+        return tuple(step for step in self.checkpoint_steps if step < self.n_steps) + (self.n_steps,)
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.model.n_ctx
+
+    def with_model(self, **changes: Any) -> Self:
+        """The same run with some fields of its model changed."""
+        return replace(self, model=replace(self.model, **changes))
+
+    def with_data(self, **changes: Any) -> Self:
+        """The same run with some fields of its data changed."""
+        return replace(self, data=replace(self.data, **changes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; refuses keys that no field has."""
+        nested = {"model": ModelConfig, "data": TextConfig}
+        built = {k: build(nested[k], v) if k in nested else v for k, v in values.items()}
+        return build(cls, built)
+
+    def flattened(self) -> dict[str, Any]:
+        """Dotted field name -> value."""
+        return flatten(self.to_dict())
+
+    def differences(self, other: TrainConfig) -> dict[str, tuple[Any, Any]]:
+        """Dotted field name -> (mine, theirs), for each field in which two configurations differ."""
+        mine, theirs = self.flattened(), other.flattened()
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+def _brief(steps: tuple[int, ...]) -> str:
+    return str(steps) if len(steps) <= 8 else f"{steps[:4]} ... {steps[-4:]}"
