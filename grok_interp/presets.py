@@ -40,14 +40,14 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
     ),
     "copier-mini": TrainConfig(
         model=PRESETS["copier-mini"],
-        data=TextConfig(repeat_fraction=0.8, repeat_random=0.25),
-        n_steps=4_000,
+        data=TextConfig(repeat_fraction=0.8),
+        n_steps=5_000,
         batch_size=16,
-        learning_rate=4e-3,
+        learning_rate=6e-3,
         warmup_steps=100,
         betas=(0.9, 0.99),
         weight_decay=0.1,
-        checkpoint_steps=join_steps(logarithmic_steps(100, per_decade=3), linear_steps(4_000, every=100)),
+        checkpoint_steps=join_steps(logarithmic_steps(100, per_decade=3), linear_steps(5_000, every=100)),
     ),
     "copier-tiny": TrainConfig(
         model=PRESETS["copier-tiny"],

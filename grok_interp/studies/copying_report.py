@@ -59,16 +59,20 @@ def headlines(results: CopyingResults, order: FormationOrder) -> dict[str, str]:
     exact, token, loss = results.accuracy.exact(), results.accuracy.per_token(), results.loss.mean()
     layer, head = results.induction.strongest()[0]
     score = float(results.induction.I.isel(checkpoint=-1).sel(layer=layer, head=head))
-    half = midpoint(exact)
+    half = midpoint(token)
     loss_made = share_of_change(loss).sel(checkpoint=half).item() if np.isfinite(half) else np.nan
+    threshold = order.array.attrs["threshold"]
     return {
         "of suffixes copied whole at the last checkpoint": f"{float(exact[-1]):.1%}",
         "of suffix tokens predicted at the last checkpoint": f"{float(token[-1]):.1%}",
-        "step at which whole-suffix copying reached half of its last value": _step(half),
+        "step at which predicted suffix tokens reached half of their last value": _step(half),
         "of its total fall the validation loss had made by that step": _share(loss_made),
         "step at which the validation loss had made half of its fall": _step(midpoint(loss)),
         f"I(L,H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
-        f"heads with I(L,H) above {order.array.attrs['threshold']:g} at some checkpoint": f"{int(order.array.count())}",
+        f"step at which L{layer}H{head} passed I(L,H) = {threshold:g}": _step(
+            float(order.array.sel(layer=layer, head=head))
+        ),
+        f"heads with I(L,H) above {threshold:g} at some checkpoint": f"{int(order.array.count())}",
         "Kendall's tau of the formed heads' depth against their onset": _tau(order),
     }
 
@@ -101,8 +105,9 @@ def _repeats(config: TrainConfig) -> str:
         return "The training text is plain: no window was made repetitive."
     return (
         f"The repeats knob is on: {data.repeat_fraction:.0%} of the training windows repeat their own beginning at a "
-        f"lag of {data.repeat_lags[0]} to {data.repeat_lags[1]} tokens, drawn anew for each; {data.repeat_random:.0%} "
-        "of these repeat random tokens instead of text. Held-out text is as it is."
+        f"lag of {data.repeat_lags[0]} to {data.repeat_lags[1]} tokens, drawn anew for each"
+        + (f"; {data.repeat_random:.0%} of these repeat random tokens instead of text" if data.repeat_random else "")
+        + ". Held-out text is as it is."
     )
 
 

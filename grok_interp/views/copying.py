@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.loss import PositionLoss
@@ -23,6 +24,6 @@ def plot_copying_and_loss(accuracy: CopyingAccuracy, loss: PositionLoss, *, toke
         right.spines["right"].set_visible(True)
         above = axis.secondary_xaxis("top", functions=(lambda s: s * tokens_per_step, lambda t: t / tokens_per_step))
         above.set_xlabel("training tokens")
-        lines = [*axis.get_lines(), *right.get_lines()]
-        axis.legend(lines, [line.get_label() for line in lines], loc="center left")
+        above.xaxis.set_major_formatter(EngFormatter())
+        figure.legend(loc="outside lower center", ncols=3)
     return figure
