@@ -25,7 +25,7 @@ import filelock
 from grok_interp.checkpoints.recorder import Recorder, load_newest_resume_point
 from grok_interp.checkpoints.series import CheckpointSeries, write_config
 from grok_interp.configs import TrainConfig
-from grok_interp.data.corpus import Corpus, open_corpus
+from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.loop import TrainingState, Update, train
 
 
@@ -42,11 +42,11 @@ def run_training(
     """Train into a run directory, from its last resume point if it has one.
 
     Every `resume_seconds` a resume point is written; Ctrl-C and SIGTERM write one too and raise KeyboardInterrupt.
-    `on_start` is told the step it starts from. Raises ValueError when the directory holds another config, a corpus that
-    has changed since, files that are no run, or a run that another process is training.
+    `on_start` is told the step it starts from. Raises ValueError when the directory holds another config, data that has
+    changed since, files that are no run, or a run that another process is training.
     """
     directory = Path(directory)
-    corpus = _claim(directory, config)
+    batches = _claim(directory, config)
     with _only_process(directory), _deferred_interrupts() as interrupted:
         state = TrainingState(config, device=device)
         seconds = load_newest_resume_point(state, directory)
@@ -54,38 +54,37 @@ def run_training(
         if on_start:
             on_start(state.step)
         series = CheckpointSeries(directory)
-        for step, model in train(config, state=state, corpus=corpus, on_update=recorder, compiled=compiled):
+        for step, model in train(config, state=state, batches=batches, on_update=recorder, compiled=compiled):
             series.save(step, model)
         recorder.save()
     return series
 
 
-def corpus_of_run(directory: Path) -> Corpus:
-    """The text that a run reads. Raises ValueError when it has changed since the run was begun."""
-    config, trained_on = CheckpointSeries(directory).config, run_provenance(directory)["corpus"]["hash"]
-    corpus = open_corpus(config.data, config.model.d_vocab)
-    if trained_on != corpus.hash:
+def batches_of_run(directory: Path) -> Batches:
+    """What a run trains on. Raises ValueError when it has changed since the run was begun."""
+    batches, begun_with = open_batches(CheckpointSeries(directory).config), run_provenance(directory)["data"]["hash"]
+    if begun_with != batches.hash:
         raise ValueError(
-            f"the corpus {config.data.source!r} has changed since {directory} was begun (its hash was "
-            f"{trained_on[:12]}, now {corpus.hash[:12]}): restore the text, or train into another directory"
+            f"the data of {directory} ({batches.description}) has changed since the run was begun (its hash was "
+            f"{begun_with[:12]}, now {batches.hash[:12]}): restore the text, or train into another directory"
         )
-    return corpus
+    return batches
 
 
-def _claim(directory: Path, config: TrainConfig) -> Corpus:
+def _claim(directory: Path, config: TrainConfig) -> Batches:
     """Write config.json into a new run, or refuse a directory that holds anything else."""
     if not (directory / "config.json").exists():
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise ValueError(f"{directory} holds files but no run: give a new or an empty directory")
-        corpus = open_corpus(config.data, config.model.d_vocab)
-        write_config(directory, config, corpus={"hash": corpus.hash, "description": str(corpus)})
-        return corpus
+        batches = open_batches(config)
+        write_config(directory, config, data={"hash": batches.hash, "description": batches.description})
+        return batches
     if differences := config.differences(CheckpointSeries(directory).config):
         listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
         raise ValueError(
             f"{directory} holds a run of another config ({listed}): give another directory, or that config"
         )
-    return corpus_of_run(directory)
+    return batches_of_run(directory)
 
 
 def run_provenance(directory: Path) -> dict:

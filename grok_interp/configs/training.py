@@ -9,7 +9,10 @@ from typing import Any, Literal, Self
 
 from grok_interp.configs.checks import below_one, build, flatten, outside_unit_interval, refuse_if_any
 from grok_interp.configs.model import ModelConfig
+from grok_interp.configs.modular import ModularConfig
 from grok_interp.configs.text import BYTE_VOCABULARY_SIZE, TextConfig
+
+DATA_KINDS = {"text": TextConfig, "modular": ModularConfig}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,7 @@ class TrainConfig:
     """
 
     model: ModelConfig
-    data: TextConfig
+    data: TextConfig | ModularConfig
     n_steps: int  # optimizer updates
     batch_size: int  # sequences of n_ctx tokens in an update
     learning_rate: float  # at its peak
@@ -67,13 +70,13 @@ class TrainConfig:
             yield f"max_grad_norm must be positive, or None for no clipping, got {self.max_grad_norm}"
 
     def _data_reasons(self) -> Iterator[str]:
-        micro, longest = self.micro_batch_size, self.data.repeat_lags[1]
+        micro = self.micro_batch_size
         if micro is not None and (micro < 1 or self.batch_size % micro):
             yield f"micro_batch_size must divide batch_size {self.batch_size}, got {micro}"
-        if self.data.vocabulary == "bytes" and self.model.d_vocab != BYTE_VOCABULARY_SIZE:
-            yield f"the byte vocabulary has {BYTE_VOCABULARY_SIZE} tokens, got d_vocab {self.model.d_vocab}"
-        if self.data.repeat_fraction > 0 and longest >= self.model.n_ctx:
-            yield f"repeat_lags up to {longest} leave nothing to repeat in a context of {self.model.n_ctx}"
+        if isinstance(self.data, TextConfig):
+            yield from _text_reasons(self, self.data)
+        else:
+            yield from _modular_reasons(self, self.data)
 
     @property
     def kept_steps(self) -> tuple[int, ...]:
@@ -93,15 +96,18 @@ class TrainConfig:
         return replace(self, data=replace(self.data, **changes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON; `data` says of which kind it is."""
+        kind = next(kind for kind, cls in DATA_KINDS.items() if isinstance(self.data, cls))
+        return {**asdict(self), "data": {"kind": kind, **asdict(self.data)}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; refuses keys that no field has."""
-        nested = {"model": ModelConfig, "data": TextConfig}
-        built = {k: build(nested[k], v) if k in nested else v for k, v in values.items()}
-        return build(cls, built)
+        data = dict(values.get("data", {}))
+        if (kind := data.pop("kind", None)) not in DATA_KINDS:
+            raise ValueError(f"{cls.__name__}: data must be of kind {' or '.join(DATA_KINDS)}, got {kind!r}")
+        model = build(ModelConfig, values.get("model", {}))
+        return build(cls, {**values, "model": model, "data": build(DATA_KINDS[kind], data)})
 
     def flattened(self) -> dict[str, Any]:
         """Dotted field name -> value."""
@@ -110,7 +116,25 @@ class TrainConfig:
     def differences(self, other: TrainConfig) -> dict[str, tuple[Any, Any]]:
         """Dotted field name -> (mine, theirs), for each field in which two configurations differ."""
         mine, theirs = self.flattened(), other.flattened()
-        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+        names = [*mine, *(name for name in theirs if name not in mine)]
+        return {name: (mine.get(name), theirs.get(name)) for name in names if mine.get(name) != theirs.get(name)}
+
+
+def _text_reasons(config: TrainConfig, data: TextConfig) -> Iterator[str]:
+    longest = data.repeat_lags[1]
+    if data.vocabulary == "bytes" and config.model.d_vocab != BYTE_VOCABULARY_SIZE:
+        yield f"the byte vocabulary has {BYTE_VOCABULARY_SIZE} tokens, got d_vocab {config.model.d_vocab}"
+    if data.repeat_fraction > 0 and longest >= config.model.n_ctx:
+        yield f"repeat_lags up to {longest} leave nothing to repeat in a context of {config.model.n_ctx}"
+
+
+def _modular_reasons(config: TrainConfig, data: ModularConfig) -> Iterator[str]:
+    if config.model.d_vocab < data.p:
+        yield f"d_vocab must hold the {data.p} numbers of Z_p, got {config.model.d_vocab}"
+    if config.model.n_ctx % 3:
+        yield f"n_ctx must be a multiple of 3, an example being x y z, got {config.model.n_ctx}"
+    if config.batch_size % data.n_tasks:
+        yield f"batch_size must be a multiple of n_tasks {data.n_tasks}, as many of each, got {config.batch_size}"
 
 
 def _brief(steps: tuple[int, ...]) -> str:

@@ -25,12 +25,13 @@ from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.formation import formation_order
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
-from grok_interp.checkpoints.run import corpus_of_run
+from grok_interp.checkpoints.run import batches_of_run
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.checkpoints.store import write_text
 from grok_interp.data.copying import CopySamples, CopyTask, repeated_tokens
 from grok_interp.data.corpus import Corpus
 from grok_interp.data.windows import validation_windows
+from grok_interp.training.batches import TextBatches
 from grok_interp.views.copying import plot_copying_and_loss
 from grok_interp.views.formation import plot_formation
 
@@ -130,9 +131,16 @@ class CopyingResults:
 def probes_of_run(directory: Path, *, n_samples: int = 100, n_windows: int = 128) -> CopyingProbes:
     """The probes of a run, fitted to its context. Raises ValueError when its corpus has changed."""
     n_ctx = CheckpointSeries(directory).config.model.n_ctx
-    return CopyingProbes.build(
-        corpus_of_run(directory), n_ctx, n_samples=n_samples, n_sequences=32, n_windows=n_windows
-    )
+    corpus = corpus_of_run(directory)
+    return CopyingProbes.build(corpus, n_ctx, n_samples=n_samples, n_sequences=32, n_windows=n_windows)
+
+
+def corpus_of_run(directory: Path) -> Corpus:
+    """The text that a run reads. Raises ValueError when it has changed, and for a run on no text."""
+    batches = batches_of_run(directory)
+    if not isinstance(batches, TextBatches):
+        raise ValueError(f"{directory} is no run on text ({batches.description}): the copying study cannot look at it")
+    return batches.corpus
 
 
 def analyze(

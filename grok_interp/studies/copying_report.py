@@ -12,11 +12,11 @@ import torch
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.emergence import midpoint, share_of_change
 from grok_interp.analysis.formation import FormationOrder, formation_order
-from grok_interp.checkpoints.run import corpus_of_run, run_provenance
+from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.configs import TrainConfig
+from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.data.copying import CopySamples, CopyTask
-from grok_interp.studies.copying import CopyingProbes, CopyingResults, figure_2, figure_6
+from grok_interp.studies.copying import CopyingProbes, CopyingResults, corpus_of_run, figure_2, figure_6
 from grok_interp.views.attention import MAX_TOKENS, attention_html
 from grok_interp.views.heads import head_map_html
 from grok_interp.views.report import Headline, Page, Section, inline_svg
@@ -92,6 +92,7 @@ def _share(share: float) -> str:
 
 def _summary(config: TrainConfig, results: CopyingResults) -> str:
     last = results.steps[-1]
+    assert isinstance(config.data, TextConfig)
     return (
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
         f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), looked into at "
@@ -101,6 +102,7 @@ def _summary(config: TrainConfig, results: CopyingResults) -> str:
 
 def _repeats(config: TrainConfig) -> str:
     data = config.data
+    assert isinstance(data, TextConfig)
     if data.repeat_fraction == 0:
         return "The training text is plain: no window was made repetitive."
     return (
@@ -169,5 +171,5 @@ def prompt(probes: CopyingProbes) -> torch.Tensor:
 
 
 def _settings(directory: Path, config: TrainConfig, probes: CopyingProbes) -> dict[str, Any]:
-    corpus = run_provenance(directory)["corpus"]["description"]
-    return {"text": corpus, "repeats": _repeats(config), **config.flattened(), "probes": probes.description()}
+    text = run_provenance(directory)["data"]["description"]
+    return {"text": text, "repeats": _repeats(config), **config.flattened(), "probes": probes.description()}

@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from grok_interp.configs import TrainConfig
-from grok_interp.data.corpus import Corpus, open_corpus
-from grok_interp.data.windows import WindowSampler
 from grok_interp.models.transformer import Transformer
+from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.optimizer import build_optimizer, learning_rate
 
 
@@ -58,7 +56,7 @@ def train(
     config: TrainConfig,
     *,
     state: TrainingState | None = None,
-    corpus: Corpus | None = None,
+    batches: Batches | None = None,
     on_update: Callable[[Update], None] | None = None,
     compiled: bool = False,
 ) -> Iterator[tuple[int, Transformer]]:
@@ -66,23 +64,18 @@ def train(
 
     `on_update` is called after every update, when the state is whole: it may save it, or raise to stop. `compiled`
     compiles the loss of a micro-batch with torch.compile: it pays on a GPU, and on a CPU only for long runs.
-    Raises ValueError for a corpus that is missing, empty or too short.
+    Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn.
     """
     state = state or TrainingState(config)
-    corpus = corpus or open_corpus(config.data, config.model.d_vocab)
-    alphabet = corpus.vocabulary.common
-    sampler = WindowSampler(
-        corpus.training, config.data, n_ctx=config.model.n_ctx, seed=config.data_seed, alphabet=alphabet
-    )
+    batches = batches or open_batches(config)
     kept_steps = frozenset(config.kept_steps)
-    loss = torch.compile(next_token_loss) if compiled else next_token_loss
+    loss = torch.compile(batches.loss) if compiled else batches.loss
     while True:
         if state.step in kept_steps:
             yield state.step, state.model
         if state.step == config.n_steps:
             return
-        batch = sampler.batch(state.step, config.batch_size)
-        update = train_step(state, batch, loss)
+        update = train_step(state, batches.batch(state.step, state.device), loss)
         if on_update:
             on_update(update)
 
@@ -121,12 +114,6 @@ def _backward(state: TrainingState, micro: Tensor, loss_function: Callable) -> F
     """This micro-batch's share of the batch's mean loss; its gradient is added to the others'."""
     device, share = state.device.type, len(micro) / state.config.batch_size
     with torch.autocast(device, dtype=torch.bfloat16, enabled=state.config.precision == "bfloat16"):
-        loss = loss_function(state.model, micro.to(state.device, non_blocking=True)) * share
+        loss = loss_function(state.model, micro) * share
     loss.backward()
     return loss.detach()
-
-
-def next_token_loss(model: nn.Module, windows: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy of each window's tokens but the first, in nats, in float32 whatever the model's precision."""
-    logits = model(windows[:, :-1])
-    return F.cross_entropy(logits.flatten(0, 1).float(), windows[:, 1:].flatten())

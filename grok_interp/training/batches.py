@@ -1,0 +1,102 @@
+"""What a step trains on: a batch as a pure function of (seed, step), and the loss on it, for each kind of data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
+from grok_interp.data.corpus import Corpus, open_corpus
+from grok_interp.data.modular import ModularTasks, draw_inputs, sequences
+from grok_interp.data.windows import WindowSampler
+
+TRAINING_CONTEXTS = 1  # which stream of random numbers a data seed is used for
+
+
+class Batches(Protocol):
+    """`hash` names exactly what is trained on, and goes into the run."""
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]: ...
+
+    def loss(self, model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]: ...
+
+
+def open_batches(config: TrainConfig) -> Batches:
+    """Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn."""
+    return TextBatches(config) if isinstance(config.data, TextConfig) else ModularBatches(config)
+
+
+class TextBatches:
+    """Windows of a corpus; every next token is predicted."""
+
+    def __init__(self, config: TrainConfig, corpus: Corpus | None = None) -> None:
+        assert isinstance(config.data, TextConfig)
+        self.corpus = corpus or open_corpus(config.data, config.model.d_vocab)
+        self.hash, self.description = self.corpus.hash, str(self.corpus)
+        self.batch_size = config.batch_size
+        self.windows = WindowSampler(
+            self.corpus.training,
+            config.data,
+            n_ctx=config.model.n_ctx,
+            seed=config.data_seed,
+            alphabet=self.corpus.vocabulary.common,
+        )
+
+    def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]:
+        return self.windows.batch(step, self.batch_size).to(device, non_blocking=True)
+
+    def loss(self, model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
+        return next_token_loss(model, batch)
+
+
+class ModularBatches:
+    """As many sequences of every task, all tasks on the same inputs; only the answers z are predicted."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        assert isinstance(config.data, ModularConfig)
+        self.tasks = ModularTasks.draw(config.data)
+        self.n_contexts, self.n_examples = config.batch_size // config.data.n_tasks, config.model.n_ctx // 3
+        self.seed = config.data_seed
+        drawn = (self.tasks.id_tasks, self.tasks.ood_tasks, self.tasks.train_inputs, self.tasks.test_inputs)
+        self.hash = hashlib.sha256(json.dumps([part.tolist() for part in drawn]).encode()).hexdigest()
+        self.description = (
+            f"p = {self.tasks.p}: {len(drawn[0])} tasks trained on, {len(drawn[1])} others; {len(drawn[2])} inputs "
+            f"trained on, {len(drawn[3])} others"
+        )
+
+    def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]:
+        self.tasks = self.tasks.to(device)
+        inputs = draw_inputs(
+            self.tasks.train_inputs,
+            n_contexts=self.n_contexts,
+            n_examples=self.n_examples,
+            seed=(self.seed, TRAINING_CONTEXTS, step),
+        )
+        return sequences(self.tasks.id_tasks, inputs, self.tasks.p).flatten(0, 1)
+
+    def loss(self, model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
+        return answer_loss(model, batch)
+
+
+def next_token_loss(model: nn.Module, windows: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy of each window's tokens but the first, in nats, in float32 whatever the model's precision."""
+    logits = model(windows[:, :-1])
+    return F.cross_entropy(logits.flatten(0, 1).float(), windows[:, 1:].flatten())
+
+
+def answer_loss(model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy of the answers z of x y z x y z ..., at every number of shots, the 0-shot included."""
+    logits = model(batch[:, :-1])[:, 1::3]
+    return F.cross_entropy(logits.flatten(0, 1).float(), batch[:, 2::3].flatten())
