@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from grok_interp.configs import BYTE_VOCABULARY_SIZE, ModelConfig, TextConfig, TrainConfig, llama_copier, modular_gpt
+from grok_interp.configs import (
+    BYTE_VOCABULARY_SIZE,
+    ModelConfig,
+    ModularConfig,
+    TextConfig,
+    TrainConfig,
+    llama_copier,
+    modular_gpt,
+)
 from grok_interp.schedules import join_steps, linear_steps, logarithmic_steps
 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
@@ -20,9 +28,28 @@ PRESETS: dict[str, ModelConfig] = {
     "modular-paper-d2": modular_gpt(n_layers=2),
     "modular-paper-d4": modular_gpt(n_layers=4),
     "modular-paper-d6": modular_gpt(n_layers=6),
-    "modular-mini": modular_gpt(n_layers=3, d_model=64, d_vocab=7, n_ctx=96),
+    "modular-mini": modular_gpt(n_layers=3, d_model=64, d_vocab=7, n_ctx=36),
     "modular-tiny": modular_gpt(n_layers=2, d_model=16, n_heads=2, d_vocab=5, n_ctx=24),
 }
+
+
+def modular_paper(name: str, *, n_tasks: int, alpha: float) -> TrainConfig:
+    """The modular paper's setting (B.2) at p = 29; checkpoints dense early and at every 2,500 steps."""
+    return TrainConfig(
+        model=PRESETS[name],
+        data=ModularConfig(p=29, n_tasks=n_tasks, alpha=alpha),
+        n_steps=200_000,
+        batch_size=1024,
+        learning_rate=1.5e-4,
+        warmup_steps=10_000,
+        warmup_start_factor=0.01,
+        betas=(0.9, 0.98),
+        weight_decay=2.0,
+        max_grad_norm=None,
+        precision="bfloat16",
+        checkpoint_steps=join_steps(logarithmic_steps(2_500, per_decade=4), linear_steps(200_000, every=2_500)),
+    )
+
 
 TRAINING_PRESETS: dict[str, TrainConfig] = {
     # The paper gives no schedule after warm-up and no weight decay: cosine to 0.1 and none are our reading. Its subset
@@ -55,6 +82,30 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
         n_steps=20,
         batch_size=4,
         learning_rate=3e-3,
+        warmup_steps=5,
+        checkpoint_steps=linear_steps(20, every=5),
+    ),
+    "modular-paper-d2": modular_paper("modular-paper-d2", n_tasks=512, alpha=0.6),
+    "modular-paper-d4": modular_paper("modular-paper-d4", n_tasks=512, alpha=0.8),
+    "modular-paper-d6": modular_paper("modular-paper-d6", n_tasks=256, alpha=0.6),
+    "modular-mini": TrainConfig(
+        model=PRESETS["modular-mini"],
+        data=ModularConfig(p=7, n_tasks=40, alpha=0.8, rule="random"),
+        n_steps=10_000,
+        batch_size=120,
+        learning_rate=2e-3,
+        warmup_steps=100,
+        betas=(0.9, 0.98),
+        weight_decay=0.3,
+        max_grad_norm=None,
+        checkpoint_steps=join_steps(logarithmic_steps(250, per_decade=3), linear_steps(10_000, every=250)),
+    ),
+    "modular-tiny": TrainConfig(
+        model=PRESETS["modular-tiny"],
+        data=ModularConfig(p=5, n_tasks=8, alpha=0.6, rule="random"),
+        n_steps=20,
+        batch_size=16,
+        learning_rate=2e-3,
         warmup_steps=5,
         checkpoint_steps=linear_steps(20, every=5),
     ),
