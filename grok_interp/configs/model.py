@@ -93,7 +93,7 @@ def modular_gpt(
     """The modular paper's family (B.2): LayerNorm, rotary adjacent pairs, ReLU, tied, no linear biases.
 
     LayerNorm keeps gain and bias, as the published code does (the paper says no bias anywhere). The published
-    vocabulary has 47 numbers whatever the modulus, hence the default.
+    vocabulary is 0..p and 17 signs that no sequence uses: 47 for p = 29, hence the default.
     """
     family = dict(act_fn="relu", gated_mlp=False, normalization_type="LN", eps=1e-5)
     wiring = dict(rotary_adjacent_pairs=True, tie_word_embeddings=True, depth_scaled_mlp_out=True)

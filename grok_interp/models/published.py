@@ -1,0 +1,204 @@
+"""To and from the published checkpoints of "Learning to grok" (arXiv 2406.02550; ablghtianyi/ICL_Modular_Arithmetic).
+
+A file is a bare state dict: `torch.load(file, weights_only=True)`. In each layer `to_qkv` stacks the rows of W_Q, W_K
+and W_V, each head after head, and `freqs` keeps the rotary frequencies of one head, which are not trained. The tied
+embedding stands there a second time as `lm_head.weight`. Its rows are the numbers 0 .. p and 17 signs that the paper's
+sequences never use, 47 for p = 29; token n is the number n.
+
+A file does not say its activation and cannot be checked for it: its name has `relu`, which is taken for granted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from grok_interp.configs import ModelConfig, modular_gpt
+from grok_interp.models.transformer import Transformer
+from grok_interp.models.weights import canonical_views, load_canonical
+
+WRAPPERS = ("_orig_mod.", "module.")  # torch.compile and DistributedDataParallel put them before every name
+EMBEDDING, HEAD, BLOCKS = "transformer.wte.weight", "lm_head.weight", "transformer.h"
+MLP_INPUT, FREQUENCIES = "mlp.c_fc.weight", "attn.rotary_emb.freqs"
+
+# published name -> canonical names, whose rows are stacked
+OUTSIDE_BLOCKS = {
+    EMBEDDING: ["embed.W_E"],
+    "transformer.ln_f.weight": ["ln_final.w"],
+    "transformer.ln_f.bias": ["ln_final.b"],
+}
+IN_BLOCK = {
+    "ln_1.weight": ["ln1.w"],
+    "ln_1.bias": ["ln1.b"],
+    "attn.to_qkv.weight": ["attn.W_Q", "attn.W_K", "attn.W_V"],
+    "attn.o.weight": ["attn.W_O"],
+    "ln_2.weight": ["ln2.w"],
+    "ln_2.bias": ["ln2.b"],
+    MLP_INPUT: ["mlp.W_in"],
+    "mlp.c_proj.weight": ["mlp.W_out"],
+}
+ONE_VALUE = (  # fields of ModelConfig for which the format leaves no choice
+    "act_fn",
+    "gated_mlp",
+    "normalization_type",
+    "eps",
+    "rotary_adjacent_pairs",
+    "rotary_base",
+    "tie_word_embeddings",
+)
+
+
+def from_published(state_dict: Mapping[str, Tensor], *, n_heads: int = 4, n_ctx: int = 96) -> Transformer:
+    """A `Transformer` in eval mode with a float32 copy of the weights; the other sizes are read from the tensors.
+
+    `n_ctx` is free: no tensor depends on it. Prefixes that torch.compile and DistributedDataParallel put before every
+    name are dropped. Raises ValueError for missing, unknown or misshapen tensors, an n_heads that is not the trained
+    one, other rotary frequencies, and a head that is not tied.
+    """
+    state = _unwrapped(state_dict)
+    _refuse_other_names(state)
+    model = Transformer(_config(state, n_heads=n_heads, n_ctx=n_ctx), seed=0).to(state[EMBEDDING].device)
+    _refuse_other_tensors(state, like=to_published(model))
+    weights = {}
+    for theirs, ours in _names(model.cfg.n_layers).items():
+        for name, rows in zip(ours, state[theirs].chunk(len(ours)), strict=True):
+            weights[name] = _from_linear(name, rows, n_heads)
+    load_canonical(model, weights)
+    return model.eval()
+
+
+def to_published(model: Transformer) -> dict[str, Tensor]:
+    """A copy of the model's weights as a published state dict, where embedding and head are one tensor.
+
+    The official code loads it if d_mlp is a multiple of d_model. Raises ValueError for a model of another family.
+    """
+    _refuse_other_families(model.cfg)
+    views, state = canonical_views(model), {}
+    for theirs, ours in _names(model.cfg.n_layers).items():
+        state[theirs] = torch.cat([_to_linear(name, views[name]) for name in ours])
+    for name in _frequency_names(model.cfg.n_layers):
+        state[name] = _frequencies(model.cfg).to(model.embed.weight.device)
+    state[HEAD] = state[EMBEDDING]
+    return state
+
+
+def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict without the prefixes that all its names share."""
+    bare = dict(state)
+    while prefix := next((w for w in WRAPPERS if bare and all(name.startswith(w) for name in bare)), None):
+        bare = {name.removeprefix(prefix): tensor for name, tensor in bare.items()}
+    return bare
+
+
+def _names(n_layers: int) -> dict[str, list[str]]:
+    """Published name -> canonical names, for all trained tensors."""
+    names = dict(OUTSIDE_BLOCKS)
+    for layer in range(n_layers):
+        for theirs, ours in IN_BLOCK.items():
+            names[f"{BLOCKS}.{layer}.{theirs}"] = [f"blocks.{layer}.{name}" for name in ours]
+    return names
+
+
+def _frequency_names(n_layers: int) -> list[str]:
+    return [f"{BLOCKS}.{layer}.{FREQUENCIES}" for layer in range(n_layers)]
+
+
+def _frequencies(cfg: ModelConfig) -> Tensor:
+    """One of each rotary pair, in float32 throughout as the official code's library has them, so the bits agree."""
+    return 1.0 / cfg.rotary_base ** (torch.arange(0, cfg.d_head, 2).float() / cfg.d_head)
+
+
+def _n_layers(state: Mapping[str, Tensor]) -> int:
+    """At least 1, so that of a state dict without blocks the first one is missing."""
+    return max(1, len({name.split(".")[2] for name in state if name.startswith(f"{BLOCKS}.")}))
+
+
+def _refuse_other_names(state: Mapping[str, Tensor]) -> None:
+    n_layers = _n_layers(state)
+    needed = {*_names(n_layers), *_frequency_names(n_layers), HEAD}
+    missing, unknown = sorted(needed - set(state)), sorted(set(state) - needed)
+    if missing or unknown:
+        raise ValueError(
+            f"not a published state dict with {n_layers} layers: missing {missing}, unknown {unknown}; pass the dict "
+            "of tensors that the official code saves (LayerNorm, ReLU, one MLP without a gate), with nothing around it"
+        )
+
+
+def _config(state: Mapping[str, Tensor], *, n_heads: int, n_ctx: int) -> ModelConfig:
+    d_vocab, d_model = _matrix_shape(state, EMBEDDING)
+    d_mlp, _ = _matrix_shape(state, f"{BLOCKS}.0.{MLP_INPUT}")
+    d_head = 2 * state[f"{BLOCKS}.0.{FREQUENCIES}"].numel()
+    if n_heads * d_head != d_model:
+        raise ValueError(
+            f"n_heads times d_head must be d_model, got n_heads {n_heads}, d_head {d_head} (two for each rotary "
+            f"frequency) and d_model {d_model}: pass the n_heads that the model was trained with"
+        )
+    sizes = dict(n_layers=_n_layers(state), n_heads=n_heads, d_model=d_model, d_vocab=d_vocab, n_ctx=n_ctx)
+    return modular_gpt(**sizes, d_mlp=d_mlp)
+
+
+def _matrix_shape(state: Mapping[str, Tensor], name: str) -> tuple[int, int]:
+    if state[name].dim() != 2:
+        raise ValueError(
+            f"{name} must be a matrix, got shape {tuple(state[name].shape)}: is the file of another model?"
+        )
+    rows, columns = state[name].shape
+    return rows, columns
+
+
+def _refuse_other_tensors(state: Mapping[str, Tensor], *, like: Mapping[str, Tensor]) -> None:
+    """Shapes and frequencies must be those of `like`, a state dict of the same sizes; then the head must be tied."""
+    misfits = [
+        f"{name}: expected {tuple(tensor.shape)}, got {tuple(state[name].shape)}"
+        for name, tensor in like.items()
+        if state[name].shape != tensor.shape
+    ]
+    if misfits:
+        raise ValueError(
+            f"shapes must fit those of {EMBEDDING} and the first {MLP_INPUT}: {misfits}; is the file of another model?"
+        )
+    if other := [name for name in like if name.endswith(FREQUENCIES) and not _close(state[name], like[name])]:
+        raise ValueError(f"rotary frequencies must have base 10000, got others in {other}: only these can be read")
+    if n_other := int((state[HEAD] != state[EMBEDDING]).sum()):
+        raise ValueError(
+            f"{HEAD} must be tied to {EMBEDDING}, got {n_other} other values among {state[HEAD].numel()}: "
+            "only models that were trained with weight_tying can be read"
+        )
+
+
+def _close(frequencies: Tensor, expected: Tensor) -> bool:
+    """Equal but for rounding, at most that of bfloat16."""
+    return torch.allclose(frequencies.to(expected), expected, rtol=1e-2, atol=0.0)
+
+
+def _refuse_other_families(cfg: ModelConfig) -> None:
+    published = modular_gpt(n_layers=cfg.n_layers)
+    problems = [
+        f"{name} {getattr(published, name)!r}, got {getattr(cfg, name)!r}"
+        for name in ONE_VALUE
+        if getattr(cfg, name) != getattr(published, name)
+    ]
+    if cfg.n_heads * cfg.d_head != cfg.d_model:
+        problems.append(f"n_heads * d_head = d_model, got {cfg.n_heads} * {cfg.d_head} and {cfg.d_model}")
+    if problems:
+        raise ValueError(f"the published format needs {'; '.join(problems)}: keep this model as a checkpoint of ours")
+
+
+def _to_linear(name: str, view: Tensor) -> Tensor:
+    """A canonical weight as torch's Linear stores it: output features first."""
+    if name.endswith(("W_Q", "W_K", "W_V")):
+        return rearrange(view, "head d_model d_head -> (head d_head) d_model")
+    if name.endswith("W_O"):
+        return rearrange(view, "head d_head d_model -> d_model (head d_head)")
+    return view.T if name.endswith(("W_in", "W_out")) else view
+
+
+def _from_linear(name: str, weight: Tensor, n_heads: int) -> Tensor:
+    if name.endswith(("W_Q", "W_K", "W_V")):
+        return rearrange(weight, "(head d_head) d_model -> head d_model d_head", head=n_heads)
+    if name.endswith("W_O"):
+        return rearrange(weight, "d_model (head d_head) -> head d_head d_model", head=n_heads)
+    return weight.T if name.endswith(("W_in", "W_out")) else weight
