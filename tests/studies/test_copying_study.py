@@ -9,7 +9,6 @@ from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
-from grok_interp.studies import copying
 from grok_interp.studies.copying import CopyingResults, analyze, figure_2, figure_6, probes_of_run
 from grok_interp.studies.copying_report import headlines, prompt, write_report
 
@@ -53,7 +52,8 @@ def test_a_second_analysis_loads_only_what_is_new(run: Path, loaded: list[int]) 
     results = analyze(run, probes)
     assert loaded == [0, 5, 10, 20, 15]
     assert results.steps == (0, 5, 10, 15, 20)
-    assert same(results, CopyingResults.ask(CheckpointSeries(run), probes))
+    answers = [CopyingResults.ask(pair, probes) for pair in CheckpointSeries(run)]
+    assert same(results, answers[0].extended(*answers[1:]))
 
 
 def test_other_probes_start_anew(run: Path, loaded: list[int]) -> None:
@@ -63,12 +63,11 @@ def test_other_probes_start_anew(run: Path, loaded: list[int]) -> None:
     assert results.accuracy.array.sizes["sample"] == 7
 
 
-def test_what_was_analyzed_before_an_interrupt_is_kept(run: Path, loaded: list[int], monkeypatch) -> None:
-    monkeypatch.setattr(copying, "SAVE_EVERY", 2)
-
+def test_what_was_analyzed_before_an_interrupt_is_kept(run: Path, loaded: list[int]) -> None:
     def interrupt(done: int, total: int) -> None:
         assert total == 5
-        raise KeyboardInterrupt
+        if done == 2:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         analyze(run, probes_of_run(run), on_checkpoint=interrupt)
