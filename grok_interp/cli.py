@@ -9,11 +9,13 @@ import json as json_format
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from grok_interp.configs import TextConfig
 from grok_interp.presets import TRAINING_PRESETS, training_preset
 
 INPUT_WAS_WRONG, INTERRUPTED = 2, 130
@@ -30,6 +32,18 @@ PRESET_DESCRIPTIONS = {
 }
 TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, PRESET_DESCRIPTIONS)
 Run = Annotated[Path, tyro.conf.Positional]
+FIGURES = {  # name -> function of the study's module
+    "copying/fig2": "figure_2",
+    "copying/fig6": "figure_6",
+    "modular/fig1b": "figure_1b",
+    "modular/fig1c": "figure_1c",
+    "modular/fig3": "figure_3",
+    "modular/fig5": "figure_5",
+    "modular/fig6": "figure_6",
+    "modular/fig7": "figure_7",
+    "modular/shift": "algorithm_shift",
+}
+SWEEP_FIGURES = ("modular/fig1b",)  # drawn from many runs
 
 
 def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = "auto") -> None:
@@ -45,21 +59,21 @@ def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = 
     from dataclasses import replace
 
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
-    train(config, directory, device=device)
+    train(config, run=directory, device=device)
     report(directory, device=device)
 
 
 def train(
     config: Annotated[TrainingPreset, tyro.conf.arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
-    directory: Run,
     *,
+    run: Path,
     device: str = "auto",
     compiled: bool = False,
 ) -> None:
     """Train a preset into a run folder; interrupted, the same command goes on where it was.
 
     Args:
-        directory: the run's folder: config.json, metrics.jsonl, checkpoints.
+        run: the run's folder: config.json, metrics.jsonl, checkpoints.
         device: auto, cpu, cuda or cuda:N.
         compiled: compile the step with torch.compile. Pays on a GPU.
     """
@@ -71,46 +85,75 @@ def train(
     with progress("training") as advance:
         shown = TrainingProgress(config, advance)
         series = run_training(
-            directory,
+            run,
             config,
             device=choose_device(device),
             compiled=compiled,
             on_start=shown.start,
             on_update=shown.update,
         )
-    print(f"{len(series)} checkpoints up to step {series.steps[-1]:,} in {directory}")
+    print(f"{len(series)} checkpoints up to step {series.steps[-1]:,} in {run}")
 
 
 def analyze(directory: Run, /, *, device: str = "auto") -> None:
-    """Ask every checkpoint of a run: copying accuracy, held-out loss, induction scores. Asks none twice.
+    """Ask every checkpoint of a run what its study asks: copying, or modular arithmetic. Asks none twice.
 
     Args:
         directory: the run's folder; it may still be training.
         device: auto, cpu, cuda or cuda:N.
     """
     results, _ = _analyzed(directory, device)
-    for result in (results.accuracy, results.loss, results.induction):
+    for result in results.each.values():
         print(result)
 
 
-def report(directory: Run, /, *, device: str = "auto", threshold: float = 0.1) -> None:
+def report(directory: Run, /, *, device: str = "auto", threshold: float | None = None) -> None:
     """Write a run's report.html and figures, after analyzing what was not analyzed yet. Partial runs too.
 
     Args:
         directory: the run's folder; it may still be training.
         device: auto, cpu, cuda or cuda:N.
-        threshold: I(L,H) above which a head counts as an induction head.
+        threshold: what counts as formed or learnt: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
     """
-    from grok_interp.analysis.formation import formation_order
-    from grok_interp.studies.copying_report import headlines, write_report
-
+    study = _study(directory, "_report")
     results, probes = _analyzed(directory, device)
-    page = write_report(directory, results, probes, threshold=threshold)
-    found = headlines(results, formation_order(results.induction, threshold=threshold))
+    threshold = study.THRESHOLD if threshold is None else threshold
+    page = study.write_report(directory, results, probes, threshold=threshold)
+    found = study.headlines(results, threshold=threshold)
     width = max(map(len, found.values()))
     for label, value in found.items():
         print(f"{value:>{width}}  {label}")
     print(f"report: {page}")
+
+
+def reproduce(
+    figure: Annotated[Literal[tuple(FIGURES)], tyro.conf.Positional],  # pyright: ignore[reportInvalidTypeForm]
+    /,
+    *,
+    run: Annotated[list[Path], tyro.conf.UseAppendAction],
+    out: Path | None = None,
+    device: str = "auto",
+) -> None:
+    """Draw one figure of a paper from a run, as SVG and PDF, after analyzing what was not analyzed yet.
+
+    Args:
+        figure: which one; modular/shift is beyond the paper: the likelihood of each algorithm by number of shots.
+        run: the run's folder; modular/fig1b takes all runs of a sweep (--run once for each).
+        out: where to, without suffix; by default figures/NAME in the (first) run's folder.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    from grok_interp.views.theme import save_figure
+
+    if len(run) > 1 and figure not in SWEEP_FIGURES:
+        raise ValueError(f"{figure} is drawn from one run, got {len(run)}; of many runs is {', '.join(SWEEP_FIGURES)}")
+    kind, _, name = figure.partition("/")
+    for directory in run:
+        if _kind(directory) != kind:
+            raise ValueError(f"{figure} needs runs of the {kind} study, {directory} is one of {_kind(directory)}")
+        _analyzed(directory, device)
+    drawn = getattr(_study(run[0]), FIGURES[figure])(*run)
+    for path in save_figure(drawn, out or run[0] / "figures" / f"{kind}_{name}"):
+        print(path)
 
 
 def list_(
@@ -149,15 +192,34 @@ def _analyzed(directory: Path, device: str) -> tuple[Any, Any]:
     from grok_interp.checkpoints.series import CheckpointSeries
     from grok_interp.device import choose_device, choose_threads
     from grok_interp.progress import progress
-    from grok_interp.studies.copying import analyze, probes_of_run
 
+    study = _study(directory)
     choose_threads(CheckpointSeries(directory).config.model.n_params)
-    device, probes = choose_device(device), probes_of_run(directory)
+    device, probes = choose_device(device), study.probes_of_run(directory)
     with progress("analyzing checkpoints") as advance:
-        return analyze(directory, probes, device=device, on_checkpoint=advance), probes
+        return study.analyze(directory, probes, device=device, on_checkpoint=advance), probes
 
 
-VERBS = {"demo": demo, "train": train, "analyze": analyze, "report": report, "list": list_, "doctor": doctor}
+def _study(directory: Path, part: str = "") -> Any:
+    """The module of the study that a run belongs to."""
+    return import_module(f"grok_interp.studies.{_kind(directory)}{part}")
+
+
+def _kind(directory: Path) -> str:
+    from grok_interp.checkpoints.series import CheckpointSeries
+
+    return "copying" if isinstance(CheckpointSeries(directory).config.data, TextConfig) else "modular"
+
+
+VERBS = {
+    "demo": demo,
+    "train": train,
+    "analyze": analyze,
+    "report": report,
+    "reproduce": reproduce,
+    "list": list_,
+    "doctor": doctor,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

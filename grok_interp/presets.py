@@ -33,11 +33,11 @@ PRESETS: dict[str, ModelConfig] = {
 }
 
 
-def modular_paper(name: str, *, n_tasks: int, alpha: float) -> TrainConfig:
+def modular_paper(name: str, *, n_id: int, alpha: float) -> TrainConfig:
     """The modular paper's setting (B.2) at p = 29; checkpoints dense early and at every 2,500 steps."""
     return TrainConfig(
         model=PRESETS[name],
-        data=ModularConfig(p=29, n_tasks=n_tasks, alpha=alpha),
+        data=ModularConfig(p=29, n_id=n_id, alpha=alpha),
         n_steps=200_000,
         batch_size=1024,
         learning_rate=1.5e-4,
@@ -85,12 +85,12 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
         warmup_steps=5,
         checkpoint_steps=linear_steps(20, every=5),
     ),
-    "modular-paper-d2": modular_paper("modular-paper-d2", n_tasks=512, alpha=0.6),
-    "modular-paper-d4": modular_paper("modular-paper-d4", n_tasks=512, alpha=0.8),
-    "modular-paper-d6": modular_paper("modular-paper-d6", n_tasks=256, alpha=0.6),
+    "modular-paper-d2": modular_paper("modular-paper-d2", n_id=512, alpha=0.6),
+    "modular-paper-d4": modular_paper("modular-paper-d4", n_id=512, alpha=0.8),
+    "modular-paper-d6": modular_paper("modular-paper-d6", n_id=256, alpha=0.6),
     "modular-mini": TrainConfig(
         model=PRESETS["modular-mini"],
-        data=ModularConfig(p=7, n_tasks=40, alpha=0.8, rule="random"),
+        data=ModularConfig(p=7, n_id=40, alpha=0.8, rule="random"),
         n_steps=10_000,
         batch_size=120,
         learning_rate=2e-3,
@@ -102,7 +102,7 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
     ),
     "modular-tiny": TrainConfig(
         model=PRESETS["modular-tiny"],
-        data=ModularConfig(p=5, n_tasks=8, alpha=0.6, rule="random"),
+        data=ModularConfig(p=5, n_id=8, alpha=0.6, rule="random"),
         n_steps=20,
         batch_size=16,
         learning_rate=2e-3,

@@ -1,18 +1,20 @@
-"""By which algorithm does a model answer? Its answers against Ratio Matching and Modular Regression (B.4).
+"""By which algorithm does a model answer? The likelihood of its answers under four hypotheses, by number of shots.
 
-`grid_comparison` is the paper's Figure 5: one task, k fixed examples, then each of the p^2 queries.
+Each hypothesis is a distribution over the p answers to a query after k examples:
 
-`algorithm_agreement` goes beyond it: over many tasks and contexts, every query after k examples is one of four kinds,
+    chance              every answer alike
+    memorization        the tasks trained on that agree with every example, each counted alike; chance if none agrees
+    ratio matching      the answer of Ratio Matching where it solves the query; chance elsewhere
+    modular regression  the answer of Modular Regression where it solves the query; chance elsewhere
 
-    repeated    it stands among the examples: looking it up is enough
-    ratio       Ratio Matching solves it, and it is no repeat
-    regression  Modular Regression solves it, Ratio Matching does not
-    unsolved    neither solves it: only who knows the task can answer
+    log-likelihood of h = mean over answers of log((1 - e) h(answer) + e / p)                   in nats an answer, <= 0
 
-and the model's accuracy on each kind, by number of shots, shows which algorithm carries it. A model that matches ratios
-is right on `ratio` and at chance on `regression`; one that regresses is right on both. `log_likelihood` weighs the
-algorithms as hypotheses: each predicts the true answer on the queries that it solves, but for a share of errors fitted
-to the model's, and any answer alike elsewhere.
+e, the share of answers given at random, is fitted for each hypothesis at each number of shots. It is the model's own
+most probable answer that is judged, right or wrong. The mean is over tasks, its standard error too; where the intervals
+of two hypotheses do not meet, the data tell them apart. The error takes e as given: with few tasks it is too small.
+
+Special queries are reported apart, because shortcuts answer them: `symmetric` tasks (a = b), and `axis` queries (x = 0
+or y = 0) of the others; `generic` are neither. Beyond the paper, which shows single grids (Figure 5).
 """
 
 from __future__ import annotations
@@ -27,118 +29,55 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
-from grok_interp.analysis.algorithms import modular_regression, ratio_matching
-from grok_interp.analysis.shots import EVALUATION_CONTEXTS, answer_logits, mean_and_error, repeated_queries
-from grok_interp.data.modular import SPLITS, ModularTasks, Split, draw_inputs, sequences
+from grok_interp.analysis.queries import solved_queries
+from grok_interp.analysis.shots import Questions, draw_questions, mean_and_error
+from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
 from grok_interp.results import LabelledResult
 
-KINDS = ("repeated", "ratio", "regression", "unsolved")
-SOLVED_BY = {  # hypothesis -> the kinds of query that it solves
-    "chance": (),
-    "ratio matching": ("repeated", "ratio"),
-    "modular regression": ("repeated", "ratio", "regression"),
-    "knowing the task": KINDS,
-}
-
-
-class GridComparison(LabelledResult):
-    """1 where right, 0 where not, for every query (x, y) of one task after the same k examples."""
-
-    name = "right"
-    dims = ("who", "x", "y")
-
-    def model_minus_ratio_matching(self) -> xr.DataArray:
-        """Row 3 of Figure 5: 1 only the model is right, -1 only Ratio Matching."""
-        return self.array.sel(who="model", drop=True) - self.array.sel(who="ratio matching", drop=True)
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{who} {int(self.array.sel(who=who).sum())}" for who in self.array["who"].values)
-        return f"right after {self.array.attrs['k']} examples, of {self.array[0].size} queries: {counts}"
-
-
-def grid_comparison(
-    model: HookedModel,
-    task: tuple[int, int],
-    inputs: Int64[Tensor, "example 2"],
-    p: int,
-    *,
-    batch_size: int = 512,
-) -> GridComparison:
-    """Every query after the given examples of a task.
-
-    Raises ValueError for a task outside Z_p and for more examples than the model's context holds.
-    """
-    k = len(inputs)
-    if not all(0 <= part < p for part in task):
-        raise ValueError(f"task {task} is outside Z_{p}: both parts must be within 0..{p - 1}")
-    if 3 * k + 2 > model.cfg.n_ctx:
-        raise ValueError(f"{k} examples and a query are {3 * k + 2} tokens, the context holds {model.cfg.n_ctx}")
-    queries = torch.cartesian_prod(torch.arange(p), torch.arange(p))
-    contexts = torch.cat([inputs.expand(len(queries), k, 2), queries.unsqueeze(1)], dim=1)
-    tokens = sequences(torch.tensor([task]), contexts, p)[0]
-    examples = tokens[0, : 3 * k].unflatten(0, (k, 3))
-    found = answer_logits(model, tokens, batch_size=batch_size)[:, -1].argmax(dim=-1)
-    right = [(found == tokens[:, -1]).unflatten(0, (p, p))]
-    right += [algorithm(examples, p).solved for algorithm in (ratio_matching, modular_regression)]
-    array = xr.DataArray(
-        torch.stack(right).numpy().astype(np.int8),
-        dims=GridComparison.dims,
-        coords={"who": ["model", "ratio matching", "modular regression"], "x": np.arange(p), "y": np.arange(p)},
-        attrs={"a": int(task[0]), "b": int(task[1]), "k": k, "p": p},
-    )
-    return GridComparison(array)
+HYPOTHESES = ("chance", "memorization", "ratio matching", "modular regression")
+SUBSETS = ("generic", "symmetric", "axis")
+INTERVAL = 1.96  # standard errors: 95%
 
 
 class AlgorithmAgreement(LabelledResult):
-    """Accuracy of the model (0 to 1), its standard error over tasks, and the share of queries, for each kind."""
+    """Log-likelihood of the model's answers (nats an answer), its standard error, and the fitted share of errors."""
 
     name = "agreement"
-    dims = ("measure", "checkpoint", "split", "kind", "shot")
+    dims = ("measure", "checkpoint", "split", "subset", "hypothesis", "shot")
 
-    def accuracy(self) -> xr.DataArray:
-        """checkpoint x split x kind x shot; NaN where no query is of that kind."""
-        return self.array.sel(measure="accuracy", drop=True)
+    def log_likelihood(self, subset: str = "generic") -> xr.DataArray:
+        """checkpoint x split x hypothesis x shot; NaN where nothing was asked."""
+        return self.array.sel(measure="log_likelihood", subset=subset, drop=True)
 
-    def log_likelihood(self) -> xr.DataArray:
-        """checkpoint x split x hypothesis x shot: of the model's answers, in nats an answer; 0 is the best."""
-        share, accuracy = self.array.sel(measure="share", drop=True), self.accuracy()
-        rows = [_log_likelihood(accuracy, share, list(kinds), self.array.attrs["p"]) for kinds in SOLVED_BY.values()]
-        joined = xr.concat(rows, dim=xr.DataArray(list(SOLVED_BY), dims="hypothesis", name="hypothesis"))
-        return joined.transpose("checkpoint", "split", "hypothesis", "shot")
+    def interval(self, subset: str = "generic") -> tuple[xr.DataArray, xr.DataArray]:
+        """The 95% confidence interval of the log-likelihood."""
+        error = INTERVAL * self.array.sel(measure="standard_error", subset=subset, drop=True)
+        return self.log_likelihood(subset) - error, self.log_likelihood(subset) + error
+
+    def best(self, subset: str = "generic") -> xr.DataArray:
+        """checkpoint x split x shot: the likeliest hypothesis; "undecided" when another's interval meets its own."""
+        values = self.log_likelihood(subset)
+        low, high = self.interval(subset)
+        index = values.fillna(-np.inf).argmax("hypothesis")
+        rivals = (high >= low.isel(hypothesis=index)).sum("hypothesis")
+        return values["hypothesis"][index].drop_vars("hypothesis").where(rivals == 1, "undecided")
 
     def __str__(self) -> str:
-        last = self.accuracy().isel(checkpoint=-1, shot=-1)
-        split = last["split"].values[-1]
-        shown = ", ".join(f"{kind} {float(last.sel(split=split, kind=kind)):.0%}" for kind in KINDS)
-        return f"last shot of {split} at the last checkpoint, accuracy by kind of query: {shown}"
+        best = self.best().isel(checkpoint=-1)
+        lines = [
+            f"{split}: " + ", ".join(f"{shots} {name}" for shots, name in _stretches(best.sel(split=split)))
+            for split in best["split"].values
+        ]
+        return "likeliest hypothesis by number of shots at the last checkpoint\n" + "\n".join(lines)
 
 
-def _log_likelihood(accuracy: xr.DataArray, share: xr.DataArray, solved: list[str], p: int) -> xr.DataArray:
-    """s ((1 - e) log(1 - e) + e log(e / (p - 1))) - (1 - s) log p; s: the share solved, e: the errors among it."""
-    s = share.sel(kind=solved).sum("kind")
-    right = (accuracy.fillna(0) * share).sel(kind=solved).sum("kind")
-    e = 1 - right / s.where(s > 0)
-    entropy = _xlogy(1 - e, 1 - e) + _xlogy(e, e / (p - 1))
-    return (s * entropy).fillna(0) - (1 - s) * np.log(p)
-
-
-def _xlogy(x: xr.DataArray, y: xr.DataArray) -> xr.DataArray:
-    from scipy.special import xlogy
-
-    return xr.apply_ufunc(xlogy, x, y)
-
-
-def query_kinds(inputs: Int64[Tensor, "context example 2"], p: int) -> Int64[Tensor, "context example"]:
-    """The kind (an index of KINDS) of every example as a query after those before it. Kernel."""
-    n_contexts, n_examples, _ = inputs.shape
-    kinds = torch.full((n_contexts, n_examples), KINDS.index("unsolved"))
-    examples = torch.cat([inputs, torch.zeros_like(inputs[..., :1])], dim=-1)  # which are solved depends on no answer
-    for k in range(n_examples):
-        for algorithm, kind in ((modular_regression, "regression"), (ratio_matching, "ratio")):
-            solved = algorithm(examples[:, :k], p).solved[torch.arange(n_contexts), inputs[:, k, 0], inputs[:, k, 1]]
-            kinds[solved, k] = KINDS.index(kind)
-    kinds[repeated_queries(inputs)] = KINDS.index("repeated")
-    return kinds
+def _stretches(best: xr.DataArray) -> list[tuple[str, str]]:
+    """Equal neighbours joined: [("0-1", "chance"), ("2-11", "modular regression")]."""
+    found: list[tuple[int, int, str]] = []
+    for shot, name in zip(best["shot"].values, best.values, strict=True):
+        begun = found.pop()[0] if found and found[-1][2] == name else int(shot)
+        found.append((begun, int(shot), str(name)))
+    return [(f"{first}-{last}" if last > first else f"{first}", name) for first, last, name in found]
 
 
 def algorithm_agreement(
@@ -150,20 +89,24 @@ def algorithm_agreement(
     splits: Sequence[Split] = SPLITS,
     batch_size: int = 512,
 ) -> AlgorithmAgreement:
-    """Every (step, model) on the contexts of `shot_curves` with the same seed."""
-    steps, rows = [], []
+    """Every (step, model) on the contexts of `shot_curves` with the same seed; it raises the same errors."""
+    steps, rows, asked = [], [], None
     for step, model in checkpoints:
+        asked = asked or draw_questions(model, tasks, splits, n_contexts=n_contexts, seed=seed)
         steps.append(step)
-        rows.append(torch.stack([_of_split(model, tasks, s, n_contexts, seed, batch_size) for s in splits]))
-    values = rearrange(rows, "checkpoint split kind measure shot -> measure checkpoint split kind shot")
+        rows.append(torch.stack([_of_split(model, tasks, questions, batch_size) for questions in asked]))
+    if not rows:
+        raise ValueError("no checkpoints to ask: give at least one (step, model)")
+    values = rearrange(rows, "checkpoint split ... measure shot -> measure checkpoint split ... shot")
     array = xr.DataArray(
         values.numpy(),
         dims=AlgorithmAgreement.dims,
         coords={
-            "measure": ["accuracy", "accuracy_se", "share"],
+            "measure": ["log_likelihood", "standard_error", "random_share"],
             "checkpoint": steps,
             "split": list(splits),
-            "kind": list(KINDS),
+            "subset": list(SUBSETS),
+            "hypothesis": list(HYPOTHESES),
             "shot": np.arange(values.shape[-1]),
         },
         attrs={"n_contexts": n_contexts, "seed": seed, "p": tasks.p},
@@ -172,19 +115,67 @@ def algorithm_agreement(
 
 
 def _of_split(
-    model: HookedModel, tasks: ModularTasks, split: Split, n_contexts: int, seed: int, batch_size: int
-) -> Float[Tensor, "kind measure shot"]:
-    chosen, inputs = tasks.of(split)
-    draw = (seed, EVALUATION_CONTEXTS, SPLITS.index(split))
-    contexts = draw_inputs(inputs, n_contexts=n_contexts, n_examples=model.cfg.n_ctx // 3, seed=draw)
-    tokens = sequences(chosen, contexts, tasks.p).flatten(0, 1)
-    found = answer_logits(model, tokens, batch_size=batch_size).argmax(dim=-1)
-    correct = (found == tokens[:, 2::3]).float().unflatten(0, (len(chosen), n_contexts))
-    kinds = query_kinds(contexts, tasks.p)
-    return torch.stack([_of_kind(correct, kinds == kind) for kind in range(len(KINDS))])
+    model: HookedModel, tasks: ModularTasks, questions: Questions, batch_size: int
+) -> Float[Tensor, "subset hypothesis measure shot"]:
+    found = questions.ask(model, batch_size).argmax(dim=-1)
+    believed = predicted(found, questions, tasks)
+    rows = [log_likelihood(believed[:, chosen], counted, tasks.p) for chosen, counted in _subsets(questions)]
+    return torch.stack(rows)
 
 
-def _of_kind(
-    correct: Float[Tensor, "task context shot"], counted: Bool[Tensor, "context shot"]
-) -> Float[Tensor, "measure shot"]:
-    return torch.stack([*mean_and_error(correct, counted), counted.float().mean(dim=0)])
+def _subsets(questions: Questions) -> list[tuple[Bool[Tensor, " task"], Bool[Tensor, "context shot"]]]:
+    """(tasks, queries) of each of SUBSETS."""
+    symmetric = questions.tasks[:, 0] == questions.tasks[:, 1]
+    axis = (questions.inputs == 0).any(dim=-1)
+    return [(~symmetric, ~axis), (symmetric, torch.ones_like(axis)), (~symmetric, axis)]
+
+
+def predicted(
+    found: Int64[Tensor, "task context shot"], questions: Questions, tasks: ModularTasks
+) -> Float[Tensor, "hypothesis task context shot"]:
+    """The probability that each of HYPOTHESES gives to the answers found. Kernel."""
+    right, p = (found == questions.true).float(), tasks.p
+    by_algorithm = [torch.where(solved, right, 1 / p) for solved in solved_queries(questions.inputs, p)]
+    recalled = memorized(found, questions, tasks)
+    return torch.stack([torch.full_like(right, 1 / p), recalled, *by_algorithm])
+
+
+def memorized(
+    found: Int64[Tensor, "task context shot"], questions: Questions, tasks: ModularTasks
+) -> Float[Tensor, "task context shot"]:
+    """The share of the tasks trained on, of those that agree with all examples before, that give the answer found."""
+    of_trained = answers(tasks.id_tasks, questions.inputs, tasks.p)
+    rows = []
+    for answer, true in zip(found, questions.true, strict=True):
+        agrees = (of_trained == true).cumprod(dim=-1).roll(1, dims=-1)
+        agrees[..., 0] = 1  # before the first example
+        same, n_agreeing = (agrees * (of_trained == answer)).sum(dim=0), agrees.sum(dim=0)
+        rows.append(torch.where(n_agreeing > 0, same / n_agreeing, 1 / tasks.p))
+    return torch.stack(rows)
+
+
+def log_likelihood(
+    h: Float[Tensor, "*hypothesis task context shot"], counted: Bool[Tensor, "context shot"], p: int
+) -> Float[Tensor, "*hypothesis measure shot"]:
+    """(log-likelihood, its standard error over tasks, fitted share of random answers) at each number of shots."""
+    e = random_share(h, counted, p)
+    mean, error = mean_and_error(_mixed(h, e, p).log(), counted)
+    return torch.stack([mean, error, torch.where(counted.any(dim=0), e, torch.nan)], dim=-2)
+
+
+def random_share(
+    h: Float[Tensor, "*hypothesis task context shot"], counted: Bool[Tensor, "context shot"], p: int
+) -> Float[Tensor, "*hypothesis shot"]:
+    """The e of the largest likelihood. The likelihood is concave in e: its slope is bisected to the 24th bit."""
+    low = torch.zeros(*h.shape[:-3], h.shape[-1])
+    high = torch.ones_like(low)
+    for _ in range(24):
+        e = (low + high) / 2
+        slope = (((1 / p - h) / _mixed(h, e, p)) * counted).sum(dim=(-3, -2))
+        low, high = torch.where(slope > 0, e, low), torch.where(slope > 0, high, e)
+    return (low + high) / 2
+
+
+def _mixed(h: Tensor, e: Float[Tensor, "*hypothesis shot"], p: int) -> Tensor:
+    e = e.unsqueeze(-2).unsqueeze(-2)
+    return (1 - e) * h + e / p

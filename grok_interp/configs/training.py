@@ -133,8 +133,8 @@ def _modular_reasons(config: TrainConfig, data: ModularConfig) -> Iterator[str]:
         yield f"d_vocab must hold the {data.p} numbers of Z_p, got {config.model.d_vocab}"
     if config.model.n_ctx % 3:
         yield f"n_ctx must be a multiple of 3, an example being x y z, got {config.model.n_ctx}"
-    if config.batch_size % data.n_tasks:
-        yield f"batch_size must be a multiple of n_tasks {data.n_tasks}, as many of each, got {config.batch_size}"
+    if config.batch_size % data.n_id:
+        yield f"batch_size must be a multiple of n_id {data.n_id}, as many of each, got {config.batch_size}"
 
 
 def _brief(steps: tuple[int, ...]) -> str:

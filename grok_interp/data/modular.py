@@ -30,10 +30,10 @@ class ModularTasks:
     """The tasks and inputs of a config; the same for the same config."""
 
     p: int
-    id_tasks: Int64[Tensor, "task 2"]
-    ood_tasks: Int64[Tensor, "task 2"]
-    train_inputs: Int64[Tensor, "pair 2"]
-    test_inputs: Int64[Tensor, "pair 2"]
+    id_tasks: Int64[Tensor, "id_task 2"]
+    ood_tasks: Int64[Tensor, "ood_task 2"]
+    train_inputs: Int64[Tensor, "train_pair 2"]
+    test_inputs: Int64[Tensor, "test_pair 2"]
 
     @classmethod
     def draw(cls, config: ModularConfig) -> ModularTasks:
@@ -61,15 +61,10 @@ def _pairs(span: range) -> list[Pair]:
 
 
 def rectangular_bases(config: ModularConfig) -> list[Pair]:
-    """The base vectors of the rectangular rule, n_tasks / 4 of them."""
+    """The base vectors of the rectangular rule, n_id / 4 of them."""
     span = range(1 if config.base_range == "paper" else 0, config.p)
     candidates = _pairs(span)
-    if config.n_tasks // 4 > len(candidates):
-        raise ValueError(
-            f"{config.n_tasks} tasks need {config.n_tasks // 4} bases, p = {config.p} has {len(candidates)} of them: "
-            "lower n_tasks"
-        )
-    return random.Random(config.task_seed).sample(candidates, config.n_tasks // 4)
+    return random.Random(config.task_seed).sample(candidates, config.n_id // 4)
 
 
 def _rectangular_tasks(config: ModularConfig) -> list[Pair]:
@@ -89,17 +84,23 @@ def _rectangle(a: int, b: int, config: ModularConfig, taken: dict, generator: ra
         if x not in (a, b) and y not in (a, b, x) and not any(pair in taken for pair in others):
             return others
     raise ValueError(
-        f"the rectangular rule found no room for {config.n_tasks} tasks with p = {config.p}, base_range "
-        f"{config.base_range!r} and task_seed {config.task_seed}: lower n_tasks, change the seed, or take rule 'random'"
+        f"the rectangular rule found no room for {config.n_id} tasks with p = {config.p}, base_range "
+        f"{config.base_range!r} and task_seed {config.task_seed}: lower n_id, change the seed, or take rule 'random'"
     )
 
 
 def _random_tasks(config: ModularConfig, everything: list[Pair]) -> list[Pair]:
-    return random.Random(config.task_seed).sample(everything, config.n_tasks)
+    return random.Random(config.task_seed).sample(everything, config.n_id)
 
 
 def _tensor(pairs: list[Pair] | np.ndarray) -> Int64[Tensor, "pair 2"]:
     return torch.as_tensor(np.asarray(pairs), dtype=torch.int64)
+
+
+def require_task(task: tuple[int, int], p: int) -> None:
+    """Raises ValueError for a task outside Z_p."""
+    if not all(0 <= part < p for part in task):
+        raise ValueError(f"task {tuple(task)} is outside Z_{p}: both parts must be within 0..{p - 1}")
 
 
 def answers(

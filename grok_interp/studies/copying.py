@@ -33,6 +33,7 @@ from grok_interp.training.batches import TextBatches
 from grok_interp.views.copying import plot_copying_and_loss
 from grok_interp.views.formation import plot_formation
 
+FORMED = 0.1  # I(L,H) above which a head counts as an induction head
 PAPER_HALF = 100  # tokens of each half of a repeated sequence
 
 
@@ -112,11 +113,18 @@ def analyze(
     return ask_run(directory, CopyingResults, probes, device=device, on_checkpoint=on_checkpoint)
 
 
-def figure_2(results: CopyingResults, *, tokens_per_step: int) -> Figure:
+def analyzed(directory: Path) -> CopyingResults:
+    """The results of a run, with the default probes."""
+    return analyze(directory, probes_of_run(directory))
+
+
+def figure_2(directory: Path) -> Figure:
     """Copying accuracy and loss over training."""
+    results, tokens_per_step = analyzed(directory), CheckpointSeries(directory).config.tokens_per_step
     return plot_copying_and_loss(results.accuracy, results.loss, tokens_per_step=tokens_per_step)
 
 
-def figure_6(results: CopyingResults, *, threshold: float) -> Figure:
+def figure_6(directory: Path, *, threshold: float = FORMED) -> Figure:
     """I(L, H) of every head over training, with each head's first step above `threshold`."""
+    results = analyzed(directory)
     return plot_formation(results.induction, formation_order(results.induction, threshold=threshold))

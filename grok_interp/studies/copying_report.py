@@ -16,13 +16,16 @@ from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.data.copying import CopySamples, CopyTask
-from grok_interp.studies.copying import CopyingProbes, CopyingResults, corpus_of_run, figure_2, figure_6
+from grok_interp.studies.copying import FORMED, CopyingProbes, CopyingResults, corpus_of_run
 from grok_interp.views.attention import MAX_TOKENS, attention_html
+from grok_interp.views.copying import plot_copying_and_loss
+from grok_interp.views.formation import plot_formation
 from grok_interp.views.heads import head_map_html
 from grok_interp.views.report import Headline, Page, Section, inline_svg
 from grok_interp.views.theme import save_figure
 
 HEADS_SHOWN = 4
+THRESHOLD = FORMED
 
 
 def write_report(directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float) -> Path:
@@ -33,15 +36,17 @@ def write_report(directory: Path, results: CopyingResults, probes: CopyingProbes
     directory, series = Path(directory), CheckpointSeries(directory)
     config, order = series.config, formation_order(results.induction, threshold=threshold)
     figures = {
-        "copying_and_loss": figure_2(results, tokens_per_step=config.tokens_per_step),
-        "formation": figure_6(results, threshold=threshold),
+        "copying_and_loss": plot_copying_and_loss(
+            results.accuracy, results.loss, tokens_per_step=config.tokens_per_step
+        ),
+        "formation": plot_formation(results.induction, order),
     }
     for name, figure in figures.items():
         save_figure(figure, directory / "figures" / name)
     page = Page(
         title="When does copying emerge?",
         summary=_summary(config, results),
-        headlines=[Headline(value, label) for label, value in headlines(results, order).items()],
+        headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
         sections=[
             _copying_section(inline_svg(figures["copying_and_loss"]), probes),
             _head_map_section(results),
@@ -54,14 +59,14 @@ def write_report(directory: Path, results: CopyingResults, probes: CopyingProbes
     return page.write(directory / "report.html")
 
 
-def headlines(results: CopyingResults, order: FormationOrder) -> dict[str, str]:
+def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     """What the page and the command line say first: label -> value."""
+    order = formation_order(results.induction, threshold=threshold)
     exact, token, loss = results.accuracy.exact(), results.accuracy.per_token(), results.loss.mean()
     layer, head = results.induction.strongest()[0]
     score = float(results.induction.I.isel(checkpoint=-1).sel(layer=layer, head=head))
     half = midpoint(token)
     loss_made = share_of_change(loss).sel(checkpoint=half).item() if np.isfinite(half) else np.nan
-    threshold = order.array.attrs["threshold"]
     return {
         "of suffixes copied whole at the last checkpoint": f"{float(exact[-1]):.1%}",
         "of suffix tokens predicted at the last checkpoint": f"{float(token[-1]):.1%}",

@@ -67,7 +67,7 @@ class ModularBatches:
     def __init__(self, config: TrainConfig) -> None:
         assert isinstance(config.data, ModularConfig)
         self.tasks = ModularTasks.draw(config.data)
-        self.n_contexts, self.n_examples = config.batch_size // config.data.n_tasks, config.model.n_ctx // 3
+        self.n_contexts, self.n_examples = config.batch_size // config.data.n_id, config.model.n_ctx // 3
         self.seed = config.data_seed
         drawn = (self.tasks.id_tasks, self.tasks.ood_tasks, self.tasks.train_inputs, self.tasks.test_inputs)
         self.hash = hashlib.sha256(json.dumps([part.tolist() for part in drawn]).encode()).hexdigest()

@@ -115,20 +115,18 @@ def test_the_prompt_is_a_test_with_its_answer(run: Path) -> None:
 
 
 def test_headlines_of_a_run_in_which_nothing_emerged(run: Path) -> None:
-    from grok_interp.analysis.formation import formation_order
-
     results = analyze(run, probes_of_run(run))
-    found = headlines(results, formation_order(results.induction, threshold=0.9))
+    found = headlines(results, threshold=0.9)
     assert found["of suffixes copied whole at the last checkpoint"] == "0.0%"
     assert found["heads with I(L,H) above 0.9 at some checkpoint"] == "0"
 
 
 def test_figures_draw_every_checkpoint(run: Path) -> None:
     results = analyze(run, probes_of_run(run))
-    accuracy, loss = figure_2(results, tokens_per_step=256).axes
+    accuracy, loss = figure_2(run).axes
     assert [line.get_xdata().tolist() for line in (*accuracy.lines, *loss.lines)] == [[0, 5, 10, 15, 20]] * 3
     assert loss.lines[0].get_ydata().tolist() == results.loss.mean().values.tolist()
-    (axis,) = figure_6(results, threshold=-1.0).axes
+    (axis,) = figure_6(run, threshold=-1.0).axes
     assert sum(len(line.get_xdata()) == 5 for line in axis.lines) == 4  # one curve a head
     assert sum(len(line.get_xdata()) == 1 for line in axis.lines) == 4  # one dot a head: all are above -1
 

@@ -1,0 +1,104 @@
+"""The circle of circles (B.5 of "Learning to grok"): one head's output over all pairs (x, y), seen by PCA.
+
+A slot of the sequence runs over all p^2 pairs. The head's output at the slot's x and at its y, one after the other, is
+a vector of 2 d_model; scikit-learn's PCA centres the p^2 vectors, does not scale them, and keeps the first components.
+In the paper's grokked models the points lie on a circle by log x, each of them a smaller circle by log y. How circular
+that is, `circularity` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from grok_interp.activations import HookedModel
+from grok_interp.analysis.over_training import OverTraining
+from grok_interp.analysis.slot_vectors import head_outputs
+from grok_interp.data.discrete_log import discrete_log, primitive_root
+from grok_interp.data.slot import slot_position, slot_task
+
+
+class CirclePCA(OverTraining):
+    """Components of every pair (x, y), in the units of the activations.
+
+    Coordinates: `explained`, the share of all variance (0 to 1) by checkpoint and component; `log_x` and `log_y`.
+    """
+
+    name = "circle_pca"
+    dims = ("checkpoint", "x", "y", "component")
+
+    @property
+    def explained(self) -> xr.DataArray:
+        """checkpoint x component."""
+        return self.array["explained"]
+
+    def __str__(self) -> str:
+        sizes, attrs = self.array.sizes, self.array.attrs
+        return (
+            f"L{attrs['layer']}H{attrs['head']} over {sizes['x'] * sizes['y']} pairs at {sizes['checkpoint']} "
+            f"checkpoints; {sizes['component']} components explain {float(self.explained[-1].sum()):.0%} at the last"
+        )
+
+
+def principal_components(
+    vectors: Float[Tensor, "point feature"], n_components: int
+) -> tuple[Float[Tensor, "point component"], Float[Tensor, " component"]]:
+    """(components, share of the variance that each explains); zeros where all vectors are the same. Kernel."""
+    from sklearn.decomposition import PCA
+
+    points = vectors.double().numpy()
+    if (points == points[0]).all():
+        return torch.zeros(len(points), n_components), torch.zeros(n_components)
+    pca = PCA(n_components, svd_solver="full")  # the default may choose a randomized one
+    components = torch.from_numpy(pca.fit_transform(points)).float()
+    return components, torch.from_numpy(pca.explained_variance_ratio_).float()
+
+
+def circle_pca(
+    checkpoints: Iterable[tuple[int, HookedModel]],
+    tokens: Int64[Tensor, "pair pos"],
+    *,
+    p: int,
+    slot: int,
+    layer: int,
+    head: int,
+    n_components: int = 2,
+    root: int | None = None,
+    batch_size: int = 256,
+) -> CirclePCA:
+    """One head of each (step, model), on tokens from `slot_sequences`; logarithms to the smallest root if none is
+    given.
+
+    Raises ValueError for tokens of another slot, for a root that is not primitive and for a head that is not there.
+    """
+    a, b = slot_task(tokens, p, slot)
+    root = primitive_root(p) if root is None else root
+    logs = discrete_log(p, root).numpy()
+    positions = [slot_position(slot, "x"), slot_position(slot, "y")]
+    steps, components, explained = [], [], []
+    for step, model in checkpoints:
+        vectors = head_outputs(model, tokens, layer=layer, head=head, positions=positions, batch_size=batch_size)
+        found, shares = principal_components(vectors.flatten(1), n_components)
+        steps.append(step)
+        components.append(found.unflatten(0, (p, p)))
+        explained.append(shares)
+    array = xr.DataArray(
+        torch.stack(components).numpy(),
+        dims=CirclePCA.dims,
+        coords={
+            "checkpoint": steps,
+            "x": np.arange(p),
+            "y": np.arange(p),
+            "component": np.arange(n_components),
+            "explained": (("checkpoint", "component"), torch.stack(explained).numpy()),
+            "log_x": ("x", logs),
+            "log_y": ("y", logs),
+        },
+        attrs={"p": p, "a": a, "b": b, "slot": slot, "layer": layer, "head": head, "root": root},
+    )
+    return CirclePCA(array)

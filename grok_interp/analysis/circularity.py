@@ -1,0 +1,85 @@
+"""How circular are the components of `circle_pca`? Between 0 and 1, over the (p - 1)^2 pairs without a zero:
+
+    circularity = max over k of share_x(k)  +  max over k of share_y(k)
+
+share_x(k) is the share of the variance of the kept components, taken together, that is explained by cos and sin of
+2 pi k log x / (p - 1): one frequency k, the same for all components, within 1 .. (p - 3) / 2; share_y(k) likewise. All
+frequencies together would explain every function of x, so that only the best single one counts. The frequency
+(p - 1) / 2 is left out: its one mode tells even from odd logarithms, two points and no circle. A frequency k that
+divides p - 1 makes a circle of (p - 1) / k points; an ellipse counts as a circle. A perfect circle of circles has 1,
+whichever primitive root is taken: another root renames the frequencies.
+
+The null shuffles which number has which logarithm, the same way for x and y. What depends on x alone, in whatever
+order, keeps all its variance in log x, so that the null is far from 0, the more so for small p. p = 7 has two
+frequencies only. Frequency 2 fits all that is the same at x and -x, and 48 of the 720 shuffles keep these together:
+more than one in twenty, so that it cannot pass the null's 95% quantile.
+"""
+
+from __future__ import annotations
+
+import torch
+import xarray as xr
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from grok_interp.analysis.circles import CirclePCA
+from grok_interp.analysis.over_training import OverTraining
+from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
+
+
+class Circularity(OverTraining):
+    """Circularity, what each variable adds to it and at which frequency, and the null distribution; all but the
+    frequencies between 0 and 1."""
+
+    name = "circularity"
+    dims = ("measure", "checkpoint")
+
+    def __str__(self) -> str:
+        last = self.at().to_series()
+        return (
+            f"circularity {last['circularity']:.2f} at the last of {self.array.sizes['checkpoint']} checkpoints "
+            f"(log x {last['share_x']:.2f}, log y {last['share_y']:.2f}); shuffled {last['null_mean']:.2f}, "
+            f"95% below {last['null_q95']:.2f}"
+        )
+
+
+def mode_shares(
+    components: Float[Tensor, "x y component"], logs: Int64[Tensor, " number"]
+) -> Float[Tensor, "variable frequency"]:
+    """share_x(k) and share_y(k) for k = 1 .. (p - 3) / 2; zeros where the components do not vary. Kernel."""
+    order = 1 + logs[1:].argsort()  # 1 .. p - 1 by their logarithm
+    grid = components[order][:, order].double()
+    grid = grid - grid.mean(dim=(0, 1))
+    variance, n = grid.square().mean(dim=(0, 1)).sum(), len(order)
+    curves = torch.stack([grid.mean(dim=1), grid.mean(dim=0)])  # variable logarithm component
+    modes = torch.fft.rfft(curves, dim=1)[:, 1 : n // 2] / n
+    shares = 2 * modes.abs().square().sum(dim=-1) / variance.clamp_min(torch.finfo(variance.dtype).tiny)
+    return shares.float()
+
+
+def circularity(circles: CirclePCA, *, seed: int, n_shuffles: int = N_SHUFFLES) -> Circularity:
+    """Of every checkpoint, each against the same shuffles. Raises ValueError for p < 5, which has no circle."""
+    p, logs = circles.array.sizes["x"], torch.as_tensor(circles.array["log_x"].to_numpy(), dtype=torch.int64)
+    if p < 5:
+        raise ValueError(f"circularity needs p of 5 or more, got {p}: fewer logarithms than 4 are on no circle")
+    orders = shuffled_orders(p - 1, n_shuffles=n_shuffles, seed=seed)
+    rows = []
+    for values in circles.array.to_numpy():
+        components = torch.as_tensor(values)
+        best = mode_shares(components, logs).max(dim=1)
+        null = torch.stack([_circularity(components, torch.cat([logs[:1], logs[1:][order]])) for order in orders])
+        rows.append(torch.cat([best.values.sum()[None], best.values, best.indices + 1, mean_and_quantile(null)]))
+    array = xr.DataArray(
+        torch.stack(rows, dim=1).numpy(),
+        dims=Circularity.dims,
+        coords={
+            "measure": ["circularity", "share_x", "share_y", "frequency_x", "frequency_y", *NULL],
+            "checkpoint": circles.array["checkpoint"].to_numpy(),
+        },
+        attrs=circles.array.attrs | {"seed": seed, "n_shuffles": n_shuffles},
+    )
+    return Circularity(array)
+
+
+def _circularity(components: Float[Tensor, "x y component"], logs: Int64[Tensor, " number"]) -> Float[Tensor, ""]:
+    return mode_shares(components, logs).amax(dim=1).sum()

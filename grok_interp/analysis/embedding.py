@@ -1,0 +1,127 @@
+"""PCA of the embeddings of the numbers 0 .. p - 1 (B.5 of "Learning to grok").
+
+In the paper's model of two layers the first three components put the numbers of even and of odd discrete logarithm on
+two planes, 0 between them. `parity_separation` says how far that is so, between 0 and 1: of the component that
+separates best, the share of variance over 1 .. p - 1 that lies between the two classes (the squared correlation with
+the parity). 1: two parallel planes; 0: both classes have the same mean. Even logarithms are the squares modulo p: no
+primitive root is needed to tell. The null shuffles which numbers are even and again takes the best component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from grok_interp.analysis.circles import principal_components
+from grok_interp.analysis.over_training import OverTraining
+from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
+from grok_interp.data.discrete_log import discrete_log, primitive_root
+
+
+class EmbeddingPCA(OverTraining):
+    """Components of every number's embedding.
+
+    Coordinates: `explained`, the share of all variance (0 to 1) by checkpoint and component; `log` of each number.
+    """
+
+    name = "embedding_pca"
+    dims = ("checkpoint", "number", "component")
+
+    @property
+    def explained(self) -> xr.DataArray:
+        """checkpoint x component."""
+        return self.array["explained"]
+
+    def __str__(self) -> str:
+        sizes = self.array.sizes
+        return (
+            f"embeddings of {sizes['number']} numbers at {sizes['checkpoint']} checkpoints; {sizes['component']} "
+            f"components explain {float(self.explained[-1].sum()):.0%} at the last"
+        )
+
+
+class ParitySeparation(OverTraining):
+    """Separation of even from odd logarithms (0 to 1), by which component, and the null distribution."""
+
+    name = "parity_separation"
+    dims = ("measure", "checkpoint")
+
+    def __str__(self) -> str:
+        last = self.at().to_series()
+        return (
+            f"parity separation {last['separation']:.2f} along component {last['component']:.0f} at the last of "
+            f"{self.array.sizes['checkpoint']} checkpoints; shuffled {last['null_mean']:.2f}, "
+            f"95% below {last['null_q95']:.2f}"
+        )
+
+
+def between_class_share(
+    values: Float[Tensor, "point component"], even: Bool[Tensor, "*shuffle point"]
+) -> Float[Tensor, "*shuffle component"]:
+    """Of each component, the variance between the means of two classes over all variance; 0 if it has none. Kernel."""
+    centred = (values - values.mean(dim=0)).double()
+    share = even.double().mean(dim=-1, keepdim=True)
+    mean = even.double() @ centred / even.sum(dim=-1, keepdim=True)  # of the even ones; the odd ones balance it
+    variance = centred.square().mean(dim=0).clamp_min(torch.finfo(centred.dtype).tiny)
+    return (mean.square() * share / (1 - share) / variance).float()
+
+
+def embedding_pca(
+    checkpoints: Iterable[tuple[int, Any]], *, p: int, n_components: int = 3, root: int | None = None
+) -> EmbeddingPCA:
+    """Rows 0 .. p - 1 of each model's W_E; logarithms to the smallest root if none is given.
+
+    Raises ValueError for a root that is not primitive and for a vocabulary of fewer than p tokens.
+    """
+    root = primitive_root(p) if root is None else root
+    logs = discrete_log(p, root).numpy()
+    steps, components, explained = [], [], []
+    for step, model in checkpoints:
+        if len(model.W_E) < p:
+            raise ValueError(f"embeddings of 0..{p - 1} were asked for, the vocabulary has {len(model.W_E)} tokens")
+        found, shares = principal_components(model.W_E[:p].detach().float().cpu(), n_components)
+        steps.append(step)
+        components.append(found)
+        explained.append(shares)
+    array = xr.DataArray(
+        torch.stack(components).numpy(),
+        dims=EmbeddingPCA.dims,
+        coords={
+            "checkpoint": steps,
+            "number": np.arange(p),
+            "component": np.arange(n_components),
+            "explained": (("checkpoint", "component"), torch.stack(explained).numpy()),
+            "log": ("number", logs),
+        },
+        attrs={"p": p, "root": root},
+    )
+    return EmbeddingPCA(array)
+
+
+def parity_separation(embedding: EmbeddingPCA, *, seed: int, n_shuffles: int = N_SHUFFLES) -> ParitySeparation:
+    """Of every checkpoint, each against the same shuffles. Raises ValueError for p = 2, which has one logarithm."""
+    even = torch.as_tensor(embedding.array["log"].to_numpy()[1:] % 2 == 0)
+    if len(even) < 2:
+        raise ValueError("parity separation needs p of 3 or more, got 2: its one logarithm is even")
+    shuffled = even[shuffled_orders(len(even), n_shuffles=n_shuffles, seed=seed)]
+    rows = []
+    for values in embedding.array.to_numpy():
+        numbers = torch.as_tensor(values[1:])
+        best, null = (between_class_share(numbers, parity).max(dim=-1) for parity in (even, shuffled))
+        rows.append(torch.cat([best.values[None], best.indices[None], mean_and_quantile(null.values)]))
+    array = xr.DataArray(
+        torch.stack(rows, dim=1).numpy(),
+        dims=ParitySeparation.dims,
+        coords={
+            "measure": ["separation", "component", *NULL],
+            "checkpoint": embedding.array["checkpoint"].to_numpy(),
+        },
+        attrs=embedding.array.attrs | {"seed": seed, "n_shuffles": n_shuffles},
+    )
+    return ParitySeparation(array)

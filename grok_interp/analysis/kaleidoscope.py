@@ -1,0 +1,119 @@
+"""Which algorithm's pattern does a similarity matrix show? The kaleidoscopes of Figure 7 of "Learning to grok", as
+numbers.
+
+    ratio matching      alike where y / x = y' / x', as points of the projective line: x y' = x' y (mod p); 0 / 0 is no
+                        ratio, so that (0, 0) is like no other pair
+    modular regression  alike where z = z': a x + b y = a x' + b y' (mod p)
+
+The two patterns are uncorrelated, for every prime p > 2 and every task but (0, 0): neither passes for the other.
+
+`spearman` is Spearman's rank correlation of similarity and pattern (1 alike, 0 not) over all cells above the diagonal.
+It is 1 only for a matrix of two values; one without ties cannot pass sqrt(3 q (1 - q)), where q, about 1 / p, is the
+share of alike cells. `rank_biserial` is the same lead in ranks without that limit: 1 when every two pairs that are
+alike are more similar than any two that are not, -1 when less, 0 by chance. The null shuffles the pairs, rows and
+columns together, and is that of `spearman`.
+"""
+
+from __future__ import annotations
+
+import torch
+import xarray as xr
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from grok_interp.analysis.over_training import OverTraining
+from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
+from grok_interp.analysis.similarity import CosineSimilarity
+
+PATTERNS = ("ratio matching", "modular regression")
+
+
+class Kaleidoscope(OverTraining):
+    """Rank correlations, -1 to 1, of the similarity with each pattern, and the null distribution of Spearman's."""
+
+    name = "kaleidoscope"
+    dims = ("measure", "checkpoint", "pattern")
+
+    def __str__(self) -> str:
+        last = self.at()
+        shown = ", ".join(f"{name} {float(last.sel(measure='spearman', pattern=name)):.2f}" for name in PATTERNS)
+        quantile = float(last.sel(measure="null_q95").max())
+        return f"rank correlation at the last checkpoint: {shown}; shuffled, 95% below {quantile:.2f}"
+
+
+def ratio_pattern(p: int) -> Bool[Tensor, "pair other_pair"]:
+    """Alike where y / x = y' / x'. Kernel."""
+    x, y = torch.cartesian_prod(torch.arange(p), torch.arange(p)).T
+    parallel = (x[:, None] * y - y[:, None] * x) % p == 0
+    zero = (x == 0) & (y == 0)
+    return (parallel & ~zero & ~zero[:, None]) | (zero & zero[:, None])
+
+
+def regression_pattern(task: tuple[int, int], p: int) -> Bool[Tensor, "pair other_pair"]:
+    """Alike where a x + b y = a x' + b y'. Kernel."""
+    x, y = torch.cartesian_prod(torch.arange(p), torch.arange(p)).T
+    z = (task[0] * x + task[1] * y) % p
+    return z[:, None] == z
+
+
+def rank_correlations(
+    similarity: Float[Tensor, "pair other_pair"],
+    alike: Bool[Tensor, "pair other_pair"],
+    orders: Int64[Tensor, "order pair"],
+) -> Float[Tensor, "kind order"]:
+    """Spearman's and the rank-biserial correlation, for each order in which the matrix takes the pairs. Kernel.
+
+    Of cells above the diagonal, by the mean rank of those that are alike; 0 for a matrix that is the same everywhere.
+    """
+    ranks = _ranks(similarity)
+    row, column = alike.triu(1).nonzero(as_tuple=True)
+    n_cells = len(alike) * (len(alike) - 1) // 2
+    share, middle = len(row) / n_cells, (n_cells + 1) / 2
+    lead = torch.stack([ranks[order[row], order[column]].mean() - middle for order in orders])
+    cells = ranks[tuple(torch.triu_indices(*ranks.shape, offset=1))]
+    spread = cells.std(correction=0).clamp_min(torch.finfo(cells.dtype).tiny)
+    spearman = lead / spread * (share / (1 - share)) ** 0.5
+    return torch.stack([spearman, 2 * lead / (1 - share) / n_cells]).float()
+
+
+def _ranks(similarity: Float[Tensor, "pair other_pair"]) -> Float[Tensor, "pair other_pair"]:
+    """The rank of each cell above the diagonal, ties sharing their mean rank; mirrored below."""
+    from scipy.stats import rankdata
+
+    above = tuple(torch.triu_indices(*similarity.shape, offset=1))
+    ranks = torch.zeros(similarity.shape, dtype=torch.float64)
+    ranks[above] = torch.from_numpy(rankdata(similarity[above].numpy()))
+    return ranks + ranks.T
+
+
+def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N_SHUFFLES) -> Kaleidoscope:
+    """Both patterns at every checkpoint, each against the same shuffles.
+
+    Raises ValueError for task (0, 0), to which all pairs are alike, and for p = 2, which has no two pairs of one ratio.
+    """
+    attrs = similarity.array.attrs
+    p, task = attrs["p"], (attrs["a"], attrs["b"])
+    if task == (0, 0) or p < 3:
+        raise ValueError(
+            f"task {task} with p = {p} has no pattern to compare with: needed are a task but (0, 0), p > 2"
+        )
+    orders = torch.cat([torch.arange(p * p)[None], shuffled_orders(p * p, n_shuffles=n_shuffles, seed=seed)])
+    patterns = ratio_pattern(p), regression_pattern(task, p)
+    matrices = torch.as_tensor(similarity.array.to_numpy())
+    rows = [torch.stack([_row(matrix, alike, orders) for alike in patterns]) for matrix in matrices]
+    array = xr.DataArray(
+        torch.stack(rows).permute(2, 0, 1).numpy(),
+        dims=Kaleidoscope.dims,
+        coords={
+            "measure": ["spearman", "rank_biserial", *NULL],
+            "checkpoint": similarity.array["checkpoint"].to_numpy(),
+            "pattern": list(PATTERNS),
+        },
+        attrs=attrs | {"seed": seed, "n_shuffles": n_shuffles},
+    )
+    return Kaleidoscope(array)
+
+
+def _row(matrix: Tensor, alike: Tensor, orders: Tensor) -> Float[Tensor, " measure"]:
+    found = rank_correlations(matrix, alike, orders)
+    return torch.cat([found[:, 0], mean_and_quantile(found[0, 1:])])

@@ -1,0 +1,69 @@
+"""MLP activations against (x, y): what each neuron answers to every pair (B.5 of "Learning to grok")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Int64
+from torch import Tensor
+
+from grok_interp.activations import HookedModel
+from grok_interp.analysis.over_training import OverTraining
+from grok_interp.analysis.slot_vectors import activations_at
+from grok_interp.data.slot import Position, slot_position, slot_task
+
+
+class MLPActivations(OverTraining):
+    """The activation of every neuron, after its nonlinearity, for every pair."""
+
+    name = "mlp_activation"
+    dims = ("checkpoint", "neuron", "x", "y")
+
+    def most_varied(self, n_neurons: int, step: int | None = None) -> list[int]:
+        """The neurons of the largest variance over all pairs, largest first, at a step or at the last.
+
+        Raises ValueError for a step that was not analyzed.
+        """
+        variance = self.at(step).var(("x", "y")).to_series()
+        return [int(neuron) for neuron in variance.sort_values(ascending=False, kind="stable").index[:n_neurons]]
+
+    def __str__(self) -> str:
+        sizes, attrs = self.array.sizes, self.array.attrs
+        return (
+            f"{sizes['neuron']} neurons of block {attrs['layer']} over {sizes['x'] * sizes['y']} pairs at "
+            f"{attrs['position']} of slot {attrs['slot']}, {sizes['checkpoint']} checkpoints"
+        )
+
+
+def mlp_activations(
+    checkpoints: Iterable[tuple[int, HookedModel]],
+    tokens: Int64[Tensor, "pair pos"],
+    *,
+    p: int,
+    slot: int,
+    position: Position,
+    layer: int,
+    batch_size: int = 256,
+) -> MLPActivations:
+    """`mlp.hook_post` of one block of each (step, model), at one token of the slot, on tokens from `slot_sequences`.
+
+    Raises ValueError for tokens of another slot and for a layer that is not there.
+    """
+    a, b = slot_task(tokens, p, slot)
+    name, where = f"blocks.{layer}.mlp.hook_post", [slot_position(slot, position)]
+    steps, rows = [], []
+    for step, model in checkpoints:
+        found = activations_at(model, tokens, name, positions=where, batch_size=batch_size)
+        steps.append(step)
+        rows.append(found[:, 0].T.unflatten(1, (p, p)))
+    values = torch.stack(rows).numpy()
+    array = xr.DataArray(
+        values,
+        dims=MLPActivations.dims,
+        coords={"checkpoint": steps, "neuron": np.arange(values.shape[1]), "x": np.arange(p), "y": np.arange(p)},
+        attrs={"p": p, "a": a, "b": b, "slot": slot, "position": position, "layer": layer},
+    )
+    return MLPActivations(array)

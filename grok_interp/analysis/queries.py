@@ -1,0 +1,51 @@
+"""What it takes to answer a query (x, y) after k examples of its task: one of four kinds.
+
+    repeated    it stands among the examples: looking it up is enough
+    ratio       Ratio Matching solves it, and it is no repeat
+    regression  Modular Regression solves it, Ratio Matching does not
+    unsolved    neither solves it: only who knows the task can answer
+
+A model that matches ratios is right on `ratio` and at chance on `regression`; one that regresses is right on both. A
+small p makes repeats common, so accuracies are also given over `new queries`, all but the repeated.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from grok_interp.analysis.algorithms import modular_regression, ratio_matching
+
+KINDS = ("repeated", "ratio", "regression", "unsolved")
+QUERIES = ("all", "new", *KINDS)
+
+
+def repeated_queries(inputs: Int64[Tensor, "context example 2"]) -> Bool[Tensor, "context example"]:
+    """Does each example, as a query after those before it, stand among them?"""
+    same = (inputs.unsqueeze(1) == inputs.unsqueeze(2)).all(dim=-1)  # context query example
+    return same.tril(diagonal=-1).any(dim=-1)
+
+
+def solved_queries(inputs: Int64[Tensor, "context example 2"], p: int) -> Bool[Tensor, "2 context example"]:
+    """Is each example, as a query after those before it, solved by Ratio Matching, and by Modular Regression?"""
+    examples = torch.cat([inputs, torch.zeros_like(inputs[..., :1])], dim=-1)  # what is solved depends on no answer
+    context = torch.arange(len(inputs))
+    columns = [
+        torch.stack(
+            [
+                algorithm(examples[:, :k], p).solved[context, inputs[:, k, 0], inputs[:, k, 1]]
+                for algorithm in (ratio_matching, modular_regression)
+            ]
+        )
+        for k in range(inputs.shape[1])
+    ]
+    return torch.stack(columns, dim=-1)
+
+
+def query_kinds(inputs: Int64[Tensor, "context example 2"], p: int) -> Bool[Tensor, "queries context example"]:
+    """Which examples, as queries after those before them, are counted under each of QUERIES."""
+    repeated = repeated_queries(inputs)
+    by_ratio, by_regression = solved_queries(inputs, p)
+    kinds = [repeated, by_ratio & ~repeated, by_regression & ~by_ratio, ~by_regression & ~by_ratio]
+    return torch.stack([torch.ones_like(repeated), ~repeated, *kinds])

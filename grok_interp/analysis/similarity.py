@@ -1,0 +1,85 @@
+"""Cosine similarity of what a model holds for every two pairs (x, y), (x', y') (Figure 7 of "Learning to grok").
+
+A slot of the sequence runs over all p^2 pairs. The vector at its x, y or z is standardised over its features (mean and
+unbiased standard deviation) and normalised, so that the cosine is Pearson's correlation, between -1 and 1. A vector
+that does not vary over its features has no direction left and is similar to nothing, itself included: 0. Which pattern
+a matrix shows, `kaleidoscope` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from grok_interp.activations import HookedModel
+from grok_interp.analysis.over_training import OverTraining
+from grok_interp.analysis.slot_vectors import activations_at, head_outputs
+from grok_interp.data.slot import Position, slot_position, slot_task
+
+
+class CosineSimilarity(OverTraining):
+    """Similarity, -1 to 1, of every two pairs; pair p x + y is (x, y)."""
+
+    name = "similarity"
+    dims = ("checkpoint", "pair", "other_pair")
+
+    def __str__(self) -> str:
+        attrs, sizes = self.array.attrs, self.array.sizes
+        return (
+            f"similarity of {sizes['pair']} pairs at {attrs['position']} of slot {attrs['slot']}, {source(attrs)}, "
+            f"task ({attrs['a']}, {attrs['b']}), {sizes['checkpoint']} checkpoints"
+        )
+
+
+def source(attrs: dict) -> str:
+    """What was compared: `block 2` or `L2H1`."""
+    return f"block {attrs['layer']}" if attrs["head"] is None else f"L{attrs['layer']}H{attrs['head']}"
+
+
+def pearson_similarity(vectors: Float[Tensor, "pair feature"]) -> Float[Tensor, "pair other_pair"]:
+    """Cosine of every two vectors, each centred over its features; 0 for one that does not vary. Kernel."""
+    vectors = vectors.double()
+    centred = vectors - vectors.mean(dim=-1, keepdim=True)
+    norm = centred.norm(dim=-1, keepdim=True)
+    varies = norm > torch.finfo(norm.dtype).eps * vectors.norm(dim=-1, keepdim=True)
+    directions = torch.where(varies, centred / norm.where(varies, 1.0), 0.0)
+    return (directions @ directions.T).clamp(-1, 1).float()
+
+
+def cosine_similarity(
+    checkpoints: Iterable[tuple[int, HookedModel]],
+    tokens: Int64[Tensor, "pair pos"],
+    *,
+    p: int,
+    slot: int,
+    position: Position,
+    layer: int,
+    head: int | None = None,
+    batch_size: int = 256,
+) -> CosineSimilarity:
+    """Of a block's output (`hook_resid_post`), or of one head's output if a head is named, at one token of the slot.
+
+    Raises ValueError for tokens of another slot and for a layer or head that is not there.
+    """
+    a, b = slot_task(tokens, p, slot)
+    where, steps, rows = [slot_position(slot, position)], [], []
+    for step, model in checkpoints:
+        if head is None:
+            name = f"blocks.{layer}.hook_resid_post"
+            vectors = activations_at(model, tokens, name, positions=where, batch_size=batch_size)
+        else:
+            vectors = head_outputs(model, tokens, layer=layer, head=head, positions=where, batch_size=batch_size)
+        steps.append(step)
+        rows.append(pearson_similarity(vectors[:, 0]))
+    array = xr.DataArray(
+        torch.stack(rows).numpy(),
+        dims=CosineSimilarity.dims,
+        coords={"checkpoint": steps, "pair": np.arange(p * p), "other_pair": np.arange(p * p)},
+        attrs={"p": p, "a": a, "b": b, "slot": slot, "position": position, "layer": layer, "head": head},
+    )
+    return CosineSimilarity(array)

@@ -1,0 +1,52 @@
+"""Which algorithm a model follows: the grid comparison (Figure 5), and the likelihood of each by number of shots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from grok_interp.analysis.agreement import HYPOTHESES, AlgorithmAgreement
+from grok_interp.analysis.grid import GridComparison
+from grok_interp.views.shots import SPLIT_NAMES
+from grok_interp.views.theme import BLUE, DIVERGING, GREEN, VERMILION, new_figure
+
+HYPOTHESIS_COLOURS = dict(zip(HYPOTHESES, ("0.6", GREEN, BLUE, VERMILION), strict=True))
+
+
+def plot_grids(grids: Sequence[GridComparison]) -> Figure:
+    """A column for each number of examples: model, Ratio Matching, the difference; Modular Regression, its own."""
+    rows = ("model", "ratio matching", "model - ratio matching", "modular regression", "model - modular regression")
+    with new_figure(1.5 + 1.7 * len(grids), 8.4, nrows=len(rows), ncols=len(grids), squeeze=False) as (figure, axes):
+        for column, grid in zip(axes.T, grids, strict=True):
+            task = grid.array.attrs
+            column[0].set_title(f"task ({task['a']}, {task['b']}), k = {task['k']}")
+            for axis, row in zip(column, rows, strict=True):
+                _, _, algorithm = row.partition(" - ")
+                cells = grid.model_minus(algorithm) if algorithm else grid.array.sel(who=row)
+                colours = {"cmap": DIVERGING, "vmin": -1} if algorithm else {"cmap": "Greens", "vmin": 0}
+                axis.imshow(cells.transpose("x", "y"), vmax=1, **colours)
+                axis.set(xticks=[], yticks=[], xlabel="y")
+                axis.grid(False)
+                shown = f"+{int((cells > 0).sum())} -{int((cells < 0).sum())}" if algorithm else f"{int(cells.sum())}"
+                axis.text(1.02, 1, shown, transform=axis.transAxes, va="top", fontsize=7)
+        for axis, row in zip(axes[:, 0], rows, strict=True):
+            axis.set_ylabel(f"{row.replace(' - ', ' -' + chr(10))}\nx", fontsize=8)
+    return figure
+
+
+def plot_agreement(agreement: AlgorithmAgreement, *, step: int, subset: str = "generic") -> Figure:
+    """Log-likelihood of the model's answers under each hypothesis, by number of shots, with 95% intervals."""
+    values = agreement.log_likelihood(subset).sel(checkpoint=step)
+    low, high = (bound.sel(checkpoint=step) for bound in agreement.interval(subset))
+    splits = values["split"].values
+    with new_figure(1 + 2.4 * len(splits), 3.0, ncols=len(splits), sharey=True, squeeze=False) as (figure, axes):
+        for axis, split in zip(axes[0], splits, strict=True):
+            for name, colour in HYPOTHESIS_COLOURS.items():
+                where = {"split": split, "hypothesis": name}
+                axis.plot(values["shot"], values.sel(where), color=colour, label=name, marker=".", ms=4)
+                axis.fill_between(values["shot"], low.sel(where), high.sel(where), color=colour, alpha=0.2, lw=0)
+            axis.set(title=SPLIT_NAMES[split], xlabel="number of shots")
+        axes[0, 0].set_ylabel("log-likelihood (nats an answer)")
+        axes[0, -1].legend(fontsize=7)
+    return figure

@@ -1,0 +1,51 @@
+"""The phase diagram over n_id and alpha (Figure 1b), and the accuracies that it is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from grok_interp.analysis.phases import PHASES, PhaseDiagram
+from grok_interp.data.modular import SPLITS
+from grok_interp.views.shots import SPLIT_NAMES
+from grok_interp.views.theme import BLUE, ORANGE, SKY, VERMILION, new_figure
+
+PHASE_COLOURS = dict(zip(PHASES.values(), (SKY, BLUE, ORANGE, VERMILION, "#dddddd"), strict=True))
+UNNAMED, NO_RUN = "#999999", "#ffffff"
+
+
+def plot_phase_diagram(diagram: PhaseDiagram, *, threshold: float) -> Figure:
+    """Each cell the phase of its best seed; beside it the last-shot accuracy on each split."""
+    phases = diagram.phases(threshold=threshold).transpose("n_id", "alpha")
+    best = diagram.best()
+    with new_figure(14, 3.4, ncols=5, sharey=True) as (figure, axes):
+        axes[0].imshow(_colours(phases.values), origin="lower", aspect="auto")
+        axes[0].set_title("phase")
+        for axis, split in zip(axes[1:], SPLITS, strict=True):
+            values = best.sel(split=split).transpose("n_id", "alpha")
+            axis.imshow(values, origin="lower", aspect="auto", vmin=0, vmax=1, cmap="viridis")
+            for (row, column), value in np.ndenumerate(values.values):
+                if np.isfinite(value):
+                    axis.text(column, row, f"{value:.0%}", ha="center", va="center", color="w" if value < 0.6 else "k")
+            axis.set_title(SPLIT_NAMES[split])
+        alphas, n_id = phases["alpha"].values, phases["n_id"].values
+        for axis in axes:
+            axis.set(xlabel="alpha", xticks=range(len(alphas)), xticklabels=[f"{alpha:g}" for alpha in alphas])
+            axis.grid(False)
+        axes[0].set(ylabel="tasks trained on", yticks=range(len(n_id)), yticklabels=n_id)
+        shown = {name: colour for name, colour in PHASE_COLOURS.items() if (phases == name).any()}
+        if any(str(name).startswith("unnamed") for name in phases.values.flat):
+            shown["another combination"] = UNNAMED
+        figure.legend(
+            handles=[Patch(color=colour, label=name) for name, colour in shown.items()],
+            loc="outside lower center",
+            ncols=len(shown),
+        )
+    return figure
+
+
+def _colours(phases: np.ndarray) -> np.ndarray:
+    flat = [to_rgb(PHASE_COLOURS.get(name, UNNAMED if name else NO_RUN)) for name in phases.flat]
+    return np.array(flat).reshape(*phases.shape, 3)

@@ -1,0 +1,65 @@
+"""In-context learning on the four splits: over training (after Figure 3) and by number of shots (Figure 1c)."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grok_interp.analysis.shots import ShotCurves
+from grok_interp.views.theme import BLACK, BLUE, ORANGE, SKY, VERMILION, new_figure
+
+SPLIT_NAMES = {
+    "id_train": "i.d. train",
+    "id_test": "i.d. test",
+    "ood_train": "o.o.d. train",
+    "ood_test": "o.o.d. test",
+}
+SPLIT_COLOURS = {"id_train": BLUE, "id_test": SKY, "ood_train": VERMILION, "ood_test": ORANGE}
+SOLVED_BY = {"ratio matching": ("repeated", "ratio"), "modular regression": ("repeated", "ratio", "regression")}
+
+
+def plot_last_shot(curves: ShotCurves, *, threshold: float) -> Figure:
+    """Last-shot accuracy of the four splits against step, over all queries and over those that are no repeats."""
+    with new_figure(8.4, 3.2, ncols=2, sharey=True) as (figure, axes):
+        for axis, queries in zip(axes, ("all", "new"), strict=True):
+            last = curves.last_shot(queries)
+            for split in last["split"].values:
+                curve = last.sel(split=split)
+                axis.plot(curve["checkpoint"], curve, color=SPLIT_COLOURS[split], label=SPLIT_NAMES[split])
+            axis.axhline(threshold, color="0.5", lw=0.8, ls="--")
+            _chance(axis, curves)
+            axis.set(title=f"{queries} queries", xlabel="training step (updates)", ylim=(0, 1))
+        axes[0].set_ylabel("last-shot accuracy")
+        axes[1].legend(loc="upper left")
+    return figure
+
+
+def plot_shots(curves: ShotCurves, *, step: int, split: str) -> Figure:
+    """Accuracy by number of shots at one checkpoint: the four splits; and one split by what a query takes."""
+    at = curves.array.sel(checkpoint=step)
+    with new_figure(8.4, 3.2, ncols=2, sharey=True) as (figure, axes):
+        for name in at["split"].values:
+            _band(axes[0], at.sel(split=name, queries="all"), color=SPLIT_COLOURS[name], label=SPLIT_NAMES[name])
+        kinds = {"repeated": "0.6", "ratio": BLUE, "regression": VERMILION, "unsolved": ORANGE}
+        for kind, colour in kinds.items():
+            _band(axes[1], at.sel(split=split, queries=kind), color=colour, label=kind)
+        for (algorithm, solved), dashes in zip(SOLVED_BY.items(), (":", "--"), strict=True):
+            line = curves.solvable(*solved).sel(split=split)
+            axes[0].plot(line["shot"], line, color=BLACK, lw=1, ls=dashes, label=f"{algorithm} ({SPLIT_NAMES[split]})")
+        for axis in axes:
+            _chance(axis, curves)
+            axis.set(xlabel="number of shots (examples before the query)", ylim=(0, 1.02))
+            axis.legend(fontsize=7)
+        axes[0].set(ylabel="accuracy", title=f"step {step:,}")
+        axes[1].set_title(f"{SPLIT_NAMES[split]}, by kind of query")
+    return figure
+
+
+def _band(axis: Axes, measured, *, color: str, label: str) -> None:
+    mean, error = measured.sel(measure="accuracy"), measured.sel(measure="accuracy_se")
+    axis.plot(mean["shot"], mean, color=color, label=label, marker=".", ms=4)
+    axis.fill_between(mean["shot"], mean - error, mean + error, color=color, alpha=0.2, lw=0)
+
+
+def _chance(axis: Axes, curves: ShotCurves) -> None:
+    axis.axhline(1 / curves.array.attrs["p"], color="0.7", lw=0.8, ls=":")

@@ -1,0 +1,176 @@
+"""Phases: all sixteen combinations of learnt splits, and what rises and falls again."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from ground_truth import labelled
+
+from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phase, phase_diagram, phases, transience
+from grok_interp.analysis.queries import QUERIES
+from grok_interp.analysis.shots import MEASURES, ShotCurves
+from grok_interp.configs import ModularConfig, TextConfig, TrainConfig, llama_copier, modular_gpt
+from grok_interp.data.modular import SPLITS, Split
+
+COMBINATIONS = [learnt for size in range(5) for learnt in combinations(SPLITS, size)]
+NAMED: dict[tuple[Split, ...], str] = {
+    (): "nothing learnt",
+    ("id_train",): "i.d. memorization",
+    ("id_train", "id_test"): "i.d. generalization",
+    ("id_train", "ood_train"): "o.o.d. memorization",
+    ("id_train", "id_test", "ood_train", "ood_test"): "o.o.d. generalization",
+}
+
+
+RUN = TrainConfig(
+    model=modular_gpt(n_layers=2, n_heads=2, d_model=28, d_vocab=11, n_ctx=15),
+    data=ModularConfig(p=11, n_id=5, alpha=0.3, rule="random"),
+    n_steps=50,
+    batch_size=35,
+    learning_rate=1e-3,
+    checkpoint_steps=(0,),
+)
+
+
+def accuracies(learnt: tuple[Split, ...], *, high: float = 0.76, low: float = 0.74) -> dict[Split, float]:
+    return {split: high if split in learnt else low for split in SPLITS}
+
+
+def by_hand(last_shots: dict[Split, list[float]], steps: list[int]) -> ShotCurves:
+    """The last-shot accuracies given; every other number is 9."""
+    sizes = (len(MEASURES), len(steps), len(last_shots), len(QUERIES), 3)
+    coords = dict(measure=MEASURES, checkpoint=steps, split=list(last_shots), queries=QUERIES, shot=range(3))
+    array = labelled(np.full(sizes, 9.0), ShotCurves.dims, coords)
+    for split, values in last_shots.items():
+        array.loc[dict(measure="accuracy", split=split, queries="all", shot=2)] = values
+    return ShotCurves(array)
+
+
+@pytest.mark.parametrize("learnt", COMBINATIONS, ids="+".join)
+def test_a_phase_is_named_by_the_paper_or_by_its_splits(learnt: tuple[Split, ...]) -> None:
+    expected = NAMED.get(learnt, f"unnamed: {' + '.join(learnt)} learnt")
+    assert phase(accuracies(learnt), threshold=PAPER_THRESHOLD) == expected
+
+
+def test_sixteen_combinations_have_sixteen_names() -> None:
+    assert len({phase(accuracies(learnt), threshold=0.75) for learnt in COMBINATIONS}) == 16
+    assert set(NAMED) <= set(COMBINATIONS)
+
+
+def test_the_order_in_which_splits_are_given_does_not_matter() -> None:
+    backwards = dict(reversed(accuracies(("id_train", "ood_train")).items()))
+    assert phase(backwards, threshold=0.75) == "o.o.d. memorization"
+
+
+@pytest.mark.parametrize("threshold", [0.5, PAPER_THRESHOLD])
+def test_an_accuracy_at_the_threshold_is_not_above_it(threshold: float) -> None:
+    at, above = (accuracies(SPLITS, high=high) for high in (threshold, np.nextafter(threshold, 1)))
+    assert phase(at, threshold=threshold) == "nothing learnt"
+    assert phase(above, threshold=threshold) == "o.o.d. generalization"
+
+
+def test_zero_and_one_are_accuracies() -> None:
+    assert phase(accuracies(("id_train",), high=1.0, low=0.0), threshold=0.75) == "i.d. memorization"
+
+
+def test_missing_splits_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="of all four splits, missing: id_test, ood_test$"):
+        phase({"ood_train": 0.5, "id_train": 0.9}, threshold=0.75)
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, 97.0, float("nan")])
+def test_what_is_no_accuracy_is_refused_with_its_split(value: float) -> None:
+    with pytest.raises(ValueError, match=rf"accuracies must be in \[0, 1\], got {{'id_test': {value}}}"):
+        phase({**accuracies(SPLITS), "id_test": value}, threshold=0.75)
+
+
+def test_phases_follow_the_last_shot_through_training() -> None:
+    curves = by_hand(
+        {
+            "ood_test": [0.0, 0.1, 0.2, 0.8, 0.2],
+            "ood_train": [0.0, 0.1, 0.9, 0.8, 0.5],
+            "id_test": [0.0, 0.1, 0.2, 0.8, 0.9],
+            "id_train": [0.0, 0.8, 0.9, 0.9, 1.0],
+        },
+        steps=[0, 10, 20, 500, 1000],
+    )
+    assert phases(curves, threshold=0.75) == {
+        0: "nothing learnt",
+        10: "i.d. memorization",
+        20: "o.o.d. memorization",
+        500: "o.o.d. generalization",
+        1000: "i.d. generalization",
+    }
+
+
+def test_curves_of_some_splits_are_refused_with_those_that_miss() -> None:
+    curves = by_hand({"id_train": [0.9], "ood_test": [0.1]}, steps=[0])
+    with pytest.raises(ValueError, match="of all four splits, missing: id_test, ood_train$"):
+        phases(curves, threshold=0.75)
+
+
+def test_a_curve_that_rises_and_falls_keeps_its_peak_and_its_end() -> None:
+    curves = by_hand({"id_train": [0.9, 0.9, 0.9, 0.9], "ood_test": [0.0, 0.25, 0.875, 0.5]}, steps=[0, 10, 200, 3000])
+    found = transience(curves.last_shot().sel(split="ood_test"))
+    assert found == Transience(peak=0.875, step=200, last=0.5)
+    assert str(found) == "peak 88% at step 200, 50% at the end"
+
+
+@pytest.mark.parametrize(
+    ("values", "step"), [([0.5, 0.5, 0.5], 0), ([0.1, 0.7, 0.7], 40), ([0.1, 0.2, 0.7], 900), ([0.7, 0.2, 0.1], 0)]
+)
+def test_the_peak_is_the_first_of_equal_ones(values: list[float], step: int) -> None:
+    curve = labelled(np.array(values), ("checkpoint",), {"checkpoint": [0, 40, 900]})
+    assert transience(curve) == Transience(peak=max(values), step=step, last=values[-1])
+
+
+def a_run(n_id: int, alpha: float, seed: int, learnt: tuple[Split, ...]) -> tuple[TrainConfig, ShotCurves]:
+    """Learnt is what passed the threshold at step 10; at steps 0 and 20 nothing has."""
+    config = replace(RUN.with_data(n_id=n_id, alpha=alpha), init_seed=seed)
+    return config, by_hand({split: [0.1, high, 0.2] for split, high in accuracies(learnt).items()}, [0, 10, 20])
+
+
+def test_a_diagram_shows_the_best_checkpoint_of_every_run_and_the_best_seed() -> None:
+    runs = [
+        a_run(7, 0.6, 1, SPLITS),
+        a_run(7, 0.6, 0, ("id_train", "id_test")),
+        a_run(5, 0.3, 0, ("id_train",)),
+        a_run(7, 0.3, 0, ()),
+        a_run(5, 0.6, 0, ("id_train", "ood_train")),
+    ]
+    found = phase_diagram(runs)
+    assert found.array.dims == ("n_id", "alpha", "seed", "split")
+    assert found.array.sel(n_id=5, alpha=0.6, seed=0).values.tolist() == [0.76, 0.74, 0.76, 0.74]
+    assert found.array.sel(n_id=5, alpha=0.6, seed=1).isnull().all(), "no such run"
+    named = found.phases(threshold=PAPER_THRESHOLD)
+    assert named.dims == ("n_id", "alpha")
+    assert named["n_id"].values.tolist() == [5, 7] and named["alpha"].values.tolist() == [0.3, 0.6]
+    assert named.values.tolist() == [
+        ["i.d. memorization", "o.o.d. memorization"],
+        ["nothing learnt", "o.o.d. generalization"],
+    ]
+    assert str(found) == "5 runs of 2 n_id x 2 alphas"
+
+
+def test_a_cell_without_a_run_has_no_phase() -> None:
+    found = phase_diagram([a_run(5, 0.3, 0, ()), a_run(7, 0.6, 0, ("id_train",))])
+    assert found.phases(threshold=0.75).values.tolist() == [["nothing learnt", ""], ["", "i.d. memorization"]]
+
+
+def test_runs_that_make_no_diagram_are_refused() -> None:
+    run = a_run(5, 0.3, 2, ())
+    with pytest.raises(ValueError, match="needs at least one run"):
+        phase_diagram([])
+    with pytest.raises(ValueError, match=r"two runs with \(n_id, alpha, init_seed\) = \(5, 0.3, 2\)"):
+        phase_diagram([run, run])
+    copier = llama_copier(n_layers=2, n_heads=2, d_model=20, d_mlp=28, d_vocab=256, n_ctx=70)
+    with pytest.raises(ValueError, match="needs runs on modular arithmetic, got one on text"):
+        phase_diagram([(replace(RUN, model=copier, data=TextConfig()), run[1])])
+
+
+def test_the_phase_of_a_cell_is_that_of_one_seed() -> None:
+    """One seed has learnt the one, another the other: none has learnt both."""
+    runs = [a_run(5, 0.3, 0, ("id_train", "id_test")), a_run(5, 0.3, 1, ("id_train", "ood_train"))]
+    (name,) = phase_diagram(runs).phases(threshold=0.75).values.flatten()
+    assert name in ("i.d. generalization", "o.o.d. memorization")

@@ -1,0 +1,392 @@
+"""Shot curves of solvers whose accuracy is counted by hand, on the same contexts."""
+
+import math
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ground_truth import MODULAR, labelled, random_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from torch import Tensor, nn
+
+from grok_interp import to_hooked_transformer
+from grok_interp.analysis.algorithms import Solution, modular_regression, ratio_matching
+from grok_interp.analysis.queries import QUERIES, repeated_queries
+from grok_interp.analysis.shots import (
+    EVALUATION_CONTEXTS,
+    MEASURES,
+    ShotCurves,
+    mean_and_error,
+    shot_curves,
+    with_wrong_answers,
+)
+from grok_interp.configs import ModularConfig
+from grok_interp.data.modular import SPLITS, ModularTasks, Split, draw_inputs, sequences
+
+P, N_EXAMPLES, N_CONTEXTS, SEED = 7, 5, 11, 3
+DONT_KNOW = P  # a token that is never right
+TASKS = ModularTasks.draw(ModularConfig(p=P, n_id=13, alpha=0.4, rule="random"))
+Guess = Callable[[Tensor, Tensor], Tensor]
+
+
+class Solver(nn.Module):
+    """Answers each z by `guess(examples before it, its query)`, all but surely; a model as analyzers know it."""
+
+    def __init__(self, guess: Guess, *, n_examples: int = N_EXAMPLES) -> None:
+        super().__init__()
+        self.cfg = SimpleNamespace(n_ctx=3 * n_examples, d_vocab=P + 1)
+        self.guess = guess
+        self.sharpness = nn.Parameter(torch.tensor(50.0))
+        self.shown: list[Tensor] = []
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        self.shown.append(tokens)
+        scores = torch.zeros(*tokens.shape, P + 1)
+        for k in range((tokens.shape[1] + 1) // 3):
+            examples = tokens[:, : 3 * k].reshape(len(tokens), k, 3)
+            answer = self.guess(examples, tokens[:, 3 * k : 3 * k + 2])
+            scores[:, 3 * k + 1] = self.sharpness * nn.functional.one_hot(answer, P + 1)
+        return scores
+
+    def run_with_hooks(self, *args: Any, **kwargs: Any) -> Tensor:
+        raise AssertionError("shot curves need logits alone")
+
+
+def by(algorithm: Callable[[Tensor, int], Solution]) -> Guess:
+    """What the algorithm says; DONT_KNOW where it says nothing."""
+
+    def guess(examples: Tensor, query: Tensor) -> Tensor:
+        found = algorithm(examples, P)
+        cell = torch.arange(len(query)), query[:, 0], query[:, 1]
+        return torch.where(found.solved[cell], found.answer[cell], DONT_KNOW)
+
+    return guess
+
+
+def look_up(examples: Tensor, query: Tensor) -> Tensor:
+    """The answer of the first example that is the query; DONT_KNOW without one."""
+    answer = torch.full((len(query),), DONT_KNOW)
+    for example in examples.flip(1).unbind(1):
+        x, y, z = example.unbind(-1)
+        answer = torch.where((query[:, 0] == x) & (query[:, 1] == y), z, answer)
+    return answer
+
+
+def always(answer: int) -> Guess:
+    return lambda _, query: torch.full((len(query),), answer)
+
+
+def curves(
+    guess: Guess, tasks: ModularTasks = TASKS, *, n_contexts: int = N_CONTEXTS, seed: int = SEED, **options: Any
+) -> ShotCurves:
+    return shot_curves([(0, Solver(guess))], tasks, n_contexts=n_contexts, seed=seed, **options)
+
+
+def contexts(split: Split, tasks: ModularTasks = TASKS) -> Tensor:
+    """The inputs on which `curves` judges a split: context example 2."""
+    seed = (SEED, EVALUATION_CONTEXTS, SPLITS.index(split))
+    return draw_inputs(tasks.of(split)[1], n_contexts=N_CONTEXTS, n_examples=N_EXAMPLES, seed=seed)
+
+
+def true_answers(split: Split) -> Tensor:
+    """task context shot"""
+    return sequences(TASKS.of(split)[0], contexts(split), P)[..., 2::3]
+
+
+def with_one_input(x: int, y: int) -> ModularTasks:
+    """The same tasks, and a single input: from the first shot on every query is a repeated one."""
+    only = torch.tensor([[x, y]])
+    return ModularTasks(P, TASKS.id_tasks, TASKS.ood_tasks, train_inputs=only, test_inputs=only)
+
+
+def multiples(inputs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    return {(c * x % P, c * y % P) for x, y in inputs for c in range(P)}
+
+
+def span(inputs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    reached = {(0, 0)}
+    for x, y in inputs:
+        reached = {((u + c * x) % P, (v + c * y) % P) for u, v in reached for c in range(P)}
+    return reached
+
+
+@pytest.mark.parametrize(("algorithm", "brute_force"), [(ratio_matching, multiples), (modular_regression, span)])
+def test_a_solver_is_right_exactly_where_its_algorithm_has_an_answer(algorithm, brute_force) -> None:
+    found = curves(by(algorithm)).accuracy()
+    for split in SPLITS:
+        rows = [[tuple(pair) for pair in row] for row in contexts(split).tolist()]
+        solved = np.array([[row[k] in brute_force(row[:k]) for k in range(N_EXAMPLES)] for row in rows])
+        np.testing.assert_allclose(found.sel(split=split, checkpoint=0), solved.mean(axis=0), rtol=1e-6)
+
+
+def test_a_solver_that_knows_loses_nothing_and_all_tasks_agree() -> None:
+    """Modular Regression from contexts that span the plane at once: the last shots are solved in all of them."""
+    found = curves(by(modular_regression), n_contexts=5).array.sel(queries="all", split="id_train", shot=4)
+    assert found.sel(measure="accuracy") == 1.0
+    assert found.sel(measure="loss") < 1e-6
+    assert found.sel(measure="accuracy_se") == found.sel(measure="loss_se") == 0.0
+
+
+def test_a_model_that_knows_nothing_loses_the_log_of_the_vocabulary_at_every_shot() -> None:
+    model = Solver(always(0))
+    model.sharpness.data.zero_()
+    found = shot_curves([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED).array.sel(queries="all")
+    np.testing.assert_allclose(found.sel(measure="loss"), np.full((1, 4, 5), math.log(P + 1)), rtol=1e-6)
+    np.testing.assert_allclose(found.sel(measure="loss_se"), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("answer", [0, 4])
+def test_a_constant_answer_is_right_as_often_as_it_is_the_answer(answer: int) -> None:
+    found = curves(always(answer)).accuracy()
+    for split in SPLITS:
+        expected = (true_answers(split) == answer).float().mean(dim=(0, 1))
+        np.testing.assert_allclose(found.sel(split=split, checkpoint=0), expected, rtol=1e-6)
+
+
+def test_a_wrong_answer_costs_its_distance_to_the_logit_of_the_right_one() -> None:
+    found = curves(always(DONT_KNOW)).array.sel(queries="all")
+    assert (found.sel(measure="accuracy") == 0).all()
+    np.testing.assert_allclose(found.sel(measure="loss"), 50.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("which", ["all", "new"])
+def test_errors_are_those_of_the_tasks_means(which: str) -> None:
+    found = curves(always(0)).array.sel(queries=which, checkpoint=0)
+    for split in SPLITS:
+        counted = np.ones((N_CONTEXTS, N_EXAMPLES)) if which == "all" else ~repeated_queries(contexts(split)).numpy()
+        right = (true_answers(split) == 0).numpy()
+        means = np.stack([np.average(task, axis=0, weights=counted) for task in right.astype(float)])
+        np.testing.assert_allclose(found.sel(split=split, measure="accuracy"), means.mean(axis=0), rtol=1e-6)
+        expected = means.std(axis=0, ddof=1) / math.sqrt(len(means))
+        np.testing.assert_allclose(found.sel(split=split, measure="accuracy_se"), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("guess", "solves"),
+    [
+        (always(DONT_KNOW), set()),
+        (look_up, {"repeated"}),
+        (by(ratio_matching), {"repeated", "ratio"}),
+        (by(modular_regression), {"repeated", "ratio", "regression"}),
+    ],
+    ids=["nothing", "look up", "ratio matching", "modular regression"],
+)
+def test_each_solver_answers_its_own_kinds_of_queries_and_no_others(guess: Guess, solves: set[str]) -> None:
+    found = curves(guess, n_contexts=37)
+    for kind in ("repeated", "ratio", "regression", "unsolved"):
+        defined = found.accuracy(kind).values[found.accuracy(kind).notnull()]
+        assert set(defined) == {float(kind in solves)}
+
+
+def test_looking_up_is_worth_the_share_of_repeated_queries() -> None:
+    found = curves(look_up)
+    for split in SPLITS:
+        share = repeated_queries(contexts(split)).float().mean(dim=0)
+        np.testing.assert_allclose(found.accuracy().sel(split=split, checkpoint=0), share, rtol=1e-6)
+    assert found.accuracy().max() > 0, "some queries are repeated"
+    assert (found.accuracy("new") == 0).all()
+
+
+def test_the_four_kinds_of_query_make_up_all_of_them() -> None:
+    share = curves(always(0)).array.sel(measure="share")
+    assert (share.sel(queries="all") == 1).all()
+    np.testing.assert_allclose(share.sel(queries=["repeated", "ratio", "regression", "unsolved"]).sum("queries"), 1)
+    np.testing.assert_allclose(share.sel(queries=["repeated", "new"]).sum("queries"), 1)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kinds"),
+    [(ratio_matching, ("repeated", "ratio")), (modular_regression, ("repeated", "ratio", "regression"))],
+)
+def test_solvable_is_the_accuracy_of_a_solver_that_guesses_where_it_has_no_answer(algorithm, kinds) -> None:
+    found = curves(by(algorithm))
+    never_guesses = found.accuracy().isel(checkpoint=0, drop=True)
+    np.testing.assert_allclose(found.solvable(*kinds), never_guesses + (1 - never_guesses) / P, rtol=1e-6)
+
+
+def test_loss_and_standard_error_are_slices_of_the_array() -> None:
+    found = curves(by(ratio_matching))
+    for measure, part in {"loss": found.loss("new"), "accuracy_se": found.standard_error("new")}.items():
+        assert part.dims == ("checkpoint", "split", "shot")
+        assert part.equals(found.array.sel(measure=measure, queries="new", drop=True))
+
+
+def test_without_a_new_query_its_accuracy_is_undefined() -> None:
+    found = curves(look_up, with_one_input(2, 3))
+    assert found.accuracy().sel(split="id_test", checkpoint=0).values.tolist() == [0, 1, 1, 1, 1]
+    new = found.array.sel(queries="new", measure=["accuracy", "accuracy_se", "loss", "loss_se"])
+    assert new.sel(shot=0).notnull().all() and new.sel(shot=slice(1, None)).isnull().all()
+
+
+def test_a_single_task_has_no_standard_error() -> None:
+    alone = ModularTasks(P, TASKS.id_tasks[:1], TASKS.ood_tasks, TASKS.train_inputs, TASKS.test_inputs)
+    array = curves(always(0), alone).array.sel(queries="all")
+    assert array.sel(measure=["accuracy_se", "loss_se"], split=["id_train", "id_test"]).isnull().all()
+    assert array.sel(measure=["accuracy", "loss"]).notnull().all()
+    assert array.sel(split=["ood_train", "ood_test"]).notnull().all()
+
+
+@settings(deadline=None)
+@given(n_id=st.integers(2, 6), seed=st.integers(0, 999), share=st.floats(0.3, 1.0))
+def test_mean_and_error_by_numpy(n_id: int, seed: int, share: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.rand(n_id, 7, 3, generator=generator, dtype=torch.float64)
+    counted = torch.rand(7, 3, generator=generator) < share
+    counted[0] = True
+    mean, error = mean_and_error(values, counted)
+    means = np.ma.array(values.numpy(), mask=np.broadcast_to(~counted.numpy(), values.shape)).mean(axis=1).filled()
+    np.testing.assert_allclose(mean, means.mean(axis=0))
+    np.testing.assert_allclose(error, means.std(axis=0, ddof=1) / math.sqrt(n_id))
+
+
+def test_dims_and_labels_and_where_the_numbers_come_from() -> None:
+    models = [(step, Solver(always(0))) for step in (0, 20, 300)]
+    array = shot_curves(models, TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.25).array
+    assert array.dims == ("measure", "checkpoint", "split", "queries", "shot")
+    assert array.shape == (5, 3, 4, 6, N_EXAMPLES)
+    assert array["measure"].values.tolist() == list(MEASURES) == ["accuracy", "accuracy_se", "loss", "loss_se", "share"]
+    assert array["checkpoint"].values.tolist() == [0, 20, 300]
+    assert array["split"].values.tolist() == ["id_train", "id_test", "ood_train", "ood_test"]
+    assert array["queries"].values.tolist() == list(QUERIES)
+    assert array["shot"].values.tolist() == [0, 1, 2, 3, 4]
+    assert array.attrs == {"n_contexts": 11, "seed": 3, "noise": 0.25, "p": 7}
+
+
+def test_all_checkpoints_see_the_same_tokens_and_no_answer_to_the_last_query() -> None:
+    first, second = Solver(always(0)), Solver(look_up)
+    found = shot_curves([(0, first), (10, second)], TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.3)
+    assert len(first.shown) == len(second.shown)
+    assert all(torch.equal(a, b) for a, b in zip(first.shown, second.shown, strict=True))
+    assert {tokens.shape[1] for tokens in first.shown} == {3 * N_EXAMPLES - 1}
+    alone = shot_curves([(10, second)], TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.3)
+    assert found.array.sel(checkpoint=[10]).identical(alone.array)
+
+
+def test_every_task_of_a_split_answers_the_same_contexts() -> None:
+    model = Solver(always(0))
+    shot_curves([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED)
+    shown = torch.cat(model.shown).split([len(TASKS.of(split)[0]) * N_CONTEXTS for split in SPLITS])
+    for split, tokens in zip(SPLITS, shown, strict=True):
+        assert torch.equal(tokens, sequences(TASKS.of(split)[0], contexts(split), P)[..., :-1].flatten(0, 1))
+
+
+def test_the_batch_size_does_not_matter() -> None:
+    in_parts, whole = (curves(by(ratio_matching), batch_size=size).array for size in (17, 10_000))
+    np.testing.assert_allclose(in_parts, whole, rtol=1e-6)
+
+
+def test_curves_depend_on_the_seed_and_on_no_other_random_state() -> None:
+    first = curves(by(ratio_matching), noise=0.2).array
+    torch.manual_seed(99)
+    np.random.seed(99)
+    assert first.identical(curves(by(ratio_matching), noise=0.2).array)
+    assert not first.equals(curves(by(ratio_matching), noise=0.2, seed=SEED + 1).array)
+
+
+def test_some_splits_alone_are_what_they_are_among_all() -> None:
+    asked: tuple[Split, ...] = ("ood_test", "id_test")
+    whole = curves(by(ratio_matching), noise=0.2).array
+    assert curves(by(ratio_matching), noise=0.2, splits=asked).array.identical(whole.sel(split=list(asked)))
+
+
+def test_the_librarys_own_model_has_the_same_curves() -> None:
+    model = random_model(MODULAR)
+    ours, theirs = (
+        shot_curves([(0, m)], TASKS, n_contexts=3, seed=0).array for m in (model, to_hooked_transformer(model))
+    )
+    assert ours.sizes["shot"] == MODULAR.n_ctx // 3
+    np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+
+@pytest.mark.parametrize("noise", [-0.1, 1.0, 40.0, math.nan])
+def test_noise_that_is_no_share_is_refused(noise: float) -> None:
+    with pytest.raises(ValueError, match=rf"share of wrong answers shown, in \[0, 1\), got {noise}"):
+        curves(always(0), noise=noise)
+
+
+def test_what_counts_is_the_true_answer_and_not_the_one_shown() -> None:
+    for guess in (always(0), always(DONT_KNOW)):
+        assert curves(guess, noise=0.6).array.drop_attrs().identical(curves(guess).array.drop_attrs())
+
+
+def test_looking_up_a_wrong_example_is_wrong() -> None:
+    """With a single input all look up the first example: they fail in the share of contexts in which it was wrong."""
+    found = curves(look_up, with_one_input(2, 3), noise=0.3, n_contexts=101).accuracy().sel(checkpoint=0)
+    for split in SPLITS:
+        shares = found.sel(split=split).values[1:]
+        assert np.ptp(shares) < 1e-6 and shares[0] == pytest.approx(0.7, abs=0.05)
+
+
+@settings(deadline=None, max_examples=40)
+@given(p=st.sampled_from([3, 5, 29]), noise=st.floats(0, 0.999), seed=st.integers(0, 999))
+def test_wrong_answers_replace_their_share_by_numbers_of_z_p_and_leave_the_inputs(
+    p: int, noise: float, seed: int
+) -> None:
+    tokens = torch.randint(p, (7, 11, 39), generator=torch.Generator().manual_seed(seed))
+    before = tokens.clone()
+    shown = with_wrong_answers(tokens, noise, p, seed=(seed, 1))
+    assert torch.equal(tokens, before)
+    is_answer = torch.arange(39) % 3 == 2
+    assert torch.equal(shown[..., ~is_answer], tokens[..., ~is_answer])
+    assert shown.min() >= 0 and shown.max() < p
+    n, replaced = 7 * 11 * 13, int((shown != tokens).sum())
+    assert abs(replaced - noise * n) <= 5 * math.sqrt(noise * (1 - noise) * n) + 1
+
+
+def test_no_noise_shows_what_is_true() -> None:
+    tokens = torch.randint(P, (5, 15), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(with_wrong_answers(tokens, 0.0, P, seed=(0,)), tokens)
+
+
+def test_wrong_answers_depend_on_every_part_of_their_seed_and_on_nothing_else() -> None:
+    tokens = torch.randint(P, (5, 15), generator=torch.Generator().manual_seed(0))
+    first, again, *others = (with_wrong_answers(tokens, 0.5, P, seed=seed) for seed in ((1, 2), (1, 2), (1, 3), (2, 2)))
+    assert torch.equal(first, again)
+    assert not any(torch.equal(first, other) for other in others)
+
+
+def test_all_wrong_answers_are_equally_likely() -> None:
+    tokens = torch.full((1009, 39), 4)
+    shown = with_wrong_answers(tokens, 0.5, P, seed=(0,))[:, 2::3]
+    counts = shown[shown != 4].bincount(minlength=P).tolist()
+    assert counts.pop(4) == 0
+    assert chisquare(counts).pvalue > 0.001
+
+
+def by_hand(last_shots: dict[str, list[float]], steps: list[int]) -> ShotCurves:
+    """The last-shot accuracies given; every other number is 9."""
+    sizes = (len(MEASURES), len(steps), len(last_shots), len(QUERIES), 3)
+    coords = dict(measure=MEASURES, checkpoint=steps, split=list(last_shots), queries=QUERIES, shot=range(3))
+    array = labelled(np.full(sizes, 9.0), ShotCurves.dims, coords)
+    for split, values in last_shots.items():
+        array.loc[dict(measure="accuracy", split=split, queries="all", shot=2)] = values
+    return ShotCurves(array)
+
+
+def test_the_last_shot_is_the_accuracy_with_the_most_examples() -> None:
+    accuracies = {"id_train": [0.1, 0.2, 0.3], "ood_test": [0.4, 0.5, 0.6]}
+    last = by_hand(accuracies, [0, 5, 20]).last_shot()
+    assert last.dims == ("checkpoint", "split")
+    assert last.values.T.tolist() == list(accuracies.values())
+
+
+def test_early_stopping_takes_the_peak_and_of_equal_ones_the_first() -> None:
+    result = by_hand({"id_train": [0.1, 0.2, 0.3, 0.4], "ood_test": [0.1, 0.8, 0.8, 0.3]}, [0, 5, 20, 70])
+    assert result.best_checkpoint() == 5
+    assert result.best_checkpoint("id_train") == 70
+
+
+def test_in_one_line_stands_the_last_shot_of_the_last_checkpoint() -> None:
+    result = by_hand({"id_train": [0.1, 0.973], "ood_test": [0.9, 0.25]}, [0, 5])
+    assert str(result) == "3 shots at 2 checkpoints; last shot of the last: id_train 97%, ood_test 25%"
+
+
+def test_curves_survive_the_disk(tmp_path) -> None:
+    result = curves(always(0), with_one_input(2, 3))
+    result.save(tmp_path / "shots.nc")
+    assert ShotCurves.load(tmp_path / "shots.nc").array.identical(result.array.rename("shots"))
