@@ -54,6 +54,13 @@ class LabelledResult:
             raise ValueError(f"{path} holds {array.name!r}, not {cls.name!r}")
         return cls(array)
 
+    def at(self, step: int | None = None) -> xr.DataArray:
+        """One checkpoint, the last if no step is named. Raises ValueError for a step that was not analyzed."""
+        steps = self.array["checkpoint"].to_numpy().tolist()
+        if step is not None and step not in steps:
+            raise ValueError(f"no step {step} in this result, analyzed steps: {steps}")
+        return self.array.isel(checkpoint=-1 if step is None else steps.index(step))
+
     def extended(self, *later: Self) -> Self:
         """This result and others of the same definition, joined along their checkpoints.
 

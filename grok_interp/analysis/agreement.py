@@ -25,12 +25,13 @@ import numpy as np
 import torch
 import xarray as xr
 from einops import rearrange
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.queries import solved_queries
-from grok_interp.analysis.shots import Questions, draw_questions, mean_and_error
+from grok_interp.analysis.questions import Answers, Questions, answers_of, draw_questions
+from grok_interp.analysis.shots import mean_and_error
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
 from grok_interp.results import LabelledResult
 
@@ -92,35 +93,42 @@ def algorithm_agreement(
     """Every (step, model) on the contexts of `shot_curves` with the same seed; it raises the same errors."""
     steps, rows, asked = [], [], None
     for step, model in checkpoints:
-        asked = asked or draw_questions(model, tasks, splits, n_contexts=n_contexts, seed=seed)
+        size = model.cfg.n_ctx // 3
+        asked = asked or draw_questions(tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed)
         steps.append(step)
-        rows.append(torch.stack([_of_split(model, tasks, questions, batch_size) for questions in asked]))
-    if not rows:
-        raise ValueError("no checkpoints to ask: give at least one (step, model)")
+        rows.append(answers_of(model, asked, batch_size=batch_size))
+    return agreement_of(steps, rows, tasks)
+
+
+def agreement_of(
+    steps: Sequence[int], answered: Sequence[Sequence[Answers]], tasks: ModularTasks
+) -> AlgorithmAgreement:
+    """From what each checkpoint answered on each split. Raises ValueError when there is no checkpoint."""
+    if not answered:
+        raise ValueError("no checkpoints were asked: give at least one (step, model)")
+    rows = torch.stack([torch.stack([_of_split(split, tasks) for split in splits]) for splits in answered])
     values = rearrange(rows, "checkpoint split ... measure shot -> measure checkpoint split ... shot")
+    questions = [split.questions for split in answered[0]]
     array = xr.DataArray(
         values.numpy(),
         dims=AlgorithmAgreement.dims,
         coords={
             "measure": ["log_likelihood", "standard_error", "random_share"],
-            "checkpoint": steps,
-            "split": list(splits),
+            "checkpoint": list(steps),
+            "split": [asked.split for asked in questions],
             "subset": list(SUBSETS),
             "hypothesis": list(HYPOTHESES),
             "shot": np.arange(values.shape[-1]),
         },
-        attrs={"n_contexts": n_contexts, "seed": seed, "p": tasks.p},
+        attrs=questions[0].description(),
     )
     return AlgorithmAgreement(array)
 
 
-def _of_split(
-    model: HookedModel, tasks: ModularTasks, questions: Questions, batch_size: int
-) -> Float[Tensor, "subset hypothesis measure shot"]:
-    found = questions.ask(model, batch_size).argmax(dim=-1)
-    believed = predicted(found, questions, tasks)
-    rows = [log_likelihood(believed[:, chosen], counted, tasks.p) for chosen, counted in _subsets(questions)]
-    return torch.stack(rows)
+def _of_split(given: Answers, tasks: ModularTasks) -> Float[Tensor, "subset hypothesis measure shot"]:
+    believed = predicted(given, tasks)
+    subsets = _subsets(given.questions)
+    return torch.stack([log_likelihood(believed[:, chosen], counted, tasks.p) for chosen, counted in subsets])
 
 
 def _subsets(questions: Questions) -> list[tuple[Bool[Tensor, " task"], Bool[Tensor, "context shot"]]]:
@@ -130,23 +138,18 @@ def _subsets(questions: Questions) -> list[tuple[Bool[Tensor, " task"], Bool[Ten
     return [(~symmetric, ~axis), (symmetric, torch.ones_like(axis)), (~symmetric, axis)]
 
 
-def predicted(
-    found: Int64[Tensor, "task context shot"], questions: Questions, tasks: ModularTasks
-) -> Float[Tensor, "hypothesis task context shot"]:
+def predicted(given: Answers, tasks: ModularTasks) -> Float[Tensor, "hypothesis task context shot"]:
     """The probability that each of HYPOTHESES gives to the answers found. Kernel."""
-    right, p = (found == questions.true).float(), tasks.p
-    by_algorithm = [torch.where(solved, right, 1 / p) for solved in solved_queries(questions.inputs, p)]
-    recalled = memorized(found, questions, tasks)
-    return torch.stack([torch.full_like(right, 1 / p), recalled, *by_algorithm])
+    right, p = (given.found == given.questions.true).float(), tasks.p
+    by_algorithm = [torch.where(solved, right, 1 / p) for solved in solved_queries(given.questions.inputs, p)]
+    return torch.stack([torch.full_like(right, 1 / p), memorized(given, tasks), *by_algorithm])
 
 
-def memorized(
-    found: Int64[Tensor, "task context shot"], questions: Questions, tasks: ModularTasks
-) -> Float[Tensor, "task context shot"]:
+def memorized(given: Answers, tasks: ModularTasks) -> Float[Tensor, "task context shot"]:
     """The share of the tasks trained on, of those that agree with all examples before, that give the answer found."""
-    of_trained = answers(tasks.id_tasks, questions.inputs, tasks.p)
+    of_trained = answers(tasks.id_tasks, given.questions.inputs, tasks.p)
     rows = []
-    for answer, true in zip(found, questions.true, strict=True):
+    for answer, true in zip(given.found, given.questions.true, strict=True):
         agrees = (of_trained == true).cumprod(dim=-1).roll(1, dims=-1)
         agrees[..., 0] = 1  # before the first example
         same, n_agreeing = (agrees * (of_trained == answer)).sum(dim=0), agrees.sum(dim=0)

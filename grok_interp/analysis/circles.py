@@ -17,13 +17,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
-from grok_interp.analysis.over_training import OverTraining
 from grok_interp.analysis.slot_vectors import head_outputs
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.data.slot import slot_position, slot_task
+from grok_interp.results import LabelledResult
 
 
-class CirclePCA(OverTraining):
+class CirclePCA(LabelledResult):
     """Components of every pair (x, y), in the units of the activations.
 
     Coordinates: `explained`, the share of all variance (0 to 1) by checkpoint and component; `log_x` and `log_y`.

@@ -23,11 +23,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.analysis.circles import CirclePCA
-from grok_interp.analysis.over_training import OverTraining
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
+from grok_interp.results import LabelledResult
 
 
-class Circularity(OverTraining):
+class Circularity(LabelledResult):
     """Circularity, what each variable adds to it and at which frequency, and the null distribution; all but the
     frequencies between 0 and 1."""
 

@@ -19,12 +19,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grok_interp.analysis.circles import principal_components
-from grok_interp.analysis.over_training import OverTraining
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
 from grok_interp.data.discrete_log import discrete_log, primitive_root
+from grok_interp.results import LabelledResult
 
 
-class EmbeddingPCA(OverTraining):
+class EmbeddingPCA(LabelledResult):
     """Components of every number's embedding.
 
     Coordinates: `explained`, the share of all variance (0 to 1) by checkpoint and component; `log` of each number.
@@ -46,7 +46,7 @@ class EmbeddingPCA(OverTraining):
         )
 
 
-class ParitySeparation(OverTraining):
+class ParitySeparation(LabelledResult):
     """Separation of even from odd logarithms (0 to 1), by which component, and the null distribution."""
 
     name = "parity_separation"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
-from grok_interp.analysis.shots import answer_logits
+from grok_interp.analysis.questions import answer_logits
 from grok_interp.data.modular import require_task, sequences
 from grok_interp.results import LabelledResult
 

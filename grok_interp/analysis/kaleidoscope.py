@@ -12,6 +12,9 @@ It is 1 only for a matrix of two values; one without ties cannot pass sqrt(3 q (
 share of alike cells. `rank_biserial` is the same lead in ranks without that limit: 1 when every two pairs that are
 alike are more similar than any two that are not, -1 when less, 0 by chance. The null shuffles the pairs, rows and
 columns together, and is that of `spearman`.
+
+The null knows nothing of what the tokens alone give. At z the token is a x + b y itself, so that an untrained model
+shows modular regression there; at y, which comes before z, it must be computed. Compare with step 0.
 """
 
 from __future__ import annotations
@@ -21,14 +24,14 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from grok_interp.analysis.over_training import OverTraining
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
 from grok_interp.analysis.similarity import CosineSimilarity
+from grok_interp.results import LabelledResult
 
 PATTERNS = ("ratio matching", "modular regression")
 
 
-class Kaleidoscope(OverTraining):
+class Kaleidoscope(LabelledResult):
     """Rank correlations, -1 to 1, of the similarity with each pattern, and the null distribution of Spearman's."""
 
     name = "kaleidoscope"

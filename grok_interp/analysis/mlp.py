@@ -11,12 +11,12 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
-from grok_interp.analysis.over_training import OverTraining
 from grok_interp.analysis.slot_vectors import activations_at
 from grok_interp.data.slot import Position, slot_position, slot_task
+from grok_interp.results import LabelledResult
 
 
-class MLPActivations(OverTraining):
+class MLPActivations(LabelledResult):
     """The activation of every neuron, after its nonlinearity, for every pair."""
 
     name = "mlp_activation"

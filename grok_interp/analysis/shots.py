@@ -12,21 +12,20 @@ With `noise`, a share of the answers shown as examples is replaced by wrong ones
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import xarray as xr
 from einops import rearrange
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, logits
-from grok_interp.analysis.queries import QUERIES, query_kinds
-from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers, draw_inputs, sequences
+from grok_interp.activations import HookedModel
+from grok_interp.analysis.queries import QUERIES
+from grok_interp.analysis.questions import Answers, answers_of, draw_questions
+from grok_interp.data.modular import SPLITS, ModularTasks, Split
 from grok_interp.results import LabelledResult
 
-EVALUATION_CONTEXTS, NOISE = 2, 3  # which stream of random numbers a seed is used for
 MEASURES = ("accuracy", "accuracy_se", "loss", "loss_se", "share")
 
 
@@ -75,48 +74,6 @@ class ShotCurves(LabelledResult):
         )
 
 
-@dataclass(frozen=True)
-class Questions:
-    """What every checkpoint is asked of one split: all its tasks on the same contexts."""
-
-    tasks: Int64[Tensor, "task 2"]
-    inputs: Int64[Tensor, "context example 2"]
-    shown: Int64[Tensor, "task context pos"]  # x y z x y z ..., some z wrong if noise was asked for
-    true: Int64[Tensor, "task context shot"]
-
-    @classmethod
-    def draw(
-        cls, tasks: ModularTasks, split: Split, n_examples: int, n_contexts: int, seed: int, noise: float = 0.0
-    ) -> Questions:
-        chosen, pairs = tasks.of(split)
-        stream = SPLITS.index(split)
-        draw = (seed, EVALUATION_CONTEXTS, stream)
-        inputs = draw_inputs(pairs, n_contexts=n_contexts, n_examples=n_examples, seed=draw)
-        tokens = sequences(chosen, inputs, tasks.p)
-        shown = with_wrong_answers(tokens, noise, tasks.p, seed=(seed, NOISE, stream))
-        return cls(chosen, inputs, shown, answers(chosen, inputs, tasks.p))
-
-    def ask(self, model: HookedModel, batch_size: int) -> Float[Tensor, "task context shot d_vocab"]:
-        scores = answer_logits(model, self.shown.flatten(0, 1), batch_size=batch_size)
-        return scores.unflatten(0, self.shown.shape[:2])
-
-
-def draw_questions(
-    model: HookedModel, tasks: ModularTasks, splits: Sequence[Split], *, n_contexts: int, seed: int, noise: float = 0.0
-) -> list[Questions]:
-    """One for each split, as long as the model's context holds.
-
-    Raises ValueError for no contexts, a context shorter than one example, and a vocabulary without all of Z_p.
-    """
-    cfg = model.cfg
-    if n_contexts < 1 or cfg.n_ctx < 3 or cfg.d_vocab < tasks.p:
-        raise ValueError(
-            f"needed are n_contexts of 1 or more, n_ctx of 3 or more and d_vocab of p = {tasks.p} or more, got "
-            f"{n_contexts}, {cfg.n_ctx} and {cfg.d_vocab}"
-        )
-    return [Questions.draw(tasks, split, cfg.n_ctx // 3, n_contexts, seed, noise) for split in splits]
-
-
 def mean_and_error(
     values: Float[Tensor, "*rows task context shot"], counted: Bool[Tensor, "context shot"]
 ) -> tuple[Float[Tensor, "*rows shot"], Float[Tensor, "*rows shot"]]:
@@ -137,66 +94,45 @@ def shot_curves(
     splits: Sequence[Split] = SPLITS,
     batch_size: int = 512,
 ) -> ShotCurves:
-    """Every (step, model) on the same contexts, as long as the model's context holds.
+    """Every (step, model) on the same contexts, as long as the first model's context holds.
 
     Raises ValueError for noise outside [0, 1), no checkpoints, no contexts, and a model too small for the tasks.
     """
-    if not 0 <= noise < 1:
-        raise ValueError(f"noise is the share of wrong answers shown, in [0, 1), got {noise}")
-    steps, rows, asked, counted = [], [], [], []
+    steps, rows, asked = [], [], None
     for step, model in checkpoints:
-        if not asked:
-            asked = draw_questions(model, tasks, splits, n_contexts=n_contexts, seed=seed, noise=noise)
-            counted = [query_kinds(questions.inputs, tasks.p) for questions in asked]
+        size = model.cfg.n_ctx // 3
+        asked = asked or draw_questions(tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed, noise=noise)
         steps.append(step)
-        rows.append(torch.stack([_of_split(model, *one, batch_size) for one in zip(asked, counted, strict=True)]))
-    if not rows:
-        raise ValueError("no checkpoints to ask: give at least one (step, model)")
+        rows.append(answers_of(model, asked, batch_size=batch_size))
+    return shot_curves_of(steps, rows)
+
+
+def shot_curves_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -> ShotCurves:
+    """From what each checkpoint answered on each split. Raises ValueError when there is no checkpoint."""
+    if not answered:
+        raise ValueError("no checkpoints were asked: give at least one (step, model)")
+    rows = torch.stack([torch.stack([_of_split(split) for split in splits]) for splits in answered])
     values = rearrange(rows, "checkpoint split queries measure shot -> measure checkpoint split queries shot")
+    questions = [split.questions for split in answered[0]]
     array = xr.DataArray(
         values.numpy(),
         dims=ShotCurves.dims,
         coords={
             "measure": list(MEASURES),
-            "checkpoint": steps,
-            "split": list(splits),
+            "checkpoint": list(steps),
+            "split": [asked.split for asked in questions],
             "queries": list(QUERIES),
             "shot": np.arange(values.shape[-1]),
         },
-        attrs={"n_contexts": n_contexts, "seed": seed, "noise": noise, "p": tasks.p},
+        attrs=questions[0].description(),
     )
     return ShotCurves(array)
 
 
-def _of_split(
-    model: HookedModel, questions: Questions, counted: Bool[Tensor, "queries context shot"], batch_size: int
-) -> Float[Tensor, "queries measure shot"]:
-    scores = questions.ask(model, batch_size)
-    correct = (scores.argmax(dim=-1) == questions.true).float()
-    loss = torch.nn.functional.cross_entropy(scores.movedim(-1, 1), questions.true, reduction="none")
+def _of_split(given: Answers) -> Float[Tensor, "queries measure shot"]:
+    correct = (given.found == given.questions.true).float()
     rows = [
-        torch.stack([*mean_and_error(correct, kind), *mean_and_error(loss, kind), kind.float().mean(dim=0)])
-        for kind in counted
+        torch.stack([*mean_and_error(correct, kind), *mean_and_error(given.loss, kind), kind.float().mean(dim=0)])
+        for kind in given.questions.counted
     ]
     return torch.stack(rows)
-
-
-def answer_logits(
-    model: HookedModel, tokens: Int64[Tensor, "batch pos"], *, batch_size: int
-) -> Float[Tensor, "batch shot d_vocab"]:
-    """The logits of every answer z of x y z x y z ..., on the CPU."""
-    return torch.cat([logits(model, part[:, :-1])[:, 1::3].cpu() for part in tokens.split(batch_size)])
-
-
-def with_wrong_answers(
-    tokens: Int64[Tensor, "*batch pos"], noise: float, p: int, *, seed: tuple[int, ...]
-) -> Int64[Tensor, "*batch pos"]:
-    """Each answer z replaced with probability `noise`, by one of the p - 1 others, all equally likely."""
-    if noise == 0:
-        return tokens
-    generator = np.random.default_rng(seed)
-    z = tokens[..., 2::3].numpy()
-    wrong = (z + generator.integers(1, p, z.shape)) % p
-    shown = tokens.clone()
-    shown[..., 2::3] = torch.from_numpy(np.where(generator.random(z.shape) < noise, wrong, z))
-    return shown

@@ -17,12 +17,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
-from grok_interp.analysis.over_training import OverTraining
 from grok_interp.analysis.slot_vectors import activations_at, head_outputs
 from grok_interp.data.slot import Position, slot_position, slot_task
+from grok_interp.results import LabelledResult
 
 
-class CosineSimilarity(OverTraining):
+class CosineSimilarity(LabelledResult):
     """Similarity, -1 to 1, of every two pairs; pair p x + y is (x, y)."""
 
     name = "similarity"

@@ -19,12 +19,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
-from grok_interp.analysis.agreement import AlgorithmAgreement, algorithm_agreement
+from grok_interp.analysis.agreement import AlgorithmAgreement, agreement_of
 from grok_interp.analysis.circles import CirclePCA, circle_pca
 from grok_interp.analysis.circularity import circularity
 from grok_interp.analysis.grid import grid_comparison
 from grok_interp.analysis.phases import PAPER_THRESHOLD, PhaseDiagram, phase_diagram
-from grok_interp.analysis.shots import ShotCurves, shot_curves
+from grok_interp.analysis.questions import Questions, answers_of, draw_questions
+from grok_interp.analysis.shots import ShotCurves, shot_curves_of
 from grok_interp.analysis.similarity import CosineSimilarity, cosine_similarity
 from grok_interp.checkpoints.run import batches_of_run
 from grok_interp.checkpoints.series import CheckpointSeries
@@ -44,15 +45,14 @@ EARLY_STOPPING: Split = "ood_test"  # the split whose best checkpoint is kept
 
 @dataclass(frozen=True)
 class ModularProbes:
-    """What every checkpoint is asked: all tasks of each split on the same `n_contexts` contexts."""
+    """What every checkpoint is asked: all tasks of each split on the same contexts."""
 
     tasks: ModularTasks
     tasks_hash: str
-    n_contexts: int
-    seed: int
+    questions: list[Questions]
 
     def description(self) -> dict[str, Any]:
-        return {"tasks": self.tasks_hash, "n_contexts": self.n_contexts, "seed": self.seed}
+        return {"tasks": self.tasks_hash, **self.questions[0].description()}
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,9 @@ class ModularResults(RunResults):
 
     @classmethod
     def ask(cls, pair: tuple[int, HookedModel], probes: ModularProbes) -> Self:
-        tasks, n_contexts, seed = probes.tasks, probes.n_contexts, probes.seed
-        return cls(
-            shot_curves([pair], tasks, n_contexts=n_contexts, seed=seed),
-            algorithm_agreement([pair], tasks, n_contexts=n_contexts, seed=seed),
-        )
+        step, model = pair
+        given = answers_of(model, probes.questions)
+        return cls(shot_curves_of([step], [given]), agreement_of([step], [given], probes.tasks))
 
     @property
     def best_step(self) -> int:
@@ -83,7 +81,8 @@ def probes_of_run(directory: Path, *, n_contexts: int = 64, seed: int = 0) -> Mo
         raise ValueError(
             f"{directory} is no run on modular arithmetic ({batches.description}): the modular study cannot look at it"
         )
-    return ModularProbes(batches.tasks, batches.hash, n_contexts, seed)
+    questions = draw_questions(batches.tasks, n_examples=batches.n_examples, n_contexts=n_contexts, seed=seed)
+    return ModularProbes(batches.tasks, batches.hash, questions)
 
 
 def analyze(

@@ -1,8 +1,7 @@
 """Shot curves of solvers whose accuracy is counted by hand, on the same contexts."""
 
 import math
-from collections.abc import Callable, Iterable
-from types import SimpleNamespace
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,73 +11,19 @@ from ground_truth import MODULAR, labelled, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from torch import Tensor, nn
+from solvers import DONT_KNOW, N_EXAMPLES, Guess, P, Solver, always, by, look_up
+from torch import Tensor
 
 from grok_interp import to_hooked_transformer
-from grok_interp.analysis.algorithms import Solution, modular_regression, ratio_matching
+from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.queries import QUERIES, repeated_queries
-from grok_interp.analysis.shots import (
-    EVALUATION_CONTEXTS,
-    MEASURES,
-    ShotCurves,
-    mean_and_error,
-    shot_curves,
-    with_wrong_answers,
-)
+from grok_interp.analysis.questions import EVALUATION_CONTEXTS, with_wrong_answers
+from grok_interp.analysis.shots import MEASURES, ShotCurves, mean_and_error, shot_curves
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, draw_inputs, sequences
 
-P, N_EXAMPLES, N_CONTEXTS, SEED = 7, 5, 11, 3
-DONT_KNOW = P  # a token that is never right
+N_CONTEXTS, SEED = 11, 3
 TASKS = ModularTasks.draw(ModularConfig(p=P, n_id=13, alpha=0.4, rule="random"))
-Guess = Callable[[Tensor, Tensor], Tensor]
-
-
-class Solver(nn.Module):
-    """Answers each z by `guess(examples before it, its query)`, all but surely; a model as analyzers know it."""
-
-    def __init__(self, guess: Guess, *, n_examples: int = N_EXAMPLES) -> None:
-        super().__init__()
-        self.cfg = SimpleNamespace(n_ctx=3 * n_examples, d_vocab=P + 1)
-        self.guess = guess
-        self.sharpness = nn.Parameter(torch.tensor(50.0))
-        self.shown: list[Tensor] = []
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        self.shown.append(tokens)
-        scores = torch.zeros(*tokens.shape, P + 1)
-        for k in range((tokens.shape[1] + 1) // 3):
-            examples = tokens[:, : 3 * k].reshape(len(tokens), k, 3)
-            answer = self.guess(examples, tokens[:, 3 * k : 3 * k + 2])
-            scores[:, 3 * k + 1] = self.sharpness * nn.functional.one_hot(answer, P + 1)
-        return scores
-
-    def run_with_hooks(self, *args: Any, **kwargs: Any) -> Tensor:
-        raise AssertionError("shot curves need logits alone")
-
-
-def by(algorithm: Callable[[Tensor, int], Solution]) -> Guess:
-    """What the algorithm says; DONT_KNOW where it says nothing."""
-
-    def guess(examples: Tensor, query: Tensor) -> Tensor:
-        found = algorithm(examples, P)
-        cell = torch.arange(len(query)), query[:, 0], query[:, 1]
-        return torch.where(found.solved[cell], found.answer[cell], DONT_KNOW)
-
-    return guess
-
-
-def look_up(examples: Tensor, query: Tensor) -> Tensor:
-    """The answer of the first example that is the query; DONT_KNOW without one."""
-    answer = torch.full((len(query),), DONT_KNOW)
-    for example in examples.flip(1).unbind(1):
-        x, y, z = example.unbind(-1)
-        answer = torch.where((query[:, 0] == x) & (query[:, 1] == y), z, answer)
-    return answer
-
-
-def always(answer: int) -> Guess:
-    return lambda _, query: torch.full((len(query),), answer)
 
 
 def curves(

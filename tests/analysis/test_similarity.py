@@ -28,6 +28,7 @@ from grok_interp.analysis.shuffles import shuffled_orders
 from grok_interp.analysis.similarity import CosineSimilarity, cosine_similarity, pearson_similarity
 from grok_interp.configs import ModelConfig
 from grok_interp.data.slot import Position, slot_sequences
+from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views
 
 FAMILIES = pytest.mark.parametrize("cfg", [LLAMA, MODULAR], ids=["llama", "modular"])
@@ -223,6 +224,14 @@ def test_vectors_that_hold_the_ratio_show_ratio_matching() -> None:
     matching, regression = found.array.sel(measure="rank_biserial").isel(checkpoint=0).to_numpy()
     assert matching == pytest.approx(1.0) and abs(regression) < 0.2
     assert str(found).startswith("rank correlation at the last checkpoint: ratio matching 0.")
+
+
+def test_an_untrained_model_shows_modular_regression_at_z_where_it_reads_z_and_not_at_y() -> None:
+    series, tokens = [(0, Transformer(MODULAR, seed=0).eval())], tokens_of()
+    at_z, at_y = (cosine_similarity(series, tokens, **WHERE, position=position, layer=0) for position in ("z", "y"))
+    found = [kaleidoscope(each, seed=0).array.sel(measure="rank_biserial", checkpoint=0) for each in (at_z, at_y)]
+    regression_at_z, regression_at_y = (float(each.sel(pattern="modular regression")) for each in found)
+    assert regression_at_z > 0.99 and abs(regression_at_y) < 0.3
 
 
 @pytest.mark.parametrize("p", [5, 13])

@@ -1,0 +1,132 @@
+"""What models are asked on modular arithmetic, and what they answer: the common ground of shots.py and agreement.py.
+
+All tasks of a split are asked on the same contexts (aligned, as in training), and after every number of examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from grok_interp.activations import HookedModel, logits
+from grok_interp.analysis.queries import query_kinds
+from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers, draw_inputs, sequences
+
+EVALUATION_CONTEXTS, NOISE = 2, 3  # which stream of random numbers a seed is used for
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The contexts of one split; each example of a context is a query after those before it."""
+
+    split: Split
+    p: int
+    tasks: Int64[Tensor, "task 2"]
+    inputs: Int64[Tensor, "context example 2"]
+    shown: Int64[Tensor, "task context pos"]  # x y z x y z ..., some z wrong if noise was asked for
+    seed: int
+    noise: float
+
+    @classmethod
+    def draw(
+        cls, tasks: ModularTasks, split: Split, *, n_examples: int, n_contexts: int, seed: int, noise: float = 0.0
+    ) -> Questions:
+        """Raises ValueError for noise outside [0, 1) and for fewer than one context or example."""
+        if not 0 <= noise < 1:
+            raise ValueError(f"noise is the share of wrong answers shown, in [0, 1), got {noise}")
+        if n_contexts < 1 or n_examples < 1:
+            raise ValueError(
+                f"needed are n_contexts of 1 or more and a context of 3 tokens or more, got {n_contexts} contexts of "
+                f"{n_examples} examples"
+            )
+        chosen, pairs = tasks.of(split)
+        stream = SPLITS.index(split)
+        draw = (seed, EVALUATION_CONTEXTS, stream)
+        inputs = draw_inputs(pairs, n_contexts=n_contexts, n_examples=n_examples, seed=draw)
+        tokens = sequences(chosen, inputs, tasks.p)
+        shown = with_wrong_answers(tokens, noise, tasks.p, seed=(seed, NOISE, stream))
+        return cls(split, tasks.p, chosen, inputs, shown, seed, noise)
+
+    @cached_property
+    def true(self) -> Int64[Tensor, "task context shot"]:
+        """The right answers, whatever is shown."""
+        return answers(self.tasks, self.inputs, self.p)
+
+    @cached_property
+    def counted(self) -> Bool[Tensor, "queries context shot"]:
+        """Which queries are of which kind (queries.py)."""
+        return query_kinds(self.inputs, self.p)
+
+    def description(self) -> dict[str, int | float]:
+        return {"n_contexts": len(self.inputs), "seed": self.seed, "noise": self.noise, "p": self.p}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model answers to the questions of a split."""
+
+    questions: Questions
+    found: Int64[Tensor, "task context shot"]  # the most probable token
+    loss: Float[Tensor, "task context shot"]  # cross-entropy of the true answer, in nats
+
+
+def draw_questions(
+    tasks: ModularTasks,
+    splits: Sequence[Split] = SPLITS,
+    *,
+    n_examples: int,
+    n_contexts: int,
+    seed: int,
+    noise: float = 0.0,
+) -> list[Questions]:
+    """One for each split."""
+    return [
+        Questions.draw(tasks, split, n_examples=n_examples, n_contexts=n_contexts, seed=seed, noise=noise)
+        for split in splits
+    ]
+
+
+def answers_of(model: HookedModel, questions: Sequence[Questions], *, batch_size: int = 512) -> list[Answers]:
+    """One for each split. Raises ValueError for a vocabulary without all of Z_p."""
+    return [_answers(model, asked, batch_size) for asked in questions]
+
+
+def _answers(model: HookedModel, asked: Questions, batch_size: int) -> Answers:
+    if model.cfg.d_vocab < asked.p:
+        raise ValueError(f"the tasks need a d_vocab of p = {asked.p} or more, the model has {model.cfg.d_vocab}")
+    found, loss = [], []
+    for tokens, true in zip(
+        asked.shown.flatten(0, 1).split(batch_size), asked.true.flatten(0, 1).split(batch_size), strict=True
+    ):
+        scores = answer_logits(model, tokens, batch_size=batch_size)
+        found.append(scores.argmax(dim=-1))
+        loss.append(torch.nn.functional.cross_entropy(scores.movedim(-1, 1), true, reduction="none"))
+    shape = asked.shown.shape[:2]
+    return Answers(asked, torch.cat(found).unflatten(0, shape), torch.cat(loss).unflatten(0, shape))
+
+
+def answer_logits(
+    model: HookedModel, tokens: Int64[Tensor, "batch pos"], *, batch_size: int
+) -> Float[Tensor, "batch shot d_vocab"]:
+    """The logits of every answer z of x y z x y z ..., on the CPU."""
+    return torch.cat([logits(model, part[:, :-1])[:, 1::3].cpu() for part in tokens.split(batch_size)])
+
+
+def with_wrong_answers(
+    tokens: Int64[Tensor, "*batch pos"], noise: float, p: int, *, seed: tuple[int, ...]
+) -> Int64[Tensor, "*batch pos"]:
+    """Each answer z replaced with probability `noise`, by one of the p - 1 others, all equally likely."""
+    if noise == 0:
+        return tokens
+    generator = np.random.default_rng(seed)
+    z = tokens[..., 2::3].numpy()
+    wrong = (z + generator.integers(1, p, z.shape)) % p
+    shown = tokens.clone()
+    shown[..., 2::3] = torch.from_numpy(np.where(generator.random(z.shape) < noise, wrong, z))
+    return shown
