@@ -17,7 +17,7 @@ from grok_interp.presets import TRAINING_PRESETS
 
 @pytest.fixture
 def train_tiny(text_file: Path, own_cache: Path, tmp_path: Path) -> list[str]:
-    return ["train", "copier-tiny", str(tmp_path / "run"), "--data.source", str(text_file), "--device", "cpu"]
+    return ["train", "copier-tiny", "--run", str(tmp_path / "run"), "--data.source", str(text_file), "--device", "cpu"]
 
 
 def in_a_process(*arguments: str) -> subprocess.Popen:
@@ -38,6 +38,30 @@ def test_a_reader_gets_from_text_to_a_report(train_tiny: list[str], tmp_path: Pa
     (row,) = json.loads(printed[printed.index("[\n") :])
     assert (row["run"], row["finished"], row["analyzed"], row["report"]) == (run, True, True, True)
     assert (tmp_path / "run" / "report.html").stat().st_size > 1_000_000
+
+
+def test_modular_arithmetic_gets_from_tasks_to_a_report_and_its_figures(tmp_path: Path, capsys) -> None:
+    run, figures = str(tmp_path / "run"), tmp_path / "run" / "figures"
+    assert main(["train", "modular-tiny", "--run", run, "--device", "cpu"]) == 0
+    assert main(["analyze", run]) == 0
+    assert "8 shots at 5 checkpoints" in capsys.readouterr().out
+    assert main(["report", run, "--threshold", "0.05"]) == 0
+    assert "o.o.d. generalization  phase at that step (learnt: above 0.05)" in capsys.readouterr().out
+    for name in ("fig1b", "fig1c", "fig3", "fig5", "fig6", "fig7", "shift"):
+        assert main(["reproduce", f"modular/{name}", "--run", run]) == 0
+        assert (figures / f"modular_{name}.svg").stat().st_size > 5_000
+    assert main(["reproduce", "modular/fig3", "--run", run, "--out", str(tmp_path / "mine" / "training")]) == 0
+    assert (tmp_path / "mine" / "training.pdf").exists()
+
+
+def test_a_figure_of_the_other_study_or_of_too_many_runs_is_refused(train_tiny: list[str], tmp_path, capsys) -> None:
+    run = str(tmp_path / "run")
+    main(train_tiny)
+    assert main(["reproduce", "copying/fig6", "--run", run]) == 0
+    assert main(["reproduce", "modular/fig5", "--run", run]) == 2
+    assert "modular/fig5 needs runs of the modular study" in capsys.readouterr().err
+    assert main(["reproduce", "copying/fig2", "--run", run, "--run", run]) == 2
+    assert "copying/fig2 is drawn from one run, got 2" in capsys.readouterr().err
 
 
 def test_the_demo_is_one_command_and_can_be_repeated(tiny: TrainConfig, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -73,10 +97,10 @@ def test_help_is_light_and_names_every_verb() -> None:
     script += "print(sorted({'torch', 'transformer_lens', 'xarray', 'numpy', 'matplotlib'} & set(sys.modules)))"
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert printed.splitlines()[-1] == "[]"
-    assert all(verb in printed for verb in ("demo", "train", "analyze", "report", "list", "doctor"))
+    assert all(verb in printed for verb in ("demo", "train", "analyze", "report", "reproduce", "list", "doctor"))
 
 
-@pytest.mark.parametrize("verb", ["demo", "analyze", "report", "list", "doctor"])
+@pytest.mark.parametrize("verb", ["demo", "analyze", "report", "reproduce", "list", "doctor"])
 def test_every_verb_explains_itself(verb: str, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
@@ -106,8 +130,8 @@ def test_lists_and_doctor_speak_json(capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "copier-tiny", "{run}", "--data.source", "/nowhere"], "no corpus at '/nowhere'"),
-        (["train", "copier-tiny", "{run}", "--device", "cuda:99"], "device 'cuda:99' was asked for, torch"),
+        (["train", "copier-tiny", "--run", "{run}", "--data.source", "/nowhere"], "no corpus at '/nowhere'"),
+        (["train", "copier-tiny", "--run", "{run}", "--device", "cuda:99"], "device 'cuda:99' was asked for, torch"),
         (["report", "{run}"], "no run at .*it has no config.json"),
         (["analyze", "{run}"], "no run at"),
         (["list", "--folder", "{run}"], "no folder .*: runs are written by"),
@@ -128,10 +152,10 @@ def test_wrong_input_gets_one_message_and_exit_code_2(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "copier-huge", "{run}"], "copier-paper, copier-mini, copier-tiny"),
-        (["train", "copier-tiny", "{run}", "--learning-rate", "-1"], "learning_rate must be positive"),
-        (["train", "copier-tiny", "{run}", "--model.d-head", "7"], "d_head must be even"),
-        (["train", "copier-tiny", "{run}", "--data.repeat-lags", "8", "64"], "leave nothing to repeat"),
+        (["train", "copier-huge", "--run", "{run}"], "copier-paper, copier-mini, copier-tiny"),
+        (["train", "copier-tiny", "--run", "{run}", "--learning-rate", "-1"], "learning_rate must be positive"),
+        (["train", "copier-tiny", "--run", "{run}", "--model.d-head", "7"], "d_head must be even"),
+        (["train", "copier-tiny", "--run", "{run}", "--data.repeat-lags", "8", "64"], "leave nothing to repeat"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused_while_parsing(
@@ -146,7 +170,10 @@ def test_a_config_that_makes_no_sense_is_refused_while_parsing(
 
 def test_an_empty_corpus_is_refused(tmp_path: Path, own_cache: Path, capsys) -> None:
     (tmp_path / "empty.txt").write_text("")
-    assert main(["train", "copier-tiny", str(tmp_path / "run"), "--data.source", str(tmp_path / "empty.txt")]) == 2
+    assert (
+        main(["train", "copier-tiny", "--run", str(tmp_path / "run"), "--data.source", str(tmp_path / "empty.txt")])
+        == 2
+    )
     assert "is empty: it needs at least one document with text" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

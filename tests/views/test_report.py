@@ -12,6 +12,8 @@ import pytest
 
 from grok_interp.checkpoints.run import run_training
 from grok_interp.configs import TrainConfig
+from grok_interp.presets import training_preset
+from grok_interp.studies import modular, modular_report
 from grok_interp.studies.copying import CopyingResults, analyze, probes_of_run
 from grok_interp.studies.copying_report import write_report
 from grok_interp.views.attention import attention_html
@@ -44,6 +46,20 @@ def report(tiny: TrainConfig, tmp_path: Path) -> Path:
     run_training(tmp_path / "run", tiny)
     probes = probes_of_run(tmp_path / "run", n_samples=3, n_windows=4)
     return write_report(tmp_path / "run", analyze(tmp_path / "run", probes), probes, threshold=0.1)
+
+
+@needs_a_browser
+def test_the_report_of_modular_arithmetic_is_drawn_offline(tmp_path: Path) -> None:
+    run_training(tmp_path / "run", training_preset("modular-tiny"))
+    probes = modular.probes_of_run(tmp_path / "run", n_contexts=5)
+    results = modular.analyze(tmp_path / "run", probes)
+    page = modular_report.write_report(tmp_path / "run", results, probes, threshold=0.75)
+    document, log = rendered(page, tmp_path / "profile")
+    assert "Uncaught" not in log
+    assert document.count("<svg") >= 6
+    assert all(
+        f"L{layer}H{head}" in document[document.index('id="attention"') :] for layer in (0, 1) for head in (0, 1)
+    )
 
 
 @needs_a_browser

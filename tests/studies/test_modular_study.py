@@ -1,0 +1,123 @@
+"""The modular study of a tiny run: what is asked, kept and drawn."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from grok_interp.analysis.circularity import circularity
+from grok_interp.analysis.phases import PhaseDiagram
+from grok_interp.checkpoints.run import run_training
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.configs import TrainConfig
+from grok_interp.data.modular import SPLITS
+from grok_interp.presets import training_preset
+from grok_interp.studies import modular
+from grok_interp.studies.modular import ModularResults, analyze, probes_of_run
+from grok_interp.studies.modular_report import headlines, token_names, write_report
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("modular") / "run"
+    run_training(directory, training_preset("modular-tiny"))
+    return directory
+
+
+def test_all_checkpoints_are_asked_once_and_answers_are_kept(run: Path, monkeypatch) -> None:
+    results = analyze(run, probes_of_run(run))
+    assert results.steps == (0, 5, 10, 15, 20)
+    monkeypatch.setattr(CheckpointSeries, "load", lambda *_: pytest.fail("a checkpoint was asked again"))
+    again = analyze(run, probes_of_run(run))
+    assert again.shots.array.equals(results.shots.array)
+    assert again.agreement.array.equals(results.agreement.array)
+
+
+def test_asking_all_at_once_is_asking_one_by_one(run: Path) -> None:
+    probes = probes_of_run(run, n_contexts=7)
+    together = modular.shot_curves_of(
+        [5, 20], [modular.answers_of(model, probes.questions) for _, model in CheckpointSeries(run).at([5, 20])]
+    )
+    first, second = (ModularResults.ask(pair, probes) for pair in CheckpointSeries(run).at([5, 20]))
+    assert together.array.equals(first.extended(second).shots.array)
+
+
+def test_early_stopping_takes_the_best_unseen_task_on_unseen_inputs(run: Path) -> None:
+    results = analyze(run, probes_of_run(run))
+    curve = results.shots.last_shot().sel(split="ood_test")
+    assert float(curve.sel(checkpoint=results.best_step)) == float(curve.max())
+
+
+def test_a_run_on_text_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(tmp_path / "text", tiny)
+    with pytest.raises(ValueError, match="is no run on modular arithmetic .*: the modular study cannot look at it"):
+        probes_of_run(tmp_path / "text")
+
+
+def test_the_unseen_task_has_no_shortcut_where_one_is_left(run: Path) -> None:
+    tasks = probes_of_run(run).tasks
+    a, b = modular.unseen_task(tasks)
+    assert [a, b] in tasks.ood_tasks.tolist()
+    assert a and b and a != b
+    symmetric = replace(tasks, ood_tasks=tasks.ood_tasks[:1] * 0 + 2)
+    assert modular.unseen_task(symmetric) == (2, 2)
+
+
+def test_a_sweep_becomes_a_phase_diagram(run: Path, tmp_path: Path) -> None:
+    config = training_preset("modular-tiny")
+    run_training(tmp_path / "second", config.with_data(n_id=4))
+    diagram = modular.sweep_diagram(run, tmp_path / "second")
+    assert diagram.array.sizes == {"n_id": 2, "alpha": 1, "seed": 1, "split": 4}
+    last = analyze(run, probes_of_run(run)).shots.last_shot()
+    best = last.isel(checkpoint=int(last.mean("split").argmax("checkpoint")))
+    np.testing.assert_allclose(diagram.array.sel(n_id=8).squeeze(), best.sel(split=list(SPLITS)), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"two runs with \(n_id, alpha, init_seed\) = \(8, 0.6, 0\)"):
+        modular.sweep_diagram(run, run)
+
+
+def test_the_phase_figure_has_a_cell_for_each_setting_and_leaves_out_what_was_not_run(run: Path, tmp_path) -> None:
+    config = training_preset("modular-tiny")
+    run_training(tmp_path / "second", config.with_data(n_id=4, alpha=0.4))
+    figure = modular.figure_1b(run, tmp_path / "second", threshold=0.0)
+    cells = figure.axes[0].images[0].get_array()
+    assert cells.shape == (2, 2, 3)
+    assert (cells[0, 1] == 1).all(), "(4, 0.6) was not run: white"
+    assert not (cells[0, 0] == 1).all()
+    assert len(figure.axes[1].texts) == 2
+
+
+def test_grids_are_drawn_for_growing_contexts_of_one_list(run: Path) -> None:
+    figure = modular.figure_5(run, step=20, task=(2, 3), shots=[1, 2, 7])
+    titles = [axis.get_title() for axis in figure.axes]
+    assert [title for title in titles if title] == [f"task (2, 3), k = {k}" for k in (1, 2, 7)]
+    assert (modular.grid_examples(5, 7)[:2] == modular.grid_examples(5, 2)).all()
+
+
+def test_the_most_circular_head_is_found(run: Path) -> None:
+    model, tasks = CheckpointSeries(run).load(20), probes_of_run(run).tasks
+    best = modular.most_circular(model, tasks, step=20)
+    every = [modular.most_circular(model, tasks, step=20, heads=[(layer, head)]) for layer in (0, 1) for head in (0, 1)]
+    scores = [float(circularity(circles, seed=0).at().sel(measure="circularity")) for circles in every]
+    assert float(circularity(best, seed=0).at().sel(measure="circularity")) == max(scores)
+
+
+def test_the_report_says_that_nothing_was_learnt(run: Path) -> None:
+    probes = probes_of_run(run)
+    results = analyze(run, probes)
+    page = write_report(run, results, probes, threshold=0.75).read_text()
+    assert "Never above 75% at the last shot, over new queries: i.d. train, i.d. test, o.o.d. train" in page
+    assert "with 8 of the 25 tasks (a, b) and 15 of the 25 inputs" in page
+    assert {file.stem for file in (run / "figures").glob("*.svg")} >= {"last_shot", "shots", "agreement", "grids"}
+    assert headlines(results, threshold=0.75)["phase at that step (learnt: above 0.75)"] == "nothing learnt"
+
+
+def test_tokens_are_named_by_their_place() -> None:
+    assert token_names(torch.tensor([3, 5, 1, 0])) == ["x=3", "y=5", "z=1", "x=0"]
+
+
+def test_a_diagram_keeps_its_axes_through_a_file(run: Path, tmp_path: Path) -> None:
+    diagram = modular.sweep_diagram(run)
+    diagram.save(tmp_path / "diagram.nc")
+    assert PhaseDiagram.load(tmp_path / "diagram.nc").array.equals(diagram.array)
