@@ -9,32 +9,51 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grok_interp import studies as studies
     from grok_interp import views as views
+    from grok_interp.analysis.agreement import algorithm_agreement as algorithm_agreement
+    from grok_interp.analysis.algorithms import modular_regression as modular_regression
+    from grok_interp.analysis.algorithms import ratio_matching as ratio_matching
     from grok_interp.analysis.attention import attention_maps as attention_maps
+    from grok_interp.analysis.circles import circle_pca as circle_pca
+    from grok_interp.analysis.circularity import circularity as circularity
     from grok_interp.analysis.copying import copying_accuracy as copying_accuracy
+    from grok_interp.analysis.embedding import embedding_pca as embedding_pca
     from grok_interp.analysis.formation import formation_order as formation_order
+    from grok_interp.analysis.grid import grid_comparison as grid_comparison
     from grok_interp.analysis.induction import induction_scores as induction_scores
+    from grok_interp.analysis.kaleidoscope import kaleidoscope as kaleidoscope
     from grok_interp.analysis.loss import position_losses as position_losses
+    from grok_interp.analysis.mlp import mlp_activations as mlp_activations
+    from grok_interp.analysis.phases import phase as phase
+    from grok_interp.analysis.phases import phase_diagram as phase_diagram
+    from grok_interp.analysis.shots import shot_curve as shot_curve
+    from grok_interp.analysis.similarity import cosine_similarity as cosine_similarity
     from grok_interp.checkpoints.run import run_training as run_training
     from grok_interp.checkpoints.series import CheckpointSeries as CheckpointSeries
     from grok_interp.configs import ModelConfig as ModelConfig
+    from grok_interp.configs import ModularConfig as ModularConfig
     from grok_interp.configs import TextConfig as TextConfig
     from grok_interp.configs import TrainConfig as TrainConfig
     from grok_interp.configs import llama_copier as llama_copier
     from grok_interp.configs import modular_gpt as modular_gpt
     from grok_interp.data.copying import CopyTask as CopyTask
     from grok_interp.data.copying import repeated_tokens as repeated_tokens
+    from grok_interp.data.modular import ModularTasks as ModularTasks
+    from grok_interp.data.slot import slot_sequences as slot_sequences
     from grok_interp.models.interchange import from_huggingface as from_huggingface
     from grok_interp.models.interchange import to_huggingface as to_huggingface
+    from grok_interp.models.published import from_published as from_published
+    from grok_interp.models.published import to_published as to_published
     from grok_interp.models.transformer import Transformer as Transformer
     from grok_interp.models.transformer_lens import to_hooked_transformer as to_hooked_transformer
     from grok_interp.presets import PRESETS as PRESETS
     from grok_interp.presets import TRAINING_PRESETS as TRAINING_PRESETS
     from grok_interp.presets import preset as preset
     from grok_interp.presets import training_preset as training_preset
+    from grok_interp.reference import load_reference as load_reference
     from grok_interp.training.loop import train as train
 
 _HOME = {
-    "configs": ("ModelConfig", "TextConfig", "TrainConfig", "llama_copier", "modular_gpt"),
+    "configs": ("ModelConfig", "ModularConfig", "TextConfig", "TrainConfig", "llama_copier", "modular_gpt"),
     "presets": ("PRESETS", "TRAINING_PRESETS", "preset", "training_preset"),
     "data.copying": ("CopyTask", "repeated_tokens"),
     "models.transformer": ("Transformer",),
@@ -48,6 +67,30 @@ _HOME = {
     "analysis.induction": ("induction_scores",),
     "analysis.formation": ("formation_order",),
     "analysis.attention": ("attention_maps",),
+    "analysis.agreement": ("algorithm_agreement",),
+    "analysis.algorithms": (
+        "modular_regression",
+        "ratio_matching",
+    ),
+    "analysis.circles": ("circle_pca",),
+    "analysis.circularity": ("circularity",),
+    "analysis.embedding": ("embedding_pca",),
+    "analysis.grid": ("grid_comparison",),
+    "analysis.kaleidoscope": ("kaleidoscope",),
+    "analysis.mlp": ("mlp_activations",),
+    "analysis.phases": (
+        "phase",
+        "phase_diagram",
+    ),
+    "analysis.shots": ("shot_curve",),
+    "analysis.similarity": ("cosine_similarity",),
+    "data.modular": ("ModularTasks",),
+    "data.slot": ("slot_sequences",),
+    "models.published": (
+        "from_published",
+        "to_published",
+    ),
+    "reference": ("load_reference",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 _SUBPACKAGES = ("studies", "views")

@@ -42,6 +42,12 @@ FIGURES = {  # name -> function of the study's module
     "modular/fig6": "figure_6",
     "modular/fig7": "figure_7",
     "modular/shift": "algorithm_shift",
+    "modular/noise": "label_noise",
+    "modular/attention": "attention",
+    "modular/embedding": "embedding",
+    "modular/mlp": "mlp_maps",
+    "modular/circles": "circles_over_training",
+    "modular/kaleidoscopes": "kaleidoscopes_over_training",
 }
 SWEEP_FIGURES = ("modular/fig1b",)  # drawn from many runs
 
@@ -115,7 +121,7 @@ def report(directory: Run, /, *, device: str = "auto", threshold: float | None =
         device: auto, cpu, cuda or cuda:N.
         threshold: what counts as formed or learnt: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
     """
-    study = _study(directory, "_report")
+    study = _study(directory, ".report")
     results, probes = _analyzed(directory, device)
     threshold = study.THRESHOLD if threshold is None else threshold
     page = study.write_report(directory, results, probes, threshold=threshold)
@@ -137,7 +143,8 @@ def reproduce(
     """Draw one figure of a paper from a run, as SVG and PDF, after analyzing what was not analyzed yet.
 
     Args:
-        figure: which one; modular/shift is beyond the paper: the likelihood of each algorithm by number of shots.
+        figure: which one. Beyond the papers: modular/shift, the likelihood of each algorithm by number of shots;
+            modular/circles and modular/kaleidoscopes, how structured representations are over training.
         run: the run's folder; modular/fig1b takes all runs of a sweep (--run once for each).
         out: where to, without suffix; by default figures/NAME in the (first) run's folder.
         device: auto, cpu, cuda or cuda:N.

@@ -28,7 +28,8 @@ PRESETS: dict[str, ModelConfig] = {
     "modular-paper-d2": modular_gpt(n_layers=2),
     "modular-paper-d4": modular_gpt(n_layers=4),
     "modular-paper-d6": modular_gpt(n_layers=6),
-    "modular-mini": modular_gpt(n_layers=3, d_model=64, d_vocab=7, n_ctx=36),
+    # Weights start sqrt(512 / 64) times as large as the paper's: with its 0.02 nothing was learnt (dev/LOG.md).
+    "modular-mini": modular_gpt(n_layers=3, d_model=64, d_vocab=7, n_ctx=36, initializer_range=0.06),
     "modular-tiny": modular_gpt(n_layers=2, d_model=16, n_heads=2, d_vocab=5, n_ctx=24),
 }
 
@@ -91,14 +92,14 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
     "modular-mini": TrainConfig(
         model=PRESETS["modular-mini"],
         data=ModularConfig(p=7, n_id=40, alpha=0.8, rule="random"),
-        n_steps=10_000,
+        n_steps=20_000,
         batch_size=120,
         learning_rate=2e-3,
         warmup_steps=100,
         betas=(0.9, 0.98),
         weight_decay=0.3,
         max_grad_norm=None,
-        checkpoint_steps=join_steps(logarithmic_steps(250, per_decade=3), linear_steps(10_000, every=250)),
+        checkpoint_steps=join_steps(logarithmic_steps(500, per_decade=3), linear_steps(20_000, every=500)),
     ),
     "modular-tiny": TrainConfig(
         model=PRESETS["modular-tiny"],

@@ -66,10 +66,10 @@ class AlgorithmAgreement(LabelledResult):
     def __str__(self) -> str:
         best = self.best().isel(checkpoint=-1)
         lines = [
-            f"{split}: " + ", ".join(f"{shots} {name}" for shots, name in _stretches(best.sel(split=split)))
+            f"{split} " + ", ".join(f"{shots} {name}" for shots, name in _stretches(best.sel(split=split)))
             for split in best["split"].values
         ]
-        return "likeliest hypothesis by number of shots at the last checkpoint\n" + "\n".join(lines)
+        return f"likeliest hypothesis by number of shots at step {int(best['checkpoint']):,}: " + "; ".join(lines)
 
 
 def _stretches(best: xr.DataArray) -> list[tuple[str, str]]:
@@ -90,7 +90,7 @@ def algorithm_agreement(
     splits: Sequence[Split] = SPLITS,
     batch_size: int = 512,
 ) -> AlgorithmAgreement:
-    """Every (step, model) on the contexts of `shot_curves` with the same seed; it raises the same errors."""
+    """Every (step, model) on the contexts of `shot_curve` with the same seed; it raises the same errors."""
     steps, rows, asked = [], [], None
     for step, model in checkpoints:
         size = model.cfg.n_ctx // 3

@@ -84,7 +84,7 @@ def mean_and_error(
     return mean, (variance / n_tasks).sqrt()
 
 
-def shot_curves(
+def shot_curve(
     checkpoints: Iterable[tuple[int, HookedModel]],
     tasks: ModularTasks,
     *,
@@ -104,10 +104,10 @@ def shot_curves(
         asked = asked or draw_questions(tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed, noise=noise)
         steps.append(step)
         rows.append(answers_of(model, asked, batch_size=batch_size))
-    return shot_curves_of(steps, rows)
+    return shot_curve_of(steps, rows)
 
 
-def shot_curves_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -> ShotCurves:
+def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -> ShotCurves:
     """From what each checkpoint answered on each split. Raises ValueError when there is no checkpoint."""
     if not answered:
         raise ValueError("no checkpoints were asked: give at least one (step, model)")

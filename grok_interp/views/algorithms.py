@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from grok_interp.analysis.agreement import HYPOTHESES, AlgorithmAgreement
 from grok_interp.analysis.grid import GridComparison
@@ -47,6 +48,7 @@ def plot_agreement(agreement: AlgorithmAgreement, *, step: int, subset: str = "g
                 axis.plot(values["shot"], values.sel(where), color=colour, label=name, marker=".", ms=4)
                 axis.fill_between(values["shot"], low.sel(where), high.sel(where), color=colour, alpha=0.2, lw=0)
             axis.set(title=SPLIT_NAMES[split], xlabel="number of shots")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0, 0].set_ylabel("log-likelihood (nats an answer)")
         axes[0, -1].legend(fontsize=7)
     return figure

@@ -1,11 +1,14 @@
-"""The head map: a score of every head, layer by head, at one checkpoint or with a slider over all of them."""
+"""Every head at once: a score by layer and head, at one checkpoint or with a slider; the patterns on one sequence."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from grok_interp.analysis.attention import AttentionMaps
 from grok_interp.views.theme import DIVERGING, new_figure
 
 
@@ -17,6 +20,27 @@ def plot_head_map(scores: xr.DataArray, *, title: str) -> Figure:
         axis.set(xlabel="head", ylabel="layer", xticks=range(heads), yticks=range(layers), title=title)
         axis.grid(False)
         figure.colorbar(image, ax=axis)
+    return figure
+
+
+def plot_attention(maps: AttentionMaps, tokens: Sequence[str]) -> Figure:
+    """The patterns of all heads on one sequence, a row a layer.
+
+    Raises ValueError for tokens of another number.
+    """
+    n_layers, n_heads, n_tokens, _ = maps.array.shape
+    if len(tokens) != n_tokens:
+        raise ValueError(f"the maps are over {n_tokens} tokens, got {len(tokens)} token strings")
+    size = 1.2 + 0.06 * n_tokens
+    with new_figure(size * n_heads, size * n_layers, nrows=n_layers, ncols=n_heads, squeeze=False) as (figure, axes):
+        for (layer, head), axis in np.ndenumerate(axes):
+            axis.imshow(maps.of(layer, head), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+            axis.set_title(f"L{layer}H{head}", fontsize=8)
+            axis.set_xticks(range(n_tokens), tokens, rotation=90, fontsize=4)
+            axis.set_yticks(range(n_tokens), tokens, fontsize=4)
+            axis.grid(False)
+        figure.supxlabel("key", fontsize=8)
+        figure.supylabel("query", fontsize=8)
     return figure
 
 

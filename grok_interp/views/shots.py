@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.views.theme import BLACK, BLUE, ORANGE, SKY, VERMILION, new_figure
@@ -15,6 +21,7 @@ SPLIT_NAMES = {
     "ood_test": "o.o.d. test",
 }
 SPLIT_COLOURS = {"id_train": BLUE, "id_test": SKY, "ood_train": VERMILION, "ood_test": ORANGE}
+CLEAN_TO_NOISY = plt.get_cmap("viridis")
 SOLVED_BY = {"ratio matching": ("repeated", "ratio"), "modular regression": ("repeated", "ratio", "regression")}
 
 
@@ -49,13 +56,28 @@ def plot_shots(curves: ShotCurves, *, step: int, split: str) -> Figure:
         for axis in axes:
             _chance(axis, curves)
             axis.set(xlabel="number of shots (examples before the query)", ylim=(0, 1.02))
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.legend(fontsize=7)
         axes[0].set(ylabel="accuracy", title=f"step {step:,}")
         axes[1].set_title(f"{SPLIT_NAMES[split]}, by kind of query")
     return figure
 
 
-def _band(axis: Axes, measured, *, color: str, label: str) -> None:
+def plot_noise(curves: Sequence[ShotCurves], *, split: str) -> Figure:
+    """Accuracy of the first checkpoint of each result by number of shots: a line for each share of wrong answers."""
+    with new_figure(4.6, 3.2) as (figure, axis):
+        for index, result in enumerate(curves):
+            colour = CLEAN_TO_NOISY(index / max(1, len(curves) - 1))
+            measured = result.array.isel(checkpoint=0).sel(split=split, queries="all")
+            _band(axis, measured, color=colour, label=f"{result.array.attrs['noise']:.0%}")
+        _chance(axis, curves[0])
+        axis.set(xlabel="number of shots", ylabel="accuracy", ylim=(0, 1.02), title=SPLIT_NAMES[split])
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.legend(title="wrong answers shown", fontsize=7)
+    return figure
+
+
+def _band(axis: Axes, measured: xr.DataArray, *, color: Any, label: str) -> None:
     mean, error = measured.sel(measure="accuracy"), measured.sel(measure="accuracy_se")
     axis.plot(mean["shot"], mean, color=color, label=label, marker=".", ms=4)
     axis.fill_between(mean["shot"], mean - error, mean + error, color=color, alpha=0.2, lw=0)

@@ -18,7 +18,7 @@ from grok_interp import to_hooked_transformer
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.queries import QUERIES, repeated_queries
 from grok_interp.analysis.questions import EVALUATION_CONTEXTS, with_wrong_answers
-from grok_interp.analysis.shots import MEASURES, ShotCurves, mean_and_error, shot_curves
+from grok_interp.analysis.shots import MEASURES, ShotCurves, mean_and_error, shot_curve
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, draw_inputs, sequences
 
@@ -29,7 +29,7 @@ TASKS = ModularTasks.draw(ModularConfig(p=P, n_id=13, alpha=0.4, rule="random"))
 def curves(
     guess: Guess, tasks: ModularTasks = TASKS, *, n_contexts: int = N_CONTEXTS, seed: int = SEED, **options: Any
 ) -> ShotCurves:
-    return shot_curves([(0, Solver(guess))], tasks, n_contexts=n_contexts, seed=seed, **options)
+    return shot_curve([(0, Solver(guess))], tasks, n_contexts=n_contexts, seed=seed, **options)
 
 
 def contexts(split: Split, tasks: ModularTasks = TASKS) -> Tensor:
@@ -80,7 +80,7 @@ def test_a_solver_that_knows_loses_nothing_and_all_tasks_agree() -> None:
 def test_a_model_that_knows_nothing_loses_the_log_of_the_vocabulary_at_every_shot() -> None:
     model = Solver(always(0))
     model.sharpness.data.zero_()
-    found = shot_curves([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED).array.sel(queries="all")
+    found = shot_curve([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED).array.sel(queries="all")
     np.testing.assert_allclose(found.sel(measure="loss"), np.full((1, 4, 5), math.log(P + 1)), rtol=1e-6)
     np.testing.assert_allclose(found.sel(measure="loss_se"), 0.0, atol=1e-6)
 
@@ -191,7 +191,7 @@ def test_mean_and_error_by_numpy(n_id: int, seed: int, share: float) -> None:
 
 def test_dims_and_labels_and_where_the_numbers_come_from() -> None:
     models = [(step, Solver(always(0))) for step in (0, 20, 300)]
-    array = shot_curves(models, TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.25).array
+    array = shot_curve(models, TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.25).array
     assert array.dims == ("measure", "checkpoint", "split", "queries", "shot")
     assert array.shape == (5, 3, 4, 6, N_EXAMPLES)
     assert array["measure"].values.tolist() == list(MEASURES) == ["accuracy", "accuracy_se", "loss", "loss_se", "share"]
@@ -204,17 +204,17 @@ def test_dims_and_labels_and_where_the_numbers_come_from() -> None:
 
 def test_all_checkpoints_see_the_same_tokens_and_no_answer_to_the_last_query() -> None:
     first, second = Solver(always(0)), Solver(look_up)
-    found = shot_curves([(0, first), (10, second)], TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.3)
+    found = shot_curve([(0, first), (10, second)], TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.3)
     assert len(first.shown) == len(second.shown)
     assert all(torch.equal(a, b) for a, b in zip(first.shown, second.shown, strict=True))
     assert {tokens.shape[1] for tokens in first.shown} == {3 * N_EXAMPLES - 1}
-    alone = shot_curves([(10, second)], TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.3)
+    alone = shot_curve([(10, second)], TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.3)
     assert found.array.sel(checkpoint=[10]).identical(alone.array)
 
 
 def test_every_task_of_a_split_answers_the_same_contexts() -> None:
     model = Solver(always(0))
-    shot_curves([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED)
+    shot_curve([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED)
     shown = torch.cat(model.shown).split([len(TASKS.of(split)[0]) * N_CONTEXTS for split in SPLITS])
     for split, tokens in zip(SPLITS, shown, strict=True):
         assert torch.equal(tokens, sequences(TASKS.of(split)[0], contexts(split), P)[..., :-1].flatten(0, 1))
@@ -242,7 +242,7 @@ def test_some_splits_alone_are_what_they_are_among_all() -> None:
 def test_the_librarys_own_model_has_the_same_curves() -> None:
     model = random_model(MODULAR)
     ours, theirs = (
-        shot_curves([(0, m)], TASKS, n_contexts=3, seed=0).array for m in (model, to_hooked_transformer(model))
+        shot_curve([(0, m)], TASKS, n_contexts=3, seed=0).array for m in (model, to_hooked_transformer(model))
     )
     assert ours.sizes["shot"] == MODULAR.n_ctx // 3
     np.testing.assert_allclose(theirs, ours, atol=1e-4)

@@ -10,7 +10,7 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
 from grok_interp.studies.copying import CopyingResults, analyze, figure_2, figure_6, probes_of_run
-from grok_interp.studies.copying_report import headlines, prompt, write_report
+from grok_interp.studies.copying.report import headlines, prompt, write_report
 
 
 @pytest.fixture

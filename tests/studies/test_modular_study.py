@@ -9,6 +9,8 @@ import torch
 
 from grok_interp.analysis.circularity import circularity
 from grok_interp.analysis.phases import PhaseDiagram
+from grok_interp.analysis.questions import answers_of
+from grok_interp.analysis.shots import shot_curve_of
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
@@ -16,7 +18,8 @@ from grok_interp.data.modular import SPLITS
 from grok_interp.presets import training_preset
 from grok_interp.studies import modular
 from grok_interp.studies.modular import ModularResults, analyze, probes_of_run
-from grok_interp.studies.modular_report import headlines, token_names, write_report
+from grok_interp.studies.modular.inputs import grid_examples, most_circular, token_names, unseen_task
+from grok_interp.studies.modular.report import headlines, write_report
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +40,8 @@ def test_all_checkpoints_are_asked_once_and_answers_are_kept(run: Path, monkeypa
 
 def test_asking_all_at_once_is_asking_one_by_one(run: Path) -> None:
     probes = probes_of_run(run, n_contexts=7)
-    together = modular.shot_curves_of(
-        [5, 20], [modular.answers_of(model, probes.questions) for _, model in CheckpointSeries(run).at([5, 20])]
+    together = shot_curve_of(
+        [5, 20], [answers_of(model, probes.questions) for _, model in CheckpointSeries(run).at([5, 20])]
     )
     first, second = (ModularResults.ask(pair, probes) for pair in CheckpointSeries(run).at([5, 20]))
     assert together.array.equals(first.extended(second).shots.array)
@@ -58,11 +61,11 @@ def test_a_run_on_text_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
 
 def test_the_unseen_task_has_no_shortcut_where_one_is_left(run: Path) -> None:
     tasks = probes_of_run(run).tasks
-    a, b = modular.unseen_task(tasks)
+    a, b = unseen_task(tasks)
     assert [a, b] in tasks.ood_tasks.tolist()
     assert a and b and a != b
     symmetric = replace(tasks, ood_tasks=tasks.ood_tasks[:1] * 0 + 2)
-    assert modular.unseen_task(symmetric) == (2, 2)
+    assert unseen_task(symmetric) == (2, 2)
 
 
 def test_a_sweep_becomes_a_phase_diagram(run: Path, tmp_path: Path) -> None:
@@ -92,13 +95,13 @@ def test_grids_are_drawn_for_growing_contexts_of_one_list(run: Path) -> None:
     figure = modular.figure_5(run, step=20, task=(2, 3), shots=[1, 2, 7])
     titles = [axis.get_title() for axis in figure.axes]
     assert [title for title in titles if title] == [f"task (2, 3), k = {k}" for k in (1, 2, 7)]
-    assert (modular.grid_examples(5, 7)[:2] == modular.grid_examples(5, 2)).all()
+    assert (grid_examples(5, 7)[:2] == grid_examples(5, 2)).all()
 
 
 def test_the_most_circular_head_is_found(run: Path) -> None:
     model, tasks = CheckpointSeries(run).load(20), probes_of_run(run).tasks
-    best = modular.most_circular(model, tasks, step=20)
-    every = [modular.most_circular(model, tasks, step=20, heads=[(layer, head)]) for layer in (0, 1) for head in (0, 1)]
+    best = most_circular(model, tasks, step=20)
+    every = [most_circular(model, tasks, step=20, heads=[(layer, head)]) for layer in (0, 1) for head in (0, 1)]
     scores = [float(circularity(circles, seed=0).at().sel(measure="circularity")) for circles in every]
     assert float(circularity(best, seed=0).at().sel(measure="circularity")) == max(scores)
 
@@ -121,3 +124,25 @@ def test_a_diagram_keeps_its_axes_through_a_file(run: Path, tmp_path: Path) -> N
     diagram = modular.sweep_diagram(run)
     diagram.save(tmp_path / "diagram.nc")
     assert PhaseDiagram.load(tmp_path / "diagram.nc").array.equals(diagram.array)
+
+
+def test_noise_is_asked_at_each_share_on_the_same_contexts(run: Path) -> None:
+    (axis,) = modular.label_noise(run, step=20, noises=(0.0, 0.5)).axes
+    clean, noisy = axis.lines[:2]
+    assert clean.get_ydata()[0] == noisy.get_ydata()[0], "no example is shown before the first query"
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["0%", "50%"]
+
+
+def test_pictures_over_training_have_a_line_for_each_head_and_block(run: Path) -> None:
+    above, below = modular.circles_over_training(run).axes
+    assert len(above.lines) == 4 and len(below.lines) == 4 + 1
+    assert [line.get_xdata().tolist() for line in above.lines] == [[0, 5, 10, 15, 20]] * 4
+    panels = modular.kaleidoscopes_over_training(run).axes
+    assert [panel.get_title() for panel in panels] == ["at y", "at z"]
+    assert [len(panel.lines) for panel in panels] == [4, 4]
+
+
+def test_every_head_has_its_picture(run: Path) -> None:
+    axes = modular.attention(run, step=20, n_tokens=9).axes
+    assert [axis.get_title() for axis in axes] == ["L0H0", "L0H1", "L1H0", "L1H1"]
+    assert all(len(axis.get_xticklabels()) == 9 for axis in axes)

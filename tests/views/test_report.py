@@ -13,9 +13,10 @@ import pytest
 from grok_interp.checkpoints.run import run_training
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
-from grok_interp.studies import modular, modular_report
+from grok_interp.studies import modular
 from grok_interp.studies.copying import CopyingResults, analyze, probes_of_run
-from grok_interp.studies.copying_report import write_report
+from grok_interp.studies.copying.report import write_report
+from grok_interp.studies.modular.report import write_report as write_modular_report
 from grok_interp.views.attention import attention_html
 from grok_interp.views.report import Headline, Page
 
@@ -53,7 +54,7 @@ def test_the_report_of_modular_arithmetic_is_drawn_offline(tmp_path: Path) -> No
     run_training(tmp_path / "run", training_preset("modular-tiny"))
     probes = modular.probes_of_run(tmp_path / "run", n_contexts=5)
     results = modular.analyze(tmp_path / "run", probes)
-    page = modular_report.write_report(tmp_path / "run", results, probes, threshold=0.75)
+    page = write_modular_report(tmp_path / "run", results, probes, threshold=0.75)
     document, log = rendered(page, tmp_path / "profile")
     assert "Uncaught" not in log
     assert document.count("<svg") >= 6

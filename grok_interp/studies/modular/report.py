@@ -21,17 +21,17 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
 from grok_interp.models.transformer import Transformer
-from grok_interp.studies.modular import (
-    EARLY_STOPPING,
-    ModularProbes,
-    ModularResults,
+from grok_interp.studies.modular.inputs import (
     block_similarity,
+    default_shots,
     grid_examples,
     last_slot,
     most_circular,
     slot_tokens,
+    token_names,
     unseen_task,
 )
+from grok_interp.studies.modular.results import EARLY_STOPPING, ModularProbes, ModularResults
 from grok_interp.views.algorithms import plot_agreement, plot_grids
 from grok_interp.views.attention import MAX_HEADS, attention_html
 from grok_interp.views.circles import plot_circles
@@ -81,6 +81,7 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
         every, new = (shots.last_shot(queries).sel(checkpoint=step, split=split) for queries in ("all", "new"))
         found[f"last-shot accuracy, {name} (new queries: {float(new):.1%})"] = f"{float(every):.1%}"
     last: dict[Split, float] = {s: float(shots.last_shot().sel(checkpoint=step, split=s)) for s in SPLITS}
+    peak = transience(shots.last_shot().sel(split=EARLY_STOPPING))
     best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
     return found | {
         "step of the best o.o.d. test accuracy: early stopping": f"{step:,}",
@@ -89,7 +90,7 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
         "step at which o.o.d. train reached half of its last value": _step(
             midpoint(shots.last_shot().sel(split="ood_train"))
         ),
-        "o.o.d. test over training": str(transience(shots.last_shot().sel(split=EARLY_STOPPING))),
+        "o.o.d. test accuracy at the last checkpoint: transient if far below the best": f"{peak.last:.1%}",
         "chance": f"{1 / shots.array.attrs['p']:.1%}",
     }
 
@@ -142,16 +143,17 @@ def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section
     figure = plot_agreement(results.agreement, step=step)
     text = (
         "How likely the model's own answers are, right or wrong, under each algorithm with a fitted share of random "
-        f"answers; tasks with a = b and queries with a zero left out. Bands: 95%. {results.agreement}"
+        "answers; tasks with a = b and queries with a zero left out. Bands: 95%; where two meet, it is undecided."
     )
-    return "agreement", Section("By which algorithm", text, inline_svg(figure)), figure
+    caption = str(results.at([step]).agreement)
+    return "agreement", Section("By which algorithm", text, inline_svg(figure), caption), figure
 
 
 def _grid_section(model: Transformer, probes: ModularProbes) -> tuple[str, Section, Figure]:
     n_examples = last_slot(model) + 1
     task, inputs = unseen_task(probes.tasks), grid_examples(probes.tasks.p, n_examples - 1)
-    shots = sorted({1, 2, n_examples // 2, n_examples - 1})
-    figure = plot_grids([grid_comparison(model, task, inputs[:k], probes.tasks.p) for k in shots])
+    grids = [grid_comparison(model, task, inputs[:k], probes.tasks.p) for k in default_shots(n_examples)]
+    figure = plot_grids(grids)
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
     return "grids", Section("Query by query", text, inline_svg(figure), "After Figure 5."), figure
 
@@ -183,11 +185,6 @@ def _attention_section(model: Transformer, probes: ModularProbes, step: int) -> 
 def attention_tokens(model: Transformer, probes: ModularProbes) -> torch.Tensor:
     """The first examples of an unseen task, as many as an attention view shows."""
     return slot_tokens(model, probes.tasks, last_slot(model))[-1, : 3 * EXAMPLES_SHOWN]
-
-
-def token_names(tokens: torch.Tensor) -> list[str]:
-    """x=3, y=5, z=1: a token's number and its place in the example."""
-    return [f"{'xyz'[pos % 3]}={token}" for pos, token in enumerate(tokens.tolist())]
 
 
 def _settings(directory: Path, config: TrainConfig, probes: ModularProbes) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.data.copying import CopySamples, CopyTask
-from grok_interp.studies.copying import FORMED, CopyingProbes, CopyingResults, corpus_of_run
+from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults, corpus_of_run
 from grok_interp.views.attention import MAX_TOKENS, attention_html
 from grok_interp.views.copying import plot_copying_and_loss
 from grok_interp.views.formation import plot_formation

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Self
 
 from jaxtyping import Int64
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
-from grok_interp.analysis.formation import formation_order
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
 from grok_interp.checkpoints.run import batches_of_run
@@ -30,8 +28,6 @@ from grok_interp.data.corpus import Corpus
 from grok_interp.data.windows import validation_windows
 from grok_interp.studies.run_results import RunResults, ask_run
 from grok_interp.training.batches import TextBatches
-from grok_interp.views.copying import plot_copying_and_loss
-from grok_interp.views.formation import plot_formation
 
 FORMED = 0.1  # I(L,H) above which a head counts as an induction head
 PAPER_HALF = 100  # tokens of each half of a repeated sequence
@@ -116,15 +112,3 @@ def analyze(
 def analyzed(directory: Path) -> CopyingResults:
     """The results of a run, with the default probes."""
     return analyze(directory, probes_of_run(directory))
-
-
-def figure_2(directory: Path) -> Figure:
-    """Copying accuracy and loss over training."""
-    results, tokens_per_step = analyzed(directory), CheckpointSeries(directory).config.tokens_per_step
-    return plot_copying_and_loss(results.accuracy, results.loss, tokens_per_step=tokens_per_step)
-
-
-def figure_6(directory: Path, *, threshold: float = FORMED) -> Figure:
-    """I(L, H) of every head over training, with each head's first step above `threshold`."""
-    results = analyzed(directory)
-    return plot_formation(results.induction, formation_order(results.induction, threshold=threshold))

@@ -1,0 +1,40 @@
+"""The study of "Learning to grok" (arXiv 2406.02550)."""
+
+from grok_interp.studies.modular.figures import (
+    algorithm_shift,
+    attention,
+    circles_over_training,
+    embedding,
+    figure_1b,
+    figure_1c,
+    figure_3,
+    figure_5,
+    figure_6,
+    figure_7,
+    kaleidoscopes_over_training,
+    label_noise,
+    mlp_maps,
+    sweep_diagram,
+)
+from grok_interp.studies.modular.results import ModularProbes, ModularResults, analyze, probes_of_run
+
+__all__ = [
+    "ModularProbes",
+    "ModularResults",
+    "algorithm_shift",
+    "analyze",
+    "attention",
+    "circles_over_training",
+    "embedding",
+    "figure_1b",
+    "figure_1c",
+    "figure_3",
+    "figure_5",
+    "figure_6",
+    "figure_7",
+    "kaleidoscopes_over_training",
+    "label_noise",
+    "mlp_maps",
+    "probes_of_run",
+    "sweep_diagram",
+]

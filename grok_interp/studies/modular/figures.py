@@ -1,0 +1,181 @@
+"""Each figure of "Learning to grok" as one function of a run, whatever its size: the preset decides it.
+
+Those that look into one checkpoint take the early-stopped one if no `step` is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from grok_interp.analysis.attention import attention_maps
+from grok_interp.analysis.circles import circle_pca
+from grok_interp.analysis.circularity import circularity
+from grok_interp.analysis.embedding import embedding_pca
+from grok_interp.analysis.grid import grid_comparison
+from grok_interp.analysis.kaleidoscope import kaleidoscope
+from grok_interp.analysis.mlp import mlp_activations
+from grok_interp.analysis.phases import PAPER_THRESHOLD, PhaseDiagram, phase_diagram
+from grok_interp.analysis.shots import shot_curve
+from grok_interp.analysis.similarity import cosine_similarity
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.data.modular import ModularTasks
+from grok_interp.data.slot import Position
+from grok_interp.studies.modular.inputs import (
+    block_similarity,
+    default_shots,
+    grid_examples,
+    last_slot,
+    most_circular,
+    slot_tokens,
+    token_names,
+    unseen_task,
+)
+from grok_interp.studies.modular.results import EARLY_STOPPING, analyze, analyzed, probes_of_run
+from grok_interp.views.algorithms import plot_agreement, plot_grids
+from grok_interp.views.circles import plot_circles, plot_embedding
+from grok_interp.views.heads import plot_attention
+from grok_interp.views.matrices import plot_mlp_activations, plot_similarity
+from grok_interp.views.phases import plot_phase_diagram
+from grok_interp.views.representations import plot_circularity, plot_kaleidoscope
+from grok_interp.views.shots import plot_last_shot, plot_noise, plot_shots
+
+NOISES = (0.0, 0.1, 0.2, 0.4, 0.6)
+
+
+def sweep_diagram(*directories: Path, queries: str = "all") -> PhaseDiagram:
+    """The phase diagram of a sweep: one run for each n_id, alpha and seed."""
+    runs = ((CheckpointSeries(directory).config, analyzed(directory).shots) for directory in directories)
+    return phase_diagram(runs, queries=queries)
+
+
+def figure_1b(*directories: Path, threshold: float = PAPER_THRESHOLD, queries: str = "all") -> Figure:
+    """Phase diagram over the tasks trained on and alpha, of the best seed with early stopping."""
+    return plot_phase_diagram(sweep_diagram(*directories, queries=queries), threshold=threshold)
+
+
+def figure_1c(directory: Path, *, step: int | None = None) -> Figure:
+    """Accuracy by number of shots, at the early-stopped checkpoint if no step is named."""
+    results = analyzed(directory)
+    return plot_shots(results.shots, step=results.best_step if step is None else step, split=EARLY_STOPPING)
+
+
+def figure_3(directory: Path, *, threshold: float = PAPER_THRESHOLD) -> Figure:
+    """Last-shot accuracy on the four splits over training: o.o.d. generalization may be transient."""
+    return plot_last_shot(analyzed(directory).shots, threshold=threshold)
+
+
+def figure_5(
+    directory: Path, *, step: int | None = None, task: tuple[int, int] | None = None, shots: Sequence[int] = ()
+) -> Figure:
+    """The grid comparison of one task (default: the first o.o.d. one) after some numbers of examples."""
+    series, tasks, step = _at(directory, step)
+    model, n_examples = series.load(step), series.config.model.n_ctx // 3
+    chosen = task or unseen_task(tasks)
+    inputs = grid_examples(tasks.p, n_examples - 1)
+    shots = shots or default_shots(n_examples)
+    return plot_grids([grid_comparison(model, chosen, inputs[:k], tasks.p) for k in shots])
+
+
+def algorithm_shift(directory: Path, *, step: int | None = None) -> Figure:
+    """Beyond the paper: the likelihood of the answers under each algorithm, by number of shots."""
+    results = analyzed(directory)
+    return plot_agreement(results.agreement, step=results.best_step if step is None else step)
+
+
+def figure_6(
+    directory: Path, *, step: int | None = None, head: tuple[int, int] | None = None, slot: int | None = None
+) -> Figure:
+    """The circle of circles of one head; default: the most circular one, in the last slot."""
+    series, tasks, step = _at(directory, step)
+    model = series.load(step)
+    circles = most_circular(model, tasks, step=step, heads=[head] if head else None, slot=slot)
+    return plot_circles(circles)
+
+
+def figure_7(
+    directory: Path,
+    *,
+    layer: int | None = None,
+    position: Position = "z",
+    step: int | None = None,
+    slot: int | None = None,
+) -> Figure:
+    """Cosine similarity of a block's output over all pairs of the slot (default: the last of both)."""
+    series, tasks, step = _at(directory, step)
+    model = series.load(step)
+    layer = model.cfg.n_layers - 1 if layer is None else layer
+    return plot_similarity(block_similarity(model, tasks, step=step, layer=layer, position=position, slot=slot))
+
+
+def label_noise(directory: Path, *, step: int | None = None, noises: Sequence[float] = NOISES) -> Figure:
+    """Accuracy by number of shots when a share of the answers shown is wrong (B.4)."""
+    series, tasks, step = _at(directory, step)
+    pair = (step, series.load(step))
+    curves = [shot_curve([pair], tasks, n_contexts=64, seed=0, noise=noise, splits=["ood_train"]) for noise in noises]
+    return plot_noise(curves, split="ood_train")
+
+
+def attention(directory: Path, *, step: int | None = None, n_tokens: int = 24) -> Figure:
+    """The patterns of all heads on the first tokens of an unseen task."""
+    series, tasks, step = _at(directory, step)
+    model = series.load(step)
+    tokens = slot_tokens(model, tasks, last_slot(model))[-1, :n_tokens]
+    return plot_attention(attention_maps(model, tokens), token_names(tokens))
+
+
+def embedding(directory: Path, *, step: int | None = None) -> Figure:
+    """The embeddings of the numbers, even and odd logarithms apart (B.5)."""
+    series, tasks, step = _at(directory, step)
+    return plot_embedding(embedding_pca([(step, series.load(step))], p=tasks.p))
+
+
+def mlp_maps(
+    directory: Path, *, layer: int = 0, position: Position = "y", n_neurons: int = 12, step: int | None = None
+) -> Figure:
+    """The most varied neurons of one MLP against (x, y) of the last slot (B.5)."""
+    series, tasks, step = _at(directory, step)
+    model = series.load(step)
+    slot = last_slot(model)
+    tokens = slot_tokens(model, tasks, slot)
+    found = mlp_activations([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
+    return plot_mlp_activations(found, found.most_varied(n_neurons))
+
+
+def circles_over_training(directory: Path) -> Figure:
+    """Beyond the paper: the circularity of every head at every checkpoint."""
+    series, tasks, _ = _at(directory, 0)
+    cfg, models = series.config.model, list(series)
+    slot = cfg.n_ctx // 3 - 1
+    tokens = slot_tokens(models[0][1], tasks, slot)
+    asked = {"p": tasks.p, "slot": slot}
+    heads = [
+        circularity(circle_pca(models, tokens, layer=layer, head=head, **asked), seed=0)
+        for layer in range(cfg.n_layers)
+        for head in range(cfg.n_heads)
+    ]
+    return plot_circularity(heads)
+
+
+def kaleidoscopes_over_training(directory: Path) -> Figure:
+    """Beyond the paper: both patterns in the output of every block, at y and z, at every checkpoint."""
+    series, tasks, _ = _at(directory, 0)
+    cfg, models = series.config.model, list(series)
+    slot = cfg.n_ctx // 3 - 1
+    tokens = slot_tokens(models[0][1], tasks, slot)
+    positions: tuple[Position, ...] = ("y", "z")
+    blocks = [
+        kaleidoscope(cosine_similarity(models, tokens, p=tasks.p, slot=slot, position=at, layer=layer), seed=0)
+        for at in positions
+        for layer in range(cfg.n_layers)
+    ]
+    return plot_kaleidoscope(blocks)
+
+
+def _at(directory: Path, step: int | None) -> tuple[CheckpointSeries, ModularTasks, int]:
+    """(series, tasks, step): the early-stopped step if none is named."""
+    probes = probes_of_run(directory)
+    step = analyze(directory, probes).best_step if step is None else step
+    return CheckpointSeries(directory), probes.tasks, step

@@ -1,0 +1,74 @@
+"""What is looked into: an unseen task, examples for the grids, a slot that runs over all pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from grok_interp.activations import HookedModel
+from grok_interp.analysis.circles import CirclePCA, circle_pca
+from grok_interp.analysis.circularity import circularity
+from grok_interp.analysis.similarity import CosineSimilarity, cosine_similarity
+from grok_interp.data.modular import ModularTasks, draw_inputs
+from grok_interp.data.slot import Position, slot_sequences
+
+GRID_EXAMPLES = 6  # which stream of random numbers a seed is used for
+
+
+def unseen_task(tasks: ModularTasks) -> tuple[int, int]:
+    """The first o.o.d. task without a shortcut: neither a nor b is 0, nor a = b; or just the first."""
+    pairs = [(a, b) for a, b in tasks.ood_tasks.tolist()]
+    return next((pair for pair in pairs if all(pair) and pair[0] != pair[1]), pairs[0])
+
+
+def grid_examples(p: int, k: int, *, seed: int = 0) -> Int64[Tensor, "example 2"]:
+    """k random inputs, the first ones of every longer list."""
+    pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
+    return draw_inputs(pairs, n_contexts=1, n_examples=k, seed=(seed, GRID_EXAMPLES))[0]
+
+
+def slot_tokens(model: HookedModel, tasks: ModularTasks, slot: int) -> Int64[Tensor, "pair pos"]:
+    """Sequences of an unseen task in which one slot runs over all pairs, as long as the context."""
+    return slot_sequences(unseen_task(tasks), tasks.p, slot=slot, n_examples=last_slot(model) + 1, seed=0)
+
+
+def last_slot(model: HookedModel) -> int:
+    return model.cfg.n_ctx // 3 - 1
+
+
+def default_shots(n_examples: int) -> list[int]:
+    """Few, half and as many examples as leave room for a query."""
+    return sorted({1, 2, n_examples // 2, n_examples - 1})
+
+
+def most_circular(
+    model: HookedModel,
+    tasks: ModularTasks,
+    *,
+    step: int,
+    heads: Sequence[tuple[int, int]] | None = None,
+    slot: int | None = None,
+) -> CirclePCA:
+    """Of these heads (default: all), the one of largest circularity."""
+    slot = last_slot(model) if slot is None else slot
+    tokens = slot_tokens(model, tasks, slot)
+    heads = heads or [(layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
+    found = [circle_pca([(step, model)], tokens, p=tasks.p, slot=slot, layer=layer, head=head) for layer, head in heads]
+    return max(found, key=lambda circles: float(circularity(circles, seed=0).at().sel(measure="circularity")))
+
+
+def block_similarity(
+    model: HookedModel, tasks: ModularTasks, *, step: int, layer: int, position: Position, slot: int | None = None
+) -> CosineSimilarity:
+    """Of one block's output at x, y or z of the slot (default: the last), on an unseen task."""
+    slot = last_slot(model) if slot is None else slot
+    tokens = slot_tokens(model, tasks, slot)
+    return cosine_similarity([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
+
+
+def token_names(tokens: Int64[Tensor, " pos"]) -> list[str]:
+    """x=3, y=5, z=1: a token's number and its place in the example."""
+    return [f"{'xyz'[pos % 3]}={token}" for pos, token in enumerate(tokens.tolist())]
