@@ -1,0 +1,69 @@
+"""Runs that come with the package: small copies of real ones."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from grok_interp.checkpoints.run import run_training
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.presets import training_preset
+from grok_interp.reference import load_reference, references, write_reference
+from grok_interp.studies import modular
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("reference") / "run"
+    run_training(directory, training_preset("modular-tiny"))
+    return directory
+
+
+def test_a_copy_in_bfloat16_answers_like_the_run_but_for_rounding(run: Path, tmp_path: Path) -> None:
+    copy = write_reference(run, tmp_path / "small", [0, 20])
+    assert copy.steps == (0, 20)
+    assert copy.config == CheckpointSeries(run).config
+    tokens = torch.randint(5, (7, 24))
+    with torch.no_grad():
+        ours, theirs = CheckpointSeries(run).load(20)(tokens), copy.load(20)(tokens)
+    assert not torch.equal(ours, theirs)
+    torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
+    assert copy.path(20).stat().st_size < 0.7 * CheckpointSeries(run).path(20).stat().st_size
+
+
+def test_a_copy_is_analyzed_like_any_run(run: Path, tmp_path: Path) -> None:
+    write_reference(run, tmp_path / "small", [5, 20])
+    results = modular.analyze(tmp_path / "small", modular.probes_of_run(tmp_path / "small", n_contexts=3))
+    assert results.steps == (5, 20)
+
+
+def test_nothing_is_overwritten_and_nothing_half_written(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="exists: delete it first"):
+        write_reference(run, tmp_path, [0])
+    with pytest.raises(ValueError, match="no step 7 in"):
+        write_reference(run, tmp_path / "small", [0, 7])
+    assert not (tmp_path / "small").exists()
+
+
+def test_an_unknown_reference_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match="no reference 'modular-p101': there are "):
+        load_reference("modular-p101")
+
+
+@pytest.mark.parametrize("name", references())
+def test_each_is_analyzed_already_and_small(name: str) -> None:
+    series = load_reference(name)
+    results = modular.ModularResults.load(series.directory / "results")
+    assert results.steps == series.steps
+    assert sum(file.stat().st_size for file in series.directory.rglob("*")) < 10_000_000
+
+
+@pytest.mark.parametrize("name", references())
+def test_each_answers_today_as_its_results_say(name: str) -> None:
+    series = load_reference(name)
+    probes = modular.probes_of_run(series.directory)
+    kept = modular.ModularResults.load(series.directory / "results")
+    step = kept.best_step
+    again = modular.ModularResults.ask((step, series.load(step)), probes)
+    difference = abs(again.shots.at(step) - kept.shots.at(step)).sel(measure="accuracy", queries="all")
+    assert float(difference.max()) < 0.01, "but for ties that another machine's rounding breaks otherwise"
