@@ -19,4 +19,5 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, own_cache: Path, monkeypatc
     executed = client.execute()
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)
-    assert (tmp_path / "runs" / "copier-tiny" / "config.json").exists()
+    if path.stem == "copying":
+        assert (tmp_path / "runs" / "copier-tiny" / "config.json").exists()

@@ -60,9 +60,12 @@ class ShotCurves(LabelledResult):
         """checkpoint x split: the accuracy with as many examples as the context holds."""
         return self.accuracy(queries).isel(shot=-1, drop=True)
 
-    def best_checkpoint(self, split: Split = "ood_test", queries: str = "all") -> int:
-        """The step of the largest last-shot accuracy on a split: early stopping, as in the paper."""
-        curve = self.last_shot(queries).sel(split=split)
+    def best_checkpoint(self, *splits: Split, queries: str = "all") -> int:
+        """The step of the largest last-shot accuracy, mean over these splits: early stopping, as in the paper.
+
+        Splits without queries of that kind are left out.
+        """
+        curve = self.last_shot(queries).sel(split=list(splits)).mean("split").fillna(0)
         return int(curve["checkpoint"][int(curve.argmax("checkpoint"))])
 
     def __str__(self) -> str:

@@ -322,8 +322,9 @@ def test_the_last_shot_is_the_accuracy_with_the_most_examples() -> None:
 
 def test_early_stopping_takes_the_peak_and_of_equal_ones_the_first() -> None:
     result = by_hand({"id_train": [0.1, 0.2, 0.3, 0.4], "ood_test": [0.1, 0.8, 0.8, 0.3]}, [0, 5, 20, 70])
-    assert result.best_checkpoint() == 5
+    assert result.best_checkpoint("ood_test") == 5
     assert result.best_checkpoint("id_train") == 70
+    assert result.best_checkpoint("id_train", "ood_test") == 20
 
 
 def test_in_one_line_stands_the_last_shot_of_the_last_checkpoint() -> None:

@@ -33,7 +33,7 @@ from grok_interp.studies.modular.inputs import (
     token_names,
     unseen_task,
 )
-from grok_interp.studies.modular.results import EARLY_STOPPING, analyze, analyzed, probes_of_run
+from grok_interp.studies.modular.results import analyze, analyzed, probes_of_run
 from grok_interp.views.algorithms import plot_agreement, plot_grids
 from grok_interp.views.circles import plot_circles, plot_embedding
 from grok_interp.views.heads import plot_attention
@@ -59,7 +59,7 @@ def figure_1b(*directories: Path, threshold: float = PAPER_THRESHOLD, queries: s
 def figure_1c(directory: Path, *, step: int | None = None) -> Figure:
     """Accuracy by number of shots, at the early-stopped checkpoint if no step is named."""
     results = analyzed(directory)
-    return plot_shots(results.shots, step=results.best_step if step is None else step, split=EARLY_STOPPING)
+    return plot_shots(results.shots, step=results.best_step if step is None else step, split="ood_train")
 
 
 def figure_3(directory: Path, *, threshold: float = PAPER_THRESHOLD) -> Figure:

@@ -15,7 +15,7 @@ from grok_interp.analysis.circularity import circularity
 from grok_interp.analysis.emergence import midpoint
 from grok_interp.analysis.grid import grid_comparison
 from grok_interp.analysis.kaleidoscope import kaleidoscope
-from grok_interp.analysis.phases import PAPER_THRESHOLD, phase, transience
+from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phase, transience
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
@@ -81,18 +81,22 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
         every, new = (shots.last_shot(queries).sel(checkpoint=step, split=split) for queries in ("all", "new"))
         found[f"last-shot accuracy, {name} (new queries: {float(new):.1%})"] = f"{float(every):.1%}"
     last: dict[Split, float] = {s: float(shots.last_shot().sel(checkpoint=step, split=s)) for s in SPLITS}
-    peak = transience(shots.last_shot().sel(split=EARLY_STOPPING))
+    ood = transience(shots.last_shot("new").sel(split=list(EARLY_STOPPING)).mean("split").fillna(0))
     best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
     return found | {
-        "step of the best o.o.d. test accuracy: early stopping": f"{step:,}",
+        "step of the best o.o.d. accuracy over new queries: early stopping": f"{step:,}",
         f"phase at that step (learnt: above {threshold:g})": phase(last, threshold=threshold),
         "likeliest algorithm there at the last shot, o.o.d. train": str(best.values),
         "step at which o.o.d. train reached half of its last value": _step(
             midpoint(shots.last_shot().sel(split="ood_train"))
         ),
-        "o.o.d. test accuracy at the last checkpoint: transient if far below the best": f"{peak.last:.1%}",
+        f"of the best o.o.d. accuracy over new queries, {ood.peak:.1%}, left at the last checkpoint": _kept(ood),
         "chance": f"{1 / shots.array.attrs['p']:.1%}",
     }
+
+
+def _kept(found: Transience) -> str:
+    return f"{found.last / found.peak:.0%}" if found.peak else "not defined"
 
 
 def _step(step: float) -> str:

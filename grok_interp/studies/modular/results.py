@@ -20,7 +20,7 @@ from grok_interp.data.modular import ModularTasks, Split
 from grok_interp.studies.run_results import RunResults, ask_run
 from grok_interp.training.batches import ModularBatches
 
-EARLY_STOPPING: Split = "ood_test"  # the split whose best checkpoint is kept
+EARLY_STOPPING: tuple[Split, ...] = ("ood_train", "ood_test")  # the splits whose best checkpoint is kept
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class ModularResults(RunResults):
 
     @property
     def best_step(self) -> int:
-        """Where early stopping would have stopped: the largest last-shot accuracy on o.o.d. tasks and test inputs."""
-        return self.shots.best_checkpoint(EARLY_STOPPING)
+        """Where early stopping would have stopped: the largest last-shot accuracy on o.o.d. tasks, over new queries."""
+        return self.shots.best_checkpoint(*EARLY_STOPPING, queries="new")
 
 
 def probes_of_run(directory: Path, *, n_contexts: int = 64, seed: int = 0) -> ModularProbes:
