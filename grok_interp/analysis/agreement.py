@@ -10,8 +10,9 @@ Each hypothesis is a distribution over the p answers to a query after k examples
     log-likelihood of h = mean over answers of log((1 - e) h(answer) + e / p)                   in nats an answer, <= 0
 
 e, the share of answers given at random, is fitted for each hypothesis at each number of shots. It is the model's own
-most probable answer that is judged, right or wrong. The mean is over tasks, its standard error too; where the intervals
-of two hypotheses do not meet, the data tell them apart. The error takes e as given: with few tasks it is too small.
+most probable answer that is judged, right or wrong. Mean and standard error are over tasks. Two hypotheses are told
+apart by their difference task by task, which is surer than either value: the best one counts as decided when the 95%
+interval of its lead over every other is above 0. The errors take e as given: with few tasks they are too small.
 
 Special queries are reported apart, because shortcuts answer them: `symmetric` tasks (a = b), and `axis` queries (x = 0
 or y = 0) of the others; `generic` are neither. Beyond the paper, which shows single grids (Figure 5).
@@ -41,7 +42,8 @@ INTERVAL = 1.96  # standard errors: 95%
 
 
 class AlgorithmAgreement(LabelledResult):
-    """Log-likelihood of the model's answers (nats an answer), its standard error, and the fitted share of errors."""
+    """Log-likelihood of the model's answers (nats an answer), its standard error, the fitted share of random answers,
+    and the standard error of the lead that the best hypothesis has."""
 
     name = "agreement"
     dims = ("measure", "checkpoint", "split", "subset", "hypothesis", "shot")
@@ -56,12 +58,13 @@ class AlgorithmAgreement(LabelledResult):
         return self.log_likelihood(subset) - error, self.log_likelihood(subset) + error
 
     def best(self, subset: str = "generic") -> xr.DataArray:
-        """checkpoint x split x shot: the likeliest hypothesis; "undecided" when another's interval meets its own."""
+        """checkpoint x split x shot: the likeliest hypothesis; "undecided" when its lead over another is not sure."""
         values = self.log_likelihood(subset)
-        low, high = self.interval(subset)
         index = values.fillna(-np.inf).argmax("hypothesis")
-        rivals = (high >= low.isel(hypothesis=index)).sum("hypothesis")
-        return values["hypothesis"][index].drop_vars("hypothesis").where(rivals == 1, "undecided")
+        lead = values.isel(hypothesis=index, drop=True) - values
+        unsure = lead <= INTERVAL * self.array.sel(measure="lead_error", subset=subset, drop=True)
+        names = values["hypothesis"][index].drop_vars("hypothesis")
+        return names.where(unsure.sum("hypothesis") == 1, "undecided")  # the best itself leads by 0
 
     def __str__(self) -> str:
         best = self.best().isel(checkpoint=-1)
@@ -113,7 +116,7 @@ def agreement_of(
         values.numpy(),
         dims=AlgorithmAgreement.dims,
         coords={
-            "measure": ["log_likelihood", "standard_error", "random_share"],
+            "measure": ["log_likelihood", "standard_error", "random_share", "lead_error"],
             "checkpoint": list(steps),
             "split": [asked.split for asked in questions],
             "subset": list(SUBSETS),
@@ -158,12 +161,16 @@ def memorized(given: Answers, tasks: ModularTasks) -> Float[Tensor, "task contex
 
 
 def log_likelihood(
-    h: Float[Tensor, "*hypothesis task context shot"], counted: Bool[Tensor, "context shot"], p: int
-) -> Float[Tensor, "*hypothesis measure shot"]:
-    """(log-likelihood, its standard error over tasks, fitted share of random answers) at each number of shots."""
+    h: Float[Tensor, "hypothesis task context shot"], counted: Bool[Tensor, "context shot"], p: int
+) -> Float[Tensor, "hypothesis measure shot"]:
+    """Each hypothesis in the measures of `AlgorithmAgreement`, at each number of shots. Kernel."""
     e = random_share(h, counted, p)
-    mean, error = mean_and_error(_mixed(h, e, p).log(), counted)
-    return torch.stack([mean, error, torch.where(counted.any(dim=0), e, torch.nan)], dim=-2)
+    logs = _mixed(h, e, p).log()
+    mean, error = mean_and_error(logs, counted)
+    best = mean.nan_to_num(-torch.inf).argmax(dim=0)  # shot
+    of_best = logs.gather(0, best.expand(1, *logs.shape[1:]))
+    _, lead_error = mean_and_error(of_best - logs, counted)
+    return torch.stack([mean, error, torch.where(counted.any(dim=0), e, torch.nan), lead_error], dim=1)
 
 
 def random_share(

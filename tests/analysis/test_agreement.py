@@ -80,11 +80,24 @@ def test_who_guesses_is_as_likely_by_chance_as_by_anything() -> None:
 
 def test_the_likelihood_of_a_known_share_of_errors() -> None:
     """3 of 4 answers as predicted with certainty: the best e has (1 - e) + e / p = 3 / 4."""
-    h = torch.tensor([[[1.0], [1.0], [1.0], [0.0]]])  # task context shot
-    value, error, e = log_likelihood(h, torch.ones(4, 1, dtype=torch.bool), 5)[:, 0].tolist()
+    h = torch.tensor([[[[1.0], [1.0], [1.0], [0.0]]]])  # hypothesis task context shot
+    value, error, e, _ = log_likelihood(h, torch.ones(4, 1, dtype=torch.bool), 5)[0, :, 0].tolist()
     assert e == pytest.approx(0.25 / (1 - 1 / 5), abs=1e-5)
     assert value == pytest.approx(0.75 * math.log(0.75) + 0.25 * math.log(0.25 / 4), abs=1e-5)
     assert math.isnan(error)  # one task has no spread
+
+
+def test_a_lead_that_is_the_same_in_every_task_is_sure_however_much_tasks_differ() -> None:
+    """In every task the first is certain of one answer where the second guesses; half of the tasks fail both."""
+    h = torch.full((2, 4, 10, 1), 0.25)
+    h[0, :, 0] = 1.0
+    h[:, :2, 1:] = 1.0
+    values = log_likelihood(h, torch.ones(10, 1, dtype=torch.bool), 4)
+    mean, error, _, lead_error = values[..., 0].unbind(1)
+    assert error.min() > 0.3
+    assert mean[0] > mean[1]
+    assert lead_error[0] == 0
+    assert lead_error[1] < 0.1 * error.min()
 
 
 def test_the_fitted_share_is_the_best_of_many() -> None:

@@ -147,7 +147,7 @@ def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section
     figure = plot_agreement(results.agreement, step=step)
     text = (
         "How likely the model's own answers are, right or wrong, under each algorithm with a fitted share of random "
-        "answers; tasks with a = b and queries with a zero left out. Bands: 95%; where two meet, it is undecided."
+        "answers; tasks with a = b and queries with a zero left out. Bands: 95%."
     )
     caption = str(results.at([step]).agreement)
     return "agreement", Section("By which algorithm", text, inline_svg(figure), caption), figure
