@@ -5,17 +5,21 @@ Those that look into one checkpoint take the early-stopped one if no `step` is n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 from matplotlib.figure import Figure
 
+from grok_interp.activations import HookedModel
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.circles import circle_pca
-from grok_interp.analysis.circularity import circularity
+from grok_interp.analysis.circularity import Circularity, circularity
 from grok_interp.analysis.embedding import embedding_pca
 from grok_interp.analysis.grid import grid_comparison
-from grok_interp.analysis.kaleidoscope import kaleidoscope
+from grok_interp.analysis.kaleidoscope import Kaleidoscope, kaleidoscope
 from grok_interp.analysis.mlp import mlp_activations
 from grok_interp.analysis.phases import PAPER_THRESHOLD, PhaseDiagram, phase_diagram
 from grok_interp.analysis.shots import shot_curve
@@ -23,6 +27,7 @@ from grok_interp.analysis.similarity import cosine_similarity
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import ModularTasks
 from grok_interp.data.slot import Position
+from grok_interp.results import LabelledResult
 from grok_interp.studies.modular.inputs import (
     block_similarity,
     default_shots,
@@ -42,6 +47,7 @@ from grok_interp.views.phases import plot_phase_diagram
 from grok_interp.views.representations import plot_circularity, plot_kaleidoscope
 from grok_interp.views.shots import plot_last_shot, plot_noise, plot_shots
 
+Result = TypeVar("Result", bound=LabelledResult)
 NOISES = (0.0, 0.1, 0.2, 0.4, 0.6)
 
 
@@ -122,7 +128,8 @@ def attention(directory: Path, *, step: int | None = None, n_tokens: int = 24) -
     """The patterns of all heads on the first tokens of an unseen task."""
     series, tasks, step = _at(directory, step)
     model = series.load(step)
-    tokens = slot_tokens(model, tasks, last_slot(model))[-1, :n_tokens]
+    n_ctx = model.cfg.n_ctx
+    tokens = slot_tokens(n_ctx, tasks, last_slot(n_ctx))[-1, :n_tokens]
     return plot_attention(attention_maps(model, tokens), token_names(tokens))
 
 
@@ -138,40 +145,47 @@ def mlp_maps(
     """The most varied neurons of one MLP against (x, y) of the last slot (B.5)."""
     series, tasks, step = _at(directory, step)
     model = series.load(step)
-    slot = last_slot(model)
-    tokens = slot_tokens(model, tasks, slot)
+    slot = last_slot(model.cfg.n_ctx)
+    tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
     found = mlp_activations([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
     return plot_mlp_activations(found, found.most_varied(n_neurons))
 
 
 def circles_over_training(directory: Path) -> Figure:
     """Beyond the paper: the circularity of every head at every checkpoint."""
-    series, tasks, _ = _at(directory, 0)
-    cfg, models = series.config.model, list(series)
-    slot = cfg.n_ctx // 3 - 1
-    tokens = slot_tokens(models[0][1], tasks, slot)
-    asked = {"p": tasks.p, "slot": slot}
-    heads = [
-        circularity(circle_pca(models, tokens, layer=layer, head=head, **asked), seed=0)
-        for layer in range(cfg.n_layers)
-        for head in range(cfg.n_heads)
-    ]
-    return plot_circularity(heads)
+    series, tasks = CheckpointSeries(directory), probes_of_run(directory).tasks
+    cfg, slot = series.config.model, last_slot(series.config.model.n_ctx)
+    tokens, heads = slot_tokens(cfg.n_ctx, tasks, slot), list(np.ndindex(cfg.n_layers, cfg.n_heads))
+
+    def of(pair: tuple[int, HookedModel]) -> list[Circularity]:
+        found = (circle_pca([pair], tokens, p=tasks.p, slot=slot, layer=layer, head=head) for layer, head in heads)
+        return [circularity(circles, seed=0) for circles in found]
+
+    return plot_circularity(_over_training(series, of))
 
 
 def kaleidoscopes_over_training(directory: Path) -> Figure:
     """Beyond the paper: both patterns in the output of every block, at y and z, at every checkpoint."""
-    series, tasks, _ = _at(directory, 0)
-    cfg, models = series.config.model, list(series)
-    slot = cfg.n_ctx // 3 - 1
-    tokens = slot_tokens(models[0][1], tasks, slot)
+    series, tasks = CheckpointSeries(directory), probes_of_run(directory).tasks
+    cfg, slot = series.config.model, last_slot(series.config.model.n_ctx)
+    tokens = slot_tokens(cfg.n_ctx, tasks, slot)
     positions: tuple[Position, ...] = ("y", "z")
-    blocks = [
-        kaleidoscope(cosine_similarity(models, tokens, p=tasks.p, slot=slot, position=at, layer=layer), seed=0)
-        for at in positions
-        for layer in range(cfg.n_layers)
-    ]
-    return plot_kaleidoscope(blocks)
+    places = list(product(positions, range(cfg.n_layers)))
+
+    def of(pair: tuple[int, HookedModel]) -> list[Kaleidoscope]:
+        found = (
+            cosine_similarity([pair], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
+            for position, layer in places
+        )
+        return [kaleidoscope(similarity, seed=0) for similarity in found]
+
+    return plot_kaleidoscope(_over_training(series, of))
+
+
+def _over_training(series: CheckpointSeries, of: Callable[[tuple[int, HookedModel]], list[Result]]) -> list[Result]:
+    """Each result over all checkpoints, with one model at a time in memory."""
+    rows = [of(pair) for pair in series]
+    return [first.extended(*later) for first, *later in zip(*rows, strict=True)]
 
 
 def _at(directory: Path, step: int | None) -> tuple[CheckpointSeries, ModularTasks, int]:

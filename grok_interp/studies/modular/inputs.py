@@ -30,13 +30,13 @@ def grid_examples(p: int, k: int, *, seed: int = 0) -> Int64[Tensor, "example 2"
     return draw_inputs(pairs, n_contexts=1, n_examples=k, seed=(seed, GRID_EXAMPLES))[0]
 
 
-def slot_tokens(model: HookedModel, tasks: ModularTasks, slot: int) -> Int64[Tensor, "pair pos"]:
+def slot_tokens(n_ctx: int, tasks: ModularTasks, slot: int) -> Int64[Tensor, "pair pos"]:
     """Sequences of an unseen task in which one slot runs over all pairs, as long as the context."""
-    return slot_sequences(unseen_task(tasks), tasks.p, slot=slot, n_examples=last_slot(model) + 1, seed=0)
+    return slot_sequences(unseen_task(tasks), tasks.p, slot=slot, n_examples=last_slot(n_ctx) + 1, seed=0)
 
 
-def last_slot(model: HookedModel) -> int:
-    return model.cfg.n_ctx // 3 - 1
+def last_slot(n_ctx: int) -> int:
+    return n_ctx // 3 - 1
 
 
 def default_shots(n_examples: int) -> list[int]:
@@ -53,8 +53,8 @@ def most_circular(
     slot: int | None = None,
 ) -> CirclePCA:
     """Of these heads (default: all), the one of largest circularity."""
-    slot = last_slot(model) if slot is None else slot
-    tokens = slot_tokens(model, tasks, slot)
+    slot = last_slot(model.cfg.n_ctx) if slot is None else slot
+    tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
     heads = heads or [(layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
     found = [circle_pca([(step, model)], tokens, p=tasks.p, slot=slot, layer=layer, head=head) for layer, head in heads]
     return max(found, key=lambda circles: float(circularity(circles, seed=0).at().sel(measure="circularity")))
@@ -64,8 +64,8 @@ def block_similarity(
     model: HookedModel, tasks: ModularTasks, *, step: int, layer: int, position: Position, slot: int | None = None
 ) -> CosineSimilarity:
     """Of one block's output at x, y or z of the slot (default: the last), on an unseen task."""
-    slot = last_slot(model) if slot is None else slot
-    tokens = slot_tokens(model, tasks, slot)
+    slot = last_slot(model.cfg.n_ctx) if slot is None else slot
+    tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
     return cosine_similarity([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
 
 

@@ -154,7 +154,7 @@ def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section
 
 
 def _grid_section(model: Transformer, probes: ModularProbes) -> tuple[str, Section, Figure]:
-    n_examples = last_slot(model) + 1
+    n_examples = last_slot(model.cfg.n_ctx) + 1
     task, inputs = unseen_task(probes.tasks), grid_examples(probes.tasks.p, n_examples - 1)
     grids = [grid_comparison(model, task, inputs[:k], probes.tasks.p) for k in default_shots(n_examples)]
     figure = plot_grids(grids)
@@ -188,7 +188,7 @@ def _attention_section(model: Transformer, probes: ModularProbes, step: int) -> 
 
 def attention_tokens(model: Transformer, probes: ModularProbes) -> torch.Tensor:
     """The first examples of an unseen task, as many as an attention view shows."""
-    return slot_tokens(model, probes.tasks, last_slot(model))[-1, : 3 * EXAMPLES_SHOWN]
+    return slot_tokens(model.cfg.n_ctx, probes.tasks, last_slot(model.cfg.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
 
 
 def _settings(directory: Path, config: TrainConfig, probes: ModularProbes) -> dict[str, Any]:
