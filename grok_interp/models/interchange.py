@@ -14,7 +14,7 @@ from torch import Tensor
 
 from grok_interp.configs import ModelConfig, llama_copier
 from grok_interp.models.transformer import Transformer
-from grok_interp.models.weights import canonical_views, load_canonical
+from grok_interp.models.weights import canonical_views, from_linear, load_canonical, to_linear
 
 OUTSIDE_BLOCKS = {"embed.W_E": "model.embed_tokens.weight", "unembed.W_U": "lm_head.weight"}
 FINAL_NORM = {"ln_final.w": "model.norm.weight", "ln_final.b": "model.norm.bias"}
@@ -40,7 +40,10 @@ def to_huggingface(model: Transformer) -> Any:
     with torch.device(model.embed.weight.device):
         theirs = _empty_huggingface(model.cfg)
     names = _huggingface_names(model.cfg)
-    weights = {names[name]: _to_linear(name, view, model.cfg) for name, view in canonical_views(model).items()}
+    weights = {
+        names[name]: to_linear(name, _to_half_split(name, view, model.cfg))
+        for name, view in canonical_views(model).items()
+    }
     if model.cfg.tie_word_embeddings:
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     theirs.load_state_dict(weights)
@@ -58,7 +61,7 @@ def from_huggingface(theirs: Any) -> Transformer:
     weights = {}
     for name, huggingface_name in _huggingface_names(cfg).items():
         n_heads = n_groups if name.endswith(("W_K", "W_V")) else cfg.n_heads
-        tensor = _from_linear(name, state[huggingface_name], n_heads)
+        tensor = from_linear(name, state[huggingface_name], n_heads)
         weights[name] = tensor.repeat_interleave(cfg.n_heads // n_heads, dim=0) if n_heads < cfg.n_heads else tensor
     load_canonical(model, weights)
     return model.eval()
@@ -136,24 +139,8 @@ def _huggingface_names(cfg: ModelConfig) -> dict[str, str]:
     }
 
 
-def _to_linear(name: str, tensor: Tensor, cfg: ModelConfig) -> Tensor:
-    """A canonical weight as torch's Linear stores it: output features first."""
+def _to_half_split(name: str, view: Tensor, cfg: ModelConfig) -> Tensor:
+    """W_Q and W_K with adjacent rotary pairs in Hugging Face's order of features; other weights as they are."""
     if name.endswith(("W_Q", "W_K")) and cfg.rotary_adjacent_pairs:
-        tensor = rearrange(tensor, "head d_model (pair two) -> head d_model (two pair)", two=2)
-    if name.endswith(("W_Q", "W_K", "W_V")):
-        return rearrange(tensor, "head d_model d_head -> (head d_head) d_model").contiguous()
-    if name.endswith("W_O"):
-        return rearrange(tensor, "head d_head d_model -> d_model (head d_head)").contiguous()
-    return tensor.T.contiguous() if _is_transposed(name) else tensor.contiguous()
-
-
-def _from_linear(name: str, tensor: Tensor, n_heads: int) -> Tensor:
-    if name.endswith(("W_Q", "W_K", "W_V")):
-        return rearrange(tensor, "(head d_head) d_model -> head d_model d_head", head=n_heads)
-    if name.endswith("W_O"):
-        return rearrange(tensor, "d_model (head d_head) -> head d_head d_model", head=n_heads)
-    return tensor.T if _is_transposed(name) else tensor
-
-
-def _is_transposed(name: str) -> bool:
-    return name.endswith(("W_U", "W_gate", "W_in", "W_out"))
+        return rearrange(view, "head d_model (pair two) -> head d_model (two pair)", two=2)
+    return view

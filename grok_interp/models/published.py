@@ -13,12 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from grok_interp.configs import ModelConfig, modular_gpt
 from grok_interp.models.transformer import Transformer
-from grok_interp.models.weights import canonical_views, load_canonical
+from grok_interp.models.weights import canonical_views, from_linear, load_canonical, to_linear
 
 WRAPPERS = ("_orig_mod.", "module.")  # torch.compile and DistributedDataParallel put them before every name
 EMBEDDING, HEAD, BLOCKS = "transformer.wte.weight", "lm_head.weight", "transformer.h"
@@ -65,7 +64,7 @@ def from_published(state_dict: Mapping[str, Tensor], *, n_heads: int = 4, n_ctx:
     weights = {}
     for theirs, ours in _names(model.cfg.n_layers).items():
         for name, rows in zip(ours, state[theirs].chunk(len(ours)), strict=True):
-            weights[name] = _from_linear(name, rows, n_heads)
+            weights[name] = from_linear(name, rows, n_heads)
     load_canonical(model, weights)
     return model.eval()
 
@@ -78,7 +77,7 @@ def to_published(model: Transformer) -> dict[str, Tensor]:
     _refuse_other_families(model.cfg)
     views, state = canonical_views(model), {}
     for theirs, ours in _names(model.cfg.n_layers).items():
-        state[theirs] = torch.cat([_to_linear(name, views[name]) for name in ours])
+        state[theirs] = torch.cat([to_linear(name, views[name]) for name in ours])
     for name in _frequency_names(model.cfg.n_layers):
         state[name] = _frequencies(model.cfg).to(model.embed.weight.device)
     state[HEAD] = state[EMBEDDING]
@@ -185,20 +184,3 @@ def _refuse_other_families(cfg: ModelConfig) -> None:
         problems.append(f"n_heads * d_head = d_model, got {cfg.n_heads} * {cfg.d_head} and {cfg.d_model}")
     if problems:
         raise ValueError(f"the published format needs {'; '.join(problems)}: keep this model as a checkpoint of ours")
-
-
-def _to_linear(name: str, view: Tensor) -> Tensor:
-    """A canonical weight as torch's Linear stores it: output features first."""
-    if name.endswith(("W_Q", "W_K", "W_V")):
-        return rearrange(view, "head d_model d_head -> (head d_head) d_model")
-    if name.endswith("W_O"):
-        return rearrange(view, "head d_head d_model -> d_model (head d_head)")
-    return view.T if name.endswith(("W_in", "W_out")) else view
-
-
-def _from_linear(name: str, weight: Tensor, n_heads: int) -> Tensor:
-    if name.endswith(("W_Q", "W_K", "W_V")):
-        return rearrange(weight, "(head d_head) d_model -> head d_model d_head", head=n_heads)
-    if name.endswith("W_O"):
-        return rearrange(weight, "d_model (head d_head) -> head d_head d_model", head=n_heads)
-    return weight.T if name.endswith(("W_in", "W_out")) else weight

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -66,3 +67,25 @@ def load_canonical(model: Transformer, weights: dict[str, Tensor]) -> None:
         raise ValueError(f"weights do not fit this model: missing {missing}, unknown {unknown}, shapes {shapes}")
     for name, view in views.items():
         view.copy_(weights[name])
+
+
+def to_linear(name: str, view: Tensor) -> Tensor:
+    """A canonical weight as torch's Linear stores it: output features first, heads side by side."""
+    if name.endswith(("W_Q", "W_K", "W_V")):
+        return rearrange(view, "head d_model d_head -> (head d_head) d_model").contiguous()
+    if name.endswith("W_O"):
+        return rearrange(view, "head d_head d_model -> d_model (head d_head)").contiguous()
+    return view.T.contiguous() if _is_transposed(name) else view.contiguous()
+
+
+def from_linear(name: str, weight: Tensor, n_heads: int) -> Tensor:
+    """The inverse of `to_linear`."""
+    if name.endswith(("W_Q", "W_K", "W_V")):
+        return rearrange(weight, "(head d_head) d_model -> head d_model d_head", head=n_heads)
+    if name.endswith("W_O"):
+        return rearrange(weight, "d_model (head d_head) -> head d_head d_model", head=n_heads)
+    return weight.T if _is_transposed(name) else weight
+
+
+def _is_transposed(name: str) -> bool:
+    return name.endswith(("W_U", "W_gate", "W_in", "W_out"))
