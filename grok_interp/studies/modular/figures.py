@@ -152,7 +152,7 @@ def mlp_maps(
 
 
 def circles_over_training(directory: Path) -> Figure:
-    """Beyond the paper: the circularity of every head at every checkpoint."""
+    """Beyond the paper: the circularity of every head at every checkpoint, in the last slot of an unseen task."""
     series, tasks = CheckpointSeries(directory), probes_of_run(directory).tasks
     cfg, slot = series.config.model, last_slot(series.config.model.n_ctx)
     tokens, heads = slot_tokens(cfg.n_ctx, tasks, slot), list(np.ndindex(cfg.n_layers, cfg.n_heads))

@@ -21,6 +21,7 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
 from grok_interp.models.transformer import Transformer
+from grok_interp.studies.modular.figures import kaleidoscopes_over_training
 from grok_interp.studies.modular.inputs import (
     block_similarity,
     default_shots,
@@ -58,6 +59,7 @@ def write_report(directory: Path, results: ModularResults, probes: ModularProbes
         _grid_section(model, probes),
         _circles_section(model, probes, step),
         *(_similarity_section(model, probes, step, layer) for layer in range(model.cfg.n_layers)[-2:]),
+        _kaleidoscope_section(directory),
     ]
     for name, _, figure in sections:
         save_figure(figure, directory / "figures" / name)
@@ -176,6 +178,16 @@ def _similarity_section(
     figure = plot_similarity(similarity)
     section = Section(f"Similarity after block {layer}", str(kaleidoscope(similarity, seed=0)), inline_svg(figure))
     return f"similarity_{layer}", section, figure
+
+
+def _kaleidoscope_section(directory: Path) -> tuple[str, Section, Figure]:
+    figure = kaleidoscopes_over_training(directory)
+    text = (
+        "How far the similarities of all pairs follow each algorithm's pattern, at every checkpoint: y/x = y'/x' "
+        "(Ratio Matching) and a x + b y = a x' + b y' (Modular Regression). At z the answer stands in the sequence, so "
+        "that the second pattern is there from the beginning; at y it has to be worked out. Shaded: chance."
+    )
+    return "kaleidoscopes", Section("Patterns over training", text, inline_svg(figure)), figure
 
 
 def _attention_section(model: Transformer, probes: ModularProbes, step: int) -> Section:
