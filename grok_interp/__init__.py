@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from grok_interp import studies as studies
     from grok_interp import views as views
+    from grok_interp.analysis.ablated_model import ablated as ablated
+    from grok_interp.analysis.ablation import head_ablation as head_ablation
     from grok_interp.analysis.agreement import algorithm_agreement as algorithm_agreement
     from grok_interp.analysis.algorithms import modular_regression as modular_regression
     from grok_interp.analysis.algorithms import ratio_matching as ratio_matching
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from grok_interp.analysis.embedding import embedding_pca as embedding_pca
     from grok_interp.analysis.formation import formation_order as formation_order
     from grok_interp.analysis.grid import grid_comparison as grid_comparison
+    from grok_interp.analysis.head_registry import HEAD_SCORES as HEAD_SCORES
+    from grok_interp.analysis.head_scores import head_scores as head_scores
     from grok_interp.analysis.induction import induction_scores as induction_scores
     from grok_interp.analysis.kaleidoscope import kaleidoscope as kaleidoscope
     from grok_interp.analysis.loss import position_losses as position_losses
@@ -67,6 +71,10 @@ _HOME = {
     "analysis.induction": ("induction_scores",),
     "analysis.formation": ("formation_order",),
     "analysis.attention": ("attention_maps",),
+    "analysis.ablated_model": ("ablated",),
+    "analysis.ablation": ("head_ablation",),
+    "analysis.head_registry": ("HEAD_SCORES",),
+    "analysis.head_scores": ("head_scores",),
     "analysis.agreement": ("algorithm_agreement",),
     "analysis.algorithms": (
         "modular_regression",

@@ -28,6 +28,21 @@ class PositionLoss(LabelledResult):
         """The validation loss of every checkpoint."""
         return self.array.mean("pos")
 
+    def in_context_score(self, *, early: int, late: int) -> xr.DataArray:
+        """Loss at position `late` minus loss at `early`, of every checkpoint: below 0 when more context helps.
+
+        Olsson et al. 2022 (arXiv 2209.11895) and "Language Models 'Grok' to Copy" take 50 and 500. Positions count from
+        0, and the loss at one is that of the token after it.
+        Raises ValueError for positions that have no loss, and when `early` is not before `late`.
+        """
+        n_positions = self.array.sizes["pos"]
+        if not 0 <= early < late < n_positions:
+            raise ValueError(
+                f"in_context_score needs 0 <= early < late < {n_positions}, the positions that have a loss, got "
+                f"early = {early} and late = {late}: choose others, or measure the loss on longer windows"
+            )
+        return self.array.isel(pos=late) - self.array.isel(pos=early)
+
     def __str__(self) -> str:
         last = self.mean()[-1]
         return f"validation loss at {self.array.sizes['checkpoint']} checkpoints; at the last {float(last):.3f} nats"

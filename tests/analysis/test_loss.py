@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from ground_truth import CIRCUIT, LLAMA, MODULAR, induction_circuit, random_model, random_tokens
 
 from grok_interp import to_hooked_transformer
-from grok_interp.analysis.loss import position_loss, position_losses
+from grok_interp.analysis.loss import PositionLoss, position_loss, position_losses
 from grok_interp.configs import ModelConfig
 from grok_interp.models.weights import canonical_views
 
@@ -31,6 +31,33 @@ def test_the_induction_circuit_loses_nothing_where_tokens_come_again() -> None:
     assert loss.sizes["pos"] == 2 * half - 1
     assert loss[half:].max() < 1e-6
     assert loss[: half - 1].min() > math.log(CIRCUIT.d_vocab), "new tokens surprise it more than if it knew nothing"
+
+
+def test_the_circuit_learns_in_context_by_all_that_it_loses_on_new_tokens() -> None:
+    """After the first half every token is known: the late loss is 0."""
+    loss = position_losses([(0, induction_circuit())], ground_truth.repeated_distinct_tokens(half=19))
+    score = loss.in_context_score(early=5, late=30)
+    assert score.dims == ("checkpoint",)
+    np.testing.assert_allclose(score, -loss.array[:, 5], atol=1e-6)
+    assert score.item() < -math.log(CIRCUIT.d_vocab)
+
+
+def test_the_in_context_score_is_late_minus_early_of_each_checkpoint() -> None:
+    values = np.array([[5.0, 4.0, 2.0], [3.0, 3.5, 3.25]])
+    coords = {"checkpoint": [0, 30], "pos": range(3)}
+    loss = PositionLoss(ground_truth.labelled(values, PositionLoss.dims, coords))
+    score = loss.in_context_score(early=0, late=2)
+    assert score.to_numpy().tolist() == [-3.0, 0.25] and score["checkpoint"].to_numpy().tolist() == [0, 30]
+    assert loss.in_context_score(early=1, late=2).to_numpy().tolist() == [-2.0, -0.25]
+
+
+@pytest.mark.parametrize(("early", "late"), [(-1, 3), (3, 12), (5, 5), (7, 3)])
+def test_positions_without_a_loss_or_out_of_order_are_refused(early: int, late: int) -> None:
+    loss = position_losses([(0, random_model(LLAMA))], random_tokens(LLAMA, length=13))
+    with pytest.raises(
+        ValueError, match=f"0 <= early < late < 12, .* got early = {early} and late = {late}: .* longer"
+    ):
+        loss.in_context_score(early=early, late=late)
 
 
 def test_the_kernel_by_eye() -> None:

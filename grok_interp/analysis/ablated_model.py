@@ -1,0 +1,159 @@
+"""An ablated model: a model without some of its heads, which any analyzer can be asked about as if it were a model.
+
+`how` says what stands in the place of a head's z (its weighted values, before W_O), at every position:
+
+    zero       0: the head writes nothing
+    mean       the head's mean z over all positions of reference sequences: what it writes whatever it reads
+    resample   its z at the same position of a reference sequence drawn at random: as large as ever, about another text
+
+or that only a path is cut:
+
+    edges      the head's attention from a query to its induction targets is set to 0
+
+A key is an induction target of a query when the `n_match` tokens before the key are the last `n_match` tokens up to the
+query: tokens[key - n .. key - 1] = tokens[query - n + 1 .. query], key <= query. With n_match = 1 every token that
+followed the query's token counts; few symbols repeat by chance, and a longer match leaves the copied string alone.
+What is cut is not given to the row's other keys: renormalized, the rounding error beside a perfect induction edge would
+become a head of its own, and the ablation would add paths as well as remove one.
+
+Reference activations are those of the intact model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from grok_interp.activations import HookedModel, pattern_name, read
+from grok_interp.analysis.ablation_edits import Edit, cut, mean, replaced, resampled, zero
+from grok_interp.analysis.copying import Caching
+
+WAYS = ("zero", "mean", "resample", "edges")
+Head = tuple[int, int]  # layer, head
+
+
+class AblatedModel:
+    """A `HookedModel` that edits some activations of another one whenever it runs.
+
+    Hooks given to it come after its own: they see what is edited. The other model has none left after a run.
+    """
+
+    def __init__(self, model: Any, edits: Mapping[str, Edit]) -> None:
+        self.model, self.edits, self.cfg = model, edits, model.cfg
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        return self.run_with_hooks(tokens)
+
+    def run_with_hooks(self, tokens: Tensor, *, fwd_hooks: Sequence[tuple[Any, Any]] = (), **options: Any) -> Any:
+        return self._run(tokens, tokens, fwd_hooks=fwd_hooks, **options)
+
+    def _run(self, tokens: Tensor, so_far: Tensor, *, fwd_hooks: Sequence[tuple[Any, Any]] = (), **options: Any) -> Any:
+        ours = [(name, _hook(edit, so_far)) for name, edit in self.edits.items()]
+        return self.model.run_with_hooks(tokens, fwd_hooks=[*ours, *fwd_hooks], **options)
+
+    def parameters(self) -> Iterator[Any]:
+        return self.model.parameters()
+
+    def modules(self) -> Iterator[Any]:
+        return self.model.modules()
+
+    def eval(self) -> AblatedModel:
+        self.model.eval()
+        return self
+
+
+@dataclass
+class AblatedCache:
+    """A KV cache and the tokens in it: edits depend on the position and on what stood before."""
+
+    cache: Any
+    tokens: Tensor | None = None
+
+    def branch(self) -> AblatedCache:
+        return AblatedCache(self.cache.branch(), self.tokens)
+
+
+class CachingAblatedModel(AblatedModel):
+    """The same over a model with a KV cache."""
+
+    def empty_cache(self) -> AblatedCache:
+        return AblatedCache(self.model.empty_cache())
+
+    def __call__(self, tokens: Tensor, *, cache: AblatedCache | None = None) -> Tensor:
+        if cache is None:
+            return self.run_with_hooks(tokens)
+        cache.tokens = tokens if cache.tokens is None else torch.cat([cache.tokens, tokens], dim=1)
+        return self._run(tokens, cache.tokens, cache=cache.cache)
+
+
+def _hook(edit: Edit, so_far: Tensor) -> Callable[..., Tensor]:
+    return lambda activation, hook: edit(activation, so_far)  # noqa: ARG005 (TransformerLens' signature)
+
+
+def ablated(
+    model: HookedModel,
+    heads: Sequence[Head],
+    how: str,
+    *,
+    reference: Int[Tensor, "batch pos"] | None = None,
+    n_match: int | None = None,
+    seed: int = 0,
+) -> AblatedModel:
+    """The model without `heads` in one of the `WAYS`; the model itself is not changed.
+
+    `reference` is for mean and resample, `n_match` for edges. Under resample, row b of any batch takes the z of the
+    b-th reference sequence that `seed` draws.
+    Raises ValueError for another `how`, for heads that the model does not have, and for options that are missing.
+    """
+    require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
+    by_layer = {layer: [head for at, head in heads if at == layer] for layer, _ in sorted(heads)}
+    if n_match is not None and how == "edges":
+        edits = {pattern_name(layer): partial(cut, at, n_match) for layer, at in by_layer.items()}
+    elif reference is not None and how != "zero":
+        z = _z_of(model, reference, by_layer)
+        substitute = mean if how == "mean" else partial(resampled, seed)
+        edits = {z_name(layer): partial(replaced, at, partial(substitute, z[layer])) for layer, at in by_layer.items()}
+    else:
+        edits = {z_name(layer): partial(replaced, at, zero) for layer, at in by_layer.items()}
+    return (CachingAblatedModel if isinstance(model, Caching) else AblatedModel)(model, edits)
+
+
+def z_name(layer: int) -> str:
+    return f"blocks.{layer}.attn.hook_z"
+
+
+def named(heads: Sequence[Head]) -> str:
+    return " ".join(f"L{layer}H{head}" for layer, head in heads)
+
+
+def require_ablation(
+    cfg: Any, heads: Sequence[Head], how: str, *, reference: Tensor | None, n_match: int | None
+) -> None:
+    """Raises ValueError for heads that cannot be ablated so, or for options that are missing."""
+    if not heads or len(set(heads)) < len(heads):
+        raise ValueError(f"an ablation needs distinct heads, one or more, got {named(heads) or 'none'}")
+    if absent := [head for head in heads if not (0 <= head[0] < cfg.n_layers and 0 <= head[1] < cfg.n_heads)]:
+        raise ValueError(f"no head {named(absent)}: the model has {cfg.n_layers} layers of {cfg.n_heads} heads")
+    if how not in WAYS:
+        raise ValueError(f"how must be one of {', '.join(WAYS)}, got {how!r}")
+    if how in ("mean", "resample") and reference is None:
+        raise ValueError(f"{how} ablation needs `reference` sequences to take the heads' z from")
+    if how == "edges" and (n_match is None or n_match < 1):
+        raise ValueError(f"ablation of edges needs n_match, a length of 1 or more, got {n_match}")
+
+
+def _z_of(model: HookedModel, tokens: Tensor, by_layer: Mapping[int, list[int]]) -> dict[int, Tensor]:
+    """batch pos head d_head of the named heads, by layer."""
+    reducers = {z_name(layer): partial(_heads_of, heads) for layer, heads in by_layer.items()}
+    parts = [read(model, part, reducers) for part in tokens.split(64)]
+    return {layer: torch.cat([part[z_name(layer)] for part in parts]) for layer in by_layer}
+
+
+def _heads_of(heads: list[int], z: Tensor) -> Tensor:
+    return z[:, :, heads]

@@ -1,0 +1,134 @@
+"""Head ablation: do the heads that an induction score finds do the copying, and from which step on?
+
+The paper measures heads and copying side by side and takes none away (A.4). Here copying accuracy (whole suffixes and
+single tokens, between 0 and 1) and the loss of held-out text (nats) are measured at every checkpoint under four
+conditions: intact; without the heads; without as many random heads of the same layers; without the heads nearest to
+them in attention entropy on the copying test. The same heads are ablated, and the same random ones, at all checkpoints;
+the nearest in entropy are chosen at each. `heads` of the largest I(L, H): `scores.strongest(k)`.
+
+A draw is a choice of random heads and, under resample, of donors. What is not random has the same value in every draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Int64
+from torch import Tensor
+
+from grok_interp.activations import HookedModel
+from grok_interp.analysis.ablated_model import Head, ablated, named, require_ablation
+from grok_interp.analysis.ablation_controls import attention_entropies, entropy_controls, random_controls
+from grok_interp.analysis.copying import copying_accuracy
+from grok_interp.analysis.loss import position_losses
+from grok_interp.data.copying import CopySamples
+from grok_interp.results import LabelledResult
+
+MEASURES = ["whole", "per_token", "loss"]
+CONTROLS = ["random", "entropy"]
+CONDITIONS = ["intact", "ablated", *CONTROLS]
+
+
+class HeadAblation(LabelledResult):
+    """Copying accuracy and loss under each condition; the coordinate `heads` names those that were taken away."""
+
+    name = "ablation"
+    dims = ("measure", "checkpoint", "condition", "draw")
+
+    def effect(self) -> xr.DataArray:
+        """Each condition less intact: negative where accuracy is lost, positive where loss is added."""
+        return self.array - self.array.sel(condition="intact", drop=True)
+
+    def onset(self, *, threshold: float) -> float:
+        """The first step at which ablating the heads leaves fewer whole suffixes than every control, by a share above
+        `threshold`; NaN if there is none."""
+        whole = self.array.sel(measure="whole")
+        controls = whole.sel(condition=CONTROLS).min(("condition", "draw"))
+        above = controls - whole.sel(condition="ablated").max("draw") > threshold
+        return float(above["checkpoint"][int(above.argmax("checkpoint"))]) if bool(above.any()) else np.nan
+
+    def __str__(self) -> str:
+        last = self.array.sel(measure="whole").isel(checkpoint=-1).mean("draw")
+        intact, without, random, entropy = (f"{float(last.sel(condition=each)):.1%}" for each in CONDITIONS)
+        return (
+            f"without {self.array.attrs['heads']} ({self.array.attrs['how']}) at {self.array.sizes['checkpoint']} "
+            f"checkpoints; suffixes copied whole at the last: {intact} intact, {without} ablated, {random} without "
+            f"random heads, {entropy} without heads of the nearest entropy"
+        )
+
+
+def head_ablation(
+    checkpoints: Iterable[tuple[int, HookedModel]],
+    samples: CopySamples,
+    windows: Int64[Tensor, "batch pos"],
+    *,
+    heads: Sequence[Head],
+    how: str,
+    n_draws: int,
+    seed: int,
+    spared: Sequence[Head] = (),
+    reference: Int64[Tensor, "reference reference_pos"] | None = None,
+    n_match: int | None = None,
+    batch_size: int = 64,
+) -> HeadAblation:
+    """Every (step, model) with and without `heads`, beside controls; `how` and its options as in `ablated`.
+
+    `windows` are held-out text as in `position_losses`. Heads in `spared` are never controls: those known to belong to
+    the same circuit.
+    Raises ValueError for what `ablated` refuses and for more controls than heads are left.
+    """
+
+    def measured(model: HookedModel, chosen: tuple[Head, ...], donors: int) -> list[float]:
+        """In the order of `MEASURES`."""
+        without = ablated(model, chosen, how, reference=reference, n_match=n_match, seed=donors) if chosen else model
+        copied = copying_accuracy([(0, without)], samples, batch_size=batch_size)
+        loss = position_losses([(0, without)], windows, batch_size=batch_size)
+        return [float(each[0]) for each in (copied.exact(), copied.per_token(), loss.mean())]
+
+    steps, rows, names = [], [], []
+    for step, model in checkpoints:
+        require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
+        conditions = _conditions(model, samples, heads, n_draws=n_draws, seed=seed, spared=spared)
+        cells = [
+            [(chosen, seed + draw if chosen and how == "resample" else seed) for draw, chosen in enumerate(draws)]
+            for draws in conditions
+        ]
+        known = {cell: measured(model, *cell) for cell in dict.fromkeys(chain(*cells))}  # equal cells once
+        steps.append(step)
+        rows.append([[known[cell] for cell in draws] for draws in cells])
+        names.append([[named(chosen) for chosen in draws] for draws in conditions])
+    array = xr.DataArray(
+        np.moveaxis(np.array(rows), -1, 0),
+        dims=HeadAblation.dims,
+        coords={
+            "measure": MEASURES,
+            "checkpoint": steps,
+            "condition": CONDITIONS,
+            "draw": np.arange(n_draws),
+            "heads": (HeadAblation.dims[1:], np.array(names)),
+        },
+        attrs={
+            "heads": named(heads),
+            "how": how,
+            "spared": named(spared),
+            "n_match": n_match,
+            "seed": seed,
+            "n_samples": len(samples.strings),
+            "n_windows": len(windows),
+        },
+    )
+    return HeadAblation(array)
+
+
+def _conditions(
+    model: HookedModel, samples: CopySamples, heads: Sequence[Head], *, n_draws: int, seed: int, spared: Sequence[Head]
+) -> list[list[tuple[Head, ...]]]:
+    """condition x draw: the heads to take away."""
+    random = random_controls(heads, n_heads=model.cfg.n_heads, n_draws=n_draws, seed=seed, spared=spared)
+    tokens = torch.cat([samples.context, samples.query(samples.task.queries[0])], dim=1)
+    nearest = entropy_controls(heads, attention_entropies(model, tokens), spared=spared)
+    return [[()] * n_draws, [tuple(heads)] * n_draws, random, [nearest] * n_draws]

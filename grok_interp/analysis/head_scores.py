@@ -1,0 +1,121 @@
+"""Head scores: every score of `HEAD_SCORES` for every head at every checkpoint.
+
+`HEAD_SCORES[name]` says what a score means. All patterns of a checkpoint are reduced inside the hooks of one forward
+pass over the tokens, and no activation is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from grok_interp.activations import HookedModel, pattern_name, read
+from grok_interp.analysis.head_attention import attention_on_targets, n_queries_with_target
+from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, WeightScore
+from grok_interp.results import LabelledResult
+
+
+class HeadScores(LabelledResult):
+    """Scores of every head at every checkpoint; `array.attrs["chance"]` has each one's value at chance."""
+
+    name = "head_score"
+    dims = ("score", "checkpoint", "layer", "head")
+
+    def of(self, score: str) -> xr.DataArray:
+        """checkpoint x layer x head of one score. Raises ValueError for a score that was not measured."""
+        measured = self.array["score"].to_numpy().tolist()
+        if score not in measured:
+            raise ValueError(f"no score {score!r} in this result, measured scores: {measured}")
+        return self.array.sel(score=score, drop=True)
+
+    def strongest(self, score: str, n_heads: int = 1) -> list[tuple[int, int]]:
+        """(layer, head) of the largest values at the last checkpoint, largest first."""
+        last = self.of(score).isel(checkpoint=-1).to_series().sort_values(ascending=False)
+        return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
+
+    def __str__(self) -> str:
+        sizes, strongest = self.array.sizes, []
+        for score in self.array["score"].to_numpy().tolist():
+            layer, head = self.strongest(score)[0]
+            value = float(self.of(score).isel(checkpoint=-1).sel(layer=layer, head=head))
+            strongest.append(f"{score} L{layer}H{head} = {value:.2f}")
+        return (
+            f"head scores of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} checkpoints; "
+            f"strongest at the last: {', '.join(strongest)}"
+        )
+
+
+def head_scores(
+    checkpoints: Iterable[tuple[int, HookedModel]],
+    tokens: Int64[Tensor, "batch pos"],
+    *,
+    scores: Sequence[str] = tuple(HEAD_SCORES),
+    batch_size: int = 16,
+) -> HeadScores:
+    """The named scores of each (step, model), all on the same tokens from `repeated_tokens`.
+
+    Raises ValueError for names that are not in `HEAD_SCORES`, and for tokens on which a score has no target.
+    """
+    _require_known(scores)
+    steps, rows, chance = [], [], {}
+    for step, model in checkpoints:
+        steps.append(step)
+        rows.append(_scores_of(model, tokens, scores, batch_size))
+        chance = {name: HEAD_SCORES[name].chance(tokens, model) for name in scores}
+    array = xr.DataArray(
+        torch.stack(rows, dim=1).numpy(),
+        dims=HeadScores.dims,
+        coords={
+            "score": list(scores),
+            "checkpoint": steps,
+            "layer": np.arange(rows[0].shape[1]),
+            "head": np.arange(rows[0].shape[2]),
+        },
+        attrs={"n_sequences": len(tokens), "n_tokens": tokens.shape[1], "norm_gain": "ignored", "chance": chance},
+    )
+    return HeadScores(array)
+
+
+def _require_known(scores: Sequence[str]) -> None:
+    unknown = sorted(set(scores) - set(HEAD_SCORES))
+    if unknown or not scores or len(set(scores)) < len(scores):
+        raise ValueError(
+            f"head_scores needs one name or more, each once, of {', '.join(HEAD_SCORES)}; got {list(scores)}"
+        )
+
+
+def _scores_of(
+    model: HookedModel, tokens: Tensor, scores: Sequence[str], batch_size: int
+) -> Float[Tensor, "score layer head"]:
+    asked = [HEAD_SCORES[name] for name in scores]
+    names = {*scores, *(need for score in asked if isinstance(score, WeightScore) for need in score.needs)}
+    reading = [score for score in HEAD_SCORES.values() if score.name in names and isinstance(score, AttentionScore)]
+    found = _attention_scores(model, tokens, reading, batch_size) if reading else {}
+    for score in asked:
+        if isinstance(score, WeightScore):
+            found[score.name] = score.measure(model, tokens, found)
+    return torch.stack([found[name] for name in scores])
+
+
+def _attention_scores(
+    model: HookedModel, tokens: Tensor, scores: Sequence[AttentionScore], batch_size: int
+) -> dict[str, Float[Tensor, "layer head"]]:
+    """All of them from one forward pass over the tokens."""
+    layers = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
+    targets = [score.targets(tokens.cpu()) for score in scores]
+    totals = torch.zeros(len(scores), model.cfg.n_layers, model.cfg.n_heads)
+    for rows in torch.arange(len(tokens)).split(batch_size):
+        parts = [each[rows] for each in targets]
+
+        def on_all_targets(pattern: Tensor, parts: list[Tensor] = parts) -> Tensor:
+            return torch.stack([attention_on_targets(pattern, part) for part in parts])
+
+        found = read(model, tokens[rows], dict.fromkeys(layers, on_all_targets))
+        totals += torch.stack([found[layer].cpu() for layer in layers], dim=1)
+    n_queries = [n_queries_with_target(each) for each in targets]
+    return {score.name: total / n for score, total, n in zip(scores, totals, n_queries, strict=True)}

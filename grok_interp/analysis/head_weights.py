@@ -1,0 +1,78 @@
+"""What a head's weights say without any attention: whom it would match, what it would copy, what it reads.
+
+Weights are taken as they are: the gains of the norms, biases and rotary positions are left out, so the QK circuit is
+that of a query and a key at the same position. Circuits over the vocabulary or the residual stream are never built:
+their eigenvalues and norms are those of d_head x d_head matrices.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+def qk_circuits(model: Any) -> Float[Tensor, "layer head d_head d_head"]:
+    """W_K^T (W_E^T W_E) W_Q of every head: the non-zero eigenvalues of the full QK circuit W_E W_Q W_K^T W_E^T."""
+    W_E, W_Q, W_K = (_double(weight) for weight in (model.W_E, model.W_Q, model.W_K))
+    return W_K.mT @ (W_E.T @ W_E) @ W_Q
+
+
+def top_1_copying(circuit: Float[Tensor, "token d_vocab"], tokens: Int64[Tensor, " token"]) -> Float[Tensor, ""]:
+    """Kernel: the share of tokens whose row, what the head adds to all logits, is largest at the token itself.
+
+    A tie does not count, so a head that writes nothing copies nothing.
+    """
+    own = circuit.gather(1, tokens[:, None])
+    return ((circuit >= own).sum(dim=1) == 1).float().mean()
+
+
+def ov_copying(model: Any, tokens: Int64[Tensor, "*any"]) -> Float[Tensor, "layer head"]:
+    """`top_1_copying` of every head's full OV circuit W_E W_V W_O W_U, over the different tokens that are given."""
+    symbols = tokens.unique().cpu()
+    W_E, W_V, W_O, W_U = (weight.detach().float().cpu() for weight in (model.W_E, model.W_V, model.W_O, model.W_U))
+    heads = zip(W_V.flatten(0, 1), W_O.flatten(0, 1), strict=True)
+    copied = [  # one head at a time: token x d_vocab is large
+        top_1_copying((W_E[symbols] @ reads) @ (writes @ W_U), symbols) for reads, writes in heads
+    ]
+    return torch.stack(copied).unflatten(0, W_V.shape[:2])
+
+
+def k_composition(
+    W_V: Float[Tensor, "d_model d_head"],
+    W_O: Float[Tensor, "d_head d_model"],
+    W_Q: Float[Tensor, "*lead d_model d_head"],
+    W_K: Float[Tensor, "*lead d_model d_head"],
+) -> Float[Tensor, "*lead"]:
+    """Kernel: |W_V W_O W_K W_Q^T| / (|W_V W_O| |W_K W_Q^T|), between 0 and 1; 0 when a circuit is zero.
+
+    W_V and W_O are those of the head that writes, W_Q and W_K of the one that reads; |.| is the Frobenius norm.
+    """
+    identity = torch.eye(W_V.shape[-1], dtype=W_V.dtype)
+    met = _product_norm(W_V, W_O @ W_K, W_Q)
+    apart = _product_norm(W_V, identity, W_O.mT) * _product_norm(W_K, identity, W_Q)
+    return torch.where(apart > 0, met / apart.clamp_min(torch.finfo(apart.dtype).tiny), 0.0).float()
+
+
+def k_composition_with_previous_token(
+    model: Any, previous_token: Float[Tensor, "layer head"]
+) -> Float[Tensor, "layer head"]:
+    """Of every head with the one, in the layers before it, whose previous-token score is the largest; 0 in layer 0."""
+    W_Q, W_K, W_V, W_O = (_double(weight) for weight in (model.W_Q, model.W_K, model.W_V, model.W_O))
+    found = torch.zeros(W_Q.shape[:2])
+    for layer in range(1, len(found)):
+        writer = divmod(int(previous_token[:layer].argmax()), found.shape[1])
+        found[layer] = k_composition(W_V[writer], W_O[writer], W_Q[layer], W_K[layer])
+    return found
+
+
+def _product_norm(left: Tensor, middle: Tensor, right: Tensor) -> Tensor:
+    """|left middle right^T|, from the trace of its square: only d_head x d_head matrices."""
+    square = ((left.mT @ left) @ middle * (middle @ (right.mT @ right))).sum(dim=(-2, -1))
+    return square.clamp_min(0.0).sqrt()
+
+
+def _double(weight: Tensor) -> Tensor:
+    return weight.detach().double().cpu()
