@@ -77,6 +77,18 @@ def read(model: HookedModel, tokens: Int[Tensor, "batch pos"], reducers: Mapping
     return reduced
 
 
+def mean_of_patterns(
+    model: HookedModel, tokens: Int[Tensor, "batch pos"], of: Reducer, *, batch_size: int
+) -> Float[Tensor, "layer head"]:
+    """The mean over all sequences of what `of` makes of each layer's patterns (its own mean over a batch, by head)."""
+    names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
+    total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
+    for part in tokens.split(batch_size):
+        found = read(model, part, dict.fromkeys(names, of))
+        total += torch.stack([found[name].cpu() for name in names]) * len(part)
+    return total / len(tokens)
+
+
 def logits(model: HookedModel, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
     """Next-token logits in float32, in eval mode."""
     with evaluating(model):

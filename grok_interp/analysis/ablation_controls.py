@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, pattern_name, read
+from grok_interp.activations import HookedModel, mean_of_patterns
 from grok_interp.analysis.ablated_model import Head, named
 
 
@@ -82,9 +82,4 @@ def attention_entropies(
     model: HookedModel, tokens: Int64[Tensor, "batch pos"], *, batch_size: int = 16
 ) -> Float[Tensor, "layer head"]:
     """Of every head of one model."""
-    names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
-    total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
-    for part in tokens.split(batch_size):
-        found = read(model, part, dict.fromkeys(names, attention_entropy))
-        total += torch.stack([found[name].cpu() for name in names]) * len(part)
-    return total / len(tokens)
+    return mean_of_patterns(model, tokens, attention_entropy, batch_size=batch_size)

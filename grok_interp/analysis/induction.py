@@ -24,7 +24,7 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, pattern_name, read
+from grok_interp.activations import HookedModel, mean_of_patterns
 from grok_interp.data.copying import induction_targets
 from grok_interp.results import LabelledResult
 
@@ -93,7 +93,7 @@ def induction_scores(
     _require_two_halves(tokens)
     steps, rows = [], []
     for step, model in checkpoints:
-        attention = _mean_attention(model, tokens, batch_size)
+        attention = mean_of_patterns(model, tokens, induction_attention, batch_size=batch_size)
         positivity = eigenvalue_positivity(ov_circuits(model, norm_gain))
         steps.append(step)
         rows.append(torch.stack([attention, positivity, attention * positivity]))
@@ -126,15 +126,6 @@ def _gain(norm: Any) -> Tensor:
     """A norm's gain: `w` in TransformerLens and here, `weight` in bridges."""
     gain = getattr(norm, "w", None)
     return (norm.weight if gain is None else gain).double().cpu()
-
-
-def _mean_attention(model: HookedModel, tokens: Tensor, batch_size: int) -> Float[Tensor, "layer head"]:
-    names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
-    total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
-    for part in tokens.split(batch_size):
-        found = read(model, part, dict.fromkeys(names, induction_attention))
-        total += torch.stack([found[name].cpu() for name in names]) * len(part)
-    return total / len(tokens)
 
 
 def _require_two_halves(tokens: Tensor) -> None:

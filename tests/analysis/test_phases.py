@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 from ground_truth import labelled
+from solvers import curves_by_hand
 
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phase, phase_diagram, phases, transience
-from grok_interp.analysis.queries import QUERIES
-from grok_interp.analysis.shots import MEASURES, ShotCurves
+from grok_interp.analysis.shots import ShotCurves
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig, llama_copier, modular_gpt
 from grok_interp.data.modular import SPLITS, Split
 
@@ -35,16 +35,6 @@ RUN = TrainConfig(
 
 def accuracies(learnt: tuple[Split, ...], *, high: float = 0.76, low: float = 0.74) -> dict[Split, float]:
     return {split: high if split in learnt else low for split in SPLITS}
-
-
-def by_hand(last_shots: dict[Split, list[float]], steps: list[int]) -> ShotCurves:
-    """The last-shot accuracies given; every other number is 9."""
-    sizes = (len(MEASURES), len(steps), len(last_shots), len(QUERIES), 3)
-    coords = dict(measure=MEASURES, checkpoint=steps, split=list(last_shots), queries=QUERIES, shot=range(3))
-    array = labelled(np.full(sizes, 9.0), ShotCurves.dims, coords)
-    for split, values in last_shots.items():
-        array.loc[dict(measure="accuracy", split=split, queries="all", shot=2)] = values
-    return ShotCurves(array)
 
 
 @pytest.mark.parametrize("learnt", COMBINATIONS, ids="+".join)
@@ -86,7 +76,7 @@ def test_what_is_no_accuracy_is_refused_with_its_split(value: float) -> None:
 
 
 def test_phases_follow_the_last_shot_through_training() -> None:
-    curves = by_hand(
+    curves = curves_by_hand(
         {
             "ood_test": [0.0, 0.1, 0.2, 0.8, 0.2],
             "ood_train": [0.0, 0.1, 0.9, 0.8, 0.5],
@@ -105,13 +95,14 @@ def test_phases_follow_the_last_shot_through_training() -> None:
 
 
 def test_curves_of_some_splits_are_refused_with_those_that_miss() -> None:
-    curves = by_hand({"id_train": [0.9], "ood_test": [0.1]}, steps=[0])
+    curves = curves_by_hand({"id_train": [0.9], "ood_test": [0.1]}, steps=[0])
     with pytest.raises(ValueError, match="of all four splits, missing: id_test, ood_train$"):
         phases(curves, threshold=0.75)
 
 
 def test_a_curve_that_rises_and_falls_keeps_its_peak_and_its_end() -> None:
-    curves = by_hand({"id_train": [0.9, 0.9, 0.9, 0.9], "ood_test": [0.0, 0.25, 0.875, 0.5]}, steps=[0, 10, 200, 3000])
+    last_shots = {"id_train": [0.9, 0.9, 0.9, 0.9], "ood_test": [0.0, 0.25, 0.875, 0.5]}
+    curves = curves_by_hand(last_shots, steps=[0, 10, 200, 3000])
     found = transience(curves.last_shot().sel(split="ood_test"))
     assert found == Transience(peak=0.875, step=200, last=0.5)
     assert str(found) == "peak 88% at step 200, 50% at the end"
@@ -128,7 +119,7 @@ def test_the_peak_is_the_first_of_equal_ones(values: list[float], step: int) -> 
 def a_run(n_id: int, alpha: float, seed: int, learnt: tuple[Split, ...]) -> tuple[TrainConfig, ShotCurves]:
     """Learnt is what passed the threshold at step 10; at steps 0 and 20 nothing has."""
     config = replace(RUN.with_data(n_id=n_id, alpha=alpha), init_seed=seed)
-    return config, by_hand({split: [0.1, high, 0.2] for split, high in accuracies(learnt).items()}, [0, 10, 20])
+    return config, curves_by_hand({split: [0.1, high, 0.2] for split, high in accuracies(learnt).items()}, [0, 10, 20])
 
 
 def test_a_diagram_shows_the_best_checkpoint_of_every_run_and_the_best_seed() -> None:

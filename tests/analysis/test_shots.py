@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ground_truth import MODULAR, labelled, random_model
+from ground_truth import MODULAR, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from solvers import DONT_KNOW, N_EXAMPLES, Guess, P, Solver, always, by, look_up
+from solvers import DONT_KNOW, N_EXAMPLES, Guess, P, Solver, always, by, curves_by_hand, look_up
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
@@ -303,32 +303,22 @@ def test_all_wrong_answers_are_equally_likely() -> None:
     assert chisquare(counts).pvalue > 0.001
 
 
-def by_hand(last_shots: dict[str, list[float]], steps: list[int]) -> ShotCurves:
-    """The last-shot accuracies given; every other number is 9."""
-    sizes = (len(MEASURES), len(steps), len(last_shots), len(QUERIES), 3)
-    coords = dict(measure=MEASURES, checkpoint=steps, split=list(last_shots), queries=QUERIES, shot=range(3))
-    array = labelled(np.full(sizes, 9.0), ShotCurves.dims, coords)
-    for split, values in last_shots.items():
-        array.loc[dict(measure="accuracy", split=split, queries="all", shot=2)] = values
-    return ShotCurves(array)
-
-
 def test_the_last_shot_is_the_accuracy_with_the_most_examples() -> None:
     accuracies = {"id_train": [0.1, 0.2, 0.3], "ood_test": [0.4, 0.5, 0.6]}
-    last = by_hand(accuracies, [0, 5, 20]).last_shot()
+    last = curves_by_hand(accuracies, [0, 5, 20]).last_shot()
     assert last.dims == ("checkpoint", "split")
     assert last.values.T.tolist() == list(accuracies.values())
 
 
 def test_early_stopping_takes_the_peak_and_of_equal_ones_the_first() -> None:
-    result = by_hand({"id_train": [0.1, 0.2, 0.3, 0.4], "ood_test": [0.1, 0.8, 0.8, 0.3]}, [0, 5, 20, 70])
+    result = curves_by_hand({"id_train": [0.1, 0.2, 0.3, 0.4], "ood_test": [0.1, 0.8, 0.8, 0.3]}, [0, 5, 20, 70])
     assert result.best_checkpoint("ood_test") == 5
     assert result.best_checkpoint("id_train") == 70
     assert result.best_checkpoint("id_train", "ood_test") == 20
 
 
 def test_in_one_line_stands_the_last_shot_of_the_last_checkpoint() -> None:
-    result = by_hand({"id_train": [0.1, 0.973], "ood_test": [0.9, 0.25]}, [0, 5])
+    result = curves_by_hand({"id_train": [0.1, 0.973], "ood_test": [0.9, 0.25]}, [0, 5])
     assert str(result) == "3 shots at 2 checkpoints; last shot of the last: id_train 97%, ood_test 25%"
 
 
