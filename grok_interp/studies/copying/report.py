@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from grok_interp.analysis.attention import attention_maps
-from grok_interp.analysis.emergence import midpoint, share_of_change
+from grok_interp.analysis.shares import midpoint, share_of_change
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries

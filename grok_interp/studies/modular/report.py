@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.circularity import circularity
-from grok_interp.analysis.emergence import midpoint
+from grok_interp.analysis.shares import midpoint
 from grok_interp.analysis.grid import grid_comparison
 from grok_interp.analysis.kaleidoscope import kaleidoscope
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phase, transience
