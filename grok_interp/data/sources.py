@@ -24,7 +24,7 @@ def documents(source: str) -> Iterator[tuple[str, bytes]]:
     if source.startswith("hub:"):
         yield from _hub_documents(source.removeprefix("hub:"))
         return
-    root, files = _text_files(source)
+    root, files = text_files(source)
     for file in files:
         text = file.read_bytes()
         if b"\0" in text:
@@ -33,7 +33,11 @@ def documents(source: str) -> Iterator[tuple[str, bytes]]:
             yield file.relative_to(root).as_posix(), text
 
 
-def _text_files(source: str) -> tuple[Path, list[Path]]:
+def text_files(source: str) -> tuple[Path, list[Path]]:
+    """(root, sorted files) of a source that is on this machine.
+
+    Raises ValueError when it does not exist or has no text files.
+    """
     if source == "stdlib":
         root = Path(sysconfig.get_path("stdlib"))
         return root, sorted(file for file in root.rglob("*.py") if not _left_out(file.relative_to(root)))
@@ -61,7 +65,12 @@ def _hub_documents(name: str) -> Iterator[tuple[str, bytes]]:
         from datasets import load_dataset
     except ImportError as error:
         raise ValueError("hub data sets need the datasets library: pip install 'grok-interp[hub]'") from error
-    dataset: Any = load_dataset(name, split="train")
+    try:
+        dataset: Any = load_dataset(name, split="train")
+    except OSError as error:  # no such data set, or no way to it
+        raise ValueError(
+            f"data set {name!r} cannot be read ({error}): check its name and the network, or give local text files"
+        ) from error
     if "text" not in dataset.column_names:
         raise ValueError(f"data set {name!r} has no column 'text', it has {dataset.column_names}")
     for index, row in enumerate(dataset):

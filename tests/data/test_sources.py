@@ -107,3 +107,12 @@ def test_a_data_set_without_text_is_refused_with_the_columns_it_has(hub: Path) -
     source = write_rows(hub, [{"question": "why", "answer": "because"}])
     with pytest.raises(ValueError, match=r"no column 'text', it has \['question', 'answer'\]"):
         list(documents(source))
+
+
+def test_a_data_set_out_of_reach_is_refused_with_what_to_check() -> None:
+    """The tests run with $HF_HUB_OFFLINE set, as on a machine without a network."""
+    pytest.importorskip("datasets")
+    with pytest.raises(
+        ValueError, match=r"'no/such' cannot be read \(.*\): check its name and the network, or give local"
+    ):
+        list(documents("hub:no/such"))
