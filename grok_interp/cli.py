@@ -9,14 +9,16 @@ import json as json_format
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from grok_interp.configs import TextConfig
+from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.presets import TRAINING_PRESETS, training_preset
+from grok_interp.schedules import token_steps
 
 INPUT_WAS_WRONG, INTERRUPTED = 2, 130
 DESCRIPTION = "From plain text to a report on how an in-context ability emerges during training."
@@ -62,8 +64,6 @@ def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = 
         seed: draws the weights and the batches.
         device: auto, cpu, cuda or cuda:N.
     """
-    from dataclasses import replace
-
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
     train(config, run=directory, device=device)
     report(directory, device=device)
@@ -75,6 +75,8 @@ def train(
     run: Path,
     device: str = "auto",
     compiled: bool = False,
+    checkpoint_tokens: int | None = None,
+    dry_run: bool = False,
 ) -> None:
     """Train a preset into a run folder; interrupted, the same command goes on where it was.
 
@@ -82,12 +84,21 @@ def train(
         run: the run's folder: config.json, metrics.jsonl, checkpoints.
         device: auto, cpu, cuda or cuda:N.
         compiled: compile the step with torch.compile. Pays on a GPU.
+        checkpoint_tokens: keep a checkpoint every so many training tokens, instead of at --checkpoint-steps. Like every
+            flag that changes the run, it must be given again to go on with it.
+        dry_run: print what the run will take (memory, time at the speed measured, disk), train nothing, write nothing.
     """
+    from grok_interp.checkpoints.plan import training_plan
     from grok_interp.checkpoints.run import run_training
     from grok_interp.device import choose_device, choose_threads
     from grok_interp.progress import TrainingProgress, progress
 
+    if checkpoint_tokens is not None:
+        config = _with_checkpoints_every(checkpoint_tokens, config)
     choose_threads(config.model.n_params)
+    if dry_run:
+        print(training_plan(config, directory=run, device=choose_device(device), compiled=compiled))
+        return
     with progress("training") as advance:
         shown = TrainingProgress(config, advance)
         series = run_training(
@@ -99,6 +110,11 @@ def train(
             on_update=shown.update,
         )
     print(f"{len(series)} checkpoints up to step {series.steps[-1]:,} in {run}")
+
+
+def _with_checkpoints_every(n_tokens: int, config: TrainConfig) -> TrainConfig:
+    steps = token_steps(config.n_steps, tokens_per_step=config.tokens_per_step, every=n_tokens)
+    return replace(config, checkpoint_steps=steps)
 
 
 def analyze(directory: Run, /, *, device: str = "auto") -> None:

@@ -3,6 +3,8 @@
 steps = join_steps(logarithmic_steps(10_000, per_decade=8), dense_steps(center=4_000, width=500, every=20))
 """
 
+from itertools import count, takewhile
+
 
 def _require_positive(**values: int) -> None:
     for name, value in values.items():
@@ -24,6 +26,18 @@ def logarithmic_steps(n_steps: int, *, per_decade: int) -> tuple[int, ...]:
         steps.add(step)
         exponent += 1
     return tuple(sorted(steps))
+
+
+def token_steps(n_steps: int, *, tokens_per_step: int, every: int) -> tuple[int, ...]:
+    """The steps nearest to 0, every, 2 every, ... training tokens, and always n_steps itself."""
+    _require_positive(n_steps=n_steps, tokens_per_step=tokens_per_step)
+    if every < tokens_per_step:
+        raise ValueError(
+            f"a checkpoint every {every:,} tokens was asked for, but a step trains on {tokens_per_step:,}: "
+            f"ask for {tokens_per_step:,} or more"
+        )
+    steps = ((2 * tokens + tokens_per_step) // (2 * tokens_per_step) for tokens in count(0, every))
+    return tuple(takewhile(lambda step: step < n_steps, steps)) + (n_steps,)
 
 
 def dense_steps(*, center: int, width: int, every: int) -> tuple[int, ...]:

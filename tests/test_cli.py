@@ -190,3 +190,34 @@ def test_a_damaged_checkpoint_stops_the_analysis_until_it_is_deleted(
     assert "step_00000010.safetensors is damaged" in capsys.readouterr().err
     damaged.unlink()
     assert main(["report", str(tmp_path / "run")]) == 0
+
+
+def test_a_dry_run_tells_what_training_will_take_and_leaves_nothing_behind(
+    train_tiny: list[str], own_cache: Path, tmp_path: Path, capsys
+) -> None:
+    assert main([*train_tiny, "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    labels = ("parameters", "tokens", "data", "an update", "device", "memory", "time", "checkpoints", "resume", "disk")
+    assert all(line.startswith(label) for line, label in zip(printed.splitlines(), labels, strict=True))
+    assert "5,120 in 20 updates of 256" in printed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_every_so_many_tokens_and_resumed_with_the_same_flag(
+    train_tiny: list[str], tmp_path: Path, capsys
+) -> None:
+    every = ["--checkpoint-tokens", "2_000"]  # an update trains on 256
+    assert main([*train_tiny, *every, "--dry-run"]) == 0
+    assert "checkpoints    4 of " in capsys.readouterr().out
+    assert main([*train_tiny, *every]) == 0
+    names = sorted(file.stem for file in (tmp_path / "run" / "checkpoints").iterdir())
+    assert names == ["step_00000000", "step_00000008", "step_00000016", "step_00000020"]
+    assert main([*train_tiny, *every]) == 0
+    assert main(train_tiny) == 2
+    assert "checkpoint_steps: (0, 8, 16, 20) there" in capsys.readouterr().err
+
+
+def test_checkpoints_closer_than_an_update_are_refused(train_tiny: list[str], tmp_path: Path, capsys) -> None:
+    assert main([*train_tiny, "--checkpoint-tokens", "255"]) == 2
+    assert "every 255 tokens was asked for, but a step trains on 256: ask for 256 or more" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

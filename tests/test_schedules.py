@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps
+from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps, token_steps
 
 lengths = st.integers(1, 5_000)
 
@@ -92,3 +92,35 @@ def test_numbers_below_one_are_refused_by_name() -> None:
         logarithmic_steps(5, per_decade=0)
     with pytest.raises(ValueError, match="width must be at least 1, got 0"):
         dense_steps(center=5, width=0, every=1)
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "tokens_per_step", "every", "steps"),
+    [
+        (5, 100, 100, (0, 1, 2, 3, 4, 5)),
+        (10, 100, 250, (0, 3, 5, 8, 10)),  # 250 and 750 lie halfway between two steps: the later one
+        (10, 100, 240, (0, 2, 5, 7, 10)),
+        (10, 100, 330, (0, 3, 7, 10)),  # 990 tokens are nearest to the last step
+        (3, 100, 10_000, (0, 3)),
+    ],
+)
+def test_token_steps_read_by_eye(n_steps: int, tokens_per_step: int, every: int, steps: tuple[int, ...]) -> None:
+    assert token_steps(n_steps, tokens_per_step=tokens_per_step, every=every) == steps
+
+
+@given(n_steps=lengths, tokens_per_step=lengths, more=st.integers(0, 10**6))
+def test_token_steps_are_the_nearest_to_their_multiples(n_steps: int, tokens_per_step: int, more: int) -> None:
+    every = tokens_per_step + more
+    steps = token_steps(n_steps, tokens_per_step=tokens_per_step, every=every)
+    assert is_sorted_and_distinct(steps)
+    assert (steps[0], steps[-1]) == (0, n_steps)
+    for number, step in enumerate(steps[:-1]):
+        assert 2 * abs(step * tokens_per_step - number * every) <= tokens_per_step
+    assert 2 * (n_steps * tokens_per_step - len(steps[:-1]) * every) <= tokens_per_step, "no multiple is left out"
+
+
+def test_checkpoints_closer_than_a_step_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="every 999 tokens was asked for, but a step trains on 1,000: ask for 1,000 or"
+    ):
+        token_steps(5, tokens_per_step=1_000, every=999)

@@ -82,17 +82,37 @@ def train(
 
 def train_step(state: TrainingState, batch: Int64[Tensor, "batch pos"], loss_function: Callable) -> Update:
     """One update on one batch, in micro-batches if the config asks for them."""
-    config, model = state.config, state.model.train()
+    config = state.config
+    state.model.train()
+    with _dropout_of_step(config, state.step):
+        losses = [add_gradient(state, micro, loss_function) for micro in _micro_batches(batch, config)]
     rate = learning_rate(config, state.step)
+    grad_norm = update_weights(state, rate)
+    return Update(state.step, torch.stack(losses).sum(), grad_norm, rate)
+
+
+def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
+    """This micro-batch's share of the batch's mean loss; its gradient is added to the others'."""
+    loss = loss_share(state, micro, loss_function)
+    loss.backward()
+    return loss.detach()
+
+
+def loss_share(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
+    device, share = state.device.type, len(micro) / state.config.batch_size
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=state.config.precision == "bfloat16"):
+        return loss_function(state.model, micro) * share
+
+
+def update_weights(state: TrainingState, rate: float) -> Float[Tensor, ""]:
+    """One step of the optimizer with the gradient added up so far; that gradient's norm before it was clipped."""
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    with _dropout_of_step(config, state.step):
-        losses = [_backward(state, micro, loss_function) for micro in _micro_batches(batch, config)]
-    grad_norm = nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm or torch.inf)
+    grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.max_grad_norm or torch.inf)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
-    return Update(state.step, torch.stack(losses).sum(), grad_norm, rate)
+    return grad_norm
 
 
 @contextmanager
@@ -108,12 +128,3 @@ def _dropout_of_step(config: TrainConfig, step: int) -> Iterator[None]:
 
 def _micro_batches(batch: Tensor, config: TrainConfig) -> tuple[Tensor, ...]:
     return batch.split(config.micro_batch_size or config.batch_size)
-
-
-def _backward(state: TrainingState, micro: Tensor, loss_function: Callable) -> Float[Tensor, ""]:
-    """This micro-batch's share of the batch's mean loss; its gradient is added to the others'."""
-    device, share = state.device.type, len(micro) / state.config.batch_size
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=state.config.precision == "bfloat16"):
-        loss = loss_function(state.model, micro) * share
-    loss.backward()
-    return loss.detach()

@@ -105,3 +105,12 @@ def test_analyzing_while_training_equals_analyzing_from_disk(tiny: TrainConfig, 
     saved = induction_scores(CheckpointSeries.write(tmp_path / "run", tiny, train(tiny)), tokens)
     assert live.array.identical(saved.array)
     assert live.array["checkpoint"].values.tolist() == [0, 5, 10, 15, 20]
+
+
+@pytest.mark.parametrize("micro_batch_size", [1, 2])
+def test_accumulated_gradients_are_those_of_the_whole_batch(tiny: TrainConfig, micro_batch_size: int) -> None:
+    """AdamW forgets the gradient's scale, so equal weights would not show a sum taken for a mean: this does."""
+    batch = torch.randint(256, (4, 65), generator=torch.Generator().manual_seed(0))
+    whole = train_step(TrainingState(tiny), batch, next_token_loss)
+    split = train_step(TrainingState(replace(tiny, micro_batch_size=micro_batch_size)), batch, next_token_loss)
+    torch.testing.assert_close((split.loss, split.grad_norm), (whole.loss, whole.grad_norm))
