@@ -1,0 +1,124 @@
+"""Do the heads that I(L, H) finds do the copying, and from which step on? Knock them out, beside controls.
+
+The paper measures heads and copying side by side and takes none away. Results are kept in the run's `results` folder
+(ablation_WAY.nc, single_heads_WAY.nc), each with what exactly was asked of which checkpoint files; what was asked
+otherwise, or of other files, is measured anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from matplotlib.figure import Figure
+
+from grok_interp.analysis.ablated_model import WAYS, Head
+from grok_interp.analysis.ablation import HeadAblation, head_ablation
+from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.models.transformer import Transformer
+from grok_interp.results import LabelledResult
+from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes, spread
+from grok_interp.studies.copying.results import analyzed
+from grok_interp.views.ablation import plot_ablation, plot_single_heads
+
+N_CHECKPOINTS = 12  # four ways at so many take copier-mini about a minute on one slow core
+SEED = 0
+
+Result = TypeVar("Result", bound=LabelledResult)
+
+
+def ablation(directory: Path, *, heads: Sequence[Head] | None = None) -> Figure:
+    """Copying and loss over training without the induction heads, or without `heads`, in every way."""
+    return plot_ablation(ablations(directory, heads=heads))
+
+
+def single_heads(directory: Path) -> Figure:
+    """What the absence of each head alone costs at the last checkpoint, against its I(L, H), in every way."""
+    return plot_single_heads(single_ablations(directory), analyzed(directory).induction)
+
+
+def ablations(
+    directory: Path,
+    *,
+    heads: Sequence[Head] | None = None,
+    ways: Sequence[str] = WAYS,
+    n_checkpoints: int = N_CHECKPOINTS,
+    device: str = "cpu",
+    on_checkpoint: Callable[[int, int], None] | None = None,
+) -> list[HeadAblation]:
+    """One result for each way, at `n_checkpoints` spread over the run; the probes are those of `ablation_probes`.
+
+    The k heads of largest score: `heads=analyzed(directory).induction.strongest(k)`. `on_checkpoint` is told
+    (checkpoints done, checkpoints to do), each once for every way that is not known yet.
+    """
+    results, series = analyzed(directory), CheckpointSeries(directory)
+    probes, steps = ablation_probes(directory, results, heads=heads), spread(results.steps, n_checkpoints)
+    done, to_do = count(1), len(ways) * len(steps)
+
+    def models() -> Iterator[tuple[int, Transformer]]:
+        for step in steps:
+            yield step, series.load(step).to(device)
+            if on_checkpoint:
+                on_checkpoint(next(done), to_do)
+
+    def measured(how: str) -> HeadAblation:
+        return ablation_of(models(), probes, how)
+
+    asked = {**probes.description(), **_files(series, steps)}
+    return [_kept(directory, f"ablation_{how}", HeadAblation, asked, partial(measured, how)) for how in ways]
+
+
+def ablation_of(checkpoints: Any, probes: AblationProbes, how: str) -> HeadAblation:
+    """`head_ablation` of what the probes name."""
+    return head_ablation(
+        checkpoints,
+        probes.samples,
+        probes.windows,
+        heads=probes.heads,
+        spared=probes.spared,
+        how=how,
+        n_draws=probes.n_draws,
+        seed=SEED,
+        **probes.options(how),
+    )
+
+
+def single_ablations(directory: Path, *, ways: Sequence[str] = WAYS, device: str = "cpu") -> list[SingleAblation]:
+    """Every head of the last checkpoint knocked out alone, one result for each way."""
+    results, series = analyzed(directory), CheckpointSeries(directory)
+    probes, step = ablation_probes(directory, results), results.steps[-1]
+
+    def measured(how: str) -> SingleAblation:
+        model = series.load(step).to(device)
+        return single_ablation(
+            [(step, model)], probes.samples, probes.windows, how=how, seed=SEED, **probes.options(how)
+        )
+
+    asked = {**probes.text(), **_files(series, [step])}
+    return [_kept(directory, f"single_heads_{how}", SingleAblation, asked, partial(measured, how)) for how in ways]
+
+
+def _files(series: CheckpointSeries, steps: Sequence[int]) -> dict[str, str]:
+    """step -> SHA-256 of the checkpoint's file."""
+    return {f"step {step}": hashlib.sha256(series.path(step).read_bytes()).hexdigest() for step in steps}
+
+
+def _kept(
+    directory: Path, name: str, kind: type[Result], asked: dict[str, Any], measured: Callable[[], Result]
+) -> Result:
+    """The result on disk if exactly this was asked, else measured and written there."""
+    path = Path(directory) / "results" / f"{name}.nc"
+    if path.exists():
+        known = kind.load(path)
+        if known.array.attrs.get("asked") == asked:
+            return known
+    found = measured()
+    found = replace(found, array=found.array.assign_attrs(asked=asked))
+    found.save(path)
+    return found

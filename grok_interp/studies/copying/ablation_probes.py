@@ -1,0 +1,180 @@
+"""What an ablation of a copying run asks: which heads, beside which controls, on which text.
+
+The heads are those of I(L, H) above `FORMED` at the last checkpoint, at least the strongest. One that would leave no
+other head of its layer as a control stays in, and the result says so.
+
+Heads of the same circuit are spared: they are never controls. An induction head (I above `FORMED`) and a head of an
+earlier layer are one circuit when the earlier one has the largest previous-token score before it, that score is above
+1/2, and their K-composition is above that of random heads.
+
+Held-out windows of text take turns: the loss is measured on one half, the other is what mean and resample ablation put
+in place of a head. So no donor knows the text that the loss is measured on, nor the copying test: other tests of the
+same layout would put the attention of the donor's own induction head, at the same positions, in place of the head's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb, prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+from torch import Tensor
+
+from grok_interp.analysis.ablated_model import Head, named, require_ablation
+from grok_interp.analysis.head_scores import HeadScores, head_scores
+from grok_interp.analysis.induction import InductionScores
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.studies.copying.results import FORMED, CopyingResults, probes_of_run
+
+LOOKS_BACK = 0.5  # previous-token score above which a head counts as a previous-token head
+MOST_DRAWS = 5
+BY_CHANCE = 0.1  # targets that a query of the copying test may have by chance
+
+
+@dataclass(frozen=True)
+class AblationProbes:
+    """What every checkpoint is asked; `formed` are the heads above `FORMED`, taken away or not."""
+
+    heads: tuple[Head, ...]
+    spared: tuple[Head, ...]
+    formed: tuple[Head, ...]
+    samples: CopySamples
+    windows: Int64[Tensor, "batch pos"]
+    reference: Int64[Tensor, "reference reference_pos"]
+    n_match: int
+    n_draws: int
+    corpus_hash: str
+
+    def options(self, how: str) -> dict[str, Any]:
+        """Of `ablated`, for one way."""
+        if how == "edges":
+            return {"n_match": self.n_match}
+        return {"reference": self.reference} if how in ("mean", "resample") else {}
+
+    def text(self) -> dict[str, Any]:
+        """What is asked whatever the heads, in plain values."""
+        return {
+            "n_samples": len(self.samples.strings),
+            "n_sequences": self.samples.task.n_sequences,
+            "n_windows": len(self.windows),
+            "n_reference": len(self.reference),
+            "n_match": self.n_match,
+            "corpus": self.corpus_hash,
+        }
+
+    def description(self) -> dict[str, Any]:
+        heads = {"heads": named(self.heads), "spared": named(self.spared), "n_draws": self.n_draws}
+        return {**heads, **self.text()}
+
+
+def ablation_probes(
+    directory: Path,
+    results: CopyingResults,
+    *,
+    heads: Sequence[Head] | None = None,
+    n_samples: int = 100,
+    n_windows: int = 32,
+) -> AblationProbes:
+    """Fitted to an analyzed run; `heads` other than those that formed may be named.
+
+    Raises ValueError for heads that the model does not have or that leave no controls, and for too little text.
+    """
+    probes = probes_of_run(directory, n_samples=n_samples, n_windows=2 * n_windows)
+    if len(probes.windows) < 2:
+        raise ValueError(
+            f"the held-out text of {directory} has one window, an ablation needs two: take a larger corpus"
+        )
+    step = results.steps[-1]
+    model, induction = CheckpointSeries(directory).load(step), results.induction
+    scores = head_scores([(step, model)], probes.tokens, scores=["previous_token", "k_composition"])
+    formed = formed_heads(induction)
+    if heads is None:
+        strongest = formed or induction.strongest()
+        heads = with_controls(strongest, induction, scores) or strongest
+    require_ablation(model.cfg, heads, "zero", reference=None, n_match=None)
+    spared = spared_heads(heads, induction, scores)
+    n_sets = n_control_sets(heads, spared, model.cfg.n_heads)
+    if not n_sets:
+        raise ValueError(
+            f"{named(heads)}, with {named(spared) or 'none'} spared, leave too few of the {model.cfg.n_heads} heads "
+            "of a layer as controls: ablate fewer heads"
+        )
+    return AblationProbes(
+        heads=tuple(heads),
+        spared=spared,
+        formed=tuple(formed),
+        samples=probes.samples,
+        windows=probes.windows[::2],
+        reference=probes.windows[1::2, :-1],
+        n_match=unambiguous_match(probes.samples.task),
+        n_draws=min(MOST_DRAWS, n_sets),
+        corpus_hash=probes.corpus_hash,
+    )
+
+
+def formed_heads(induction: InductionScores) -> list[Head]:
+    """Those of I above `FORMED` at the last checkpoint, largest first."""
+    last = induction.I.isel(checkpoint=-1)
+    return [head for head in induction.strongest(last.size) if float(last[head]) > FORMED]
+
+
+def with_controls(strongest: Sequence[Head], induction: InductionScores, scores: HeadScores) -> list[Head]:
+    """As many of them, from the first on, as leave other heads of their layers for controls."""
+    kept: list[Head] = []
+    for head in strongest:
+        more = [*kept, head]
+        if n_control_sets(more, spared_heads(more, induction, scores), induction.array.sizes["head"]):
+            kept = more
+    return kept
+
+
+def spared_heads(heads: Sequence[Head], induction: InductionScores, scores: HeadScores) -> tuple[Head, ...]:
+    """The other halves of the circuits that `heads` belong to."""
+    circuits = [circuit for circuit in induction_circuits(induction, scores) if set(circuit) & set(heads)]
+    return tuple(sorted({head for circuit in circuits for head in circuit} - set(heads)))
+
+
+def induction_circuits(induction: InductionScores, scores: HeadScores) -> list[tuple[Head, Head]]:
+    """(previous-token head, induction head) at the last checkpoint, by the rule of the module."""
+    score = induction.I.isel(checkpoint=-1).to_numpy()
+    looks_back, composed = (scores.of(name)[-1].to_numpy() for name in ("previous_token", "k_composition"))
+    found: list[tuple[Head, Head]] = []
+    for layer, head in np.argwhere((score > FORMED) & (composed > scores.array.attrs["chance"]["k_composition"])):
+        earlier, which = divmod(int(looks_back[:layer].argmax()), score.shape[1])  # layer 0 composes with none: 0
+        if looks_back[earlier, which] > LOOKS_BACK:
+            found.append(((earlier, which), (int(layer), int(head))))
+    return found
+
+
+def n_control_sets(heads: Sequence[Head], spared: Sequence[Head], n_heads: int) -> int:
+    """How many distinct sets of other heads of the same layers there are; 0 when a layer has too few left."""
+    taken = Counter(layer for layer, _ in {*heads, *spared})
+    needed = Counter(layer for layer, _ in heads)
+    return prod(comb(n_heads - taken[layer], n) for layer, n in needed.items())
+
+
+def unambiguous_match(task: CopyTask) -> int:
+    """The shortest match that leaves a query of the copying test fewer than `BY_CHANCE` targets by chance.
+
+    With n_match = 1 a hexadecimal character has dozens of targets in the paper's test: cutting them all is another
+    experiment than cutting the one edge that leads to the answer.
+    """
+    lengths = range(1, task.n_prefix)
+    return next((n for n in lengths if task.n_tokens / len(task.alphabet) ** n < BY_CHANCE), task.n_prefix)
+
+
+def spread(steps: Sequence[int], n_steps: int) -> list[int]:
+    """`n_steps` of them at most, the first and the last among them, evenly in number: dense where they are dense.
+
+    Raises ValueError for less than one.
+    """
+    if n_steps < 1:
+        raise ValueError(f"an ablation needs one checkpoint or more, got n_checkpoints {n_steps}")
+    places = np.linspace(len(steps) - 1, 0, min(n_steps, len(steps))).round().astype(int)
+    return [steps[place] for place in sorted(places)]

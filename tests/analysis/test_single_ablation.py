@@ -1,0 +1,64 @@
+"""Each head alone: the hand-written circuit needs its two heads and no other, and only one of them has an I(L, H)."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ground_truth import (
+    INDUCTION_HEAD,
+    PREVIOUS_TOKEN_HEAD,
+    distinct_copy_samples,
+    induction_circuit,
+    random_model,
+    repeated_distinct_tokens,
+)
+
+from grok_interp.analysis.ablated_model import ablated
+from grok_interp.analysis.loss import position_losses
+from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
+from grok_interp.configs import ModelConfig, llama_copier
+
+CFG: ModelConfig = llama_copier(n_layers=2, n_heads=3, d_model=30, d_mlp=17, d_vocab=23, n_ctx=47)
+
+
+def of_circuit(how: str = "zero", **options: Any) -> SingleAblation:
+    model = induction_circuit()
+    return single_ablation([(7, model)], distinct_copy_samples(), repeated_distinct_tokens(), how=how, **options)
+
+
+def test_the_circuit_needs_its_two_heads_and_no_other() -> None:
+    result = of_circuit()
+    whole = result.at(7).sel(measure="whole")
+    assert float(whole["intact"]) == 1.0
+    needed = {PREVIOUS_TOKEN_HEAD, INDUCTION_HEAD}
+    assert {head for head in np.ndindex(whole.shape) if float(whole[head]) == 0.0} == needed
+    assert set(result.costliest()[:2]) == needed
+    assert set(np.unique(whole)) == {0.0, 1.0}
+    assert "each of 10 heads taken away alone (zero)" in str(result)
+
+
+def test_the_paths_to_induction_targets_are_the_induction_heads_alone() -> None:
+    result = of_circuit("edges", n_match=1)
+    assert result.costliest()[0] == INDUCTION_HEAD
+    lost = result.effect().sel(measure="whole").isel(checkpoint=0)
+    assert float(lost.sum()) == float(lost[INDUCTION_HEAD]) == -1.0
+
+
+def test_every_cell_is_the_model_without_that_head() -> None:
+    """Sizes that differ, and a model in which all heads matter: swapped axes cannot pass."""
+    models, windows = [(step, random_model(CFG, seed=step)) for step in (3, 5)], repeated_distinct_tokens()
+    result = single_ablation(models, distinct_copy_samples(), windows, how="mean", reference=windows[:2, :17])
+    assert result.array.shape == (3, 2, 2, 3)
+    for step, model in models:
+        without = ablated(model, [(1, 2)], "mean", reference=windows[:2, :17])
+        expected = position_losses([(0, without)], windows).mean().item()
+        assert result.at(step).sel(measure="loss")[1, 2].item() == pytest.approx(expected)
+        intact = position_losses([(0, model)], windows).mean().item()
+        assert result.at(step).sel(measure="loss")["intact"].item() == pytest.approx(intact)
+    assert len(torch.tensor(result.array.sel(measure="loss").to_numpy()).unique()) == 12
+
+
+def test_options_that_are_missing_are_refused() -> None:
+    with pytest.raises(ValueError, match="resample ablation needs `reference`"):
+        of_circuit("resample")

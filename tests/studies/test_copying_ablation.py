@@ -1,0 +1,281 @@
+"""Do the heads that the score finds do the copying? On the circuit written by hand the study says yes, and which."""
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ground_truth import (
+    CIRCUIT,
+    INDUCTION_HEAD,
+    PREVIOUS_TOKEN_HEAD,
+    distinct_copy_samples,
+    induction_circuit,
+    labelled,
+    random_tokens,
+    repeated_distinct_tokens,
+)
+
+from grok_interp.analysis.ablated_model import WAYS
+from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.head_scores import HeadScores, head_scores
+from grok_interp.analysis.induction import InductionScores, induction_scores
+from grok_interp.analysis.single_ablation import single_ablation
+from grok_interp.checkpoints.run import run_training
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.configs import TrainConfig
+from grok_interp.data.copying import CopyTask
+from grok_interp.studies.copying.ablation import ablation, ablation_of, ablations, single_ablations, single_heads
+from grok_interp.studies.copying.ablation_probes import (
+    AblationProbes,
+    ablation_probes,
+    formed_heads,
+    induction_circuits,
+    n_control_sets,
+    spared_heads,
+    spread,
+    unambiguous_match,
+    with_controls,
+)
+from grok_interp.studies.copying.ablation_report import (
+    ablation_section,
+    ablation_text,
+    single_heads_section,
+    single_heads_text,
+)
+from grok_interp.studies.copying.results import analyzed
+
+MODELS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (10, 30.0), (20, 30.0))]
+
+
+def scores_of_circuit() -> tuple[InductionScores, HeadScores]:
+    tokens = repeated_distinct_tokens()
+    names = ["previous_token", "k_composition"]
+    return induction_scores(MODELS, tokens), head_scores(MODELS[-1:], tokens, scores=names)
+
+
+def circuit_probes(**changes: Any) -> AblationProbes:
+    probes = AblationProbes(
+        heads=(INDUCTION_HEAD,),
+        spared=(PREVIOUS_TOKEN_HEAD,),
+        formed=(INDUCTION_HEAD,),
+        samples=distinct_copy_samples(),
+        windows=repeated_distinct_tokens(),
+        reference=random_tokens(CIRCUIT, n_sequences=7, length=37, seed=1),
+        n_match=1,
+        n_draws=4,
+        corpus_hash="",
+    )
+    return replace(probes, **changes)
+
+
+def small_scores(values: list[list[float]]) -> InductionScores:
+    """I of layer x head at one checkpoint, Abar and EP the same."""
+    coords = {"score": ["Abar", "EP", "I"], "checkpoint": [0]}
+    return InductionScores(labelled(np.array([[values]] * 3), InductionScores.dims, coords))
+
+
+def no_circuit(n_layers: int, n_heads: int) -> HeadScores:
+    coords = {"score": ["previous_token", "k_composition"], "checkpoint": [0]}
+    array = labelled(np.zeros((2, 1, n_layers, n_heads)), HeadScores.dims, coords)
+    return HeadScores(array.assign_attrs(chance={"k_composition": 0.1}))
+
+
+# Which heads, beside which
+
+
+def test_the_circuit_is_found_and_its_other_half_spared() -> None:
+    induction, scores = scores_of_circuit()
+    assert formed_heads(induction) == [INDUCTION_HEAD]
+    assert induction_circuits(induction, scores) == [(PREVIOUS_TOKEN_HEAD, INDUCTION_HEAD)]
+    assert spared_heads([INDUCTION_HEAD], induction, scores) == (PREVIOUS_TOKEN_HEAD,)
+    assert spared_heads([PREVIOUS_TOKEN_HEAD], induction, scores) == (INDUCTION_HEAD,)
+    assert spared_heads([PREVIOUS_TOKEN_HEAD, INDUCTION_HEAD], induction, scores) == ()
+    assert spared_heads([(1, 3)], induction, scores) == ()
+
+
+def test_a_head_that_looks_elsewhere_is_no_half_of_a_circuit() -> None:
+    tokens, blind = repeated_distinct_tokens(), [(20, induction_circuit(sharpness=0.0))]
+    induction, _ = scores_of_circuit()
+    assert not induction_circuits(induction, head_scores(blind, tokens, scores=["previous_token", "k_composition"]))
+
+
+def test_formed_heads_are_taken_as_far_as_controls_are_left() -> None:
+    induction, scores = small_scores([[0.0, 0.2], [0.5, 0.6]]), no_circuit(2, 2)
+    assert formed_heads(induction) == [(1, 1), (1, 0), (0, 1)]
+    assert with_controls(formed_heads(induction), induction, scores) == [(1, 1), (0, 1)]
+    assert formed_heads(small_scores([[0.0, 0.09]])) == []
+    assert with_controls([(0, 0)], small_scores([[0.9], [0.0]]), no_circuit(2, 1)) == []
+
+
+def test_sets_of_controls_are_counted() -> None:
+    assert n_control_sets([(1, 0)], [], 5) == 4
+    assert n_control_sets([(1, 0), (1, 1), (0, 2)], [(0, 1), (3, 3)], 5) == 3 * 3
+    assert n_control_sets([(2, 1)], [], 2) == 1
+    assert n_control_sets([(2, 1)], [(2, 0)], 2) == n_control_sets([(2, 1), (2, 0)], [], 2) == 0
+
+
+def test_an_edge_is_named_by_more_characters_where_more_repeat_by_chance() -> None:
+    assert unambiguous_match(CopyTask.fitting(128)) == 3  # 113 tokens: .44 by chance after two, .03 after three
+    assert unambiguous_match(CopyTask.fitting(1024)) == 4
+    assert unambiguous_match(CopyTask(n_sequences=2, n_prefix=2, n_suffix=2)) == 2, "no longer than the prefix"
+
+
+def test_checkpoints_are_spread_and_the_last_is_always_asked() -> None:
+    assert spread((0, 1, 2, 5, 10, 20, 40), 3) == [0, 5, 40]
+    assert spread((0, 7), 12) == [0, 7]
+    assert spread((0, 7, 9), 1) == [9]
+    with pytest.raises(ValueError, match="one checkpoint or more, got n_checkpoints 0"):
+        spread((0, 7), 0)
+
+
+# The circuit written by hand
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_without_what_the_score_finds_the_circuit_copies_nothing(how: str) -> None:
+    last = ablation_of(MODELS, circuit_probes(), how).array.sel(measure="whole").isel(checkpoint=-1)
+    for condition, expected in {"intact": 1.0, "ablated": 0.0, "random": 1.0, "entropy": 1.0}.items():
+        assert (last.sel(condition=condition) == expected).all()
+
+
+def test_the_text_says_what_was_found() -> None:
+    results = [ablation_of(MODELS, circuit_probes(), how) for how in ("zero", "edges")]
+    text = ablation_text(results, circuit_probes())
+    for said in (
+        "Taken away: L1H0",
+        "of the same circuit: L0H0.",
+        "At step 20 the model copies 100.0% of the suffixes whole. Without L1H0: 0.0% (zero, edges).",
+        "random heads of the same layers: 100.0% (zero, edges).",
+        "more than 2% of the suffixes are copied: 10; ",
+        "more than every control: 10 and all later (zero, edges).",
+        "4 sets were drawn",
+    ):
+        assert said in text
+    assert "Left in" not in text and "no induction head has formed" not in text
+
+
+def test_the_text_owns_up_to_a_single_control_and_to_what_never_came() -> None:
+    probes = circuit_probes(n_draws=1, formed=(), spared=(*((0, head) for head in range(5)), (1, 1), (1, 2), (1, 3)))
+    text = ablation_text([ablation_of(MODELS[:1], probes, "zero")], probes)
+    assert "It is not above 0.1: no induction head has formed." in text
+    assert "leave one set of random heads only, L1H4. At the last step it is also the nearest in entropy" in text
+    assert "suffixes are copied: none; " in text and "every control: none (zero)" in text
+    left = circuit_probes(formed=(INDUCTION_HEAD, (1, 2)))
+    assert "Left in, lest their layers have no control: L1H2." in ablation_text(
+        [ablation_of(MODELS, left, "zero")], left
+    )
+
+
+def test_the_text_on_single_heads_names_those_that_matter() -> None:
+    induction, _ = scores_of_circuit()
+    samples, windows = distinct_copy_samples(), repeated_distinct_tokens()
+    result = single_ablation(MODELS[-1:], samples, windows, how="zero")
+    text = single_heads_text([result], induction)
+    assert "above 0.1 at the last step in L1H0 (" in text
+    matter = text.split("what is left of 100.0%: zero: ")[1].split(". ")[0]
+    assert "L1H0 0.0%" in text and "L0H0 0.0%" in text and "H3" not in matter
+
+
+# A run
+
+
+@pytest.fixture
+def run(tiny: TrainConfig, tmp_path: Path) -> Path:
+    run_training(tmp_path / "run", tiny)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ways that were measured, in order."""
+    ways: list[str] = []
+
+    def noted(checkpoints: Any, probes: AblationProbes, how: str) -> HeadAblation:
+        ways.append(how)
+        return ablation_of(checkpoints, probes, how)
+
+    module = import_module("grok_interp.studies.copying.ablation")  # the package exports a function of this name
+    monkeypatch.setattr(module, "ablation_of", noted)
+    return ways
+
+
+def test_a_run_is_asked_in_every_way_and_kept(run: Path, measured: list[str]) -> None:
+    told: list[tuple[int, int]] = []
+    first = ablations(run, n_checkpoints=3, on_checkpoint=lambda done, to_do: told.append((done, to_do)))
+    assert told == [(done, 12) for done in range(1, 13)]
+    assert measured == list(WAYS)
+    for how, result in zip(WAYS, first, strict=True):
+        assert result.array["checkpoint"].to_numpy().tolist() == [0, 10, 20]
+        assert result.array.attrs["how"] == how
+        assert result.array.sizes["draw"] == 1, "two heads a layer leave one other"
+    again = ablations(run, n_checkpoints=3)
+    assert measured == list(WAYS), "nothing was measured twice"
+    for result, known in zip(first, again, strict=True):
+        assert known.array.equals(result.array) and known.array.attrs == result.array.attrs
+
+
+def test_what_is_kept_is_never_stale(run: Path, measured: list[str]) -> None:
+    def ask(**options: Any) -> HeadAblation:
+        return ablations(run, ways=["zero"], **{"n_checkpoints": 2, **options})[0]
+
+    before = ask()
+    layer, head = ablation_probes(run, analyzed(run)).heads[0]
+    ask(heads=[(layer, 1 - head)])
+    assert len(measured) == 2, "other heads"
+    ask(n_checkpoints=3)
+    assert len(measured) == 3, "other checkpoints"
+    series = CheckpointSeries(run)
+    ask()
+    series.save(20, series.load(0))
+    after = ask()
+    assert len(measured) == 5, "another file under the same name"
+    assert (after.array[:, 1] == after.array[:, 0]).all() and not (before.array[:, 1] == before.array[:, 0]).all()
+
+
+def test_figures_and_sections_of_a_run(run: Path, measured: list[str]) -> None:
+    figure, section = ablation(run), ablation_section(run)
+    assert len(figure.axes) == 12 and measured == list(WAYS)
+    assert section.picture.startswith("<svg") and "no induction head has formed" in section.text
+    assert "the last 3 tokens" in section.caption
+    assert len(single_heads(run).axes) == 8
+    assert "in no head." in single_heads_section(run).text
+    kept = {file.name for file in (run / "results").glob("*_*.nc")}
+    assert kept == {f"{name}_{how}.nc" for name in ("ablation", "single_heads") for how in WAYS}
+
+
+def test_donors_are_other_text_than_the_loss_is_measured_on(run: Path) -> None:
+    probes = ablation_probes(run, analyzed(run))
+    windows, donors = ({tuple(row) for row in rows.tolist()} for rows in (probes.windows[:, :-1], probes.reference))
+    assert windows and donors and not windows & donors
+    assert set(probes.options("zero")) == set() and set(probes.options("edges")) == {"n_match"}
+
+
+def test_a_single_checkpoint_is_enough(run: Path) -> None:
+    for step in (0, 5, 10, 15):
+        CheckpointSeries(run).path(step).unlink()
+    (result,) = ablations(run, ways=["zero"])
+    assert result.array["checkpoint"].to_numpy().tolist() == [20]
+    assert "every control: none (zero)" in ablation_text([result], ablation_probes(run, analyzed(run)))
+    assert single_ablations(run, ways=["zero"])[0].array.sizes["checkpoint"] == 1
+
+
+def test_heads_that_cannot_be_compared_are_refused(run: Path) -> None:
+    with pytest.raises(ValueError, match="no head L5H0: the model has 2 layers of 2 heads"):
+        ablations(run, heads=[(5, 0)])
+    with pytest.raises(ValueError, match="needs distinct heads, one or more, got none"):
+        ablations(run, heads=[])
+    with pytest.raises(ValueError, match="L1H0 L1H1, with none spared, leave too few of the 2 heads of a layer"):
+        ablations(run, heads=[(1, 0), (1, 1)])
+    with pytest.raises(ValueError, match="how must be one of zero, mean, resample, edges, got 'delete'"):
+        ablations(run, ways=["delete"])
+
+
+def test_layers_of_one_head_have_no_controls(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(tmp_path / "one", tiny.with_model(n_heads=1))
+    with pytest.raises(ValueError, match="leave too few of the 1 heads of a layer as controls"):
+        ablations(tmp_path / "one")
+    for section in (ablation_section(tmp_path / "one"), single_heads_section(tmp_path / "one")):
+        assert section.picture == "" and "no other to be its control" in section.text

@@ -1,0 +1,116 @@
+"""Pictures of ablations: what is drawn is what the results hold."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from ground_truth import INDUCTION_HEAD, distinct_copy_samples, induction_circuit, repeated_distinct_tokens
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from grok_interp.analysis.ablation import HeadAblation, head_ablation
+from grok_interp.analysis.induction import induction_scores
+from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
+from grok_interp.views.ablation import LINES, plot_ablation, plot_single_heads
+from grok_interp.views.theme import VERMILION
+
+MODELS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (1000, 30.0), (2000, 30.0))]
+OPTIONS: dict[str, dict[str, Any]] = {"zero": {}, "edges": {"n_match": 1}}
+
+
+def of_heads(how: str, *, n_draws: int = 3, heads: Any = (INDUCTION_HEAD,)) -> HeadAblation:
+    samples, windows = distinct_copy_samples(), repeated_distinct_tokens()
+    return head_ablation(MODELS, samples, windows, heads=heads, how=how, n_draws=n_draws, seed=0, **OPTIONS[how])
+
+
+def of_each(how: str, models: Any = MODELS) -> SingleAblation:
+    return single_ablation(models, distinct_copy_samples(), repeated_distinct_tokens(), how=how, **OPTIONS[how])
+
+
+def written(figure: Figure) -> str:
+    """As SVG, where text stays text."""
+    page = io.StringIO()
+    figure.savefig(page, format="svg")
+    return page.getvalue()
+
+
+def test_every_panel_draws_its_measure_of_its_way() -> None:
+    results = [of_heads("zero"), of_heads("edges")]
+    figure = plot_ablation(results)
+    axes = np.array(figure.axes).reshape(3, 2)
+    assert [axis.get_title() for axis in axes[0]] == ["zero", "edges"]
+    for result, column in zip(results, axes.T, strict=True):
+        drawn = [result.array.sel(measure="whole"), result.array.sel(measure="per_token")]
+        for axis, values in zip(
+            column, [100 * drawn[0], 100 * drawn[1], result.effect().sel(measure="loss")], strict=True
+        ):
+            thick = {to_hex(line.get_color()).upper(): line for line in axis.lines if line.get_linewidth() > 0.6}
+            for name, style in LINES.items():
+                line = thick[style["color"]]
+                if len(line.get_xdata()):  # the legend's own lines are empty
+                    assert line.get_xdata().tolist() == [0, 1000, 2000]
+                    np.testing.assert_allclose(line.get_ydata(), values.sel(condition=name).mean("draw"))
+            thin = [line for line in axis.lines if line.get_linewidth() == 0.6]
+            np.testing.assert_allclose([line.get_ydata() for line in thin], values.sel(condition="random").T)
+
+
+def test_the_ablated_heads_stand_out_and_are_named() -> None:
+    figure = plot_ablation([of_heads("zero")])
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[0] == "without random heads of the same layers: mean of 3 draws"
+    assert names[2:] == ["intact", "without L1H0"]
+    thickest = max(figure.axes[0].lines, key=lambda line: line.get_linewidth() * (line.get_alpha() is None))
+    assert thickest.get_color() == VERMILION
+    whole = next(line for line in figure.axes[0].lines if line.get_color() == VERMILION)
+    assert whole.get_ydata().tolist() == [0, 0, 0]
+
+
+def test_a_control_without_a_choice_is_named() -> None:
+    result = of_heads("zero", n_draws=1)
+    (random,) = set(result.array["heads"].sel(condition="random").to_numpy().ravel().tolist())
+    names = [text.get_text() for text in plot_ablation([result]).legends[0].get_texts()]
+    assert names[0] == f"without random heads of the same layers: {random}"
+    assert not [line for line in plot_ablation([result]).axes[0].lines if line.get_linewidth() == 0.6]
+
+
+def test_a_single_checkpoint_is_drawn_as_dots() -> None:
+    result = of_heads("zero")
+    (line,) = [
+        line
+        for line in plot_ablation([HeadAblation(result.array[:, -1:])]).axes[0].lines
+        if line.get_color() == VERMILION and len(line.get_xdata())
+    ]
+    assert line.get_xdata().tolist() == [2000] and line.get_marker() == "o"
+
+
+def test_every_head_is_a_dot_at_its_score() -> None:
+    results, tokens = [of_each("zero"), of_each("edges")], repeated_distinct_tokens()
+    scores = induction_scores(MODELS, tokens)
+    figure = plot_single_heads(results, scores)
+    axes, step = np.array(figure.axes).reshape(2, 2), 2000
+    for result, column in zip(results, axes.T, strict=True):
+        for axis, measure, scale in zip(column, ("per_token", "loss"), (100, 1), strict=True):
+            dots = np.array([(*line.get_xdata(), *line.get_ydata()) for line in axis.lines if line.get_marker() == "o"])
+            expected = scale * result.effect().sel(measure=measure, checkpoint=step)
+            np.testing.assert_allclose(dots[:, 1], expected.to_numpy().ravel())
+            np.testing.assert_allclose(dots[:, 0], scores.I.sel(checkpoint=step).to_numpy().ravel())
+    assert "each head taken away alone, step 2,000" in written(figure)
+
+
+def test_names_that_would_overlap_are_joined_and_none_is_lost() -> None:
+    figure = plot_single_heads([of_each("zero")], induction_scores(MODELS, repeated_distinct_tokens()))
+    names = [text.get_text() for text in figure.axes[0].texts]
+    assert sorted(names) == ["8 heads", "L0H0", "L1H0"]
+
+
+def test_what_does_not_belong_together_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs results of the same heads and step, got none"):
+        plot_ablation([])
+    with pytest.raises(ValueError, match=r"of the same heads and step, got \['L1H0', 'L1H1'\]"):
+        plot_ablation([of_heads("zero"), of_heads("zero", heads=[(1, 1)])])
+    scores = induction_scores(MODELS, repeated_distinct_tokens())
+    with pytest.raises(ValueError, match="of the same heads and step"):
+        plot_single_heads([of_each("zero"), of_each("zero", MODELS[:2])], scores)
+    with pytest.raises(ValueError, match=r"no step 7 in this result, analyzed steps: \[0, 1000, 2000\]"):
+        plot_single_heads([of_each("zero", [(7, MODELS[0][1])])], scores)
