@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,7 +37,13 @@ TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, PRE
 Run = Annotated[Path, tyro.conf.Positional]
 FIGURES = {  # name -> function of the study's module
     "copying/fig2": "figure_2",
+    "copying/fig3": "figure_3",
+    "copying/fig4": "figure_4",
+    "copying/fig5": "figure_5",
     "copying/fig6": "figure_6",
+    "copying/fig7": "figure_7",
+    "copying/ablation": "ablation",
+    "copying/heads": "single_heads",
     "modular/fig1b": "figure_1b",
     "modular/fig1c": "figure_1c",
     "modular/fig3": "figure_3",
@@ -51,7 +58,11 @@ FIGURES = {  # name -> function of the study's module
     "modular/circles": "circles_over_training",
     "modular/kaleidoscopes": "kaleidoscopes_over_training",
 }
-SWEEP_FIGURES = ("modular/fig1b",)  # drawn from many runs
+SWEEP_FIGURES = (  # drawn from many runs
+    *(f"copying/fig{number}" for number in (2, 3, 4, 5, 6, 7)),
+    "modular/fig1b",
+)
+Size = Literal["paper", "mini", "tiny"]
 
 
 def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = "auto") -> None:
@@ -133,10 +144,14 @@ def report(directory: Run, /, *, device: str = "auto", threshold: float | None =
     """Write a run's report.html and figures, after analyzing what was not analyzed yet. Partial runs too.
 
     Args:
-        directory: the run's folder; it may still be training.
+        directory: the run's folder; it may still be training. Or a folder of copying experiments that `reproduce
+            --preset` filled: then the report tests every claim of the paper on them.
         device: auto, cpu, cuda or cuda:N.
         threshold: what counts as formed or learnt: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
     """
+    if (directory / "baseline").is_dir():
+        _report_on_experiments(directory)
+        return
     study = _study(directory, ".report")
     results, probes = _analyzed(directory, device)
     threshold = study.THRESHOLD if threshold is None else threshold
@@ -148,34 +163,61 @@ def report(directory: Run, /, *, device: str = "auto", threshold: float | None =
     print(f"report: {page}")
 
 
+def _report_on_experiments(folder: Path) -> None:
+    from grok_interp.listing import table
+    from grok_interp.studies.copying.sweep_report import write_sweep_report
+
+    page, claims = write_sweep_report(folder)
+    print(table({"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims))
+    print(f"report: {page}")
+
+
 def reproduce(
     figure: Annotated[Literal[tuple(FIGURES)], tyro.conf.Positional],  # pyright: ignore[reportInvalidTypeForm]
     /,
     *,
-    run: Annotated[list[Path], tyro.conf.UseAppendAction],
+    run: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
+    preset: Size | None = None,
+    seeds: int = 3,
+    folder: Path | None = None,
+    jobs: int = 1,
     out: Path | None = None,
     device: str = "auto",
 ) -> None:
-    """Draw one figure of a paper from a run, as SVG and PDF, after analyzing what was not analyzed yet.
+    """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
 
     Args:
-        figure: which one. Beyond the papers: modular/shift, the likelihood of each algorithm by number of shots;
-            modular/circles and modular/kaleidoscopes, how structured representations are over training.
-        run: the run's folder; modular/fig1b takes all runs of a sweep (--run once for each).
-        out: where to, without suffix; by default figures/NAME in the (first) run's folder.
+        figure: which one. Beyond the papers: copying/ablation, what is lost without the heads found;
+            modular/shift, the likelihood of each algorithm by number of shots; modular/circles and
+            modular/kaleidoscopes, how structured representations are over training.
+        run: a run's folder; those that compare runs take several (--run once for each).
+        preset: instead of --run, train the figure's runs at this size, each with several seeds, or take those that are
+            there. Interrupted, the same command goes on where it was.
+        seeds: how many seeds of each run, with --preset.
+        folder: where the preset's runs lie; runs/copier-mini if not given, and so on.
+        jobs: runs trained at a time, each in a process of its own.
+        out: where to, without suffix; by default figures/NAME in the folder of the runs, or of the run.
         device: auto, cpu, cuda or cuda:N.
     """
     from grok_interp.views.theme import save_figure
 
-    if len(run) > 1 and figure not in SWEEP_FIGURES:
-        raise ValueError(f"{figure} is drawn from one run, got {len(run)}; of many runs is {', '.join(SWEEP_FIGURES)}")
     kind, _, name = figure.partition("/")
-    for directory in run:
+    if bool(run) == bool(preset):
+        raise ValueError("reproduce needs --run DIR, or --preset paper, mini or tiny to train the runs: one of the two")
+    runs = list(run)
+    if preset:
+        folder = folder or Path("runs") / f"{'copier' if kind == 'copying' else kind}-{preset}"
+        runs = _trained(figure, preset, folder, seeds=seeds, jobs=jobs, device=device)
+    if len(runs) > 1 and figure not in SWEEP_FIGURES:
+        raise ValueError(
+            f"{figure} is drawn from one run, got {len(runs)}; of many runs are {', '.join(SWEEP_FIGURES)}"
+        )
+    for directory in runs:
         if _kind(directory) != kind:
             raise ValueError(f"{figure} needs runs of the {kind} study, {directory} is one of {_kind(directory)}")
         _analyzed(directory, device)
-    drawn = getattr(_study(run[0]), FIGURES[figure])(*run)
-    for path in save_figure(drawn, out or run[0] / "figures" / f"{kind}_{name}"):
+    drawn = getattr(_study(runs[0]), FIGURES[figure])(*runs)
+    for path in save_figure(drawn, out or (folder or runs[0]) / "figures" / f"{kind}_{name}"):
         print(path)
 
 
@@ -209,6 +251,22 @@ def doctor(*, json: bool = False) -> None:
 
     rows = installation()
     print(json_format.dumps(rows, indent=1) if json else table(rows))
+
+
+def _trained(figure: str, size: Size, folder: Path, *, seeds: int, jobs: int, device: str) -> list[Path]:
+    """The runs that a figure is drawn from, trained and analyzed."""
+    kind = figure.partition("/")[0]
+    experiments = import_module(f"grok_interp.studies.{kind}.experiments")
+    n_seeds = seeds if figure in SWEEP_FIGURES else 1
+    sweep = experiments.experiment_of(figure).sweep(experiments.BASELINES[size], folder, n_seeds=n_seeds)
+    print(f"{figure}: {len(sweep.runs)} runs in {folder}, {len(sweep.unfinished())} to train")
+    sweep.complete(partial(_train_and_analyze, device), n_jobs=jobs)
+    return list(sweep.runs)
+
+
+def _train_and_analyze(device: str, directory: Path, config: Any) -> None:
+    train(config, run=directory, device=device)
+    _analyzed(directory, device)
 
 
 def _analyzed(directory: Path, device: str) -> tuple[Any, Any]:

@@ -60,8 +60,12 @@ def test_a_figure_of_the_other_study_or_of_too_many_runs_is_refused(train_tiny: 
     assert main(["reproduce", "copying/fig6", "--run", run]) == 0
     assert main(["reproduce", "modular/fig5", "--run", run]) == 2
     assert "modular/fig5 needs runs of the modular study" in capsys.readouterr().err
-    assert main(["reproduce", "copying/fig2", "--run", run, "--run", run]) == 2
-    assert "copying/fig2 is drawn from one run, got 2" in capsys.readouterr().err
+    assert main(["reproduce", "copying/ablation", "--run", run, "--run", run]) == 2
+    assert "copying/ablation is drawn from one run, got 2" in capsys.readouterr().err
+    assert main(["reproduce", "copying/fig3", "--run", run, "--run", run]) == 2
+    assert "two runs of condition batch_size=4 with init_seed 0" in capsys.readouterr().err
+    assert main(["reproduce", "copying/fig3"]) == 2
+    assert "needs --run DIR, or --preset" in capsys.readouterr().err
 
 
 def test_the_demo_is_one_command_and_can_be_repeated(tiny: TrainConfig, tmp_path: Path, monkeypatch, capsys) -> None:

@@ -55,6 +55,10 @@ class Emergence:
     def emerged(self) -> bool:
         return not np.isnan(self.onset.value)
 
+    @property
+    def rises(self) -> bool:
+        return self.emerged and self.after.value > self.before.value
+
     def __str__(self) -> str:
         if not self.emerged:
             return f"none: flat (p = {self.p_value:.2g})"

@@ -7,6 +7,7 @@ is the share of relabellings of the heads' depths that give a |tau| as large.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,25 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
     )
     tau: Any = stats.kendalltau(depth, onset)[0]
     return DepthOrder(float(tau), float(test.pvalue), len(depth))
+
+
+def pooled_depth_order(orders: Sequence[FormationOrder], *, seed: int = 0) -> DepthOrder:
+    """Kendall's tau-b over the heads of several runs, compared within each run only; relabelled within each run."""
+    formed = [order.array.to_series().dropna() for order in orders]
+    runs = [(each.index.get_level_values("layer").to_numpy(), each.to_numpy()) for each in formed]
+    n_heads = sum(map(len, formed))
+    untied = [np.sqrt((_signs(depth) ** 2).sum() * (_signs(onset) ** 2).sum()) for depth, onset in runs]
+    if not sum(untied):
+        return DepthOrder(np.nan, np.nan, n_heads)
+
+    def tau(depths: Iterable[np.ndarray]) -> float:
+        pairs = zip(depths, runs, strict=True)
+        return float(sum((_signs(depth) * _signs(onset)).sum() for depth, (_, onset) in pairs) / sum(untied))
+
+    rng, measured = np.random.default_rng(seed), tau(depth for depth, _ in runs)
+    relabelled = [tau(rng.permutation(depth) for depth, _ in runs) for _ in range(N_PERMUTATIONS)]
+    as_large = int((np.abs(relabelled) >= abs(measured) - 1e-12).sum())
+    return DepthOrder(measured, (1 + as_large) / (1 + N_PERMUTATIONS), n_heads)
 
 
 def _signs(values: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch
 from grok_interp.checkpoints.store import DamagedFileError, load_state, save_state, write_text
 from grok_interp.training.loop import TrainingState, Update
 
+SAVING_SHARE = 0.05  # of the time at most goes into resume points, however large they are
 METRICS_BUFFER = 50  # updates whose losses stay on the device before they are written
 
 
@@ -62,7 +63,9 @@ class Recorder:
         if self.on_update:
             self.on_update(update)
         if self.interrupted.is_set() or time.monotonic() - self.saved_at > self.resume_seconds:
+            began = time.monotonic()
             self.save()
+            self.resume_seconds = max(self.resume_seconds, (self.saved_at - began) / SAVING_SHARE)
         if self.interrupted.is_set():
             raise KeyboardInterrupt
 

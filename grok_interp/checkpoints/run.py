@@ -79,12 +79,27 @@ def _claim(directory: Path, config: TrainConfig) -> Batches:
         batches = open_batches(config)
         write_config(directory, config, data={"hash": batches.hash, "description": batches.description})
         return batches
+    _require_same_config(directory, config)
+    return batches_of_run(directory)
+
+
+def is_finished(directory: Path, config: TrainConfig) -> bool:
+    """Has a directory's run reached its last step? False where there is no run yet.
+
+    Raises ValueError when the directory holds a run of another config.
+    """
+    if not (directory / "config.json").exists():
+        return False
+    _require_same_config(directory, config)
+    return config.n_steps in CheckpointSeries(directory).steps
+
+
+def _require_same_config(directory: Path, config: TrainConfig) -> None:
     if differences := config.differences(CheckpointSeries(directory).config):
         listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
         raise ValueError(
             f"{directory} holds a run of another config ({listed}): give another directory, or that config"
         )
-    return batches_of_run(directory)
 
 
 def run_provenance(directory: Path) -> dict:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 HEADER = "grok_interp"
+DIGEST_BYTES = 32  # of a SHA-256
 
 
 class DamagedFileError(ValueError):
@@ -70,17 +71,35 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """A training state (tensors, numbers, containers) behind the SHA-256 of its bytes."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    payload = buffer.getvalue()
-    write_atomically(path, lambda scratch: scratch.write_bytes(hashlib.sha256(payload).digest() + payload))
+    """A training state (tensors, numbers, containers) behind the SHA-256 of its bytes; no copy of it is made."""
+
+    def write(scratch: Path) -> None:
+        with scratch.open("wb") as file:
+            file.write(bytes(DIGEST_BYTES))  # its place, until it is known
+            hashed = _Hashed(file)
+            torch.save(state, hashed)
+            file.seek(0)
+            file.write(hashed.sha256.digest())
+
+    write_atomically(path, write)
+
+
+class _Hashed(io.BytesIO):
+    """Passes what is written on to a file, and keeps only its hash."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def write(self, content: Any, /) -> int:
+        self.sha256.update(content)
+        return self.file.write(content)
 
 
 def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     """Raises DamagedFileError when the file is not what was written."""
-    content = path.read_bytes()
-    digest, payload = content[:32], content[32:]
+    with path.open("rb") as file:
+        digest, payload = file.read(DIGEST_BYTES), file.read()
     if hashlib.sha256(payload).digest() != digest:
         raise DamagedFileError(f"{path} is cut short or damaged: its SHA-256 is not the one it was written with")
     return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)

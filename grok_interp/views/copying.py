@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from grok_interp.analysis.copying import CopyingAccuracy
-from grok_interp.analysis.loss import PositionLoss
+from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.views.theme import BLUE, ORANGE, VERMILION, new_figure
 
 
-def plot_copying_and_loss(accuracy: CopyingAccuracy, loss: PositionLoss, *, tokens_per_step: int) -> Figure:
-    """Accuracy (left axis, %) and validation loss (right axis, nats) against updates, and tokens above."""
+def plot_copying_and_loss(curves: TrainingCurves) -> Figure:
+    """Accuracy (left axis, %) and validation loss (right axis, nats) of one condition, by updates; tokens above.
+
+    The mean over seeds, and each seed thinly where there are several. Raises ValueError for several conditions.
+    """
+    if curves.array.sizes["condition"] != 1:
+        raise ValueError(f"one condition is drawn, got {curves.array['condition'].values.tolist()}: choose one")
+    condition, tokens_per_step = curves.array["condition"].item(), int(curves.array["tokens_per_step"].item())
     with new_figure(6.4, 3.4) as (figure, axis):
-        steps = accuracy.array["checkpoint"]
-        axis.plot(steps, 100 * accuracy.per_token(), color=ORANGE, label="suffix tokens copied")
-        axis.plot(steps, 100 * accuracy.exact(), color=VERMILION, label="whole suffixes copied", lw=2)
+        _draw(axis, 100 * curves.of("per_token", condition), color=ORANGE, label="suffix tokens copied")
+        _draw(axis, 100 * curves.of("whole", condition), color=VERMILION, label="whole suffixes copied", lw=2)
         axis.set(xlabel="training step (updates)", ylabel="copying accuracy (%)", ylim=(0, 100))
         right = axis.twinx()
-        right.plot(loss.array["checkpoint"], loss.mean(), color=BLUE, label="validation loss")
+        _draw(right, curves.of("loss", condition), color=BLUE, label="validation loss")
         right.set(ylabel="validation loss (nats)", ylim=(0, None))
         right.grid(False)
         right.spines["right"].set_visible(True)
@@ -27,3 +35,9 @@ def plot_copying_and_loss(accuracy: CopyingAccuracy, loss: PositionLoss, *, toke
         above.xaxis.set_major_formatter(EngFormatter())
         figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+def _draw(axis: Axes, curves: xr.DataArray, *, color: str, label: str, lw: float = 1.5) -> Any:
+    if curves.sizes["seed"] > 1:
+        axis.plot(curves["checkpoint"], curves.transpose("checkpoint", "seed"), color=color, lw=0.5, alpha=0.5)
+    axis.plot(curves["checkpoint"], curves.mean("seed"), color=color, label=label, lw=lw)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 
@@ -62,6 +63,11 @@ class Page:
     def write(self, path: Path) -> Path:
         write_text(path, self.html())
         return path
+
+
+def table_html(table: pd.DataFrame) -> str:
+    """A table as HTML, every cell escaped."""
+    return table.to_html(index=False, border=0, na_rep="-", escape=True)
 
 
 def inline_svg(figure: Figure) -> str:

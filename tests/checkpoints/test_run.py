@@ -107,7 +107,7 @@ def test_a_damaged_resume_point_falls_back_to_the_one_before(tiny: TrainConfig, 
     newest.write_bytes(newest.read_bytes()[:-1])
     started: list[int] = []
     run_training(directory, tiny, on_start=started.append)
-    assert started == [11] and before.stem == "step_00000011"
+    assert before.stem == f"step_{started[0]:08d}" < newest.stem == "step_00000012"
     run_training(tmp_path / "whole", tiny)
     assert checkpoint_bytes(directory) == checkpoint_bytes(tmp_path / "whole")
 

@@ -1,6 +1,20 @@
-"""The study of "Language Models 'Grok' to Copy"."""
+"""The study of "Language Models 'Grok' to Copy" (arXiv 2409.09281)."""
 
-from grok_interp.studies.copying.figures import figure_2, figure_6
+from grok_interp.studies.copying.ablation import ablation, single_heads
+from grok_interp.studies.copying.figures import figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
 from grok_interp.studies.copying.results import CopyingProbes, CopyingResults, analyze, probes_of_run
 
-__all__ = ["CopyingProbes", "CopyingResults", "analyze", "figure_2", "figure_6", "probes_of_run"]
+__all__ = [
+    "CopyingProbes",
+    "CopyingResults",
+    "ablation",
+    "analyze",
+    "figure_2",
+    "figure_3",
+    "figure_4",
+    "figure_5",
+    "figure_6",
+    "figure_7",
+    "probes_of_run",
+    "single_heads",
+]

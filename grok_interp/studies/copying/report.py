@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from grok_interp.analysis.attention import attention_maps
-from grok_interp.analysis.shares import midpoint, share_of_change
+from grok_interp.analysis.comparison import training_curves
 from grok_interp.analysis.formation import FormationOrder, formation_order
+from grok_interp.analysis.shares import midpoint, share_of_change
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.studies.copying.ablation_report import single_heads_section
 from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults, corpus_of_run
 from grok_interp.views.attention import MAX_TOKENS, attention_html
 from grok_interp.views.copying import plot_copying_and_loss
@@ -36,10 +38,8 @@ def write_report(directory: Path, results: CopyingResults, probes: CopyingProbes
     directory, series = Path(directory), CheckpointSeries(directory)
     config, order = series.config, formation_order(results.induction, threshold=threshold)
     figures = {
-        "copying_and_loss": plot_copying_and_loss(
-            results.accuracy, results.loss, tokens_per_step=config.tokens_per_step
-        ),
-        "formation": plot_formation(results.induction, order),
+        "copying_and_loss": plot_copying_and_loss(training_curves([results.with_config(config)])),
+        "formation": plot_formation([(results.induction, order)]),
     }
     for name, figure in figures.items():
         save_figure(figure, directory / "figures" / name)
@@ -51,6 +51,7 @@ def write_report(directory: Path, results: CopyingResults, probes: CopyingProbes
             _copying_section(inline_svg(figures["copying_and_loss"]), probes),
             _head_map_section(results),
             _formation_section(inline_svg(figures["formation"]), order),
+            single_heads_section(directory),
             _attention_section(series, results, probes),
         ],
         settings=_settings(directory, config, probes),

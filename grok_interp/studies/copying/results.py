@@ -18,11 +18,13 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
+from grok_interp.analysis.comparison import Answers
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
 from grok_interp.checkpoints.run import batches_of_run
 from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopySamples, CopyTask, repeated_tokens
 from grok_interp.data.corpus import Corpus
 from grok_interp.data.windows import validation_windows
@@ -73,6 +75,10 @@ class CopyingResults(RunResults):
     accuracy: CopyingAccuracy
     loss: PositionLoss
     induction: InductionScores
+
+    def with_config(self, config: TrainConfig) -> Answers:
+        """As `training_curves` takes them."""
+        return config, self.accuracy, self.loss, self.induction
 
     @classmethod
     def ask(cls, pair: tuple[int, HookedModel], probes: CopyingProbes) -> Self:

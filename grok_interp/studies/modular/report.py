@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.circularity import circularity
-from grok_interp.analysis.shares import midpoint
 from grok_interp.analysis.grid import grid_comparison
 from grok_interp.analysis.kaleidoscope import kaleidoscope
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phase, transience
+from grok_interp.analysis.shares import midpoint
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig

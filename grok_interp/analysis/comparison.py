@@ -1,0 +1,130 @@
+"""Training curves of several runs side by side: what one condition changes, seed by seed.
+
+whole       share of suffixes copied whole, the paper's accuracy     0 to 1
+per_token   share of suffix tokens predicted                         0 to 1
+loss        of held-out text                                         nats
+induction   the largest I(L, H) of all heads                         -1 to 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.analysis.induction import InductionScores
+from grok_interp.analysis.loss import PositionLoss
+from grok_interp.configs import TrainConfig
+from grok_interp.results import LabelledResult
+
+Answers = tuple[TrainConfig, CopyingAccuracy, PositionLoss, InductionScores]  # of one run
+SEEDS = ("init_seed", "data_seed")
+NEITHER = "neither"  # the condition in which all that is varied is 0
+
+
+class TrainingCurves(LabelledResult):
+    """Four measures over training; NaN where a run has no such checkpoint.
+
+    The coordinate `tokens_per_step` of a condition turns its updates into training tokens.
+    """
+
+    name = "value"
+    dims = ("measure", "condition", "seed", "checkpoint")
+
+    def of(self, measure: str, condition: str) -> xr.DataArray:
+        """seed x checkpoint, without the checkpoints that no run of the condition has."""
+        return self.array.sel(measure=measure, condition=condition).dropna("checkpoint", how="all")
+
+    def each(self, measure: str) -> dict[tuple[str, int], xr.DataArray]:
+        """(condition, seed) -> one curve over its own checkpoints."""
+        chosen = self.array.sel(measure=measure)
+        curves = {
+            (condition, seed): chosen.sel(condition=condition, seed=seed, drop=True).dropna("checkpoint")
+            for condition in chosen["condition"].values.tolist()
+            for seed in chosen["seed"].values.tolist()
+        }
+        return {key: curve for key, curve in curves.items() if curve.size}
+
+    def __str__(self) -> str:
+        sizes = self.array.sizes
+        return f"training curves of {sizes['condition']} conditions x {sizes['seed']} seeds"
+
+
+def training_curves(runs: Iterable[Answers], *, varied: Sequence[str] = ()) -> TrainingCurves:
+    """Of runs that differ in their seeds and in the `varied` fields of their config ("batch_size") and in nothing else.
+
+    Raises ValueError for runs that differ in more, two of the same condition and seed, and conditions whose weights
+    were drawn from other seeds: then a difference would not be the condition's.
+    """
+    runs = list(runs)
+    if not runs:
+        raise ValueError("a comparison needs one run or more")
+    _require_match([config for config, *_ in runs], varied)
+    cells: dict[tuple[str, int], xr.DataArray] = {}
+    tokens: dict[str, int] = {}
+    for config, accuracy, loss, induction in runs:
+        cell = (condition_of(config, varied), config.init_seed)
+        if cell in cells:
+            raise ValueError(f"two runs of condition {cell[0]} with init_seed {cell[1]}: give one of them")
+        cells[cell], tokens[cell[0]] = _measures(accuracy, loss, induction), config.tokens_per_step
+    _require_same_seeds(cells)
+    conditions = list(dict.fromkeys(condition for condition, _ in cells))
+    rows = [_row(cells, condition) for condition in conditions]
+    array = xr.concat(rows, dim="condition", join="outer").assign_coords(
+        condition=conditions, tokens_per_step=("condition", [tokens[condition] for condition in conditions])
+    )
+    return TrainingCurves(array.transpose(*TrainingCurves.dims).assign_attrs(varied=list(varied)))
+
+
+def condition_of(config: TrainConfig, varied: Sequence[str]) -> str:
+    """batch_size=8; several fields are joined, and those that are 0 left out."""
+    values = config.flattened()
+    named = [f"{field.rpartition('.')[2]}={values[field]:g}" for field in varied if values[field]]
+    return " ".join(named) or NEITHER
+
+
+def _measures(accuracy: CopyingAccuracy, loss: PositionLoss, induction: InductionScores) -> xr.DataArray:
+    strongest = induction.I.max(("layer", "head"))
+    measures = {
+        "whole": accuracy.exact(),
+        "per_token": accuracy.per_token(),
+        "loss": loss.mean(),
+        "induction": strongest,
+    }
+    return xr.Dataset({name: each.astype(float) for name, each in measures.items()}).to_array("measure")
+
+
+def _row(cells: Mapping[tuple[str, int], xr.DataArray], condition: str) -> xr.DataArray:
+    mine = {seed: curves for (name, seed), curves in sorted(cells.items()) if name == condition}
+    return xr.concat(list(mine.values()), dim="seed", join="outer").assign_coords(seed=list(mine))
+
+
+def _require_match(configs: Sequence[TrainConfig], varied: Sequence[str]) -> None:
+    for config in configs[1:]:
+        differing: dict[str, tuple[Any, Any]] = configs[0].differences(config)
+        others = {field: pair for field, pair in differing.items() if field not in (*varied, *SEEDS)}
+        if others:
+            listed = ", ".join(f"{field}: {one!r} and {other!r}" for field, (one, other) in others.items())
+            allowed = f"{', '.join(varied)} and " if varied else ""
+            raise ValueError(f"these runs may differ in {allowed}their seeds, and differ in {listed}: leave some out")
+
+
+def _require_same_seeds(cells: Mapping[tuple[str, int], Any]) -> None:
+    seeds: dict[str, set[int]] = {}
+    for condition, seed in cells:
+        seeds.setdefault(condition, set()).add(seed)
+    if len({tuple(sorted(each)) for each in seeds.values()}) > 1:
+        listed = "; ".join(f"{condition}: {sorted(each)}" for condition, each in seeds.items())
+        raise ValueError(
+            f"every condition needs runs of the same init_seeds, to start from the same weights, got {listed}: "
+            "train those that are missing, or leave the others out"
+        )
+
+
+def final(curve: xr.DataArray, *, share: float = 0.1) -> float:
+    """The mean over the checkpoints of the last `share` of training."""
+    steps = curve["checkpoint"]
+    return float(np.mean(curve.to_numpy()[steps.to_numpy() >= (1 - share) * float(steps[-1])]))

@@ -1,0 +1,157 @@
+"""The claims of "Language Models 'Grok' to Copy", each with a test of its own and a verdict at the size that was run.
+
+An interval (95%, over seeds) decides: wholly on the claim's side it is supported, wholly on the other not supported,
+anything else is undecided, too few runs and onsets that never came included. Each function says which side is which.
+Onsets are change points (`emergence`), final values means over the last tenth of training. Copying is judged twice: by
+suffixes copied whole, the paper's accuracy, and by suffix tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.comparison import NEITHER, final
+from grok_interp.analysis.effects import mean_effect, slope
+from grok_interp.analysis.emergence import Estimate, emergence
+from grok_interp.analysis.formation import FormationOrder, pooled_depth_order
+from grok_interp.analysis.shares import share_of_change
+from grok_interp.studies.copying.onsets import ByMeasure, Onsets, by_run, log_slope, paired_effect, varied_value
+
+COPYING = {"whole": "whole suffixes", "per_token": "suffix tokens"}
+HALFWAY = -0.5  # between the slopes of what counts updates (0) and of what counts tokens (-1)
+SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed, where, by which measure it is judged here, and what came out."""
+
+    text: str
+    source: str
+    measure: str
+    verdict: str
+    evidence: str
+
+
+def verdict(found: Estimate, *, boundary: float = 0.0, above: bool = True) -> str:
+    """Supported when the whole interval is above (or below) the boundary, not supported when on the other side."""
+    if found.low > boundary:
+        return SUPPORTED if above else NOT_SUPPORTED
+    if found.high < boundary:
+        return NOT_SUPPORTED if above else SUPPORTED
+    return UNDECIDED
+
+
+def after_the_loss(baseline: Onsets) -> Claim:
+    """Onset of copying less the end of the loss's fall; supported above 0."""
+    losses, onsets = baseline.curves.each("loss"), baseline.onsets.dropna()
+    settled = by_run({run: emergence(losses[run]).end.value for run in onsets.index})
+    delay = mean_effect((onsets - settled).dropna().to_numpy())
+    made = [float(share_of_change(losses[run]).sel(checkpoint=onsets[run])) for run in onsets.index]
+    share = f"; {np.mean(made):.0%} of its fall was made at the onset" if made else ""
+    text = f"onset less the end of the loss's fall: {delay} updates{share}"
+    return _on_copying("Copying emerges after the loss has settled", "Figure 2", baseline, verdict(delay), text)
+
+
+def by_updates(batches: Onsets) -> Claim:
+    """Slope of log onset on log batch size: 0 if updates count, -1 if tokens do; supported above -1/2."""
+    found = log_slope(batches.onsets)
+    text = f"slope of log onset on log batch size {found} (0: updates count, -1: tokens)"
+    claim = "Copying emerges after a number of updates, whatever the number of tokens"
+    return _on_copying(claim, "Figure 3", batches, verdict(found, boundary=HALFWAY), text)
+
+
+def loss_by_tokens(batches: Onsets) -> Claim:
+    """The same slope, of the step at which the loss first is where the worst run ends; supported below -1/2."""
+    losses = batches.curves.each("loss")
+    level = max(final(curve) for curve in losses.values())
+    found = log_slope(by_run({run: float(curve["checkpoint"][curve <= level][0]) for run, curve in losses.items()}))
+    text = f"slope of log updates to a loss of {level:.2f} on log batch size {found} (0: updates count, -1: tokens)"
+    decided = verdict(found, boundary=HALFWAY, above=False)
+    return Claim("The loss follows the number of tokens", "Figure 4", "loss", decided, text)
+
+
+def earlier_at_higher_rates(rates: Onsets) -> Claim:
+    """Slope of log onset on log learning rate; supported below 0."""
+    found = log_slope(rates.onsets)
+    text = f"slope of log onset on log learning rate {found}"
+    claim = "A larger learning rate makes copying emerge earlier"
+    return _on_copying(claim, "Figure 5", rates, verdict(found, above=False), text)
+
+
+def stronger_at_higher_rates(rates: Onsets) -> Claim:
+    """Slope of the final value on log2 of the learning rate; supported above 0."""
+    finals = rates.finals
+    found = slope(np.log2(varied_value(finals)), finals.to_numpy())
+    text = f"final share gained by each doubling of the learning rate {found}"
+    return _on_copying("A larger learning rate makes copying stronger", "Figure 5", rates, verdict(found), text)
+
+
+def shallow_to_deep(orders: Sequence[FormationOrder]) -> Claim:
+    """Kendall's tau of depth against onset, over the heads of all runs; supported above 0 at p <= .05, permuted."""
+    found = pooled_depth_order(orders)
+    decided = UNDECIDED
+    if found.p_value <= 0.05:
+        decided = SUPPORTED if found.tau > 0 else NOT_SUPPORTED
+    return Claim("Induction heads form from shallow to deep layers", "Figure 6", "I(L, H)", decided, str(found))
+
+
+def better_with(condition: str, name: str, regularised: Onsets) -> Claim:
+    """Final value with less without, seed by seed; supported above 0."""
+    found = paired_effect(regularised.finals, condition, NEITHER)
+    text = f"final share with {name} less without {found}"
+    claim = f"{name.capitalize()} improves the final copying accuracy"
+    return _on_copying(claim, "Figure 7", regularised, verdict(found), text)
+
+
+def earlier_with(condition: str, name: str, regularised: Onsets) -> Claim:
+    """Log2 of the onset with less without, seed by seed; supported below 0."""
+    onsets = regularised.onsets
+    found = paired_effect(onsets.where(onsets > 0).map(np.log2), condition, NEITHER)
+    text = f"log2 of the onset with {name} less without {found}"
+    claim = f"{name.capitalize()} makes copying emerge earlier"
+    return _on_copying(claim, "Figure 7", regularised, verdict(found, above=False), text)
+
+
+def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[Claim]:
+    """Beyond the paper. At the last checkpoint: accuracy under the kinder control less without the heads, of each
+    measure; supported above 0."""
+    claims = []
+    for measure, name in COPYING.items():
+        last = [each.array.sel(measure=measure).isel(checkpoint=-1).mean("draw") for each in ablations]
+        lost = [float(each.sel(condition=["random", "entropy"]).min() - each.sel(condition="ablated")) for each in last]
+        found = mean_effect(np.array(lost))
+        heads = ", ".join(each.array.attrs["heads"] for each in ablations)
+        text = f"share lost without {heads} beyond what the worse control loses {found}"
+        claim = "The heads that I(L, H) finds do the copying"
+        claims.append(Claim(claim, "beyond the paper", name, verdict(found), text))
+    return claims
+
+
+def curve_claims(baseline: ByMeasure, batches: ByMeasure, rates: ByMeasure, regularised: ByMeasure) -> Iterator[Claim]:
+    """All claims that training curves can decide, in the paper's order."""
+    _, dropout, decay = regularised["loss"].curves.array["condition"].values.tolist()
+    tests: list[tuple[Callable[[Onsets], Claim], ByMeasure]] = [
+        (after_the_loss, baseline),
+        (by_updates, batches),
+        (earlier_at_higher_rates, rates),
+        (stronger_at_higher_rates, rates),
+        (partial(better_with, dropout, "attention dropout"), regularised),
+        (partial(earlier_with, dropout, "attention dropout"), regularised),
+        (partial(better_with, decay, "weight decay"), regularised),
+    ]
+    for test, onsets in tests:
+        yield from (test(onsets[measure]) for measure in COPYING)
+        if test is by_updates:
+            yield loss_by_tokens(onsets["loss"])
+
+
+def _on_copying(claim: str, source: str, onsets: Onsets, decided: str, evidence: str) -> Claim:
+    never = int(onsets.onsets.isna().sum())
+    note = f"; never emerged in {never} of {len(onsets.onsets)} runs" if never else ""
+    return Claim(claim, source, COPYING[onsets.measure], decided, evidence + note)

@@ -1,0 +1,58 @@
+"""The experiments of "Language Models 'Grok' to Copy", at the paper's size and at smaller ones.
+
+All share one baseline: a copier at a fixed learning rate, as Figures 3 and 4 ask, without weight decay or dropout, as
+Figure 7 does. Each varies one thing of it, by the paper's own factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from grok_interp.configs import TrainConfig
+from grok_interp.presets import training_preset
+from grok_interp.schedules import linear_steps
+from grok_interp.studies.sweep import BASELINE, Experiment, Size
+
+FACTORS = (0.5, 1, 2)  # of the batch size: 32, 64, 128 a GPU; of the learning rate: 1e-4, 2e-4, 4e-4 (A.4)
+ATTENTION_DROPOUT, WEIGHT_DECAY = 0.1, 0.1
+
+BASELINES: dict[Size, TrainConfig] = {
+    "paper": replace(training_preset("copier-paper"), final_factor=1.0),
+    # At a fixed learning rate nothing is gained by running out: copying emerges before step 2,000.
+    "mini": replace(training_preset("copier-mini"), final_factor=1.0, weight_decay=0.0, n_steps=4_000),
+    "tiny": replace(training_preset("copier-tiny"), final_factor=1.0, checkpoint_steps=linear_steps(20, every=2)),
+}
+
+
+def batch_sizes(baseline: TrainConfig) -> list[TrainConfig]:
+    """The same initial weights and learning rate (Figures 3 and 4)."""
+    return [replace(baseline, batch_size=int(factor * baseline.batch_size)) for factor in FACTORS]
+
+
+def learning_rates(baseline: TrainConfig) -> list[TrainConfig]:
+    return [replace(baseline, learning_rate=factor * baseline.learning_rate) for factor in FACTORS]
+
+
+def regularisations(baseline: TrainConfig) -> list[TrainConfig]:
+    """Neither, attention dropout, weight decay (Figure 7)."""
+    return [
+        baseline,
+        baseline.with_model(attn_dropout=ATTENTION_DROPOUT),
+        replace(baseline, weight_decay=WEIGHT_DECAY),
+    ]
+
+
+BATCH_SIZE = Experiment(("batch_size",), batch_sizes)
+LEARNING_RATE = Experiment(("learning_rate",), learning_rates)
+REGULARISATION = Experiment(("model.attn_dropout", "weight_decay"), regularisations)
+EXPERIMENTS = {
+    "copying/fig3": BATCH_SIZE,
+    "copying/fig4": BATCH_SIZE,
+    "copying/fig5": LEARNING_RATE,
+    "copying/fig7": REGULARISATION,
+}
+
+
+def experiment_of(figure: str) -> Experiment:
+    """All other figures are drawn from runs of the baseline."""
+    return EXPERIMENTS.get(figure, BASELINE)

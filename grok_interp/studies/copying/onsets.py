@@ -1,0 +1,89 @@
+"""Onsets and final values of every run of an experiment, and what its conditions do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from grok_interp.analysis.comparison import TrainingCurves, final
+from grok_interp.analysis.effects import mean_effect, slope
+from grok_interp.analysis.emergence import Emergence, Estimate, emergence
+
+
+@dataclass(frozen=True)
+class Onsets:
+    """The change point of one measure in every run; all series are indexed by (condition, seed)."""
+
+    curves: TrainingCurves
+    measure: str
+
+    @cached_property
+    def emergences(self) -> dict[tuple[str, int], Emergence]:
+        return {run: emergence(curve) for run, curve in self.curves.each(self.measure).items()}
+
+    @property
+    def onsets(self) -> pd.Series:
+        """Updates; NaN where the curve is flat or falls."""
+        return by_run({run: found.onset.value if found.rises else np.nan for run, found in self.emergences.items()})
+
+    @property
+    def finals(self) -> pd.Series:
+        """The mean over the last tenth of training."""
+        return by_run({run: final(curve) for run, curve in self.curves.each(self.measure).items()})
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a run: change point with intervals (updates), p-value of a flat curve, final value."""
+        finals = self.finals
+        rows = [
+            {
+                "condition": condition,
+                "seed": seed,
+                "measure": self.measure,
+                "p_flat": found.p_value,
+                **_columns("onset", found.onset),
+                **_columns("midpoint", found.midpoint),
+                **_columns("width", found.width),
+                "final": finals[condition, seed],
+            }
+            for (condition, seed), found in self.emergences.items()
+        ]
+        return pd.DataFrame(rows)
+
+
+ByMeasure = Mapping[str, Onsets]
+
+
+def onsets_of(curves: TrainingCurves) -> dict[str, Onsets]:
+    """measure -> its onsets, each worked out once, when it is asked for."""
+    return {measure: Onsets(curves, measure) for measure in curves.array["measure"].values.tolist()}
+
+
+def by_run(values: Mapping[tuple[str, int], float]) -> pd.Series:
+    index = pd.MultiIndex.from_tuples(list(values), names=["condition", "seed"])
+    return pd.Series(list(values.values()), index=index, dtype=float)
+
+
+def varied_value(runs: pd.Series) -> np.ndarray:
+    """The number that each run's condition names: batch_size=8 -> 8."""
+    names = runs.index.get_level_values("condition")
+    return np.array([float(name.rpartition("=")[2]) for name in names])
+
+
+def log_slope(values: pd.Series) -> Estimate:
+    """Slope of log value on the log of what is varied; runs at 0, or without a value, left out."""
+    known = values[values > 0]
+    return slope(np.log(varied_value(known)), np.log(known.to_numpy()))
+
+
+def paired_effect(values: pd.Series, condition: str, without: str) -> Estimate:
+    """The mean difference between two conditions of the same seed."""
+    table = values.unstack("condition")
+    return mean_effect((table[condition] - table[without]).dropna().to_numpy())
+
+
+def _columns(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

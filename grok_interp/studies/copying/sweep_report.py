@@ -1,0 +1,154 @@
+"""The report of a folder of experiments: every claim of the paper with a verdict, every figure, and tidy tables.
+
+FOLDER/report.html
+FOLDER/figures/*            each as SVG and PDF
+FOLDER/tables/claims.csv    one row a claim and measure
+FOLDER/tables/onsets.csv    one row a run and measure: change point, final value
+FOLDER/tables/curves.csv    one row a run and checkpoint
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grok_interp.analysis.comparison import TrainingCurves
+from grok_interp.analysis.formation import formation_order
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.checkpoints.store import write_text
+from grok_interp.configs import TrainConfig
+from grok_interp.studies.copying.ablation import ablations
+from grok_interp.studies.copying.ablation_report import ablation_section
+from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
+from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
+from grok_interp.studies.copying.figures import curves_of, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
+from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
+from grok_interp.studies.copying.results import FORMED, analyzed
+from grok_interp.studies.sweep import BASELINE, Experiment
+from grok_interp.views.report import Headline, Page, Section, inline_svg, table_html
+from grok_interp.views.theme import save_figure
+
+FIGURES: dict[str, tuple[str, Experiment, Callable[..., Figure]]] = {
+    "fig2": ("Copying and loss over training", BASELINE, figure_2),
+    "fig3": ("Batch sizes: updates or tokens?", BATCH_SIZE, figure_3),
+    "fig4": ("Loss and copying at three batch sizes", BATCH_SIZE, figure_4),
+    "fig5": ("Learning rates", LEARNING_RATE, figure_5),
+    "fig6": ("In which order heads form", BASELINE, figure_6),
+    "fig7": ("Dropout and weight decay", REGULARISATION, figure_7),
+}
+COMPARED = (BASELINE, BATCH_SIZE, LEARNING_RATE, REGULARISATION)
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """The runs of a folder that `grok-interp reproduce copying/... --preset` filled, as many seeds as are finished."""
+
+    folder: Path
+
+    @cached_property
+    def baseline(self) -> TrainConfig:
+        """Raises ValueError for a folder without a baseline."""
+        return replace(CheckpointSeries(self.folder / "baseline" / "seed0").config, init_seed=0, data_seed=0)
+
+    def runs(self, experiment: Experiment) -> list[Path]:
+        """All conditions of the seeds that every condition has finished; empty when there is none."""
+        n_seeds = 0
+        while not experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds + 1).unfinished():
+            n_seeds += 1
+        return list(experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds).runs) if n_seeds else []
+
+    def curves(self, experiment: Experiment) -> TrainingCurves:
+        return curves_of(self.runs(experiment), varied=experiment.varied)
+
+    @property
+    def missing(self) -> list[str]:
+        return [f"copying/{name}" for name, (_, experiment, _) in FIGURES.items() if not self.runs(experiment)]
+
+
+def write_sweep_report(folder: Path) -> tuple[Path, list[Claim]]:
+    """The page's path, and the claims that it tests.
+
+    Raises ValueError when an experiment has no finished seed, naming the command that makes it.
+    """
+    experiments = Experiments(Path(folder))
+    if missing := experiments.missing:
+        raise ValueError(
+            f"{folder} has no finished seed for {', '.join(missing)}: "
+            f"grok-interp reproduce {missing[0]} --preset SIZE --folder {folder} trains it"
+        )
+    onsets = {each: onsets_of(experiments.curves(each)) for each in COMPARED}
+    claims = claims_of(experiments, onsets)
+    tables = _tables(onsets, claims)
+    for name, table in tables.items():
+        write_text(experiments.folder / "tables" / f"{name}.csv", table.to_csv(index=False, float_format="%.5g"))
+    page = Page(
+        title="When and how does copying emerge? Claims of the paper, tested",
+        summary=_summary(experiments),
+        headlines=_headlines(tables["claims"]),
+        sections=[_claims_section(tables["claims"]), *(_figure_section(experiments, name) for name in FIGURES)]
+        + [ablation_section(experiments.runs(BASELINE)[0])],
+        settings=experiments.baseline.flattened(),
+        warnings=[],
+    )
+    return page.write(experiments.folder / "report.html"), claims
+
+
+def claims_of(experiments: Experiments, onsets: Mapping[Experiment, ByMeasure]) -> list[Claim]:
+    """Every claim, in the paper's order, then those beyond it."""
+    baseline = experiments.runs(BASELINE)
+    order = [formation_order(analyzed(run).induction, threshold=FORMED) for run in baseline]
+    decided = [*curve_claims(*(onsets[each] for each in COMPARED)), shallow_to_deep(order)]
+    causal = heads_that_copy([ablations(run, ways=["mean"])[0] for run in baseline])
+    return sorted(decided, key=lambda claim: claim.source) + causal
+
+
+def _tables(onsets: Mapping[Experiment, ByMeasure], claims: Sequence[Claim]) -> dict[str, pd.DataFrame]:
+    compared = [onsets[each] for each in COMPARED if each is not BASELINE]  # which each of them holds
+    return {
+        "claims": pd.DataFrame([asdict(claim) for claim in claims]),
+        "onsets": pd.concat([each.to_frame() for of in compared for each in of.values()], ignore_index=True),
+        "curves": pd.concat([_wide(of["loss"].curves) for of in compared], ignore_index=True),
+    }
+
+
+def _wide(curves: TrainingCurves) -> pd.DataFrame:
+    """condition, seed, checkpoint, tokens and a column for each measure."""
+    table = curves.to_frame().pivot(index=["condition", "seed", "checkpoint"], columns="measure", values=curves.name)
+    table = table.dropna(how="all").reset_index()
+    tokens = curves.array["tokens_per_step"].to_series()
+    table.insert(3, "tokens", table["checkpoint"] * table["condition"].map(tokens))
+    return table
+
+
+def _summary(experiments: Experiments) -> str:
+    config, seeds = experiments.baseline, len(experiments.runs(BASELINE))
+    return (
+        f"A {config.model.n_layers}-layer copier of {config.model.n_params:,} parameters, and what changes when one "
+        f"thing of its training is changed: {config.n_steps:,} updates each, {seeds} seeds of the baseline. A claim is "
+        "decided by an interval of 95% over seeds, and undecided when that holds both answers. Every number stands in "
+        "tables/."
+    )
+
+
+def _headlines(claims: pd.DataFrame) -> list[Headline]:
+    counts = claims["verdict"].value_counts()
+    return [Headline(str(counts.get(verdict, 0)), verdict) for verdict in ("supported", "not supported", "undecided")]
+
+
+def _claims_section(claims: pd.DataFrame) -> Section:
+    text = "Each claim of the paper with the test that decides it here. Claims on copying are judged by two measures."
+    return Section("Claim by claim", text, table_html(claims.rename(columns={"text": "claim"})))
+
+
+def _figure_section(experiments: Experiments, name: str) -> Section:
+    title, experiment, draw = FIGURES[name]
+    runs = experiments.runs(experiment)
+    figure = draw(*runs)
+    save_figure(figure, experiments.folder / "figures" / f"copying_{name}")
+    text = f"{len(runs)} runs. Thick: the mean over seeds; thin: each seed." if name != "fig6" else f"{len(runs)} runs."
+    return Section(title, text, inline_svg(figure), f"After Figure {name[3:]} of “Language Models ‘Grok’ to Copy”.")

@@ -1,0 +1,34 @@
+"""The sweep behind the phase diagram (Figure 1b): tasks trained on x share of inputs trained on, at three sizes."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from grok_interp.configs import ModularConfig, TrainConfig
+from grok_interp.presets import training_preset
+from grok_interp.studies.sweep import BASELINE, Experiment, Size
+
+BASELINES: dict[Size, TrainConfig] = {
+    "paper": training_preset("modular-paper-d6"),
+    "mini": training_preset("modular-mini"),
+    "tiny": training_preset("modular-tiny"),
+}
+GRIDS = {  # p -> n_id, alpha; the paper's at 29 (B.3)
+    29: ((8, 16, 32, 64, 128, 256, 512), (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)),
+    7: ((8, 24, 40), (0.4, 0.8)),
+    5: ((4, 8), (0.4, 0.6)),
+}
+
+
+def phase_grid(baseline: TrainConfig) -> list[TrainConfig]:
+    assert isinstance(baseline.data, ModularConfig)
+    return [baseline.with_data(n_id=n_id, alpha=alpha) for n_id, alpha in product(*GRIDS[baseline.data.p])]
+
+
+PHASES = Experiment(("data.n_id", "data.alpha"), phase_grid)
+EXPERIMENTS = {"modular/fig1b": PHASES}
+
+
+def experiment_of(figure: str) -> Experiment:
+    """All other figures are drawn from one run."""
+    return EXPERIMENTS.get(figure, BASELINE)

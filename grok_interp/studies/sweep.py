@@ -1,0 +1,78 @@
+"""A sweep: one run under several conditions, with several seeds each, in one folder.
+
+    FOLDER/CONDITION/seed0      a run directory each
+
+Experiments that share a condition share its runs. What is trained is not trained again; what was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from grok_interp.analysis.comparison import condition_of
+from grok_interp.checkpoints.run import is_finished
+from grok_interp.configs import TrainConfig
+
+Size = Literal["paper", "mini", "tiny"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """`conditions` names each configuration; a seed draws the weights and the batches."""
+
+    folder: Path
+    conditions: Mapping[str, TrainConfig]
+    n_seeds: int
+
+    def __post_init__(self) -> None:
+        if self.n_seeds < 1:
+            raise ValueError(f"a sweep needs 1 seed or more, got {self.n_seeds}")
+
+    @property
+    def runs(self) -> dict[Path, TrainConfig]:
+        """Run directory -> its configuration; all conditions of seed 0 first."""
+        return {
+            self.folder / name / f"seed{seed}": replace(config, init_seed=seed, data_seed=seed)
+            for seed in range(self.n_seeds)
+            for name, config in self.conditions.items()
+        }
+
+    def unfinished(self) -> dict[Path, TrainConfig]:
+        """The runs that are still to be trained, or to be trained further.
+
+        Raises ValueError when a directory holds a run of another configuration.
+        """
+        return {directory: config for directory, config in self.runs.items() if not is_finished(directory, config)}
+
+    def complete(self, train: Callable[[Path, TrainConfig], None], *, n_jobs: int = 1) -> None:
+        """Call `train(directory, config)` for each unfinished run, `n_jobs` at a time in processes of their own."""
+        missing = self.unfinished()
+        if n_jobs == 1:
+            for directory, config in missing.items():
+                train(directory, config)
+            return
+        import joblib
+
+        joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(train)(*run) for run in missing.items())
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """`varied` config fields, and the conditions that it makes of a baseline, itself among them."""
+
+    varied: tuple[str, ...]
+    conditions: Callable[[TrainConfig], list[TrainConfig]]
+
+    def sweep(self, baseline: TrainConfig, folder: Path, *, n_seeds: int) -> Sweep:
+        """Runs of the baseline lie in FOLDER/baseline, whichever experiment asks for them."""
+        conditions = {
+            "baseline" if config == baseline else condition_of(config, self.varied).replace(" ", ","): config
+            for config in self.conditions(baseline)
+        }
+        return Sweep(Path(folder), conditions, n_seeds)
+
+
+BASELINE = Experiment((), lambda baseline: [baseline])
