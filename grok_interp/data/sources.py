@@ -7,6 +7,7 @@ hub:NAME        a data set of the Hugging Face hub (or a local folder in its lay
 
 from __future__ import annotations
 
+import os
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ def text_files(source: str) -> tuple[Path, list[Path]]:
     """
     if source == "stdlib":
         root = Path(sysconfig.get_path("stdlib"))
-        return root, sorted(file for file in root.rglob("*.py") if not _left_out(file.relative_to(root)))
+        return root, sorted(_python_files(root))
     path = Path(source).expanduser()
     if path.is_file():
         return path.parent, [path]
@@ -52,8 +53,11 @@ def text_files(source: str) -> tuple[Path, list[Path]]:
     return path, sorted(files)
 
 
-def _left_out(relative: Path) -> bool:
-    return any(part in NOT_TEXT_OF_INTEREST for part in relative.parts[:-1])
+def _python_files(root: Path) -> Iterator[Path]:
+    """Folders that are left out are not searched: installed packages are many times the library."""
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = [name for name in subfolders if name not in NOT_TEXT_OF_INTEREST]
+        yield from (Path(folder, name) for name in files if name.endswith(".py"))
 
 
 def _hidden(file: Path, root: Path) -> bool:

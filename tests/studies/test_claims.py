@@ -1,0 +1,150 @@
+"""Claims: on curves made by hand every verdict is known, the undecided ones too."""
+
+import numpy as np
+import pytest
+from ground_truth import labelled
+from training_truth import curves_of_runs
+
+from grok_interp.analysis.emergence import Estimate
+from grok_interp.analysis.formation import FormationOrder
+from grok_interp.studies.copying.claims import (
+    NOT_SUPPORTED,
+    SUPPORTED,
+    UNDECIDED,
+    after_the_loss,
+    better_with,
+    by_updates,
+    curve_claims,
+    earlier_at_higher_rates,
+    earlier_with,
+    loss_by_tokens,
+    shallow_to_deep,
+    stronger_at_higher_rates,
+    verdict,
+)
+from grok_interp.studies.copying.onsets import Onsets, onsets_of
+
+SIZES = {"batch_size=8": 8, "batch_size=16": 16, "batch_size=32": 32}
+RATES = {"learning_rate=0.003": 3, "learning_rate=0.006": 6, "learning_rate=0.012": 12}
+JITTER = (-40.0, 10.0, 30.0)  # of the onsets of three seeds
+
+
+def onsets(runs: dict, **options) -> Onsets:
+    return Onsets(curves_of_runs(runs, **options), "per_token")
+
+
+def three_seeds(of: dict[str, tuple[float, float]]) -> dict:
+    """condition -> (onset, final value), for three seeds that differ a little."""
+    return {
+        (condition, seed): (onset + shift, final + shift / 10_000)
+        for condition, (onset, final) in of.items()
+        for seed, shift in enumerate(JITTER)
+    }
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "above", "decided"),
+    [
+        (0.1, 0.9, True, SUPPORTED),
+        (0.1, 0.9, False, NOT_SUPPORTED),
+        (-0.9, -0.1, True, NOT_SUPPORTED),
+        (-0.9, -0.1, False, SUPPORTED),
+        (-0.1, 0.1, True, UNDECIDED),
+        (-np.inf, np.inf, True, UNDECIDED),
+        (np.nan, np.nan, False, UNDECIDED),
+    ],
+)
+def test_an_interval_decides_only_when_it_is_on_one_side(low: float, high: float, above: bool, decided: str) -> None:
+    assert verdict(Estimate(0.0, low, high), above=above) == decided
+
+
+@pytest.mark.parametrize(("onset", "decided"), [(1500, SUPPORTED), (300, UNDECIDED)])
+def test_copying_after_the_loss(onset: float, decided: str) -> None:
+    claim = after_the_loss(onsets(three_seeds({"neither": (onset, 0.6)})))
+    assert (claim.verdict, claim.measure) == (decided, "suffix tokens")
+
+
+def test_copying_before_the_loss_has_settled() -> None:
+    claim = after_the_loss(onsets(three_seeds({"neither": (500, 0.6)}), loss_settles={"neither": 2500}))
+    assert claim.verdict == NOT_SUPPORTED
+
+
+@pytest.mark.parametrize(("power", "decided"), [(0, SUPPORTED), (-1, NOT_SUPPORTED)])
+def test_updates_or_tokens(power: int, decided: str) -> None:
+    """At a power of 0 all emerge at the same update, at -1 at the same token."""
+    runs = three_seeds({name: (1500 * (size / 16) ** power, 0.5) for name, size in SIZES.items()})
+    claim = by_updates(onsets(runs))
+    assert claim.verdict == decided
+    assert f"{power}" in claim.evidence
+
+
+@pytest.mark.parametrize(("power", "decided"), [(0, NOT_SUPPORTED), (-1, SUPPORTED)])
+def test_whether_the_loss_follows_tokens(power: int, decided: str) -> None:
+    runs = three_seeds({name: (1500, 0.5) for name in SIZES})
+    settles = {name: 1000 * (size / 16) ** power for name, size in SIZES.items()}
+    assert loss_by_tokens(Onsets(curves_of_runs(runs, loss_settles=settles), "loss")).verdict == decided
+
+
+def test_learning_rates() -> None:
+    rates = onsets(three_seeds({name: (6000 / rate, rate / 20) for name, rate in RATES.items()}))
+    assert earlier_at_higher_rates(rates).verdict == SUPPORTED
+    assert stronger_at_higher_rates(rates).verdict == SUPPORTED
+    reversed_rates = onsets(three_seeds({name: (200 * rate, 1 / rate) for name, rate in RATES.items()}))
+    assert earlier_at_higher_rates(reversed_rates).verdict == NOT_SUPPORTED
+    assert stronger_at_higher_rates(reversed_rates).verdict == NOT_SUPPORTED
+
+
+def test_regularisation_is_judged_seed_by_seed() -> None:
+    runs = three_seeds({"neither": (1600, 0.4), "attn_dropout=0.1": (800, 0.6), "weight_decay=0.1": (1600, 0.2)})
+    regularised = onsets(runs)
+    assert better_with("attn_dropout=0.1", "attention dropout", regularised).verdict == SUPPORTED
+    assert earlier_with("attn_dropout=0.1", "attention dropout", regularised).verdict == SUPPORTED
+    assert better_with("weight_decay=0.1", "weight decay", regularised).verdict == NOT_SUPPORTED
+
+
+def test_one_seed_decides_nothing() -> None:
+    runs = {("neither", 0): (1600.0, 0.4), ("attn_dropout=0.1", 0): (800.0, 0.6)}
+    assert better_with("attn_dropout=0.1", "attention dropout", onsets(runs)).verdict == UNDECIDED
+
+
+def test_runs_in_which_copying_never_emerges_are_counted_and_not_given_an_onset() -> None:
+    runs = {(name, seed): (np.inf, 0.0) for name in SIZES for seed in range(3)}
+    claim = by_updates(onsets(runs))
+    assert claim.verdict == UNDECIDED
+    assert "never emerged in 9 of 9 runs" in claim.evidence
+
+
+def test_a_fall_is_no_onset() -> None:
+    falling = onsets({("neither", 0): (1000.0, -0.5)})
+    assert falling.emergences["neither", 0].emerged and falling.onsets.isna().all()
+
+
+def order(*rows: list[float]) -> FormationOrder:
+    array = labelled(np.array(rows), FormationOrder.dims, {"layer": range(len(rows)), "head": range(len(rows[0]))})
+    return FormationOrder(array.assign_attrs(threshold=0.1))
+
+
+def test_shallow_to_deep_needs_more_than_one_layer() -> None:
+    nan = np.nan
+    deepening = order([100.0, 120.0], [300.0, 400.0], [600.0, 700.0])
+    assert shallow_to_deep([deepening] * 3).verdict == SUPPORTED
+    assert shallow_to_deep([order([700.0, 600.0], [400.0, 300.0], [120.0, 100.0])] * 3).verdict == NOT_SUPPORTED
+    assert shallow_to_deep([order([nan, nan], [nan, nan], [600.0, nan])] * 3).verdict == UNDECIDED
+
+
+def test_every_claim_of_the_paper_is_judged_once_for_each_measure() -> None:
+    baseline = onsets_of(curves_of_runs(three_seeds({"neither": (1500, 0.6)})))
+    batches = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in SIZES})))
+    rates = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in RATES})))
+    names = ("neither", "attn_dropout=0.1", "weight_decay=0.1")
+    regularised = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in names})))
+    claims = list(curve_claims(baseline, batches, rates, regularised))
+    assert len(claims) == len({(claim.text, claim.measure) for claim in claims}) == 15
+    assert {claim.source for claim in claims} == {"Figure 2", "Figure 3", "Figure 4", "Figure 5", "Figure 7"}
+
+
+def test_the_table_has_a_row_a_run() -> None:
+    table = onsets(three_seeds({name: (1500, 0.6) for name in SIZES})).to_frame()
+    assert len(table) == 9
+    assert (table["onset_low"] <= table["onset"]).all() and (table["onset"] <= table["onset_high"]).all()
+    np.testing.assert_allclose(table["final"], 0.6, atol=0.02)

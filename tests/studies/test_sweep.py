@@ -1,0 +1,120 @@
+"""Sweeps: which runs an experiment needs, what is trained, what is reused; from nothing to claims."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from grok_interp.checkpoints.run import run_training
+from grok_interp.cli import main
+from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
+from grok_interp.studies.copying import figure_3
+from grok_interp.studies.copying.experiments import BASELINES, REGULARISATION, experiment_of
+from grok_interp.studies.copying.sweep_report import write_sweep_report
+from grok_interp.studies.modular.experiments import BASELINES as MODULAR
+from grok_interp.studies.modular.experiments import PHASES
+from grok_interp.studies.sweep import BASELINE, Sweep
+
+COPYING_FIGURES = ("copying/fig3", "copying/fig5", "copying/fig7")
+
+
+@pytest.mark.parametrize("size", BASELINES)
+def test_each_experiment_varies_one_thing_of_the_baseline(size) -> None:
+    for figure in COPYING_FIGURES:
+        experiment = experiment_of(figure)
+        differing = [set(BASELINES[size].differences(config)) for config in experiment.conditions(BASELINES[size])]
+        assert sorted(map(len, differing)) == [0, 1, 1]
+        assert set.union(*differing) <= set(experiment.varied)
+
+
+def test_the_papers_own_factors() -> None:
+    batches = [config.batch_size for config in experiment_of("copying/fig3").conditions(BASELINES["paper"])]
+    assert batches == [256, 512, 1024]  # of 1,024 tokens, on 8 GPUs: 32, 64, 128 each
+    rates = [config.learning_rate for config in experiment_of("copying/fig5").conditions(BASELINES["paper"])]
+    assert rates == [1e-4, 2e-4, 4e-4]
+
+
+@pytest.mark.parametrize("size", MODULAR)
+def test_every_cell_of_the_phase_grid_is_a_config_that_can_be_trained(size) -> None:
+    grid = PHASES.conditions(MODULAR[size])
+    cells = {(each.data.n_id, each.data.alpha) for each in grid if isinstance(each.data, ModularConfig)}
+    assert len(cells) == len(grid) >= 4
+
+
+def test_experiments_share_the_runs_of_the_baseline(tmp_path: Path) -> None:
+    runs = [set(experiment_of(figure).sweep(BASELINES["mini"], tmp_path, n_seeds=2).runs) for figure in COPYING_FIGURES]
+    assert set.intersection(*runs) == {tmp_path / "baseline" / f"seed{seed}" for seed in range(2)}
+    assert len(set.union(*runs)) == 14
+    assert REGULARISATION.sweep(BASELINES["mini"], tmp_path, n_seeds=1).runs.keys() == {
+        tmp_path / name / "seed0" for name in ("baseline", "attn_dropout=0.1", "weight_decay=0.1")
+    }
+
+
+def test_only_what_is_missing_is_trained(tiny: TrainConfig, tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, {"one": tiny, "two": replace(tiny, batch_size=2)}, 1)
+    run_training(tmp_path / "one" / "seed0", tiny)
+    trained: list[Path] = []
+    sweep.complete(lambda directory, config: trained.append(directory))
+    assert trained == [tmp_path / "two" / "seed0"]
+
+
+def test_a_folder_that_holds_another_config_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(tmp_path / "baseline" / "seed0", tiny)
+    sweep = BASELINE.sweep(replace(tiny, batch_size=2), tmp_path, n_seeds=1)
+    with pytest.raises(ValueError, match="holds a run of another config .batch_size: 4 there, 2 asked"):
+        sweep.unfinished()
+
+
+def test_a_sweep_without_seeds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs 1 seed or more, got 0"):
+        Sweep(tmp_path, {}, 0)
+
+
+def test_runs_on_different_texts_are_not_compared(tiny: TrainConfig, tmp_path: Path) -> None:
+    assert isinstance(tiny.data, TextConfig)
+    text = Path(tiny.data.source)
+    run_training(tmp_path / "one", tiny)
+    text.write_text(text.read_text() + "# one line more\n")
+    run_training(tmp_path / "two", replace(tiny, batch_size=2))
+    with pytest.raises(ValueError, match="read different texts"):
+        figure_3(tmp_path / "one", tmp_path / "two")
+
+
+def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None:
+    """The real commands: the first figure trains three runs, the next one reuses the baseline, the report tells."""
+    monkeypatch.chdir(tmp_path)
+    made = []
+    for figure in COPYING_FIGURES:
+        assert main(["reproduce", figure, "--preset", "tiny", "--seeds", "1", "--device", "cpu"]) == 0
+        made.append(capsys.readouterr().out)
+    assert "3 runs in runs/copier-tiny, 3 to train" in made[0]
+    assert "3 runs in runs/copier-tiny, 2 to train" in made[1]
+    assert main(["reproduce", "copying/fig4", "--preset", "tiny", "--seeds", "1", "--device", "cpu"]) == 0
+    assert "3 runs in runs/copier-tiny, 0 to train" in capsys.readouterr().out
+    assert main(["report", "runs/copier-tiny"]) == 0
+    shown = capsys.readouterr().out
+    assert "undecided  Copying emerges after the loss has settled" in shown
+    folder = Path("runs/copier-tiny")
+    assert {file.stem for file in (folder / "figures").iterdir()} == {f"copying_fig{n}" for n in range(2, 8)}
+    claims = pd.read_csv(folder / "tables" / "claims.csv")
+    assert len(claims) == 18 and set(claims["verdict"]) <= {"supported", "not supported", "undecided"}
+    curves = pd.read_csv(folder / "tables" / "curves.csv")
+    assert set(curves.columns) == {
+        "condition",
+        "seed",
+        "checkpoint",
+        "tokens",
+        "whole",
+        "per_token",
+        "loss",
+        "induction",
+    }
+    page = (folder / "report.html").read_text()
+    assert "Claim by claim" in page and "undecided" in page
+
+
+def test_a_report_on_experiments_names_what_is_missing(tmp_path: Path) -> None:
+    run_training(tmp_path / "baseline" / "seed0", BASELINES["tiny"])
+    with pytest.raises(ValueError, match="no finished seed for copying/fig3, .*grok-interp reproduce copying/fig3"):
+        write_sweep_report(tmp_path)
