@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from grok_interp.analysis.attention import attention_maps as attention_maps
     from grok_interp.analysis.circles import circle_pca as circle_pca
     from grok_interp.analysis.circularity import circularity as circularity
+    from grok_interp.analysis.comparison import training_curves as training_curves
     from grok_interp.analysis.copying import copying_accuracy as copying_accuracy
     from grok_interp.analysis.embedding import embedding_pca as embedding_pca
+    from grok_interp.analysis.emergence import emergence as emergence
     from grok_interp.analysis.formation import formation_order as formation_order
     from grok_interp.analysis.grid import grid_comparison as grid_comparison
     from grok_interp.analysis.head_registry import HEAD_SCORES as HEAD_SCORES
@@ -73,6 +75,8 @@ _HOME = {
     "analysis.attention": ("attention_maps",),
     "analysis.ablated_model": ("ablated",),
     "analysis.ablation": ("head_ablation",),
+    "analysis.comparison": ("training_curves",),
+    "analysis.emergence": ("emergence",),
     "analysis.head_registry": ("HEAD_SCORES",),
     "analysis.head_scores": ("head_scores",),
     "analysis.agreement": ("algorithm_agreement",),

@@ -1,7 +1,7 @@
 """Several results of the same checkpoints of a run, kept in its `results` folder, each checkpoint asked once.
 
 results/NAME.nc         one file a result
-results/probes.json     what exactly was asked; other probes than these start anew
+results/probes.json     what exactly was asked, by which version; others than these start anew
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, get_type_hints
+from typing import Any, ClassVar, Protocol, Self, TypeVar, get_type_hints
 
 from grok_interp.activations import HookedModel
 from grok_interp.checkpoints.series import CheckpointSeries
@@ -29,6 +29,10 @@ class Probes(Protocol):
 @dataclass(frozen=True)
 class RunResults:
     """Subclasses list their results as fields and say in `ask` how one checkpoint answers."""
+
+    version: ClassVar[int] = (
+        1  # raised when the same question gets another answer: what was answered before is asked anew
+    )
 
     @classmethod
     def ask(cls, pair: tuple[int, HookedModel], probes: Any) -> Self:
@@ -103,7 +107,7 @@ def ask_run(
         if answers:
             answers[:] = [answers[0].extended(*answers[1:])]
             answers[0].save(results)
-            write_text(results / "probes.json", json.dumps(probes.description(), indent=1) + "\n")
+            write_text(results / "probes.json", json.dumps(_asked(kind, probes), indent=1) + "\n")
 
     try:
         for done, step in enumerate(missing, start=1):
@@ -120,7 +124,7 @@ def ask_run(
 def _known(kind: type[Results], results: Path, probes: Probes, steps: tuple[int, ...]) -> Results | None:
     """What was answered before to these probes, for the checkpoints that are still there."""
     asked = results / "probes.json"
-    if not asked.exists() or json.loads(asked.read_text()) != probes.description():
+    if not asked.exists() or {"version": 1, **json.loads(asked.read_text())} != _asked(kind, probes):
         return None
     try:
         known = kind.load(results)
@@ -128,3 +132,7 @@ def _known(kind: type[Results], results: Path, probes: Probes, steps: tuple[int,
         return None
     kept = [step for step in known.steps if step in steps]
     return known.at(kept) if kept else None
+
+
+def _asked(kind: type[Results], probes: Probes) -> dict[str, Any]:
+    return {**probes.description(), "version": kind.version}

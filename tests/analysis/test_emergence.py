@@ -7,7 +7,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grok_interp.analysis.emergence import emergence
+from grok_interp.analysis.emergence import emergence, ramps_between
 
 STEPS = np.arange(0, 4100, 100)
 
@@ -36,6 +36,43 @@ def test_a_fall_is_a_change_too() -> None:
     found = emergence(curve(noisy(ramp(300, 900, 5.0, 1.0), 0.05, seed=1)))
     assert found.onset.low <= 300 <= found.onset.high
     assert found.before.value > found.after.value
+
+
+@pytest.mark.parametrize("drift", [1e-4, -1e-4])
+def test_what_creeps_on_after_its_rise_has_risen_before(drift: float) -> None:
+    creeping = ramp(800, 1300, 0.05, 0.5) + drift * np.maximum(STEPS - 1300, 0)
+    exact = emergence(curve(creeping))
+    assert (exact.onset.value, exact.end.value) == (800, 1300)
+    np.testing.assert_allclose((exact.before.value, exact.after.value), (0.05, 0.5))
+    found = emergence(curve(noisy(creeping, 0.02, seed=4)))
+    assert found.onset.low <= 800 <= found.onset.high
+    assert found.onset.high - found.onset.low <= 400
+
+
+def test_a_slow_beginning_is_not_taken_for_the_rise() -> None:
+    """The drift is slower than the rise by definition, so the steep part is the rise, wherever it stands."""
+    late = 2e-6 * STEPS + ramp(3000, 3500, 0, 0.5)
+    assert emergence(curve(noisy(late, 0.01, seed=6))).onset.value == pytest.approx(3000, abs=200)
+
+
+def test_the_fit_is_the_best_of_all_candidates_by_brute_force() -> None:
+    steps = np.array([0.0, 1, 3, 10, 20, 35, 50, 80, 90])
+    values = np.random.default_rng(8).standard_normal(len(steps)).cumsum()
+    errors = {}
+    for at, onset in enumerate(steps):
+        for end in steps[at + 1 :]:
+            rises = np.clip((steps - onset) / (end - onset), 0, 1)
+            drifts = np.maximum(steps - end, 0)
+            for columns in ([rises, drifts], [rises]):
+                design = np.column_stack([np.ones(len(steps)), *columns])
+                weights, *_ = np.linalg.lstsq(design, values, rcond=None)
+                if len(columns) == 1 or abs(weights[2]) < abs(weights[1]) / (end - onset):
+                    error = ((values - design @ weights) ** 2).sum()
+                    errors[onset, end] = min(error, errors.get((onset, end), np.inf))
+    best = ramps_between(steps).fit(values[None])[0]
+    assert tuple(best[:2]) == min(errors, key=lambda ends: errors[ends])
+    total = ((values - values.mean()) ** 2).sum()
+    assert total - best[-1] == pytest.approx(min(errors.values()))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, -7.0])

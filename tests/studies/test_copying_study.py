@@ -63,6 +63,15 @@ def test_other_probes_start_anew(run: Path, loaded: list[int]) -> None:
     assert results.accuracy.array.sizes["sample"] == 7
 
 
+def test_what_an_older_version_answered_is_asked_anew(run: Path, loaded: list[int], monkeypatch) -> None:
+    probes = probes_of_run(run)
+    analyze(run, probes)
+    monkeypatch.setattr(CopyingResults, "version", CopyingResults.version + 1)
+    analyze(run, probes)
+    analyze(run, probes)
+    assert len(loaded) == 10
+
+
 def test_what_was_analyzed_before_an_interrupt_is_kept(run: Path, loaded: list[int]) -> None:
     def interrupt(done: int, total: int) -> None:
         assert total == 5

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.comparison import training_curves
+from grok_interp.analysis.emergence import MIN_CHECKPOINTS, emergence
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.shares import midpoint, share_of_change
 from grok_interp.checkpoints.run import run_provenance
@@ -71,6 +73,7 @@ def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     return {
         "of suffixes copied whole at the last checkpoint": f"{float(exact[-1]):.1%}",
         "of suffix tokens predicted at the last checkpoint": f"{float(token[-1]):.1%}",
+        "step at which predicted suffix tokens began to rise, a change point with 95%": _onset(token),
         "step at which predicted suffix tokens reached half of their last value": _step(half),
         "of its total fall the validation loss had made by that step": _share(loss_made),
         "step at which the validation loss had made half of its fall": _step(midpoint(loss)),
@@ -86,6 +89,13 @@ def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
 def _tau(order: FormationOrder) -> str:
     found = order.depth_order()
     return f"{found.tau:+.2f}" if np.isfinite(found.tau) else "not defined"
+
+
+def _onset(curve: xr.DataArray) -> str:
+    if curve.size < MIN_CHECKPOINTS:
+        return "too few checkpoints"
+    found = emergence(curve)
+    return str(found.onset) if found.rises else "never"
 
 
 def _step(step: float) -> str:
