@@ -3,7 +3,8 @@
     I(L, H) = Abar(L, H) * EP(L, H), between -1 and 1
 
 Abar, between 0 and 1: on random tokens repeated once (halves of s tokens), the mean attention weight from position
-s + i - 1 to position i, for i in 1 .. s - 1: from each token to what followed its first occurrence.
+s + i - 1 to position i, for i in 1 .. s - 1: from each token to what followed its first occurrence. Few entries of a
+pattern count, so none is built where the model tells single entries: memory is then linear in the context.
 
 EP, eigenvalue positivity, between -1 and 1: sum(lambda) / sum(|lambda|) over the eigenvalues of the full OV circuit
 W_E W_V W_O W_U. The circuit is d_vocab x d_vocab of rank d_head; its non-zero eigenvalues are those of the d_head x
@@ -16,7 +17,7 @@ induction head about 1/2, where Abar gives 1. Compare only scores of one definit
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, mean_of_patterns
+from grok_interp.activations import HookedModel, device_of, evaluating, mean_of_patterns
 from grok_interp.data.copying import induction_targets
 from grok_interp.results import LabelledResult
 
@@ -63,6 +64,13 @@ class InductionScores(LabelledResult):
         )
 
 
+@runtime_checkable
+class TellsEntries(Protocol):
+    """A model that tells single entries of its patterns without building them: layer batch head entry."""
+
+    def attention_entries(self, tokens: Any, queries: Any, keys: Any) -> Any: ...
+
+
 def induction_attention(pattern: Float[Tensor, "batch head query key"]) -> Float[Tensor, " head"]:
     """Kernel of Abar; the pattern is that of two identical halves."""
     queries, keys = induction_targets(pattern.shape[-1] // 2)
@@ -93,7 +101,7 @@ def induction_scores(
     _require_two_halves(tokens)
     steps, rows = [], []
     for step, model in checkpoints:
-        attention = mean_of_patterns(model, tokens, induction_attention, batch_size=batch_size)
+        attention = _induction_attentions(model, tokens, batch_size)
         positivity = eigenvalue_positivity(ov_circuits(model, norm_gain))
         steps.append(step)
         rows.append(torch.stack([attention, positivity, attention * positivity]))
@@ -109,6 +117,19 @@ def induction_scores(
         attrs={"n_sequences": len(tokens), "half": tokens.shape[1] // 2, "norm_gain": norm_gain},
     )
     return InductionScores(array)
+
+
+def _induction_attentions(model: HookedModel, tokens: Tensor, batch_size: int) -> Float[Tensor, "layer head"]:
+    """Abar of every head: from the entries alone where the model tells them, else from the patterns."""
+    if not isinstance(model, TellsEntries):
+        return mean_of_patterns(model, tokens, induction_attention, batch_size=batch_size)
+    entries, device = induction_targets(tokens.shape[1] // 2), device_of(model)
+    total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
+    with evaluating(model):
+        for part in tokens.split(batch_size):
+            attention = model.attention_entries(part.to(device), *entries).float()
+            total += attention.mean(dim=-1).sum(dim=1).cpu()
+    return total / len(tokens)
 
 
 def ov_circuits(model: Any, norm_gain: NormGain = "ignored") -> Float[Tensor, "layer head d_head d_head"]:

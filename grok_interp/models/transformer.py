@@ -2,7 +2,8 @@
 
 A pre-norm decoder built from TransformerLens' `HookPoint`s under the library's standard names, so `run_with_hooks`,
 `run_with_cache` and `ActivationCache` work on it. Fused kernels (scaled-dot-product attention, RMS and layer norm) run
-whenever nobody listens to what they hide; the explicit form, equal to rounding, runs when somebody does.
+whenever nobody listens to what they hide; the explicit form, equal to rounding, runs when somebody does. Single weights
+of attention need no pattern: `hook_lse` has the log-sum-exp of each query's scores, and `attention_entries` uses it.
 
 Compile the training step, never this module: hooks added to a compiled module are silently skipped.
 """
@@ -20,6 +21,8 @@ from transformer_lens.hook_points import HookPoint
 from transformer_lens.HookedRootModule import HookedRootModule
 
 from grok_interp.configs import ModelConfig
+from grok_interp.models.attention_entries import EntryReader
+from grok_interp.models.attention_kernels import attention_with_lse, causal_mask, fused_attention
 from grok_interp.models.weights import canonical_views
 
 ACTIVATIONS = {"silu": F.silu, "relu": F.relu, "gelu": F.gelu}
@@ -123,6 +126,7 @@ class Attention(nn.Module):
         self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
         self.hook_rot_q, self.hook_rot_k = HookPoint(), HookPoint()
         self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
+        self.hook_lse = HookPoint()  # of each query's scores; the fused kernel knows it
         self.hook_z, self.hook_result = HookPoint(), HookPoint()
 
     def forward(
@@ -134,8 +138,7 @@ class Attention(nn.Module):
         q, k = self.hook_rot_q(self.rotary(q, offset)), self.hook_rot_k(self.rotary(k, offset))
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)
-        explicit = _somebody_listens(self.hook_attn_scores, self.hook_pattern)
-        attend = self._explicit_attention if explicit else self._fused_attention
+        attend = self._explicit_attention if self.shows_pattern else self._fused_attention
         z = self.hook_z(attend(*(t.transpose(1, 2) for t in (q, k, v))).transpose(1, 2))
         return self._output(z)
 
@@ -143,28 +146,35 @@ class Attention(nn.Module):
     def _dropout(self) -> float:
         return self.cfg.attn_dropout if self.training else 0.0
 
+    @property
+    def shows_pattern(self) -> bool:
+        """Does anybody listen to the scores or the pattern, so that they are built?"""
+        return _somebody_listens(self.hook_attn_scores, self.hook_pattern)
+
     def _fused_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch head query d_head"]:
-        whole = q.shape[2] == k.shape[2]
-        mask = None if whole else _causal_mask(q, k)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=whole, dropout_p=self._dropout)
+        if not _somebody_listens(self.hook_lse):
+            return fused_attention(q, k, v, dropout=self._dropout)
+        z, lse = attention_with_lse(q, k, v, dropout=self._dropout)
+        self._show_lse(lse)
+        return z
 
     def _explicit_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch head query d_head"]:
         scores = (q @ k.transpose(-1, -2)) / math.sqrt(self.cfg.d_head)
-        scores = self.hook_attn_scores(scores.masked_fill(~_causal_mask(q, k), -torch.inf))
+        scores = self.hook_attn_scores(scores.masked_fill(~causal_mask(q, k), -torch.inf))
+        if _somebody_listens(self.hook_lse):
+            self._show_lse(scores.detach().logsumexp(dim=-1))
         pattern = self.hook_pattern(scores.softmax(dim=-1))  # listeners see it before dropout
         return F.dropout(pattern, self._dropout).to(v.dtype) @ v
+
+    def _show_lse(self, lse: Float[Tensor, "batch head query"]) -> None:
+        if self.hook_lse(lse) is not lse:
+            raise ValueError("hook_lse is only read: to change attention, edit hook_attn_scores or hook_pattern")
 
     def _output(self, z: Float[Tensor, "batch pos head d_head"]) -> Float[Tensor, "batch pos d_model"]:
         if _somebody_listens(self.hook_result):
             heads = self.o.weight.unflatten(1, (self.cfg.n_heads, self.cfg.d_head))
             return self.hook_result(torch.einsum("bphk,dhk->bphd", z, heads)).sum(dim=2)
         return self.o(z.flatten(2))
-
-
-def _causal_mask(q: Tensor, k: Tensor) -> Tensor:
-    """True where a query may look; the queries are the last of the keys' positions."""
-    n_queries, n_keys = q.shape[2], k.shape[2]
-    return torch.ones(n_queries, n_keys, dtype=torch.bool, device=q.device).tril(n_keys - n_queries)
 
 
 class MLP(nn.Module):
@@ -236,13 +246,31 @@ class Transformer(HookedRootModule):
 
         Raises ValueError for more tokens (those in the cache included) than the context holds.
         """
+        return self.unembed(self.ln_final(self._residual_stream(tokens, cache)))
+
+    @torch.no_grad()
+    def attention_entries(
+        self, tokens: Int[Tensor, "batch pos"], queries: Int[Tensor, " entry"], keys: Int[Tensor, " entry"]
+    ) -> Float[Tensor, "layer batch head entry"]:
+        """The attention of queries[i] to keys[i] in every head, from one pass that builds no pattern.
+
+        Where a hook listens to a layer's scores or pattern, its entries are those of the pattern that the hook leaves.
+        Raises ValueError for positions outside the tokens.
+        """
+        reader = EntryReader(queries, keys, n_tokens=tokens.shape[1])
+        shows_pattern = [cast(Block, block).attn.shows_pattern for block in self.blocks]
+        with self.hooks(fwd_hooks=list(reader.hooks(shows_pattern))):
+            self._residual_stream(tokens, None)
+        return torch.stack(reader.layers)
+
+    def _residual_stream(self, tokens: Tensor, cache: KVCache | None) -> Float[Tensor, "batch pos d_model"]:
         n_tokens = tokens.shape[1] + (cache.n_tokens if cache is not None else 0)
         if n_tokens > self.cfg.n_ctx:
             raise ValueError(f"{n_tokens} tokens do not fit a context of {self.cfg.n_ctx}: shorten the input")
         x = self.hook_embed(self.embed(tokens))
         for block in self.blocks:
             x = block(x, cache)
-        return self.unembed(self.ln_final(x))
+        return x
 
     def empty_cache(self) -> KVCache:
         """A cache to pass to `forward`: analyses that branch from a shared prefix look for this method."""

@@ -1,5 +1,6 @@
 """Induction scores: Abar and EP against closed forms, brute force and a circuit written by hand."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,18 +14,22 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
+from grok_interp.activations import pattern_name
+from grok_interp.analysis.ablated_model import AblatedModel
 from grok_interp.analysis.induction import (
     InductionScores,
     NormGain,
+    TellsEntries,
     eigenvalue_positivity,
     induction_attention,
     induction_scores,
     ov_circuits,
 )
-from grok_interp.configs import ModelConfig
+from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.data.copying import repeated_tokens
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views
+from grok_interp.training.loop import train
 
 FAMILIES = pytest.mark.parametrize("cfg", [LLAMA, MODULAR], ids=["llama", "modular"])
 
@@ -119,6 +124,66 @@ def test_the_batch_size_does_not_matter(cfg: ModelConfig) -> None:
     tokens, model = random_repeated_tokens(cfg), random_model(cfg)
     together = scores_of(model, tokens, batch_size=16).array
     np.testing.assert_allclose(scores_of(model, tokens, batch_size=2).array, together, atol=1e-6)
+
+
+# Abar from single entries, and from patterns
+
+
+class PatternsOnly(AblatedModel):
+    """A model that is only asked for its patterns: nothing of it is ablated, and it tells no entries."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__(model, {})
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.model, name) if name.startswith("W_") else self.__getattribute__(name)
+
+
+def require_agreement(model: Transformer, tokens: Tensor) -> None:
+    assert isinstance(model, TellsEntries) and not isinstance(PatternsOnly(model), TellsEntries)
+    entries, patterns = (scores_of(each, tokens, batch_size=3).array for each in (model, PatternsOnly(model)))
+    np.testing.assert_allclose(entries, patterns, atol=1e-6, rtol=0)
+
+
+@settings(deadline=None, max_examples=15)
+@given(cfg=st.sampled_from([LLAMA, MODULAR]), half=st.integers(3, 9), adjacent=st.booleans(), seed=st.integers(0, 99))
+def test_entries_and_patterns_agree_on_random_models(cfg: ModelConfig, half: int, adjacent: bool, seed: int) -> None:
+    model = random_model(replace(cfg, rotary_adjacent_pairs=adjacent), seed=seed)
+    require_agreement(model, random_repeated_tokens(cfg, half=half, seed=seed))
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 3.0, 30.0])
+def test_entries_and_patterns_agree_on_the_circuit(sharpness: float) -> None:
+    require_agreement(induction_circuit(sharpness=sharpness), repeated_distinct_tokens())
+
+
+def test_entries_and_patterns_agree_on_every_checkpoint_of_a_training(tiny: TrainConfig) -> None:
+    tokens = random_repeated_tokens(tiny.model, half=tiny.model.n_ctx // 2)
+    for _, model in train(tiny):
+        require_agreement(model, tokens)
+
+
+def test_an_edited_pattern_counts_in_both() -> None:
+    model, tokens = random_model(LLAMA), random_repeated_tokens(LLAMA)
+    model.blocks[0].attn.hook_pattern.add_perma_hook(lambda pattern, hook: torch.full_like(pattern, 0.25))
+    for each in (model, PatternsOnly(model)):
+        np.testing.assert_allclose(scores_of(each, tokens).Abar.sel(layer=0), 0.25)
+
+
+@pytest.mark.parametrize("kind", [PatternsOnly, to_hooked_transformer], ids=["ours", "library"])
+def test_no_pattern_outlives_its_layer(kind: Callable) -> None:
+    """So that memory does not grow with the layers: when a pattern comes, all earlier ones are gone."""
+    model, seen, alive = kind(random_model(replace(LLAMA, n_layers=5))), [], []
+
+    def watch(pattern: Tensor, hook: object) -> None:
+        alive.append(sum(earlier() is not None for earlier in seen))
+        seen.append(weakref.ref(pattern))
+
+    hooked = model.model if kind is PatternsOnly else model
+    for layer in range(5):
+        hooked.hook_dict[pattern_name(layer)].add_perma_hook(watch)
+    scores_of(model, random_repeated_tokens(LLAMA))
+    assert alive == [0, 0, 0, 0, 0]
 
 
 # EP

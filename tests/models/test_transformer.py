@@ -108,6 +108,7 @@ def test_activations_have_the_librarys_names_and_shapes(cfg: ModelConfig) -> Non
         **dict.fromkeys(("ln1.hook_scale", "ln2.hook_scale"), (5, 13, 1)),
         **dict.fromkeys((f"attn.hook_{name}" for name in ("q", "k", "v", "rot_q", "rot_k", "z")), per_head),
         **dict.fromkeys(("attn.hook_attn_scores", "attn.hook_pattern"), square),
+        "attn.hook_lse": (5, cfg.n_heads, 13),
         "attn.hook_result": (5, 13, cfg.n_heads, cfg.d_model),
         **dict.fromkeys(("mlp.hook_pre", "mlp.hook_post"), (5, 13, cfg.d_mlp)),
         **({"mlp.hook_pre_linear": (5, 13, cfg.d_mlp)} if cfg.gated_mlp else {}),
