@@ -23,6 +23,7 @@ from transformer_lens.HookedRootModule import HookedRootModule
 from grok_interp.configs import ModelConfig
 from grok_interp.models.attention_entries import EntryReader
 from grok_interp.models.attention_kernels import attention_with_lse, causal_mask, fused_attention
+from grok_interp.models.kv_cache import KeysAndValues, KVCache, shared_product
 from grok_interp.models.weights import canonical_views
 
 ACTIVATIONS = {"silu": F.silu, "relu": F.relu, "gelu": F.gelu}
@@ -35,34 +36,6 @@ def _somebody_listens(*points: HookPoint) -> bool:
 def _linear(d_in: int, d_out: int) -> nn.Linear:
     """Bias-free, and uninitialized: `Transformer` writes every weight once."""
     return cast(nn.Linear, nn.utils.skip_init(nn.Linear, d_in, d_out, bias=False))
-
-
-class KVCache:
-    """Keys and values of the tokens read so far, layer by layer.
-
-    `model(tokens, cache=cache)` reads and extends it. A `branch` shares the tensors and is extended on its own, so
-    many continuations can grow from one prefix that was run once.
-    """
-
-    def __init__(self) -> None:
-        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
-
-    @property
-    def n_tokens(self) -> int:
-        return self.layers[0][0].shape[1] if self.layers else 0
-
-    def branch(self) -> KVCache:
-        copy = KVCache()
-        copy.layers = dict(self.layers)
-        return copy
-
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values of the layer, the new ones last; both are batch pos head d_head."""
-        if layer in self.layers:
-            past_k, past_v = self.layers[layer]
-            k, v = torch.cat([past_k, k], dim=1), torch.cat([past_v, v], dim=1)
-        self.layers[layer] = k, v
-        return k, v
 
 
 class Norm(nn.Module):
@@ -132,15 +105,21 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], cache: KVCache | None
     ) -> Float[Tensor, "batch pos d_model"]:
+        q, parts = self.read(x, cache)
+        keys, values = ([t.transpose(1, 2) for t in tensors] for tensors in zip(*parts, strict=True))
+        explicit = self.shows_pattern or len(parts) > 1
+        z = (self._explicit_attention if explicit else self._fused_attention)(q.transpose(1, 2), keys, values)
+        return self._output(self.hook_z(z.transpose(1, 2)))
+
+    def read(
+        self, x: Float[Tensor, "batch pos d_model"], cache: KVCache | None
+    ) -> tuple[Float[Tensor, "batch pos head d_head"], list[KeysAndValues]]:
+        """The queries of these tokens; keys and values of these and, with a cache, of all before."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.cfg.n_heads, self.cfg.d_head)).unbind(dim=2)
         q, k, v = self.hook_q(q), self.hook_k(k), self.hook_v(v)
-        offset = cache.layers[self.layer][0].shape[1] if cache and self.layer in cache.layers else 0
+        offset = 0 if cache is None else cache.n_tokens_at(self.layer)
         q, k = self.hook_rot_q(self.rotary(q, offset)), self.hook_rot_k(self.rotary(k, offset))
-        if cache is not None:
-            k, v = cache.extend(self.layer, k, v)
-        attend = self._explicit_attention if self.shows_pattern else self._fused_attention
-        z = self.hook_z(attend(*(t.transpose(1, 2) for t in (q, k, v))).transpose(1, 2))
-        return self._output(z)
+        return q, [(k, v)] if cache is None else cache.extend(self.layer, k, v)
 
     @property
     def _dropout(self) -> float:
@@ -151,20 +130,27 @@ class Attention(nn.Module):
         """Does anybody listen to the scores or the pattern, so that they are built?"""
         return _somebody_listens(self.hook_attn_scores, self.hook_pattern)
 
-    def _fused_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch head query d_head"]:
+    def _fused_attention(
+        self, q: Tensor, keys: list[Tensor], values: list[Tensor]
+    ) -> Float[Tensor, "batch head query d_head"]:
+        (k,), (v,) = keys, values
         if not _somebody_listens(self.hook_lse):
             return fused_attention(q, k, v, dropout=self._dropout)
         z, lse = attention_with_lse(q, k, v, dropout=self._dropout)
         self._show_lse(lse)
         return z
 
-    def _explicit_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch head query d_head"]:
-        scores = (q @ k.transpose(-1, -2)) / math.sqrt(self.cfg.d_head)
-        scores = self.hook_attn_scores(scores.masked_fill(~causal_mask(q, k), -torch.inf))
+    def _explicit_attention(
+        self, q: Tensor, keys: list[Tensor], values: list[Tensor]
+    ) -> Float[Tensor, "batch head query d_head"]:
+        scores = torch.cat([shared_product(q, k.transpose(-1, -2)) for k in keys], dim=-1) / math.sqrt(self.cfg.d_head)
+        scores[..., -keys[-1].shape[2] :].masked_fill_(~causal_mask(q, keys[-1]), -torch.inf)
+        scores = self.hook_attn_scores(scores)
         if _somebody_listens(self.hook_lse):
             self._show_lse(scores.detach().logsumexp(dim=-1))
         pattern = self.hook_pattern(scores.softmax(dim=-1))  # listeners see it before dropout
-        return F.dropout(pattern, self._dropout).to(v.dtype) @ v
+        weights = F.dropout(pattern, self._dropout).to(values[0].dtype).split([v.shape[2] for v in values], dim=-1)
+        return torch.stack([shared_product(weight, v) for weight, v in zip(weights, values, strict=True)]).sum(dim=0)
 
     def _show_lse(self, lse: Float[Tensor, "batch head query"]) -> None:
         if self.hook_lse(lse) is not lse:
@@ -264,13 +250,27 @@ class Transformer(HookedRootModule):
         return torch.stack(reader.layers)
 
     def _residual_stream(self, tokens: Tensor, cache: KVCache | None) -> Float[Tensor, "batch pos d_model"]:
-        n_tokens = tokens.shape[1] + (cache.n_tokens if cache is not None else 0)
-        if n_tokens > self.cfg.n_ctx:
-            raise ValueError(f"{n_tokens} tokens do not fit a context of {self.cfg.n_ctx}: shorten the input")
-        x = self.hook_embed(self.embed(tokens))
+        x = self._embedded(tokens, cache)
         for block in self.blocks:
             x = block(x, cache)
         return x
+
+    def _embedded(self, tokens: Tensor, cache: KVCache | None) -> Float[Tensor, "batch pos d_model"]:
+        n_tokens = tokens.shape[1] + (cache.n_tokens if cache is not None else 0)
+        if n_tokens > self.cfg.n_ctx:
+            raise ValueError(f"{n_tokens} tokens do not fit a context of {self.cfg.n_ctx}: shorten the input")
+        return self.hook_embed(self.embed(tokens))
+
+    def read(self, tokens: Int[Tensor, "batch pos"], *, cache: KVCache) -> None:
+        """Extend the cache and compute no more than that: no logits, and of the last block keys and values alone.
+
+        Raises ValueError as `forward` does.
+        """
+        x = self._embedded(tokens, cache)
+        *before, last = (cast(Block, block) for block in self.blocks)
+        for block in before:
+            x = block(x, cache)
+        last.attn.read(last.ln1(last.hook_resid_pre(x)), cache)
 
     def empty_cache(self) -> KVCache:
         """A cache to pass to `forward`: analyses that branch from a shared prefix look for this method."""
