@@ -9,7 +9,8 @@ Modular Regression  if sum_i c_i (x_i, y_i) = (x, y), answer sum_i c_i z_i. Solv
 
 c runs over 0 .. p - 1, so (0, 0) is solved by any example; Modular Regression solves it by the empty sum even without
 one. With examples that contradict each other the answer is the earliest example's (Ratio Matching), or that of the
-first two examples that are not parallel (Modular Regression).
+first two examples that are not parallel (Modular Regression). So more examples solve more queries and change no answer:
+how many a query needs tells everything about all numbers of examples at once.
 """
 
 from __future__ import annotations
@@ -19,16 +20,29 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
+from torch.nn.functional import pad
 
 from grok_interp.configs.modular import is_prime
 
 
 @dataclass(frozen=True)
 class Solution:
-    """`solved[..., x, y]`: does the algorithm answer this query? `answer[..., x, y]`: what; 0 where it does not."""
+    """`needed[..., x, y]`: the first how many examples answer this query? One more than there are if all do not.
 
-    solved: Bool[Tensor, "*context x y"]
+    `answer[..., x, y]` is what the algorithm answers, 0 where the query is not solved.
+    """
+
+    needed: Int64[Tensor, "*context x y"]
     answer: Int64[Tensor, "*context x y"]
+    n_examples: int
+
+    @property
+    def solved(self) -> Bool[Tensor, "*context x y"]:
+        return self.after(self.n_examples)
+
+    def after(self, k: int) -> Bool[Tensor, "*context x y"]:
+        """Is the query solved by the first k examples alone?"""
+        return self.needed <= k
 
 
 def ratio_matching(examples: Int64[Tensor, "*context k 3"], p: int) -> Solution:
@@ -42,24 +56,24 @@ def ratio_matching(examples: Int64[Tensor, "*context k 3"], p: int) -> Solution:
     order = torch.arange(unsolved, device=examples.device).expand(cell.shape)
     first = torch.full((*cell.shape[:-1], p * p), unsolved, device=examples.device)
     first = first.scatter_reduce(-1, cell, order, reduce="amin")  # the earliest example, then the smallest c
-    solved = first < unsolved
-    answer = multiples[..., 2, :].flatten(-2).gather(-1, first.clamp(max=max(unsolved - 1, 0))) if k else first * 0
-    return Solution(solved.unflatten(-1, (p, p)), torch.where(solved, answer, 0).unflatten(-1, (p, p)))
+    answers = pad(multiples[..., 2, :].flatten(-2), (0, 1))  # 0 where unsolved
+    answer = answers.gather(-1, first)
+    return Solution((first // p + 1).unflatten(-1, (p, p)), answer.unflatten(-1, (p, p)), k)
 
 
 def modular_regression(examples: Int64[Tensor, "*context k 3"], p: int) -> Solution:
     """Every query of every context. Raises ValueError when p is no prime or an example is outside Z_p."""
     _require_examples(examples, p)
-    u = _first(examples, (examples[..., :2] != 0).any(dim=-1))
-    v = _first(examples, _cross(u.unsqueeze(-2), examples) % p != 0)
-    line = ratio_matching(u.unsqueeze(-2), p)  # all that can be said when the examples are parallel
+    u, n_for_u = _first(examples, (examples[..., :2] != 0).any(dim=-1))
+    v, n_for_v = _first(examples, _cross(u.unsqueeze(-2), examples) % p != 0)
+    line = ratio_matching(u.unsqueeze(-2), p)  # all that can be said before v is known
     grid = torch.cartesian_prod(*[torch.arange(p, device=examples.device)] * 2).unflatten(0, (p, p))
     u, v = u[..., None, None, :], v[..., None, None, :]
-    determinant = _cross(u, v) % p
-    c_u, c_v = (numerator * _inverse(determinant, p) for numerator in (_cross(grid, v), _cross(u, grid)))
+    c_u, c_v = (numerator * _inverse(_cross(u, v), p) for numerator in (_cross(grid, v), _cross(u, grid)))
     by_both = (c_u * u[..., 2] + c_v * v[..., 2]) % p
-    independent = determinant != 0
-    return Solution(independent | line.solved, torch.where(independent, by_both, line.answer))
+    needed = torch.where(line.solved, n_for_u[..., None, None], n_for_v[..., None, None])
+    needed[..., 0, 0] = 0  # the empty sum
+    return Solution(needed, torch.where(line.solved, line.answer, by_both), examples.shape[-2])
 
 
 def _cross(u: Tensor, v: Tensor) -> Tensor:
@@ -67,12 +81,13 @@ def _cross(u: Tensor, v: Tensor) -> Tensor:
     return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
 
 
-def _first(examples: Int64[Tensor, "*context k 3"], wanted: Bool[Tensor, "*context k"]) -> Int64[Tensor, "*context 3"]:
-    """The earliest example that is wanted; zeros when none is."""
-    if examples.shape[-2] == 0:
-        return examples.new_zeros(*examples.shape[:-2], 3)
-    index = wanted.long().argmax(dim=-1)[..., None, None].expand(*examples.shape[:-2], 1, 3)
-    return torch.where(wanted.any(dim=-1, keepdim=True), examples.gather(-2, index).squeeze(-2), 0)
+def _first(
+    examples: Int64[Tensor, "*context k 3"], wanted: Bool[Tensor, "*context k"]
+) -> tuple[Int64[Tensor, "*context 3"], Int64[Tensor, "*context"]]:
+    """The earliest example that is wanted, and how many there are up to it; zeros and k + 1 when none is."""
+    index = pad(wanted, (0, 1), value=True).long().argmax(dim=-1)
+    or_zeros = pad(examples, (0, 0, 0, 1))
+    return or_zeros.gather(-2, index[..., None, None].expand(*index.shape, 1, 3)).squeeze(-2), index + 1
 
 
 def _inverse(value: Tensor, p: int) -> Tensor:

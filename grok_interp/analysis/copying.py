@@ -7,7 +7,7 @@ forward pass decides. The strings that all queries of a sample share are run onc
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, evaluating, logits
+from grok_interp.analysis.prefixes import Caching, prefix_cache
 from grok_interp.data.copying import CopySamples
 from grok_interp.results import LabelledResult
 
@@ -44,13 +45,6 @@ class CopyingAccuracy(LabelledResult):
             f"copying accuracy at {self.array.sizes['checkpoint']} checkpoints; at the last {float(exact):.1%} of "
             f"suffixes, {float(token):.1%} of their tokens"
         )
-
-
-@runtime_checkable
-class Caching(Protocol):
-    """A model that can go on from keys and values of tokens read before."""
-
-    def empty_cache(self) -> Any: ...
 
 
 def predicted(
@@ -94,10 +88,8 @@ def _correct(model: HookedModel, samples: CopySamples) -> Bool[Tensor, "sample s
 
 
 def _scores_from_cache(model: Any, samples: CopySamples) -> Iterable[Tensor]:
-    device = device_of(model)
+    device, shared = device_of(model), prefix_cache(model, samples.context)
     with evaluating(model):
-        shared = model.empty_cache()
-        model(samples.context.to(device), cache=shared)
         for index in samples.task.queries:
             query = samples.query(index)[:, :-1].to(device)
             yield model(query, cache=shared.branch()).float().cpu()

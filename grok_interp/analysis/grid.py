@@ -6,16 +6,19 @@ row 3: row 1 - row 2. Modular Regression stands beside them here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
+from grok_interp.activations import HookedModel, device_of, evaluating, logits
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
-from grok_interp.analysis.questions import answer_logits
-from grok_interp.data.modular import require_task, sequences
+from grok_interp.analysis.prefixes import Branching, prefix_cache
+from grok_interp.data.modular import answers, require_task, sequences
 from grok_interp.results import LabelledResult
 
 
@@ -50,21 +53,74 @@ def grid_comparison(
 
     Raises ValueError for a task outside Z_p and for more examples than the model's context holds.
     """
+    return grid_comparisons(model, task, inputs, p, shots=[len(inputs)], batch_size=batch_size)[0]
+
+
+def grid_comparisons(
+    model: HookedModel,
+    task: tuple[int, int],
+    inputs: Int64[Tensor, "example 2"],
+    p: int,
+    *,
+    shots: Sequence[int],
+    batch_size: int = 512,
+) -> list[GridComparison]:
+    """Every query after the first k of the examples, for each k of `shots`; all k share one run over the examples.
+
+    Raises ValueError for a task outside Z_p, and for more examples than are given or than the model's context holds.
+    """
     require_task(task, p)
-    k = len(inputs)
-    if 3 * k + 2 > model.cfg.n_ctx:
-        raise ValueError(f"{k} examples and a query are {3 * k + 2} tokens, the context holds {model.cfg.n_ctx}")
-    queries = torch.cartesian_prod(torch.arange(p), torch.arange(p))
-    contexts = torch.cat([inputs.expand(len(queries), k, 2), queries.unsqueeze(1)], dim=1)
-    tokens = sequences(torch.tensor([task]), contexts, p)[0]
-    examples = tokens[0, : 3 * k].unflatten(0, (k, 3))
-    found = answer_logits(model, tokens, batch_size=batch_size)[:, -1].argmax(dim=-1)
-    right = [(found == tokens[:, -1]).unflatten(0, (p, p))]
-    right += [algorithm(examples, p).solved for algorithm in (ratio_matching, modular_regression)]
-    array = xr.DataArray(
-        torch.stack(right).numpy().astype(np.int8),
-        dims=GridComparison.dims,
-        coords={"who": ["model", "ratio matching", "modular regression"], "x": np.arange(p), "y": np.arange(p)},
-        attrs={"a": int(task[0]), "b": int(task[1]), "k": k, "p": p},
-    )
-    return GridComparison(array)
+    _require_shots(shots, len(inputs), model.cfg.n_ctx)
+    examples = sequences(torch.tensor([task]), inputs.unsqueeze(0), p)[0, 0].unflatten(0, (len(inputs), 3))
+    right_answers = answers(torch.tensor([task]), _every_query(p).unsqueeze(1), p)[0, :, 0]
+    logits = _logits_after_prefix if isinstance(model, Branching) else _logits_of_whole_sequences
+    found = logits(model, examples, p, shots, batch_size)
+    algorithms = [algorithm(examples, p) for algorithm in (ratio_matching, modular_regression)]
+    grids = []
+    for k, scores in zip(shots, found, strict=True):
+        right = (scores.argmax(dim=-1) == right_answers).unflatten(0, (p, p))
+        array = xr.DataArray(
+            torch.stack([right, *(solution.after(k) for solution in algorithms)]).numpy().astype(np.int8),
+            dims=GridComparison.dims,
+            coords={"who": ["model", "ratio matching", "modular regression"], "x": np.arange(p), "y": np.arange(p)},
+            attrs={"a": int(task[0]), "b": int(task[1]), "k": k, "p": p},
+        )
+        grids.append(GridComparison(array))
+    return grids
+
+
+def _require_shots(shots: Sequence[int], n_examples: int, n_ctx: int) -> None:
+    if outside := [k for k in shots if not 0 <= k <= n_examples]:
+        raise ValueError(f"{n_examples} examples are given: the first {outside[0]} were asked for")
+    if (k := max(shots, default=0)) and 3 * k + 2 > n_ctx:
+        raise ValueError(f"{k} examples and a query are {3 * k + 2} tokens, the context holds {n_ctx}")
+
+
+def _every_query(p: int) -> Int64[Tensor, "query 2"]:
+    return torch.cartesian_prod(torch.arange(p), torch.arange(p))
+
+
+def _logits_of_whole_sequences(
+    model: HookedModel, examples: Int64[Tensor, "example 3"], p: int, shots: Sequence[int], batch_size: int
+) -> Iterator[Float[Tensor, "query d_vocab"]]:
+    """Of the answer to every query, for each k of `shots`."""
+    queries = _every_query(p)
+    for k in shots:
+        tokens = torch.cat([examples[:k].flatten().expand(len(queries), -1), queries], dim=1)
+        yield torch.cat([logits(model, part)[:, -1].cpu() for part in tokens.split(batch_size)])
+
+
+def _logits_after_prefix(
+    model: Any, examples: Int64[Tensor, "example 3"], p: int, shots: Sequence[int], batch_size: int
+) -> Iterator[Float[Tensor, "query d_vocab"]]:
+    """The same: the examples are run once, for each k the p values of x, and after each of them those of y."""
+    numbers = torch.arange(p, device=device_of(model)).unsqueeze(1)
+    of_all_examples = prefix_cache(model, examples[: max(shots, default=0)].flatten().unsqueeze(0))
+    for k in shots:
+        parts = []
+        for x in numbers.split(max(1, batch_size // p)):
+            cache = of_all_examples.truncated(3 * k)
+            with evaluating(model):
+                model.read(x, cache=cache)
+                parts.append(model(numbers.repeat(len(x), 1), cache=cache.branch())[:, -1].float().cpu())
+        yield torch.cat(parts)

@@ -30,17 +30,14 @@ def repeated_queries(inputs: Int64[Tensor, "context example 2"]) -> Bool[Tensor,
 def solved_queries(inputs: Int64[Tensor, "context example 2"], p: int) -> Bool[Tensor, "2 context example"]:
     """Is each example, as a query after those before it, solved by Ratio Matching, and by Modular Regression?"""
     examples = torch.cat([inputs, torch.zeros_like(inputs[..., :1])], dim=-1)  # what is solved depends on no answer
-    context = torch.arange(len(inputs))
-    columns = [
-        torch.stack(
-            [
-                algorithm(examples[:, :k], p).solved[context, inputs[:, k, 0], inputs[:, k, 1]]
-                for algorithm in (ratio_matching, modular_regression)
-            ]
-        )
-        for k in range(inputs.shape[1])
-    ]
-    return torch.stack(columns, dim=-1)
+    cell = inputs[..., 0] * p + inputs[..., 1]
+    n_before = torch.arange(inputs.shape[1])
+    return torch.stack(
+        [
+            algorithm(examples, p).needed.flatten(1).gather(1, cell) <= n_before
+            for algorithm in (ratio_matching, modular_regression)
+        ]
+    )
 
 
 def query_kinds(inputs: Int64[Tensor, "context example 2"], p: int) -> Bool[Tensor, "queries context example"]:

@@ -1,4 +1,8 @@
-"""What a model holds at the x, y or z of a slot: one vector for each of the p^2 pairs (see data/slot.py)."""
+"""What a model holds at the x, y or z of a slot: one vector for each of the p^2 pairs (see data/slot.py).
+
+Models are taken to be causal: tokens after the last position asked for are not run, and those before the slot, the same
+in all sequences, are run once by a model with a KV cache.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, Reducer, read
+from grok_interp.analysis.prefixes import after_shared_tokens
 
 
 def activations_at(
@@ -24,7 +29,7 @@ def activations_at(
 
     Raises ValueError for a hook that the model does not have.
     """
-    return _read_in_batches(model, tokens, name, lambda found: found[:, list(positions)].float().cpu(), batch_size)
+    return _read_in_batches(model, tokens, name, lambda found: found, positions, batch_size)
 
 
 def head_outputs(
@@ -44,9 +49,18 @@ def head_outputs(
     if not (0 <= layer < n_layers and 0 <= head < n_heads):
         raise ValueError(f"no head L{layer}H{head}: the model has {n_layers} layers of {n_heads} heads")
     name = f"blocks.{layer}.attn.hook_z"  # batch pos head d_head
-    z = _read_in_batches(model, tokens, name, lambda found: found[:, list(positions), head].float().cpu(), batch_size)
+    z = _read_in_batches(model, tokens, name, lambda found: found[:, :, head], positions, batch_size)
     return z @ model.W_O[layer, head].detach().float().cpu()
 
 
-def _read_in_batches(model: HookedModel, tokens: Tensor, name: str, reducer: Reducer, batch_size: int) -> Tensor:
-    return torch.cat([read(model, part, {name: reducer})[name] for part in tokens.split(batch_size)])
+def _read_in_batches(
+    model: HookedModel, tokens: Tensor, name: str, part_of: Reducer, positions: Sequence[int], batch_size: int
+) -> Tensor:
+    """What `part_of` makes of the activation at these positions."""
+    continuing, n_read = after_shared_tokens(model, tokens, before=min(positions))
+    rest, at = tokens[:, n_read : max(positions) + 1], [position - n_read for position in positions]
+
+    def reducer(found: Tensor) -> Tensor:
+        return part_of(found[:, at]).float().cpu()
+
+    return torch.cat([read(continuing, part, {name: reducer})[name] for part in rest.split(batch_size)])

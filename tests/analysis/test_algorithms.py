@@ -61,6 +61,20 @@ def test_random_contexts_of_any_length(p: int, k: int, seed: int) -> None:
         assert all(int(found.answer[x, y]) == (a * x + b * y) % p for x, y in cells)
 
 
+@settings(deadline=None, max_examples=60)
+@given(p=st.sampled_from([2, 3, 5, 7]), n_examples=st.integers(0, 7), seed=st.integers(0, 999))
+def test_what_a_query_needs_tells_what_the_first_examples_solve(p: int, n_examples: int, seed: int) -> None:
+    """Of examples that may contradict each other."""
+    examples = torch.randint(p, (3, n_examples, 3), generator=torch.Generator().manual_seed(seed))
+    for algorithm in (ratio_matching, modular_regression):
+        found = algorithm(examples, p)
+        assert found.needed.min() >= 0 and found.needed.max() <= n_examples + 1
+        for k in range(n_examples + 1):
+            of_first = algorithm(examples[:, :k], p)
+            assert torch.equal(found.after(k), of_first.solved)
+            assert torch.equal(torch.where(found.after(k), found.answer, 0), of_first.answer)
+
+
 @pytest.mark.parametrize(("n_lines", "cells"), [(1, 29), (2, 57), (9, 253), (19, 533)])
 def test_ratio_matching_solves_what_figure_5_shows(n_lines: int, cells: int) -> None:
     """p = 29, by the number of distinct lines that the examples lie on."""
