@@ -1,7 +1,8 @@
 """The circle of circles (B.5 of "Learning to grok"): one head's output over all pairs (x, y), seen by PCA.
 
 A slot of the sequence runs over all p^2 pairs. The head's output at the slot's x and at its y, one after the other, is
-a vector of 2 d_model; scikit-learn's PCA centres the p^2 vectors, does not scale them, and keeps the first components.
+a vector of 2 d_model; PCA centres the p^2 vectors, does not scale them, and keeps the first components (with
+scikit-learn's signs).
 In the paper's grokked models the points lie on a circle by log x, each of them a smaller circle by log y. How circular
 that is, `circularity` says.
 """
@@ -49,14 +50,18 @@ def principal_components(
     vectors: Float[Tensor, "point feature"], n_components: int
 ) -> tuple[Float[Tensor, "point component"], Float[Tensor, " component"]]:
     """(components, share of the variance that each explains); zeros where all vectors are the same. Kernel."""
-    from sklearn.decomposition import PCA
+    from scipy.linalg import eigh
 
-    points = vectors.double().numpy()
+    points = vectors.double()
     if (points == points[0]).all():
         return torch.zeros(len(points), n_components), torch.zeros(n_components)
-    pca = PCA(n_components, svd_solver="full")  # the default may choose a randomized one
-    components = torch.from_numpy(pca.fit_transform(points)).float()
-    return components, torch.from_numpy(pca.explained_variance_ratio_).float()
+    centred = points - points.mean(dim=0)
+    scatter = centred.T @ centred
+    last = len(scatter) - 1  # a few eigenvectors take a fraction of the time of them all
+    variances, axes = map(torch.from_numpy, eigh(scatter.numpy(), subset_by_index=(last - n_components + 1, last)))
+    signs = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
+    components = (centred @ (signs * axes)).flip(1)
+    return components.float(), (variances.flip(0).clamp_min(0) / scatter.trace()).float()
 
 
 def circle_pca(

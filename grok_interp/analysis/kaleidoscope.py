@@ -68,11 +68,15 @@ def rank_correlations(
 
     Of cells above the diagonal, by the mean rank of those that are alike; 0 for a matrix that is the same everywhere.
     """
-    ranks = _ranks(similarity)
+    return _correlations_of_ranks(_ranks(similarity), alike, orders)
+
+
+def _correlations_of_ranks(ranks: Tensor, alike: Tensor, orders: Tensor) -> Float[Tensor, "kind order"]:
     row, column = alike.triu(1).nonzero(as_tuple=True)
     n_cells = len(alike) * (len(alike) - 1) // 2
     share, middle = len(row) / n_cells, (n_cells + 1) / 2
-    lead = torch.stack([ranks[order[row], order[column]].mean() - middle for order in orders])
+    flat = ranks.flatten()
+    lead = torch.stack([flat[order[row] * len(ranks) + order[column]].mean() - middle for order in orders])
     cells = ranks[tuple(torch.triu_indices(*ranks.shape, offset=1))]
     spread = cells.std(correction=0).clamp_min(torch.finfo(cells.dtype).tiny)
     spearman = lead / spread * (share / (1 - share)) ** 0.5
@@ -103,7 +107,7 @@ def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N
     orders = torch.cat([torch.arange(p * p)[None], shuffled_orders(p * p, n_shuffles=n_shuffles, seed=seed)])
     patterns = ratio_pattern(p), regression_pattern(task, p)
     matrices = torch.as_tensor(similarity.array.to_numpy())
-    rows = [torch.stack([_row(matrix, alike, orders) for alike in patterns]) for matrix in matrices]
+    rows = [torch.stack([_row(ranks, alike, orders) for alike in patterns]) for ranks in map(_ranks, matrices)]
     array = xr.DataArray(
         torch.stack(rows).permute(2, 0, 1).numpy(),
         dims=Kaleidoscope.dims,
@@ -117,6 +121,6 @@ def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N
     return Kaleidoscope(array)
 
 
-def _row(matrix: Tensor, alike: Tensor, orders: Tensor) -> Float[Tensor, " measure"]:
-    found = rank_correlations(matrix, alike, orders)
+def _row(ranks: Tensor, alike: Tensor, orders: Tensor) -> Float[Tensor, " measure"]:
+    found = _correlations_of_ranks(ranks, alike, orders)
     return torch.cat([found[:, 0], mean_and_quantile(found[0, 1:])])

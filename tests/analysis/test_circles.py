@@ -19,6 +19,7 @@ from fourier_truth import (
 from ground_truth import LLAMA, MODULAR, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
@@ -188,6 +189,18 @@ def test_components_are_those_of_the_centred_vectors() -> None:
     assert torch.equal(vectors, before)
     order = torch.randperm(17, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(principal_components(vectors[order], 3)[0].abs(), components[order].abs())
+
+
+@settings(deadline=None, max_examples=40)
+@given(n_points=st.integers(4, 30), n_features=st.integers(4, 30), seed=st.integers(0, 999))
+def test_components_are_scikit_learns_with_their_signs(n_points: int, n_features: int, seed: int) -> None:
+    scales = torch.linspace(1, 5, n_features)
+    vectors = 5 + scales * torch.randn(n_points, n_features, generator=torch.Generator().manual_seed(seed))
+    pca = PCA(3, svd_solver="full")
+    expected = pca.fit_transform(vectors.double().numpy())
+    components, shares = principal_components(vectors, 3)
+    np.testing.assert_allclose(components, expected, atol=1e-4)
+    np.testing.assert_allclose(shares, pca.explained_variance_ratio_, atol=1e-6)
 
 
 @FAMILIES
