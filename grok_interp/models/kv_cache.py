@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-KeysAndValues = tuple[Tensor, Tensor]  # each batch pos head d_head
+KeysAndValues = tuple[Tensor, Tensor]  # each batch head pos d_head
 
 
 class KVCache:
@@ -28,7 +28,7 @@ class KVCache:
         return [*self.shared.get(layer, ()), *([self.own[layer]] if layer in self.own else [])]
 
     def n_tokens_at(self, layer: int) -> int:
-        return sum(k.shape[1] for k, _ in self.parts(layer))
+        return sum(k.shape[2] for k, _ in self.parts(layer))
 
     @property
     def n_tokens(self) -> int:
@@ -55,8 +55,8 @@ class KVCache:
                 )
         if layer in self.own:
             past_k, past_v = self.own[layer]
-            k, v = torch.cat([past_k, k], dim=1), torch.cat([past_v, v], dim=1)
-        self.own[layer] = k, v
+            k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
+        self.own[layer] = k.contiguous(), v.contiguous()  # once, not in the products of every branch
         return self.parts(layer)
 
 
@@ -64,8 +64,8 @@ def _first(n_tokens: int, parts: Sequence[KeysAndValues]) -> list[KeysAndValues]
     kept = []
     for k, v in parts:
         if n_tokens > 0:
-            kept.append((k[:, :n_tokens], v[:, :n_tokens]))
-        n_tokens -= k.shape[1]
+            kept.append((k[:, :, :n_tokens], v[:, :, :n_tokens]))
+        n_tokens -= k.shape[2]
     return kept
 
 

@@ -106,19 +106,19 @@ class Attention(nn.Module):
         self, x: Float[Tensor, "batch pos d_model"], cache: KVCache | None
     ) -> Float[Tensor, "batch pos d_model"]:
         q, parts = self.read(x, cache)
-        keys, values = ([t.transpose(1, 2) for t in tensors] for tensors in zip(*parts, strict=True))
         explicit = self.shows_pattern or len(parts) > 1
-        z = (self._explicit_attention if explicit else self._fused_attention)(q.transpose(1, 2), keys, values)
+        z = (self._explicit_attention if explicit else self._fused_attention)(q, parts)
         return self._output(self.hook_z(z.transpose(1, 2)))
 
     def read(
         self, x: Float[Tensor, "batch pos d_model"], cache: KVCache | None
-    ) -> tuple[Float[Tensor, "batch pos head d_head"], list[KeysAndValues]]:
+    ) -> tuple[Float[Tensor, "batch head pos d_head"], list[KeysAndValues]]:
         """The queries of these tokens; keys and values of these and, with a cache, of all before."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.cfg.n_heads, self.cfg.d_head)).unbind(dim=2)
         q, k, v = self.hook_q(q), self.hook_k(k), self.hook_v(v)
         offset = 0 if cache is None else cache.n_tokens_at(self.layer)
         q, k = self.hook_rot_q(self.rotary(q, offset)), self.hook_rot_k(self.rotary(k, offset))
+        q, k, v = (t.transpose(1, 2) for t in (q, k, v))
         return q, [(k, v)] if cache is None else cache.extend(self.layer, k, v)
 
     @property
@@ -130,19 +130,16 @@ class Attention(nn.Module):
         """Does anybody listen to the scores or the pattern, so that they are built?"""
         return _somebody_listens(self.hook_attn_scores, self.hook_pattern)
 
-    def _fused_attention(
-        self, q: Tensor, keys: list[Tensor], values: list[Tensor]
-    ) -> Float[Tensor, "batch head query d_head"]:
-        (k,), (v,) = keys, values
+    def _fused_attention(self, q: Tensor, parts: list[KeysAndValues]) -> Float[Tensor, "batch head query d_head"]:
+        ((k, v),) = parts
         if not _somebody_listens(self.hook_lse):
             return fused_attention(q, k, v, dropout=self._dropout)
         z, lse = attention_with_lse(q, k, v, dropout=self._dropout)
         self._show_lse(lse)
         return z
 
-    def _explicit_attention(
-        self, q: Tensor, keys: list[Tensor], values: list[Tensor]
-    ) -> Float[Tensor, "batch head query d_head"]:
+    def _explicit_attention(self, q: Tensor, parts: list[KeysAndValues]) -> Float[Tensor, "batch head query d_head"]:
+        keys, values = zip(*parts, strict=True)
         scores = torch.cat([shared_product(q, k.transpose(-1, -2)) for k in keys], dim=-1) / math.sqrt(self.cfg.d_head)
         scores[..., -keys[-1].shape[2] :].masked_fill_(~causal_mask(q, keys[-1]), -torch.inf)
         scores = self.hook_attn_scores(scores)
