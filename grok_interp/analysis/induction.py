@@ -30,6 +30,7 @@ from grok_interp.data.copying import induction_targets
 from grok_interp.results import LabelledResult
 
 NormGain = Literal["ignored", "folded"]
+TOKENS_AT_ONCE = 4096
 
 
 class InductionScores(LabelledResult):
@@ -133,14 +134,27 @@ def _induction_attentions(model: HookedModel, tokens: Tensor, batch_size: int) -
 
 
 def ov_circuits(model: Any, norm_gain: NormGain = "ignored") -> Float[Tensor, "layer head d_head d_head"]:
-    """W_O (W_U W_E) W_V of every head: the non-zero eigenvalues of the full OV circuit W_E W_V W_O W_U."""
+    """W_O (W_U W_E) W_V of every head: the non-zero eigenvalues of the full OV circuit W_E W_V W_O W_U.
+
+    In float64, but one layer and some of the vocabulary at a time.
+    """
     with torch.no_grad():
-        W_V, W_O, n_layers = model.W_V.double().cpu(), model.W_O.double().cpu(), model.cfg.n_layers
-        W_U, W_E = model.W_U.double().cpu(), model.W_E.double().cpu()
-        if norm_gain == "folded":
-            W_U = _gain(model.ln_final)[:, None] * W_U
-            W_V = torch.stack([_gain(model.blocks[layer].ln1) for layer in range(n_layers)])[:, None, :, None] * W_V
-        return W_O @ (W_U @ W_E) @ W_V
+        through_tokens = _through_tokens(model, norm_gain)
+        circuits = []
+        for layer, (W_V, W_O) in enumerate(zip(model.W_V, model.W_O, strict=True)):
+            W_V = W_V.double().cpu()
+            if norm_gain == "folded":
+                W_V = _gain(model.blocks[layer].ln1)[:, None] * W_V
+            circuits.append(W_O.double().cpu() @ through_tokens @ W_V)
+        return torch.stack(circuits)
+
+
+def _through_tokens(model: Any, norm_gain: NormGain) -> Float[Tensor, "d_model d_model"]:
+    """W_U W_E: from what is written for the unembedding to what is read from the embedding."""
+    W_UE = torch.zeros(model.cfg.d_model, model.cfg.d_model, dtype=torch.float64)
+    for W_U, W_E in zip(model.W_U.split(TOKENS_AT_ONCE, dim=1), model.W_E.split(TOKENS_AT_ONCE), strict=True):
+        W_UE += W_U.double().cpu() @ W_E.double().cpu()
+    return _gain(model.ln_final)[:, None] * W_UE if norm_gain == "folded" else W_UE
 
 
 def _gain(norm: Any) -> Tensor:

@@ -57,6 +57,7 @@ class EntryReader:
 
     def _read_lse(self, lse: Float[Tensor, "batch head query"]) -> None:
         weights = weights_from_lse(self._q, self._k, lse[:, :, self.queries])
+        del self._q, self._k
         to_the_future = (self.keys > self.queries).to(weights.device)
         self.layers.append(weights.masked_fill(to_the_future, 0.0))
 

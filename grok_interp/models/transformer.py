@@ -190,9 +190,12 @@ class Block(nn.Module):
         self.hook_attn_out, self.hook_mlp_out = HookPoint(), HookPoint()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"], cache: KVCache | None) -> Tensor:
-        x = self.hook_resid_pre(x)
-        x = self.hook_resid_mid(x + self.hook_attn_out(self.attn(self.ln1(x), cache)))
+        x = self.after_attention(x, cache)
         return self.hook_resid_post(x + self.hook_mlp_out(self.mlp(self.ln2(x))))
+
+    def after_attention(self, x: Float[Tensor, "batch pos d_model"], cache: KVCache | None) -> Tensor:
+        x = self.hook_resid_pre(x)
+        return self.hook_resid_mid(x + self.hook_attn_out(self.attn(self.ln1(x), cache)))
 
 
 class Transformer(HookedRootModule):
@@ -229,7 +232,10 @@ class Transformer(HookedRootModule):
 
         Raises ValueError for more tokens (those in the cache included) than the context holds.
         """
-        return self.unembed(self.ln_final(self._residual_stream(tokens, cache)))
+        x = self._embedded(tokens, cache)
+        for block in self.blocks:
+            x = block(x, cache)
+        return self.unembed(self.ln_final(x))
 
     @torch.no_grad()
     def attention_entries(
@@ -237,20 +243,16 @@ class Transformer(HookedRootModule):
     ) -> Float[Tensor, "layer batch head entry"]:
         """The attention of queries[i] to keys[i] in every head, from one pass that builds no pattern.
 
-        Where a hook listens to a layer's scores or pattern, its entries are those of the pattern that the hook leaves.
-        Raises ValueError for positions outside the tokens.
+        The pass ends with the last layer's attention. Where a hook listens to a layer's scores or pattern, its entries
+        are those of the pattern that the hook leaves. Raises ValueError for positions outside the tokens.
         """
-        reader = EntryReader(queries, keys, n_tokens=tokens.shape[1])
-        shows_pattern = [cast(Block, block).attn.shows_pattern for block in self.blocks]
-        with self.hooks(fwd_hooks=list(reader.hooks(shows_pattern))):
-            self._residual_stream(tokens, None)
+        reader, blocks = EntryReader(queries, keys, n_tokens=tokens.shape[1]), [cast(Block, b) for b in self.blocks]
+        with self.hooks(fwd_hooks=list(reader.hooks(block.attn.shows_pattern for block in blocks))):
+            x = self._embedded(tokens, None)
+            for block in blocks[:-1]:
+                x = block(x, None)
+            blocks[-1].after_attention(x, None)
         return torch.stack(reader.layers)
-
-    def _residual_stream(self, tokens: Tensor, cache: KVCache | None) -> Float[Tensor, "batch pos d_model"]:
-        x = self._embedded(tokens, cache)
-        for block in self.blocks:
-            x = block(x, cache)
-        return x
 
     def _embedded(self, tokens: Tensor, cache: KVCache | None) -> Float[Tensor, "batch pos d_model"]:
         n_tokens = tokens.shape[1] + (cache.n_tokens if cache is not None else 0)
