@@ -93,11 +93,12 @@ def against_plain_forward(rounds: int, short: bool) -> None:
     print_header(["induction scores against one forward pass", "tokens", *HEADER])
     cases = [("copier-mini", PRESETS["copier-mini"], 16, 128), ("middle", MIDDLE, 16, 200), ("middle", MIDDLE, 1, 1024)]
     cases += [] if short else [("middle", MIDDLE, 16, 1024), ("wide", WIDE, 16, 200), ("wide", WIDE, 4, 1024)]
-    cases += [] if short else [("copier-paper", PRESETS["copier-paper"], 2, 200)]
+    cases += [] if short else [("copier-paper", PRESETS["copier-paper"], 8, 200)]
     for name, cfg, n_sequences, n_tokens in cases:
         model, tokens = build(cfg), distinct_repeated(cfg, n_sequences, n_tokens)
         close(abar(model, tokens), mean_of_patterns(model, tokens, induction_attention, batch_size=16))
-        found = compare(partial(scores_of, model, tokens), partial(model, tokens), rounds=rounds)
+        n_rounds = min(rounds, 3) if cfg.n_params > 1e8 else rounds
+        found = compare(partial(scores_of, model, tokens), partial(model, tokens), rounds=n_rounds)
         print_row([name, f"{n_sequences} x {n_tokens}", *found.cells()])
 
 
