@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from grok_interp.analysis.emergence import emergence as emergence
     from grok_interp.analysis.formation import formation_order as formation_order
     from grok_interp.analysis.grid import grid_comparison as grid_comparison
+    from grok_interp.analysis.grid import grid_comparisons as grid_comparisons
     from grok_interp.analysis.head_registry import HEAD_SCORES as HEAD_SCORES
     from grok_interp.analysis.head_scores import head_scores as head_scores
     from grok_interp.analysis.induction import induction_scores as induction_scores
@@ -87,7 +88,7 @@ _HOME = {
     "analysis.circles": ("circle_pca",),
     "analysis.circularity": ("circularity",),
     "analysis.embedding": ("embedding_pca",),
-    "analysis.grid": ("grid_comparison",),
+    "analysis.grid": ("grid_comparison", "grid_comparisons"),
     "analysis.kaleidoscope": ("kaleidoscope",),
     "analysis.mlp": ("mlp_activations",),
     "analysis.phases": (

@@ -18,7 +18,7 @@ from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.circles import circle_pca
 from grok_interp.analysis.circularity import Circularity, circularity
 from grok_interp.analysis.embedding import embedding_pca
-from grok_interp.analysis.grid import grid_comparison
+from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.kaleidoscope import Kaleidoscope, kaleidoscope
 from grok_interp.analysis.mlp import mlp_activations
 from grok_interp.analysis.phases import PAPER_THRESHOLD, PhaseDiagram, phase_diagram
@@ -82,7 +82,7 @@ def figure_5(
     chosen = task or unseen_task(tasks)
     inputs = grid_examples(tasks.p, n_examples - 1)
     shots = shots or default_shots(n_examples)
-    return plot_grids([grid_comparison(model, chosen, inputs[:k], tasks.p) for k in shots])
+    return plot_grids(grid_comparisons(model, chosen, inputs, tasks.p, shots=shots))
 
 
 def algorithm_shift(directory: Path, *, step: int | None = None) -> Figure:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.circularity import circularity
-from grok_interp.analysis.grid import grid_comparison
+from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.kaleidoscope import kaleidoscope
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phase, transience
 from grok_interp.analysis.shares import midpoint
@@ -158,7 +158,7 @@ def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section
 def _grid_section(model: Transformer, probes: ModularProbes) -> tuple[str, Section, Figure]:
     n_examples = last_slot(model.cfg.n_ctx) + 1
     task, inputs = unseen_task(probes.tasks), grid_examples(probes.tasks.p, n_examples - 1)
-    grids = [grid_comparison(model, task, inputs[:k], probes.tasks.p) for k in default_shots(n_examples)]
+    grids = grid_comparisons(model, task, inputs, probes.tasks.p, shots=default_shots(n_examples))
     figure = plot_grids(grids)
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
     return "grids", Section("Query by query", text, inline_svg(figure), "After Figure 5."), figure
