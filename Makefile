@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-transformer-lens-4 check fix clean
+.PHONY: help demo test test-transformer-lens-4 check bench fix clean
 
 help:  ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -21,6 +21,9 @@ check: .venv/developing  ## lint, format and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+bench: .venv/developing  ## the short benchmarks, side by side with their peers, into benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/results.py
 
 fix: .venv/developing  ## repair what the linter and the formatter can
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,46 @@
+"""Run the short form of every benchmark, one after the other, and write RESULTS.md beside them.
+
+python benchmarks/results.py [--long]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TOPICS = ("induction_scores", "copying_accuracy", "kshot_grids", "algorithms")
+PACKAGES = ("torch", "transformer-lens", "transformers")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--long", action="store_true", help="the long forms: paper sizes, more rounds, half an hour")
+    options = [] if arguments.parse_args().long else ["--short"]
+    sections = [_head(options)]
+    for topic in TOPICS:
+        print(f"{topic} ...", file=sys.stderr)
+        command = [sys.executable, str(HERE / f"{topic}.py"), *options]
+        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        sections.append(f"## {topic}\n\n{printed.strip()}\n")
+    (HERE / "RESULTS.md").write_text("\n".join(sections))
+    print(HERE / "RESULTS.md")
+
+
+def _head(options: list[str]) -> str:
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        "# Benchmarks\n\n"
+        f"{datetime.date.today()}, {platform.machine()} CPU, Python {platform.python_version()}, {versions}; "
+        f"`python benchmarks/results.py{'' if options else ' --long'}`. Each row runs us and the peer in one process, "
+        "alternating, after a check that their answers agree. No GPU row has been run.\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
