@@ -90,10 +90,11 @@ def mebibytes(value: float) -> str:
 
 def print_row(cells: list[str]) -> None:
     """One row of a Markdown table, at once."""
-    print(f"| {' | '.join(cells)} |", flush=True)  # noqa: T201
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def print_header(cells: list[str]) -> None:
+    print()  # a table begins after an empty line
     print_row(cells)
     print_row(["---"] * len(cells))
 
