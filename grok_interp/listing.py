@@ -35,10 +35,15 @@ def preset_rows() -> list[Row]:
 
 
 def run_rows(folder: Path) -> list[Row]:
-    """One row for each run directly in a folder. Raises ValueError for a folder that is not there."""
+    """One row for each run in a folder or below it. Raises ValueError for a folder that is not there."""
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: runs are written by `grok-interp demo` and `grok-interp train`")
-    return [_run_row(file.parent) for file in sorted(folder.glob("*/config.json"))]
+    return [_run_row(file.parent) for file in sorted(folder.rglob("config.json")) if _is_run(file.parent)]
+
+
+def _is_run(directory: Path) -> bool:
+    """Exported models have a config.json too."""
+    return (directory / "resume").is_dir() or (directory / "checkpoints").is_dir()
 
 
 def _run_row(directory: Path) -> Row:

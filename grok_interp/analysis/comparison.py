@@ -21,7 +21,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.results import LabelledResult
 
 Answers = tuple[TrainConfig, CopyingAccuracy, PositionLoss, InductionScores]  # of one run
-SEEDS = ("init_seed", "data_seed")
+FREE = ("init_seed", "data_seed", "checkpoint_steps", "micro_batch_size")  # seeds, and what changes no training
 NEITHER = "neither"  # the condition in which all that is varied is 0
 
 
@@ -105,7 +105,7 @@ def _row(cells: Mapping[tuple[str, int], xr.DataArray], condition: str) -> xr.Da
 def _require_match(configs: Sequence[TrainConfig], varied: Sequence[str]) -> None:
     for config in configs[1:]:
         differing: dict[str, tuple[Any, Any]] = configs[0].differences(config)
-        others = {field: pair for field, pair in differing.items() if field not in (*varied, *SEEDS)}
+        others = {field: pair for field, pair in differing.items() if field not in (*varied, *FREE)}
         if others:
             listed = ", ".join(f"{field}: {one!r} and {other!r}" for field, (one, other) in others.items())
             allowed = f"{', '.join(varied)} and " if varied else ""

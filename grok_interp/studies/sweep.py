@@ -30,6 +30,8 @@ class Sweep:
     def __post_init__(self) -> None:
         if self.n_seeds < 1:
             raise ValueError(f"a sweep needs 1 seed or more, got {self.n_seeds}")
+        if (self.folder / "config.json").exists():
+            raise ValueError(f"{self.folder} is a run: give the folder that a sweep's runs lie in, or a new one")
 
     @property
     def runs(self) -> dict[Path, TrainConfig]:

@@ -64,6 +64,11 @@ def test_runs_with_other_checkpoints_keep_their_own() -> None:
     }
 
 
+def test_what_changes_no_training_may_differ() -> None:
+    other = replace(BASE, init_seed=1, checkpoint_steps=(0, 20), micro_batch_size=2)
+    assert training_curves([run(), run(other, steps=(0, 20))]).array.sizes["seed"] == 2
+
+
 def test_a_condition_is_named_by_what_is_varied_and_not_zero() -> None:
     varied = ("model.attn_dropout", "weight_decay")
     assert condition_of(BASE, varied) == "neither"

@@ -9,6 +9,7 @@ import pytest
 from grok_interp.checkpoints.run import run_training
 from grok_interp.cli import main
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
+from grok_interp.listing import run_rows
 from grok_interp.studies.copying import figure_3
 from grok_interp.studies.copying.experiments import BASELINES, REGULARISATION, experiment_of
 from grok_interp.studies.copying.sweep_report import write_sweep_report
@@ -69,6 +70,19 @@ def test_a_folder_that_holds_another_config_is_refused(tiny: TrainConfig, tmp_pa
 def test_a_sweep_without_seeds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs 1 seed or more, got 0"):
         Sweep(tmp_path, {}, 0)
+
+
+def test_a_sweep_inside_a_run_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(tmp_path / "run", tiny)
+    with pytest.raises(ValueError, match="run is a run: give the folder that a sweep's runs lie in"):
+        BASELINE.sweep(tiny, tmp_path / "run", n_seeds=1)
+
+
+def test_runs_below_a_folder_are_listed_and_exported_models_are_not(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(tmp_path / "sweep" / "baseline" / "seed0", tiny)
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "config.json").write_text("{}")
+    assert [row["run"] for row in run_rows(tmp_path)] == [str(tmp_path / "sweep" / "baseline" / "seed0")]
 
 
 def test_runs_on_different_texts_are_not_compared(tiny: TrainConfig, tmp_path: Path) -> None:
