@@ -17,9 +17,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.configs import TrainConfig
 from grok_interp.presets import TRAINING_PRESETS, training_preset
 from grok_interp.schedules import token_steps
+from grok_interp.studies.catalogue import FIGURES, OF_MANY_RUNS, Size, require_runs_of, study_of
 
 INPUT_WAS_WRONG, INTERRUPTED = 2, 130
 DESCRIPTION = "From plain text to a report on how an in-context ability emerges during training."
@@ -35,34 +36,6 @@ PRESET_DESCRIPTIONS = {
 }
 TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, PRESET_DESCRIPTIONS)
 Run = Annotated[Path, tyro.conf.Positional]
-FIGURES = {  # name -> function of the study's module
-    "copying/fig2": "figure_2",
-    "copying/fig3": "figure_3",
-    "copying/fig4": "figure_4",
-    "copying/fig5": "figure_5",
-    "copying/fig6": "figure_6",
-    "copying/fig7": "figure_7",
-    "copying/ablation": "ablation",
-    "copying/heads": "single_heads",
-    "modular/fig1b": "figure_1b",
-    "modular/fig1c": "figure_1c",
-    "modular/fig3": "figure_3",
-    "modular/fig5": "figure_5",
-    "modular/fig6": "figure_6",
-    "modular/fig7": "figure_7",
-    "modular/shift": "algorithm_shift",
-    "modular/noise": "label_noise",
-    "modular/attention": "attention",
-    "modular/embedding": "embedding",
-    "modular/mlp": "mlp_maps",
-    "modular/circles": "circles_over_training",
-    "modular/kaleidoscopes": "kaleidoscopes_over_training",
-}
-SWEEP_FIGURES = (  # drawn from many runs
-    *(f"copying/fig{number}" for number in (2, 3, 4, 5, 6, 7)),
-    "modular/fig1b",
-)
-Size = Literal["paper", "mini", "tiny"]
 
 
 def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = "auto") -> None:
@@ -152,7 +125,7 @@ def report(directory: Run, /, *, device: str = "auto", threshold: float | None =
     if (directory / "baseline").is_dir():
         _report_on_experiments(directory)
         return
-    study = _study(directory, ".report")
+    study = study_of(directory, ".report")
     results, probes = _analyzed(directory, device)
     threshold = study.THRESHOLD if threshold is None else threshold
     page = study.write_report(directory, results, probes, threshold=threshold)
@@ -208,15 +181,10 @@ def reproduce(
     if preset:
         folder = folder or Path("runs") / f"{'copier' if kind == 'copying' else kind}-{preset}"
         runs = _trained(figure, preset, folder, seeds=seeds, jobs=jobs, device=device)
-    if len(runs) > 1 and figure not in SWEEP_FIGURES:
-        raise ValueError(
-            f"{figure} is drawn from one run, got {len(runs)}; of many runs are {', '.join(SWEEP_FIGURES)}"
-        )
+    require_runs_of(figure, runs)
     for directory in runs:
-        if _kind(directory) != kind:
-            raise ValueError(f"{figure} needs runs of the {kind} study, {directory} is one of {_kind(directory)}")
         _analyzed(directory, device)
-    drawn = getattr(_study(runs[0]), FIGURES[figure])(*runs)
+    drawn = getattr(study_of(runs[0]), FIGURES[figure])(*runs)
     for path in save_figure(drawn, out or (folder or runs[0]) / "figures" / f"{kind}_{name}"):
         print(path)
 
@@ -257,7 +225,7 @@ def _trained(figure: str, size: Size, folder: Path, *, seeds: int, jobs: int, de
     """The runs that a figure is drawn from, trained and analyzed."""
     kind = figure.partition("/")[0]
     experiments = import_module(f"grok_interp.studies.{kind}.experiments")
-    n_seeds = seeds if figure in SWEEP_FIGURES else 1
+    n_seeds = seeds if figure in OF_MANY_RUNS else 1
     sweep = experiments.experiment_of(figure).sweep(experiments.BASELINES[size], folder, n_seeds=n_seeds)
     print(f"{figure}: {len(sweep.runs)} runs in {folder}, {len(sweep.unfinished())} to train")
     sweep.complete(partial(_train_and_analyze, device), n_jobs=jobs)
@@ -274,22 +242,11 @@ def _analyzed(directory: Path, device: str) -> tuple[Any, Any]:
     from grok_interp.device import choose_device, choose_threads
     from grok_interp.progress import progress
 
-    study = _study(directory)
+    study = study_of(directory)
     choose_threads(CheckpointSeries(directory).config.model.n_params)
     device, probes = choose_device(device), study.probes_of_run(directory)
     with progress("analyzing checkpoints") as advance:
         return study.analyze(directory, probes, device=device, on_checkpoint=advance), probes
-
-
-def _study(directory: Path, part: str = "") -> Any:
-    """The module of the study that a run belongs to."""
-    return import_module(f"grok_interp.studies.{_kind(directory)}{part}")
-
-
-def _kind(directory: Path) -> str:
-    from grok_interp.checkpoints.series import CheckpointSeries
-
-    return "copying" if isinstance(CheckpointSeries(directory).config.data, TextConfig) else "modular"
 
 
 VERBS = {

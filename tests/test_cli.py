@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from grok_interp.cli import FIGURES, main
+from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import TRAINING_PRESETS
+from grok_interp.studies.catalogue import FIGURES
 
 
 @pytest.fixture

@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from grok_interp.analysis.comparison import condition_of
 from grok_interp.checkpoints.run import is_finished
 from grok_interp.configs import TrainConfig
-
-Size = Literal["paper", "mini", "tiny"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from itertools import product
 
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.presets import training_preset
-from grok_interp.studies.sweep import BASELINE, Experiment, Size
+from grok_interp.studies.catalogue import Size
+from grok_interp.studies.sweep import BASELINE, Experiment
 
 BASELINES: dict[Size, TrainConfig] = {
     "paper": training_preset("modular-paper-d6"),

@@ -1,0 +1,59 @@
+"""Which figures there are, what draws them, and to which study a run belongs. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from grok_interp.configs import TextConfig
+
+Size = Literal["paper", "mini", "tiny"]  # of the runs that a preset trains for a figure
+FIGURES = {  # name -> function of the study's module
+    "copying/fig2": "figure_2",
+    "copying/fig3": "figure_3",
+    "copying/fig4": "figure_4",
+    "copying/fig5": "figure_5",
+    "copying/fig6": "figure_6",
+    "copying/fig7": "figure_7",
+    "copying/ablation": "ablation",
+    "copying/heads": "single_heads",
+    "modular/fig1b": "figure_1b",
+    "modular/fig1c": "figure_1c",
+    "modular/fig3": "figure_3",
+    "modular/fig5": "figure_5",
+    "modular/fig6": "figure_6",
+    "modular/fig7": "figure_7",
+    "modular/shift": "algorithm_shift",
+    "modular/noise": "label_noise",
+    "modular/attention": "attention",
+    "modular/embedding": "embedding",
+    "modular/mlp": "mlp_maps",
+    "modular/circles": "circles_over_training",
+    "modular/kaleidoscopes": "kaleidoscopes_over_training",
+}
+OF_MANY_RUNS = (*(f"copying/fig{number}" for number in (2, 3, 4, 5, 6, 7)), "modular/fig1b")
+
+
+def kind_of(directory: Path) -> str:
+    """copying or modular: the study that a run belongs to. Raises ValueError for a directory that is no run."""
+    from grok_interp.checkpoints.series import CheckpointSeries
+
+    return "copying" if isinstance(CheckpointSeries(directory).config.data, TextConfig) else "modular"
+
+
+def study_of(directory: Path, part: str = "") -> Any:
+    """The module of that study, or `part` of it (".report")."""
+    return import_module(f"grok_interp.studies.{kind_of(directory)}{part}")
+
+
+def require_runs_of(figure: str, directories: list[Path]) -> None:
+    """Raises ValueError for more runs than a figure is drawn from, and for runs of the other study."""
+    if len(directories) > 1 and figure not in OF_MANY_RUNS:
+        raise ValueError(
+            f"{figure} is drawn from one run, got {len(directories)}; from many: {', '.join(OF_MANY_RUNS)}"
+        )
+    kind = figure.partition("/")[0]
+    for directory in directories:
+        if kind_of(directory) != kind:
+            raise ValueError(f"{figure} needs runs of the {kind} study, {directory} is one of {kind_of(directory)}")
