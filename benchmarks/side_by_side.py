@@ -31,18 +31,12 @@ class Comparison:
     our_bytes: int
     peer_bytes: int
 
-    def ratio(self) -> tuple[float, float, float]:
-        """Median, first and third quartile of ours / peer."""
-        median, low, high = np.quantile(self.ours / self.peer, [0.5, 0.25, 0.75])
-        return float(median), float(low), float(high)
-
     def cells(self) -> list[str]:
         """Times, ratio and memory of a table's row; see HEADER."""
-        median, low, high = self.ratio()
         return [
             seconds(np.median(self.ours)),
             seconds(np.median(self.peer)),
-            f"{median:.2f} ({low:.2f} to {high:.2f})",
+            spread(self.ours / self.peer),
             mebibytes(self.our_bytes),
             mebibytes(self.peer_bytes),
             f"{self.peer_bytes / self.our_bytes:.1f}",
@@ -54,14 +48,29 @@ HEADER = ["ours", "peer", "ours / peer (quartiles)", "our peak", "peer's peak", 
 
 def compare(ours: Call, peer: Call, *, rounds: int) -> Comparison:
     """Both in turn, `rounds` times after one warm-up each, and one more time for the memory."""
-    times = np.array([[cpu_seconds(ours), cpu_seconds(peer)] for _ in range(rounds + 1)])[1:]
+    times = round_robin([ours, peer], rounds=rounds)
     return Comparison(times[:, 0], times[:, 1], peak_memory(ours), peak_memory(peer))
+
+
+def round_robin(calls: Sequence[Call], *, rounds: int, device: str = "cpu") -> np.ndarray:
+    """round x call: seconds of each, in turn, after one warm-up."""
+    clock = cpu_seconds if device == "cpu" else gpu_seconds
+    return np.array([[clock(call) for call in calls] for _ in range(rounds + 1)])[1:]
 
 
 def cpu_seconds(call: Call) -> float:
     start = time.process_time()
     call()
     return time.process_time() - start
+
+
+def gpu_seconds(call: Call) -> float:
+    """On the wall's clock, from an idle GPU to an idle GPU."""
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    call()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
 def peak_memory(call: Call) -> int:
@@ -78,6 +87,12 @@ def peak_memory(call: Call) -> int:
 def growth_exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
     """The power of the size that the cost grows with: the slope of a line fitted to the logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(costs), deg=1)[0])
+
+
+def spread(ratios: np.ndarray, *, decimals: int = 2) -> str:
+    """Median with first and third quartile."""
+    median, low, high = np.quantile(ratios, [0.5, 0.25, 0.75])
+    return f"{median:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})"
 
 
 def seconds(value: float) -> str:
@@ -99,7 +114,7 @@ def print_header(cells: list[str]) -> None:
     print_row(["---"] * len(cells))
 
 
-def prepare() -> None:
-    """One thread, no gradients; nothing random but what the benchmark seeds."""
+def prepare(*, gradients: bool = False) -> None:
+    """One thread; nothing random but what the benchmark seeds."""
     torch.set_num_threads(1)
-    torch.set_grad_enabled(False)
+    torch.set_grad_enabled(gradients)

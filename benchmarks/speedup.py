@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
-from side_by_side import cpu_seconds, print_header, print_row, seconds
+from side_by_side import print_header, print_row, round_robin, seconds, spread
 
 Answer = TypeVar("Answer")
 
@@ -29,7 +29,6 @@ def print_speedup(
 ) -> None:
     """Both in turn, `rounds` times after a warm-up whose answers must agree. Raises AssertionError if they do not."""
     assert agree(ours(), peer()), f"{topic}: the two give different answers"
-    times = np.array([[cpu_seconds(ours), cpu_seconds(peer)] for _ in range(rounds)])
+    times = round_robin([ours, peer], rounds=rounds)
     our_time, peer_time = (seconds(value) for value in np.median(times, axis=0))
-    low, median, high = np.quantile(times[:, 1] / times[:, 0], [0.25, 0.5, 0.75])
-    print_row([topic, our_time, peer_time, f"{median:.1f} ({low:.1f} to {high:.1f})", str(target)])
+    print_row([topic, our_time, peer_time, spread(times[:, 1] / times[:, 0], decimals=1), str(target)])

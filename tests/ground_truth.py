@@ -82,7 +82,7 @@ def write_previous_token_head(model: Transformer, layer: int, head: int, *, shar
     all cosines are 1 together only at distance 1."""
     W_Q, W_K, W_V, W_O = head_weights(model, layer, head)
     query = (torch.arange(CIRCUIT.d_head) < CIRCUIT.d_head / 2).float()  # one feature of each rotary pair
-    turned_by_one = model.blocks[layer].attn.rotary(query.view(1, 1, 1, -1), offset=1).flatten()
+    turned_by_one = model.blocks[layer].attn.rotary(query.expand(1, 1, CIRCUIT.n_heads, -1), offset=1)[0, 0, 0]
     W_Q[CONSTANT] = sharpness * math.sqrt(CIRCUIT.d_head) * query
     W_K[CONSTANT] = turned_by_one
     W_V[TOKEN, :N_TOKENS] = torch.eye(N_TOKENS)

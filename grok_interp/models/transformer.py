@@ -24,6 +24,7 @@ from grok_interp.configs import ModelConfig
 from grok_interp.models.attention_entries import EntryReader
 from grok_interp.models.attention_kernels import attention_with_lse, causal_mask, fused_attention
 from grok_interp.models.kv_cache import KeysAndValues, KVCache, shared_product
+from grok_interp.models.rotary import Rotary
 from grok_interp.models.weights import canonical_views
 
 ACTIVATIONS = {"silu": F.silu, "relu": F.relu, "gelu": F.gelu}
@@ -62,40 +63,14 @@ class Norm(nn.Module):
         return x * self.w if self.b is None else x * self.w + self.b
 
 
-class Rotary(nn.Module):
-    """Rotary positions (Su et al. 2021): each pair of features is turned by an angle proportional to the position.
-
-    A pair is (i, i + d_head/2), as in LLaMA, or (2i, 2i + 1) with `rotary_adjacent_pairs`.
-    """
-
-    cos: Tensor
-    sin: Tensor
-
-    def __init__(self, cfg: ModelConfig) -> None:
-        super().__init__()
-        self.adjacent = cfg.rotary_adjacent_pairs
-        frequencies = cfg.rotary_base ** -(torch.arange(0, cfg.d_head, 2, dtype=torch.float64) / cfg.d_head)
-        angles = torch.outer(torch.arange(cfg.n_ctx, dtype=torch.float64), frequencies).unsqueeze(1)
-        self.register_buffer("cos", angles.cos().float(), persistent=False)  # pos 1 d_head/2
-        self.register_buffer("sin", angles.sin().float(), persistent=False)
-
-    def forward(self, x: Float[Tensor, "batch pos head d_head"], offset: int) -> Float[Tensor, "batch pos head d_head"]:
-        cos, sin = (table[offset : offset + x.shape[1]] for table in (self.cos, self.sin))
-        a, b = (x[..., 0::2], x[..., 1::2]) if self.adjacent else x.chunk(2, dim=-1)
-        turned = a * cos - b * sin, b * cos + a * sin
-        joined = torch.stack(turned, dim=-1).flatten(-2) if self.adjacent else torch.cat(turned, dim=-1)
-        return joined.to(x.dtype)  # under autocast the angles stay in float32
-
-
 class Attention(nn.Module):
     """Causal multi-head attention; W_Q, W_K and W_V are one matrix product."""
 
-    def __init__(self, cfg: ModelConfig, layer: int) -> None:
+    def __init__(self, cfg: ModelConfig, layer: int, rotary: Rotary) -> None:
         super().__init__()
-        self.cfg, self.layer = cfg, layer
+        self.cfg, self.layer, self.rotary = cfg, layer, rotary
         self.qkv = _linear(cfg.d_model, 3 * cfg.n_heads * cfg.d_head)
         self.o = _linear(cfg.n_heads * cfg.d_head, cfg.d_model)
-        self.rotary = Rotary(cfg)
         self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
         self.hook_rot_q, self.hook_rot_k = HookPoint(), HookPoint()
         self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
@@ -182,9 +157,9 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
-    def __init__(self, cfg: ModelConfig, layer: int) -> None:
+    def __init__(self, cfg: ModelConfig, layer: int, rotary: Rotary) -> None:
         super().__init__()
-        self.ln1, self.attn = Norm(cfg), Attention(cfg, layer)
+        self.ln1, self.attn = Norm(cfg), Attention(cfg, layer, rotary)
         self.ln2, self.mlp = Norm(cfg), MLP(cfg)
         self.hook_resid_pre, self.hook_resid_mid, self.hook_resid_post = HookPoint(), HookPoint(), HookPoint()
         self.hook_attn_out, self.hook_mlp_out = HookPoint(), HookPoint()
@@ -209,7 +184,8 @@ class Transformer(HookedRootModule):
         self.cfg = cfg
         self.embed = cast(nn.Embedding, nn.utils.skip_init(nn.Embedding, cfg.d_vocab, cfg.d_model))
         self.hook_embed = HookPoint()
-        self.blocks = nn.ModuleList(Block(cfg, layer) for layer in range(cfg.n_layers))
+        rotary = Rotary(cfg)  # its tables serve every layer
+        self.blocks = nn.ModuleList(Block(cfg, layer, rotary) for layer in range(cfg.n_layers))
         self.ln_final = Norm(cfg)
         self.unembed = _linear(cfg.d_model, cfg.d_vocab)
         if cfg.tie_word_embeddings:
