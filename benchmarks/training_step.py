@@ -86,7 +86,7 @@ class PeerStep:
 
     def __init__(self, case: Case, model: nn.Module, loss: Callable) -> None:
         self.model, self.loss, self.max_norm = model.train(), loss, case.config.max_grad_norm
-        self.optimizer = build_optimizer(model, case.config)
+        self.optimizer = build_optimizer(model.parameters(), case.config)
 
     def __call__(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         loss = self.loss(self.model, batch)

@@ -6,7 +6,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -37,37 +37,19 @@ def load_newest_resume_point(state: TrainingState, directory: Path) -> float:
 
 
 class Recorder:
-    """Called after every update: metrics, resume points, and the stop that Ctrl-C asked for."""
+    """One run's metrics and resume points."""
 
-    def __init__(
-        self,
-        directory: Path,
-        state: TrainingState,
-        seconds: float,
-        resume_seconds: float,
-        interrupted: threading.Event,
-        on_update: Callable[[Update], None] | None,
-    ) -> None:
-        self.directory, self.state, self.on_update = directory, state, on_update
-        self.interrupted, self.resume_seconds = interrupted, resume_seconds
+    def __init__(self, directory: Path, state: TrainingState, seconds: float) -> None:
+        self.directory, self.state = directory, state
         self.began = time.monotonic() - seconds
-        self.saved_at = time.monotonic()
         self.buffer: list[tuple[Update, float]] = []
         self.metrics = directory / "metrics.jsonl"
         _cut_metrics(self.metrics, state.step)
 
-    def __call__(self, update: Update) -> None:
+    def note(self, update: Update) -> None:
         self.buffer.append((update, time.monotonic() - self.began))
         if len(self.buffer) >= METRICS_BUFFER:
             self._write_metrics()
-        if self.on_update:
-            self.on_update(update)
-        if self.interrupted.is_set() or time.monotonic() - self.saved_at > self.resume_seconds:
-            began = time.monotonic()
-            self.save()
-            self.resume_seconds = max(self.resume_seconds, (self.saved_at - began) / SAVING_SHARE)
-        if self.interrupted.is_set():
-            raise KeyboardInterrupt
 
     def save(self) -> None:
         self._write_metrics()
@@ -75,7 +57,6 @@ class Recorder:
         save_state(self.directory / "resume" / f"step_{self.state.step:08d}.state", state)
         for outdated in resume_points(self.directory)[2:]:
             outdated.unlink()
-        self.saved_at = time.monotonic()
 
     def _write_metrics(self) -> None:
         if not self.buffer:
@@ -90,6 +71,41 @@ class Recorder:
                 row |= {"learning_rate": update.learning_rate, "seconds": round(seconds, 3)}
                 file.write(json.dumps(row) + "\n")
         self.buffer.clear()
+
+
+class Journal:
+    """Called after every update of one or more runs in lockstep: it notes, saves when it is time, and stops them.
+
+    All runs are saved after the same update. Raises KeyboardInterrupt once `interrupted` is set and all is saved.
+    """
+
+    def __init__(
+        self,
+        recorders: Sequence[Recorder],
+        interrupted: threading.Event,
+        *,
+        resume_seconds: float,
+        on_update: Callable[[Update], None] | None,
+    ) -> None:
+        self.recorders, self.interrupted, self.on_update = recorders, interrupted, on_update
+        self.resume_seconds, self.saved_at = resume_seconds, time.monotonic()
+
+    def __call__(self, *updates: Update) -> None:
+        for recorder, update in zip(self.recorders, updates, strict=True):
+            recorder.note(update)
+        if self.on_update:
+            self.on_update(updates[0])
+        if self.interrupted.is_set() or time.monotonic() - self.saved_at > self.resume_seconds:
+            self.save()
+        if self.interrupted.is_set():
+            raise KeyboardInterrupt
+
+    def save(self) -> None:
+        began = time.monotonic()
+        for recorder in self.recorders:
+            recorder.save()
+        self.saved_at = time.monotonic()
+        self.resume_seconds = max(self.resume_seconds, (self.saved_at - began) / SAVING_SHARE)
 
 
 def _require_finite(loss: float, update: Update) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import filelock
 
-from grok_interp.checkpoints.recorder import Recorder, load_newest_resume_point
+from grok_interp.checkpoints.recorder import Journal, Recorder, load_newest_resume_point
 from grok_interp.checkpoints.series import CheckpointSeries, write_config
 from grok_interp.configs import TrainConfig
 from grok_interp.training.batches import Batches, open_batches
@@ -46,17 +46,17 @@ def run_training(
     changed since, files that are no run, or a run that another process is training.
     """
     directory = Path(directory)
-    batches = _claim(directory, config)
-    with _only_process(directory), _deferred_interrupts() as interrupted:
+    batches = claim(directory, config)
+    with only_process(directory), deferred_interrupts() as interrupted:
         state = TrainingState(config, device=device)
-        seconds = load_newest_resume_point(state, directory)
-        recorder = Recorder(directory, state, seconds, resume_seconds, interrupted, on_update)
+        recorder = Recorder(directory, state, load_newest_resume_point(state, directory))
+        journal = Journal([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update)
         if on_start:
             on_start(state.step)
         series = CheckpointSeries(directory)
-        for step, model in train(config, state=state, batches=batches, on_update=recorder, compiled=compiled):
+        for step, model in train(config, state=state, batches=batches, on_update=journal, compiled=compiled):
             series.save(step, model)
-        recorder.save()
+        journal.save()
     return series
 
 
@@ -71,8 +71,8 @@ def batches_of_run(directory: Path) -> Batches:
     return batches
 
 
-def _claim(directory: Path, config: TrainConfig) -> Batches:
-    """Write config.json into a new run, or refuse a directory that holds anything else."""
+def claim(directory: Path, config: TrainConfig) -> Batches:
+    """What a run trains on. Writes config.json into a new one; refuses a directory that holds anything else."""
     if not (directory / "config.json").exists():
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise ValueError(f"{directory} holds files but no run: give a new or an empty directory")
@@ -108,7 +108,8 @@ def run_provenance(directory: Path) -> dict:
 
 
 @contextmanager
-def _only_process(directory: Path) -> Iterator[None]:
+def only_process(directory: Path) -> Iterator[None]:
+    """Raises ValueError while another process trains this run."""
     (directory / "resume").mkdir(exist_ok=True)
     try:
         with filelock.FileLock(directory / "resume" / ".lock", timeout=0):
@@ -118,7 +119,7 @@ def _only_process(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _deferred_interrupts() -> Iterator[threading.Event]:
+def deferred_interrupts() -> Iterator[threading.Event]:
     """Ctrl-C and SIGTERM are noted, and obeyed between two updates; a second one acts at once."""
     noted = threading.Event()
     if threading.current_thread() is not threading.main_thread():

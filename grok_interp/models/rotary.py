@@ -2,50 +2,78 @@
 
     (a, b) -> (a cos - b sin, b cos + a sin)
 
-A pair is (i, i + d_head/2), as in LLaMA, or (2i, 2i + 1) with `rotary_adjacent_pairs`. Feature for feature that is
-x cos + partner(x) sin, with the sign of the sine in its table.
+The tables hold every head, all of them alike: products then run over long rows, several times as fast on a CPU. Both
+kinds map `batch pos head d_head` to the same; the first position is `offset`.
 """
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from grok_interp.configs import ModelConfig
 
+Heads = Float[Tensor, "batch pos head d_head"]
 
-class Rotary(nn.Module):
-    """The tables hold every head, all of them alike: products then run over long rows, several times as fast on a CPU."""
+
+def rotary(cfg: ModelConfig) -> Rotary:
+    """The kind that the config asks for."""
+    return (AdjacentRotary if cfg.rotary_adjacent_pairs else HalfSplitRotary)(cfg)
+
+
+class HalfSplitRotary(nn.Module):
+    """Pairs (i, i + d_head/2), as in LLaMA: x cos + (x moved by d_head/2) sin, with the sine's sign in its table."""
 
     cos: Tensor
     sin: Tensor
 
     def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
-        self.adjacent = cfg.rotary_adjacent_pairs
-        frequencies = cfg.rotary_base ** -(torch.arange(0, cfg.d_head, 2, dtype=torch.float64) / cfg.d_head)
-        angles = torch.outer(torch.arange(cfg.n_ctx, dtype=torch.float64), frequencies)
-        for name, pair in {"cos": (angles.cos(), angles.cos()), "sin": (-angles.sin(), angles.sin())}.items():
-            table = torch.stack(pair, dim=-1 if self.adjacent else -2).flatten(-2).float()
-            heads = table.unsqueeze(1).repeat(1, cfg.n_heads, 1)  # pos head d_head
-            self.register_buffer(name, heads, persistent=False)
+        cos, sin = _angles(cfg).cos(), _angles(cfg).sin()
+        self.register_buffer("cos", _for_heads(torch.cat([cos, cos], dim=-1), cfg), persistent=False)
+        self.register_buffer("sin", _for_heads(torch.cat([-sin, sin], dim=-1), cfg), persistent=False)
 
-    def forward(self, x: Float[Tensor, "batch pos head d_head"], offset: int) -> Float[Tensor, "batch pos head d_head"]:
+    def forward(self, x: Heads, offset: int) -> Heads:
         cos, sin = (table[offset : offset + x.shape[1]] for table in (self.cos, self.sin))
-        if self.adjacent and not torch.compiler.is_compiling():  # which cannot fuse complex numbers
-            return _turned_as_complex(x, cos, sin)
-        partner = _neighbour(x) if self.adjacent else x.roll(x.shape[-1] // 2, dims=-1)
-        return torch.addcmul(x * cos, partner, sin).to(x.dtype)  # under autocast the angles stay in float32
+        turned = torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
+        return turned.to(x.dtype)  # under autocast the angles stay in float32
 
 
-def _neighbour(x: Tensor) -> Tensor:
-    return torch.stack((x[..., 1::2], x[..., 0::2]), dim=-1).flatten(-2)
+class AdjacentRotary(nn.Module):
+    """Pairs (2i, 2i + 1): (a + ib) (cos + i sin), in one pass over x."""
+
+    turns: Tensor  # cos and sin alternate: complex numbers, kept as the real ones that every dtype knows
+
+    def __init__(self, cfg: ModelConfig) -> None:
+        super().__init__()
+        turns = torch.stack([_angles(cfg).cos(), _angles(cfg).sin()], dim=-1).flatten(-2)
+        self.register_buffer("turns", _for_heads(turns, cfg), persistent=False)
+
+    def forward(self, x: Heads, offset: int) -> Heads:
+        exact = torch.promote_types(x.dtype, torch.float32)
+        turns, pairs = (t.to(exact).unflatten(-1, (-1, 2)) for t in (self.turns[offset : offset + x.shape[1]], x))
+        turned = _product(pairs, turns) if torch.compiler.is_compiling() else _complex_product(pairs, turns)
+        return turned.flatten(-2).to(x.dtype)
 
 
-def _turned_as_complex(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """(a + ib) (cos + i sin), in one pass over x: three times as fast as feature for feature."""
-    exact = torch.promote_types(x.dtype, torch.float32)
-    turn = torch.complex(cos[..., 0::2].to(exact), sin[..., 1::2].to(exact))
-    pairs = torch.view_as_complex(x.to(exact).unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
+Rotary = HalfSplitRotary | AdjacentRotary
+
+
+def _complex_product(x: Tensor, y: Tensor) -> Tensor:
+    return torch.view_as_real(torch.view_as_complex(x) * torch.view_as_complex(y))
+
+
+def _product(x: Tensor, y: Tensor) -> Tensor:
+    """The same written out: the compiler cannot fuse complex numbers."""
+    (a, b), (cos, sin) = x.unbind(-1), y.unbind(-1)
+    return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+
+def _angles(cfg: ModelConfig) -> Float64[Tensor, "pos pair"]:
+    frequencies = cfg.rotary_base ** -(torch.arange(0, cfg.d_head, 2, dtype=torch.float64) / cfg.d_head)
+    return torch.outer(torch.arange(cfg.n_ctx, dtype=torch.float64), frequencies)
+
+
+def _for_heads(table: Float64[Tensor, "pos d_head"], cfg: ModelConfig) -> Float[Tensor, "pos head d_head"]:
+    return table.float().unsqueeze(1).repeat(1, cfg.n_heads, 1)

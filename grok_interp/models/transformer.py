@@ -24,7 +24,7 @@ from grok_interp.configs import ModelConfig
 from grok_interp.models.attention_entries import EntryReader
 from grok_interp.models.attention_kernels import attention_with_lse, causal_mask, fused_attention
 from grok_interp.models.kv_cache import KeysAndValues, KVCache, shared_product
-from grok_interp.models.rotary import Rotary
+from grok_interp.models.rotary import Rotary, rotary
 from grok_interp.models.weights import canonical_views
 
 ACTIVATIONS = {"silu": F.silu, "relu": F.relu, "gelu": F.gelu}
@@ -66,9 +66,9 @@ class Norm(nn.Module):
 class Attention(nn.Module):
     """Causal multi-head attention; W_Q, W_K and W_V are one matrix product."""
 
-    def __init__(self, cfg: ModelConfig, layer: int, rotary: Rotary) -> None:
+    def __init__(self, cfg: ModelConfig, layer: int, positions: Rotary) -> None:
         super().__init__()
-        self.cfg, self.layer, self.rotary = cfg, layer, rotary
+        self.cfg, self.layer, self.rotary = cfg, layer, positions
         self.qkv = _linear(cfg.d_model, 3 * cfg.n_heads * cfg.d_head)
         self.o = _linear(cfg.n_heads * cfg.d_head, cfg.d_model)
         self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
@@ -157,9 +157,9 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
-    def __init__(self, cfg: ModelConfig, layer: int, rotary: Rotary) -> None:
+    def __init__(self, cfg: ModelConfig, layer: int, positions: Rotary) -> None:
         super().__init__()
-        self.ln1, self.attn = Norm(cfg), Attention(cfg, layer, rotary)
+        self.ln1, self.attn = Norm(cfg), Attention(cfg, layer, positions)
         self.ln2, self.mlp = Norm(cfg), MLP(cfg)
         self.hook_resid_pre, self.hook_resid_mid, self.hook_resid_post = HookPoint(), HookPoint(), HookPoint()
         self.hook_attn_out, self.hook_mlp_out = HookPoint(), HookPoint()
@@ -184,8 +184,8 @@ class Transformer(HookedRootModule):
         self.cfg = cfg
         self.embed = cast(nn.Embedding, nn.utils.skip_init(nn.Embedding, cfg.d_vocab, cfg.d_model))
         self.hook_embed = HookPoint()
-        rotary = Rotary(cfg)  # its tables serve every layer
-        self.blocks = nn.ModuleList(Block(cfg, layer, rotary) for layer in range(cfg.n_layers))
+        positions = rotary(cfg)  # its tables serve every layer
+        self.blocks = nn.ModuleList(Block(cfg, layer, positions) for layer in range(cfg.n_layers))
         self.ln_final = Norm(cfg)
         self.unembed = _linear(cfg.d_model, cfg.d_vocab)
         if cfg.tie_word_embeddings:

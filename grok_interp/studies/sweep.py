@@ -7,13 +7,17 @@ Experiments that share a condition share its runs. What is trained is not traine
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grok_interp.analysis.comparison import condition_of
+from grok_interp.checkpoints.recorder import resume_points
 from grok_interp.checkpoints.run import is_finished
 from grok_interp.configs import TrainConfig
+from grok_interp.training.ensemble import shared_fields
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,18 @@ class Sweep:
         import joblib
 
         joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(train)(*run) for run in missing.items())
+
+    def in_ensembles(self, n_members: int) -> list[dict[Path, TrainConfig]]:
+        """The unfinished runs in groups of up to `n_members` that can be trained in lockstep."""
+        groups: defaultdict[str, list[tuple[Path, TrainConfig]]] = defaultdict(list)
+        for directory, config in self.unfinished().items():
+            stands_at = [point.name for point in resume_points(directory)[:1]]
+            groups[json.dumps([shared_fields(config), stands_at])].append((directory, config))
+        return [
+            dict(group[first : first + n_members])
+            for group in groups.values()
+            for first in range(0, len(group), n_members)
+        ]
 
 
 @dataclass(frozen=True)

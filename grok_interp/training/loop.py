@@ -40,7 +40,7 @@ class TrainingState:
     def __init__(self, config: TrainConfig, *, device: str = "cpu") -> None:
         self.config, self.device = config, torch.device(device)
         self.model = Transformer(config.model, seed=config.init_seed).to(self.device)
-        self.optimizer = build_optimizer(self.model, config)
+        self.optimizer = build_optimizer(self.model.parameters(), config)
         self.step = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -106,13 +106,18 @@ def loss_share(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_fun
 
 def update_weights(state: TrainingState, rate: float) -> Float[Tensor, ""]:
     """One step of the optimizer with the gradient added up so far; that gradient's norm before it was clipped."""
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
     grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.max_grad_norm or torch.inf)
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
+    take_step(state.optimizer, rate)
     state.step += 1
     return grad_norm
+
+
+def take_step(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """With the gradients as they are; then there are none."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -10,10 +11,16 @@ from torch import nn
 from grok_interp.configs import TrainConfig
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """Matrices (embeddings included) are decayed; norm gains and biases are not."""
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() <= 1]
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], config: TrainConfig, *, stacked: bool = False
+) -> torch.optim.AdamW:
+    """Matrices (embeddings included) are decayed; norm gains and biases are not.
+
+    `stacked` parameters have the member of an ensemble as an axis more.
+    """
+    parameters, axes_of_matrices = list(parameters), 3 if stacked else 2
+    matrices = [p for p in parameters if p.dim() >= axes_of_matrices]
+    vectors = [p for p in parameters if p.dim() < axes_of_matrices]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(
         groups, lr=config.learning_rate, betas=config.betas, eps=config.adam_eps, weight_decay=0.0, fused=True

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from grok_interp.configs import ModelConfig, llama_copier
-from grok_interp.models.rotary import Rotary
+from grok_interp.models.rotary import rotary
 
 CFG = llama_copier(n_layers=1, n_heads=3, d_model=30, d_mlp=8, d_vocab=5, n_ctx=11, rotary_base=50.0)
 PAIRS = pytest.mark.parametrize("adjacent", [True, False], ids=["adjacent", "half-split"])
@@ -35,7 +35,7 @@ def test_every_pair_is_turned(
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
     cfg = replace(CFG, rotary_adjacent_pairs=adjacent)
     x = torch.randn(2, 7, cfg.n_heads, cfg.d_head, generator=torch.Generator().manual_seed(0)).to(dtype)
-    turned = Rotary(cfg)(x, 3)
+    turned = rotary(cfg)(x, 3)
     assert turned.dtype == dtype
     torch.testing.assert_close(turned.double(), turned_by_matrices(x.double(), cfg, 3), atol=atol, rtol=0)
 
@@ -44,11 +44,11 @@ def test_every_pair_is_turned(
 def test_gradients_turn_back(adjacent: bool) -> None:
     """A rotation is orthogonal: the gradient of <turned(x), g> is g turned back."""
     cfg = replace(CFG, rotary_adjacent_pairs=adjacent)
-    rotary, x = Rotary(cfg), torch.randn(1, 5, cfg.n_heads, cfg.d_head, requires_grad=True)
+    turned, x = rotary(cfg), torch.randn(1, 5, cfg.n_heads, cfg.d_head, requires_grad=True)
     upstream = torch.randn_like(x)
-    (rotary(x, 0) * upstream).sum().backward()
+    (turned(x, 0) * upstream).sum().backward()
     assert x.grad is not None
-    torch.testing.assert_close(rotary(x.grad, 0), upstream)
+    torch.testing.assert_close(turned(x.grad, 0), upstream)
 
 
 def test_one_table_serves_every_layer_and_is_not_saved() -> None:

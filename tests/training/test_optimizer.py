@@ -37,7 +37,7 @@ def test_learning_rate_without_warmup_and_with_a_final_factor_of_one_is_constant
 @pytest.mark.parametrize("name", ["copier-tiny", "modular-tiny"])
 def test_matrices_are_decayed_and_gains_and_biases_are_not(name: str) -> None:
     model = Transformer(PRESETS[name])
-    decayed, spared = build_optimizer(model, CONFIG).param_groups
+    decayed, spared = build_optimizer(model.parameters(), CONFIG).param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.3, 0.0)
     names = {id(p): name for name, p in model.named_parameters()}
     assert all("ln" in names[id(p)] for p in spared["params"])
@@ -47,11 +47,11 @@ def test_matrices_are_decayed_and_gains_and_biases_are_not(name: str) -> None:
 
 def test_a_tied_embedding_is_decayed_once() -> None:
     model = Transformer(PRESETS["modular-tiny"])
-    decayed = build_optimizer(model, CONFIG).param_groups[0]["params"]
+    decayed = build_optimizer(model.parameters(), CONFIG).param_groups[0]["params"]
     assert sum(p is model.embed.weight for p in decayed) == 1
 
 
 def test_the_optimizers_settings_are_the_configs() -> None:
     config: TrainConfig = replace(CONFIG, betas=(0.8, 0.95), adam_eps=1e-5)
-    group = build_optimizer(Transformer(config.model), config).param_groups[0]
+    group = build_optimizer(Transformer(config.model).parameters(), config).param_groups[0]
     assert (group["betas"], group["eps"]) == ((0.8, 0.95), 1e-5)

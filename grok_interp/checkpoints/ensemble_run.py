@@ -1,0 +1,58 @@
+"""Run directories trained in lockstep: each is what `run_training` makes of it, and may be resumed by either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from grok_interp.checkpoints.recorder import Journal, Recorder, load_newest_resume_point
+from grok_interp.checkpoints.run import claim, deferred_interrupts, only_process
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.configs import TrainConfig
+from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
+from grok_interp.training.loop import TrainingState, Update
+
+
+def run_ensemble(
+    runs: Mapping[Path, TrainConfig],
+    *,
+    device: str = "cpu",
+    compiled: bool = False,
+    resume_seconds: float = 20.0,
+    on_start: Callable[[int], None] | None = None,
+    on_update: Callable[[Update], None] | None = None,
+) -> list[CheckpointSeries]:
+    """Train directory -> config, all in lockstep, each from its last resume point if it has one.
+
+    `on_update` gets the first run's updates. Otherwise like `run_training`; raises ValueError besides for runs that
+    differ in more than seeds and data, and for runs that stand at different steps.
+    """
+    require_lockstep(list(runs.values()))
+    batches = [claim(Path(directory), config) for directory, config in runs.items()]
+    with ExitStack() as stack:
+        for directory in runs:
+            stack.enter_context(only_process(Path(directory)))
+        interrupted = stack.enter_context(deferred_interrupts())
+        members = [TrainingState(config, device=device) for config in runs.values()]
+        recorders = [
+            Recorder(Path(directory), member, load_newest_resume_point(member, Path(directory)))
+            for directory, member in zip(runs, members, strict=True)
+        ]
+        state = EnsembleState(members)
+        journal = Journal(recorders, interrupted, resume_seconds=resume_seconds, on_update=on_update)
+        if on_start:
+            on_start(state.step)
+        all_series = [CheckpointSeries(Path(directory)) for directory in runs]
+        training = train_ensemble(
+            list(runs.values()),
+            state=state,
+            batches=batches,
+            on_update=lambda updates: journal(*updates),
+            compiled=compiled,
+        )
+        for step, models in training:
+            for series, model in zip(all_series, models, strict=True):
+                series.save(step, model)
+        journal.save()
+    return all_series

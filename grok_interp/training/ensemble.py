@@ -1,0 +1,184 @@
+"""Many same-shaped runs in lockstep: `train_ensemble(configs)` yields (step, models) at every checkpoint step.
+
+    for step, models in train_ensemble([config_of_seed_0, config_of_seed_1]):
+        ...                                   # one live model a member, as `train` would yield it
+
+Weights and AdamW's moments of all members lie stacked in one tensor each, and a member's own model and optimizer are
+views of it. So small models keep a GPU busy, and a member can be saved, resumed and looked into as if it trained alone.
+Each ends where its run alone ends, to rounding. Where one member keeps the processor busy, stacking only costs: members
+then take their steps in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.func import vmap
+
+from grok_interp.configs import TrainConfig
+from grok_interp.models.rotary import rotary
+from grok_interp.models.stacked import stacked_logits
+from grok_interp.models.transformer import Transformer
+from grok_interp.training.batches import Batches, open_batches
+from grok_interp.training.loop import TrainingState, Update, take_step, train_step
+from grok_interp.training.optimizer import build_optimizer, learning_rate
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+STACKED_ON_CPU = 2**17  # numbers in a member's largest activation, up to which stacking pays on a CPU (benchmarks/)
+
+
+class EnsembleState:
+    """The members' states, laid into stacked tensors that they then share.
+
+    Raises ValueError for members of different shape or schedule, at different steps, or with attention dropout.
+    """
+
+    def __init__(self, members: Sequence[TrainingState]) -> None:
+        require_lockstep([member.config for member in members])
+        if len(steps := {member.step for member in members}) > 1:
+            raise ValueError(
+                f"members of an ensemble must stand at one step, these stand at {sorted(steps)}: train those that are "
+                "behind one by one first, or in an ensemble of their own"
+            )
+        self.members, self.config, self.device = list(members), members[0].config, members[0].device
+        self.rotary = rotary(self.config.model).to(self.device)
+        self.stacked = stacking_pays(self.config, self.device)
+        if self.stacked:
+            self._stack()
+
+    @property
+    def step(self) -> int:
+        return self.members[0].step
+
+    def _stack(self) -> None:
+        named = [dict(member.model.named_parameters()) for member in self.members]
+        self.weights = {name: _shared([each[name] for each in named]) for name in named[0]}
+        self.optimizer = build_optimizer(self.weights.values(), self.config, stacked=True)
+        for name, stacked in self.weights.items():
+            self._share_moments(stacked, [each[name] for each in named])
+
+    def _share_moments(self, stacked: Tensor, parameters: list[nn.Parameter]) -> None:
+        """A member that has made no update has no moments: they are zero then, which is where AdamW begins."""
+        own = [member.optimizer.state[p] for member, p in zip(self.members, parameters, strict=True)]
+        count = own[0].get("step", torch.zeros((), device=self.device))
+        moments = {key: torch.stack([s.get(key, torch.zeros_like(stacked[0])) for s in own]) for key in MOMENTS}
+        self.optimizer.state[stacked] = {"step": count, **moments}
+        for index, state in enumerate(own):
+            state.update({"step": count, **{key: moment[index] for key, moment in moments.items()}})
+
+
+def stacking_pays(config: TrainConfig, device: torch.device) -> bool:
+    """On a GPU always; on a CPU while the activations of all members stay in its cache."""
+    n_tokens = (config.micro_batch_size or config.batch_size) * config.model.n_ctx
+    return device.type != "cpu" or n_tokens * config.model.d_mlp <= STACKED_ON_CPU
+
+
+def _shared(parameters: list[nn.Parameter]) -> nn.Parameter:
+    stacked = nn.Parameter(torch.stack([p.detach() for p in parameters]))
+    for index, parameter in enumerate(parameters):
+        parameter.data = stacked.detach()[index]
+    return stacked
+
+
+def shared_fields(config: TrainConfig) -> dict[str, Any]:
+    """What members of an ensemble have in common: all but seeds and data."""
+    own = ("init_seed", "data_seed")
+    return {name: value for name, value in config.flattened().items() if name not in own and name[:5] != "data."}
+
+
+def require_lockstep(configs: Sequence[TrainConfig]) -> None:
+    """Raises ValueError unless the configs differ in seeds and data alone, and for attention dropout."""
+    if not configs:
+        raise ValueError("an ensemble needs a run or more, got none")
+    if configs[0].model.attn_dropout:
+        raise ValueError("an ensemble has no attention dropout: train runs that have it one by one")
+    first = shared_fields(configs[0])
+    for config in configs[1:]:
+        if differences := [f"{k}: {first[k]!r} and {v!r}" for k, v in shared_fields(config).items() if first[k] != v]:
+            raise ValueError(
+                f"members of an ensemble may differ in seeds and data only, these differ in {', '.join(differences)}"
+            )
+
+
+def train_ensemble(
+    configs: Sequence[TrainConfig],
+    *,
+    state: EnsembleState | None = None,
+    batches: Sequence[Batches] | None = None,
+    on_update: Callable[[list[Update]], None] | None = None,
+    compiled: bool = False,
+) -> Iterator[tuple[int, list[Transformer]]]:
+    """Train all members from `state` (default: from their initializations, on the CPU) to the end of their config.
+
+    `on_update` gets one `Update` a member. Raises ValueError as `EnsembleState` and `train` do.
+    """
+    state = state or EnsembleState([TrainingState(config) for config in configs])
+    batches = batches or [open_batches(config) for config in configs]
+    step = _step_function(state, batches[0].loss, compiled)
+    kept_steps = frozenset(state.config.kept_steps)
+    while True:
+        if state.step in kept_steps:
+            yield state.step, [member.model for member in state.members]
+        if state.step == state.config.n_steps:
+            return
+        updates = step([each.batch(state.step, state.device) for each in batches])
+        if on_update:
+            on_update(updates)
+
+
+def _step_function(state: EnsembleState, loss: Callable, compiled: bool) -> Callable[[list[Tensor]], list[Update]]:
+    def compile_if_asked(function: Callable) -> Callable:
+        return torch.compile(function) if compiled else function
+
+    if state.stacked:
+        return partial(ensemble_step, state, losses=compile_if_asked(partial(ensemble_losses, loss)))
+    loss = compile_if_asked(loss)
+    return lambda batch: [train_step(member, own, loss) for member, own in zip(state.members, batch, strict=True)]
+
+
+def ensemble_step(
+    state: EnsembleState, batch: Sequence[Int64[Tensor, "batch pos"]], *, losses: Callable
+) -> list[Update]:
+    """One update of every member, each on its own batch and with its own clipping."""
+    for member in state.members:
+        member.model.train()
+    parts = torch.stack(list(batch)).split(state.config.micro_batch_size or state.config.batch_size, dim=1)
+    means = torch.stack([_add_gradients(state, part, losses) for part in parts]).sum(dim=0)
+    norms = clip_each(list(state.weights.values()), state.config.max_grad_norm)
+    rate = learning_rate(state.config, state.step)
+    take_step(state.optimizer, rate)
+    for member in state.members:
+        member.step += 1
+    return [Update(state.step, loss, norm, rate) for loss, norm in zip(means, norms, strict=True)]
+
+
+def _add_gradients(state: EnsembleState, part: Tensor, losses: Callable) -> Tensor:
+    precision, share = state.config.precision, part.shape[1] / state.config.batch_size
+    with torch.autocast(state.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+        found = losses(state, part) * share
+    found.sum().backward()
+    return found.detach()
+
+
+def ensemble_losses(
+    loss_of_one: Callable, state: EnsembleState, batch: Int64[Tensor, "member batch pos"]
+) -> Float[Tensor, " member"]:
+    """`loss_of_one(model, batch)` of each member, with all members' logits made at once."""
+    logits = stacked_logits(state.config.model, state.weights, state.rotary, batch[..., :-1])
+    return vmap(lambda own, tokens: loss_of_one(lambda _: own, tokens))(logits, batch)
+
+
+def clip_each(weights: Sequence[nn.Parameter], max_norm: float | None) -> Float[Tensor, " member"]:
+    """As torch.nn.utils.clip_grad_norm_, for each member by itself; the norms before."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+    if max_norm is not None:
+        factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
+    return norms
