@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
+sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
 from docstrings import to_restructured_text  # noqa: E402
+from offline import refuse_remote_resources  # noqa: E402
 
 project, author = "grok_interp", "the authors of grok_interp"
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "myst_nb"]
@@ -24,6 +25,7 @@ include_patterns = [
     "CONTRIBUTING.md",
 ]
 exclude_patterns = ["docs/_build", ".venv", ".tl4", ".git", "runs", "**/.ipynb_checkpoints"]
+smartquotes = False  # text, code and commands keep their quotes and hyphens
 templates_path = ["_templates"]
 
 nb_execution_mode = "off"
@@ -49,8 +51,10 @@ html_additional_pages = {"index": "to_root.html"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 
 
 def setup(app) -> None:
     app.connect("autodoc-process-docstring", lambda *event: to_restructured_text(event[-1]))
+    app.connect("build-finished", refuse_remote_resources)

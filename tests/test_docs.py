@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from docstrings import to_restructured_text
+from offline import remote_resources
 
 import grok_interp
 from grok_interp import HEAD_SCORES, analysis
@@ -44,7 +46,12 @@ def test_every_result_of_an_analyzer_is_in_the_glossary() -> None:
 @pytest.mark.parametrize("name", sorted(SECTIONS))
 def test_a_score_has_formula_source_range_ideal_and_chance(name: str) -> None:
     entries = re.findall(r"^- (\w+): \S", SECTIONS[name], flags=re.MULTILINE)
-    assert entries == ["Formula", "Source", "Range", "Ideal", "Chance"]
+    assert entries[-5:] == ["Formula", "Source", "Range", "Ideal", "Chance"]
+
+
+def test_axes_of_a_result_are_those_of_the_code() -> None:
+    for each in result_classes():
+        assert f"- Axes: `{' '.join(each.dims)}`\n" in SECTIONS[each.name]
 
 
 def test_formulas_of_head_scores_are_those_of_the_registry() -> None:
@@ -98,3 +105,23 @@ def test_commands_on_a_page_exist(page: Path) -> None:
     assert {verb for verb, _ in commands} <= set(VERBS)
     assert {name for verb, name in commands if verb == "train" and name.islower()} <= set(TRAINING_PRESETS)
     assert {name for verb, name in commands if verb == "reproduce"} <= set(FIGURES)
+
+
+def test_docstrings_keep_formulas_as_they_stand_and_every_character_as_itself() -> None:
+    lines = ["Of |lambda| and *lead, `W_O`, W_:", "", "    a * b", "      + |c|", "", "Ends."]
+    to_restructured_text(lines)
+    expected = [r"Of \|lambda\| and \*lead, ``W_O``, W\_:", "", "::", "", "    a * b", "      + |c|", "", "Ends.", ""]
+    assert lines == expected
+
+
+@pytest.mark.parametrize(
+    ("html", "found"),
+    [
+        ('<a href="https://example.org">link</a> <img src="x.svg"> <script src="_static/a.js"></script>', []),
+        ('<script async src="https://example.org/m.js"></script>', ["https://example.org/m.js"]),
+        ("<link rel='stylesheet' href='//fonts.example.org/css'>", ["//fonts.example.org/css"]),
+        ('<script>import {x} from "https://unpkg.com/x.js"</script>', ["https://unpkg.com/x.js"]),
+    ],
+)
+def test_what_a_page_would_load_from_the_network_is_found(html: str, found: list[str]) -> None:
+    assert remote_resources(html) == found
