@@ -319,3 +319,21 @@ def test_verbs_name_the_command_to_type_next_and_it_works(train_tiny: list[str],
     assert main(["list", "--folder", str(tmp_path / "cache")]) == 0
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == (f"no runs in {tmp_path / 'cache'}\n", "next: grok-interp demo\n")
+
+
+def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(tmp_path: Path, monkeypatch, capsys) -> None:
+    from grok_interp.studies.copying.claims import Claim
+
+    claim = Claim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]")
+    page = tmp_path / "report.html"
+    monkeypatch.setattr("grok_interp.studies.copying.sweep_report.write_sweep_report", lambda folder: (page, [claim]))
+    (tmp_path / "baseline").mkdir()
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "verdict    claim          by",
+        "undecided  Dropout helps  loss",
+        f"report: {page}",
+    ]
+    assert main(["report", str(tmp_path), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["claims"]
+    assert (found["verdict"], found["evidence"]) == ("undecided", "difference 0.1 [-1, 1]")
