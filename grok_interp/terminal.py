@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from grok_interp.progress import Advance
 
 Row = Mapping[str, Any]
+UNBOUNDED = 10_000  # columns: to ask how narrow a table can be without breaking a word
 STYLES = {"yes": "green", "supported": "green", "missing": "yellow", "undecided": "yellow", "not supported": "red"}
 
 
@@ -71,6 +72,7 @@ class Terminal:
             return
         console = Console()
         if console.is_terminal:
+            console.width = max(console.width, Console(width=UNBOUNDED).measure(table).minimum)
             console.print(table)
         else:
             print(plain)
@@ -86,9 +88,10 @@ def _table(rows: Sequence[Row]) -> Table:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for key in rows[0] if rows else ():
-        is_text = any(isinstance(row[key], str) for row in rows)
-        is_count = not is_text and not isinstance(rows[0][key], bool)
-        table.add_column(key, overflow="fold", no_wrap=not is_text, justify="right" if is_count else "left")
+        values = [row[key] for row in rows]
+        has_sentences = any(" " in str(value) for value in values)
+        is_count = not any(isinstance(value, str | bool) for value in values)
+        table.add_column(key, no_wrap=not has_sentences, justify="right" if is_count else "left")
     for row in rows:
         cells = map(_shown, row.values())
         table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in cells))
@@ -100,7 +103,7 @@ def _grid(facts: Mapping[str, str]) -> Table:
     from rich.text import Text  # a plain string would lose its [brackets], rich's markup
 
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(justify="right", style="bold", overflow="fold")
+    grid.add_column(justify="right", style="bold")
     for label, value in facts.items():
         grid.add_row(Text(value), Text(label))
     return grid

@@ -257,21 +257,19 @@ def test_on_a_terminal_tables_are_coloured_unless_no_color_is_set(train_tiny: li
     assert not re.search(r"\x1b\[[0-9;]*(3|4|9|10)[0-7]", colourless)
 
 
-def test_a_table_too_wide_for_the_terminal_folds_names_and_keeps_numbers_whole(capsys, monkeypatch) -> None:
-    from rich.console import Console
-
-    rows = [{"run": "runs/" + "x" * 40, "parameters": 1234567, "finished": True}]
-    monkeypatch.setattr("rich.console.Console", lambda: Console(width=40, force_terminal=True, no_color=True))
-    Terminal().show(rows)
-    lines = capsys.readouterr().out.splitlines()
-    assert all(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) <= 40 for line in lines)
-    assert any("1,234,567" in line for line in lines)
+def test_a_narrow_terminal_wraps_sentences_and_breaks_no_name_or_number(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "30")
+    name, note = "runs/" + "x" * 40, "some words that do not fit"
+    Terminal().show([{"run": name, "parameters": 1234567, "note": note}])
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert any(name in line and "1,234,567" in line for line in printed.splitlines())
+    assert note not in printed
+    assert all(word in printed for word in note.split())
 
 
 def test_what_looks_like_markup_is_shown_as_it_is(capsys, monkeypatch) -> None:
-    from rich.console import Console
-
-    monkeypatch.setattr("rich.console.Console", lambda: Console(force_terminal=True, width=80))
+    monkeypatch.setenv("FORCE_COLOR", "1")
     Terminal().show_facts({"onset [red]": "600 [500, 700]"})
     assert "600 [500, 700]" in (shown := capsys.readouterr().out)
     assert "onset [red]" in shown
