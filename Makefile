@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-transformer-lens-4 check bench fix clean
+.PHONY: help demo test test-transformer-lens-4 check bench docs fix clean
 
 help:  ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,12 +25,15 @@ check: .venv/developing  ## lint, format and types; changes nothing
 bench: .venv/developing  ## the short benchmarks, side by side with their peers, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/results.py
 
+docs: .venv/documenting  ## this site into docs/_build/html/index.html, offline; warnings are errors
+	$(BIN)/sphinx-build -W --keep-going --quiet --conf-dir docs --doctree-dir docs/_build/doctrees . docs/_build/html
+
 fix: .venv/developing  ## repair what the linter and the formatter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## remove the environments; runs stay
-	rm -rf .venv .tl4
+clean:  ## remove the environments and the built site; runs stay
+	rm -rf .venv .tl4 docs/_build
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -40,6 +43,10 @@ clean:  ## remove the environments; runs stay
 
 .venv/developing: .venv/installed
 	$(INSTALL) --editable '.[dev,hub]'
+	touch $@
+
+.venv/documenting: .venv/installed
+	$(INSTALL) --editable '.[docs]'
 	touch $@
 
 .tl4/installed: .venv/developing

@@ -1,26 +1,31 @@
 """The command line: `grok-interp VERB ...`.
 
-Every verb parses, calls the library and prints a line or a path. Heavy imports stay inside the verbs.
+Every verb parses, calls the library and says what came of it (terminal.py). Heavy imports stay inside the verbs.
 """
 
 from __future__ import annotations
 
-import json as json_format
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
-from importlib import import_module
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import TRAINING_PRESETS, training_preset
 from grok_interp.schedules import token_steps
-from grok_interp.studies.catalogue import FIGURES, OF_MANY_RUNS, Size, require_runs_of, study_of
+from grok_interp.studies.catalogue import (
+    AFTER_A_REPORT,
+    FIGURES,
+    Size,
+    kind_of,
+    require_runs_of,
+    study_of,
+)
+from grok_interp.terminal import Terminal
 
 INPUT_WAS_WRONG, INTERRUPTED = 2, 130
 DESCRIPTION = "From plain text to a report on how an in-context ability emerges during training."
@@ -36,9 +41,13 @@ PRESET_DESCRIPTIONS = {
 }
 TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, PRESET_DESCRIPTIONS)
 Run = Annotated[Path, tyro.conf.Positional]
+Speech = Annotated[Terminal, tyro.conf.arg(name="")]
+ALOUD = Terminal()
 
 
-def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = "auto") -> None:
+def demo(
+    directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = "auto", terminal: Speech = ALOUD
+) -> None:
     """Train the mini copier on Python's standard library, analyze every checkpoint and write the report.
 
     Interrupted, the same command goes on where it was.
@@ -48,9 +57,11 @@ def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = 
         seed: draws the weights and the batches.
         device: auto, cpu, cuda or cuda:N.
     """
+    from grok_interp.running import train_shown
+
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
-    train(config, run=directory, device=device)
-    report(directory, device=device)
+    train_shown(config, directory, device, terminal)
+    report(directory, device=device, terminal=terminal)
 
 
 def train(
@@ -61,6 +72,7 @@ def train(
     compiled: bool = False,
     checkpoint_tokens: int | None = None,
     dry_run: bool = False,
+    terminal: Speech = ALOUD,
 ) -> None:
     """Train a preset into a run folder; interrupted, the same command goes on where it was.
 
@@ -73,27 +85,21 @@ def train(
         dry_run: print what the run will take (memory, time at the speed measured, disk), train nothing, write nothing.
     """
     from grok_interp.checkpoints.plan import training_plan
-    from grok_interp.checkpoints.run import run_training
     from grok_interp.device import choose_device, choose_threads
-    from grok_interp.progress import TrainingProgress, progress
+    from grok_interp.listing import run_row
+    from grok_interp.running import train_shown
 
     if checkpoint_tokens is not None:
         config = _with_checkpoints_every(checkpoint_tokens, config)
-    choose_threads(config.model.n_params)
     if dry_run:
-        print(training_plan(config, directory=run, device=choose_device(device), compiled=compiled))
+        choose_threads(config.model.n_params)
+        plan = training_plan(config, directory=run, device=choose_device(device), compiled=compiled)
+        terminal.say(plan)
+        facts = {**plan.facts(), "warnings": list(plan.warnings())}
+        terminal.finish(facts, made=[str(plan)], then="the same command without --dry-run")
         return
-    with progress("training") as advance:
-        shown = TrainingProgress(config, advance)
-        series = run_training(
-            run,
-            config,
-            device=choose_device(device),
-            compiled=compiled,
-            on_start=shown.start,
-            on_update=shown.update,
-        )
-    print(f"{len(series)} checkpoints up to step {series.steps[-1]:,} in {run}")
+    train_shown(config, run, device, terminal, compiled=compiled)
+    terminal.finish(run_row(run), made=[run], then=f"grok-interp report {run}")
 
 
 def _with_checkpoints_every(n_tokens: int, config: TrainConfig) -> TrainConfig:
@@ -101,19 +107,29 @@ def _with_checkpoints_every(n_tokens: int, config: TrainConfig) -> TrainConfig:
     return replace(config, checkpoint_steps=steps)
 
 
-def analyze(directory: Run, /, *, device: str = "auto") -> None:
+def analyze(directory: Run, /, *, device: str = "auto", terminal: Speech = ALOUD) -> None:
     """Ask every checkpoint of a run what its study asks: copying, or modular arithmetic. Asks none twice.
 
     Args:
         directory: the run's folder; it may still be training.
         device: auto, cpu, cuda or cuda:N.
     """
-    results, _ = _analyzed(directory, device)
+    from grok_interp.running import analyzed
+
+    results, _ = analyzed(directory, device, terminal)
+    files = [directory / "results" / f"{result.name}.nc" for result in results.each.values()]
     for result in results.each.values():
-        print(result)
+        terminal.say(result)
+    facts = [
+        {"result": result.name, "summary": str(result), "file": file}
+        for result, file in zip(results.each.values(), files, strict=True)
+    ]
+    terminal.finish(facts, made=files, then=f"grok-interp report {directory}")
 
 
-def report(directory: Run, /, *, device: str = "auto", threshold: float | None = None) -> None:
+def report(
+    directory: Run, /, *, device: str = "auto", threshold: float | None = None, terminal: Speech = ALOUD
+) -> None:
     """Write a run's report.html and figures, after analyzing what was not analyzed yet. Partial runs too.
 
     Args:
@@ -122,27 +138,30 @@ def report(directory: Run, /, *, device: str = "auto", threshold: float | None =
         device: auto, cpu, cuda or cuda:N.
         threshold: what counts as formed or learnt: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
     """
+    from grok_interp.running import analyzed
+
     if (directory / "baseline").is_dir():
-        _report_on_experiments(directory)
+        _report_on_experiments(directory, terminal)
         return
     study = study_of(directory, ".report")
-    results, probes = _analyzed(directory, device)
+    results, probes = analyzed(directory, device, terminal)
     threshold = study.THRESHOLD if threshold is None else threshold
     page = study.write_report(directory, results, probes, threshold=threshold)
     found = study.headlines(results, threshold=threshold)
-    width = max(map(len, found.values()))
-    for label, value in found.items():
-        print(f"{value:>{width}}  {label}")
-    print(f"report: {page}")
+    terminal.show_facts(found)
+    terminal.say(f"report: {page}")
+    figure = AFTER_A_REPORT[kind_of(directory)]
+    facts = {"report": page, "headlines": found}
+    terminal.finish(facts, made=[page], then=f"grok-interp reproduce {figure} --run {directory}")
 
 
-def _report_on_experiments(folder: Path) -> None:
-    from grok_interp.listing import table
+def _report_on_experiments(folder: Path, terminal: Terminal) -> None:
     from grok_interp.studies.copying.sweep_report import write_sweep_report
 
     page, claims = write_sweep_report(folder)
-    print(table({"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims))
-    print(f"report: {page}")
+    terminal.show([{"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims])
+    terminal.say(f"report: {page}")
+    terminal.finish({"report": page, "claims": [asdict(each) for each in claims]}, made=[page])
 
 
 def reproduce(
@@ -156,6 +175,7 @@ def reproduce(
     jobs: int = 1,
     out: Path | None = None,
     device: str = "auto",
+    terminal: Speech = ALOUD,
 ) -> None:
     """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
 
@@ -172,6 +192,7 @@ def reproduce(
         out: where to, without suffix; by default figures/NAME in the folder of the runs, or of the run.
         device: auto, cpu, cuda or cuda:N.
     """
+    from grok_interp.running import analyzed, trained_for
     from grok_interp.views.theme import save_figure
 
     kind, _, name = figure.partition("/")
@@ -180,13 +201,16 @@ def reproduce(
     runs = list(run)
     if preset:
         folder = folder or Path("runs") / f"{'copier' if kind == 'copying' else kind}-{preset}"
-        runs = _trained(figure, preset, folder, seeds=seeds, jobs=jobs, device=device)
+        runs = trained_for(figure, preset, folder, seeds=seeds, jobs=jobs, device=device, terminal=terminal)
     require_runs_of(figure, runs)
     for directory in runs:
-        _analyzed(directory, device)
+        analyzed(directory, device, terminal)
     drawn = getattr(study_of(runs[0]), FIGURES[figure])(*runs)
-    for path in save_figure(drawn, out or (folder or runs[0]) / "figures" / f"{kind}_{name}"):
-        print(path)
+    files = save_figure(drawn, out or (folder or runs[0]) / "figures" / f"{kind}_{name}")
+    for file in files:
+        terminal.say(file)
+    facts = {"figure": figure, "runs": runs, "files": files}
+    terminal.finish(facts, made=files, then=f"grok-interp report {folder if preset and kind == 'copying' else runs[0]}")
 
 
 def list_(
@@ -194,59 +218,36 @@ def list_(
     /,
     *,
     folder: Path = Path("runs"),
-    json: bool = False,
+    terminal: Speech = ALOUD,
 ) -> None:
     """List the runs in a folder, or the presets.
 
     Args:
         kind: what to list.
         folder: where runs lie.
-        json: as JSON, for programs.
     """
-    from grok_interp.listing import preset_rows, run_rows, table
+    from grok_interp.listing import preset_rows, run_rows
 
     rows = preset_rows() if kind == "presets" else run_rows(folder)
-    print(json_format.dumps(rows, indent=1) if json else table(rows) or f"no runs in {folder}")
+    names = [row[kind.removesuffix("s")] for row in rows]
+    if rows:
+        terminal.show(rows)
+    else:
+        terminal.say(f"no runs in {folder}")
+    then = "grok-interp demo" if not rows else f"grok-interp report {names[-1]}"
+    if kind == "presets":
+        then = "grok-interp train PRESET --run runs/NAME"
+    terminal.finish(rows, made=names, then=then)
 
 
-def doctor(*, json: bool = False) -> None:
-    """Say what is installed, which devices torch sees, and what is missing.
-
-    Args:
-        json: as JSON, for programs.
-    """
-    from grok_interp.listing import installation, table
+def doctor(*, terminal: Speech = ALOUD) -> None:
+    """Say what is installed, which devices torch sees, and what is missing."""
+    from grok_interp.listing import installation
 
     rows = installation()
-    print(json_format.dumps(rows, indent=1) if json else table(rows))
-
-
-def _trained(figure: str, size: Size, folder: Path, *, seeds: int, jobs: int, device: str) -> list[Path]:
-    """The runs that a figure is drawn from, trained and analyzed."""
-    kind = figure.partition("/")[0]
-    experiments = import_module(f"grok_interp.studies.{kind}.experiments")
-    n_seeds = seeds if figure in OF_MANY_RUNS else 1
-    sweep = experiments.experiment_of(figure).sweep(experiments.BASELINES[size], folder, n_seeds=n_seeds)
-    print(f"{figure}: {len(sweep.runs)} runs in {folder}, {len(sweep.unfinished())} to train")
-    sweep.complete(partial(_train_and_analyze, device), n_jobs=jobs)
-    return list(sweep.runs)
-
-
-def _train_and_analyze(device: str, directory: Path, config: Any) -> None:
-    train(config, run=directory, device=device)
-    _analyzed(directory, device)
-
-
-def _analyzed(directory: Path, device: str) -> tuple[Any, Any]:
-    from grok_interp.checkpoints.series import CheckpointSeries
-    from grok_interp.device import choose_device, choose_threads
-    from grok_interp.progress import progress
-
-    study = study_of(directory)
-    choose_threads(CheckpointSeries(directory).config.model.n_params)
-    device, probes = choose_device(device), study.probes_of_run(directory)
-    with progress("analyzing checkpoints") as advance:
-        return study.analyze(directory, probes, device=device, on_checkpoint=advance), probes
+    terminal.show(rows)
+    missing = [row["what"] for row in rows if row["found"] == "missing"]
+    terminal.finish(rows, made=missing, then="grok-interp demo")
 
 
 VERBS = {

@@ -1,4 +1,4 @@
-"""Tables of what there is: presets, runs on disk, and what this installation can do."""
+"""Rows on what there is: presets, runs on disk, and what this installation can do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import json
 import platform
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def run_rows(folder: Path) -> list[Row]:
     """One row for each run in a folder or below it. Raises ValueError for a folder that is not there."""
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: runs are written by `grok-interp demo` and `grok-interp train`")
-    return [_run_row(file.parent) for file in sorted(folder.rglob("config.json")) if _is_run(file.parent)]
+    return [run_row(file.parent) for file in sorted(folder.rglob("config.json")) if _is_run(file.parent)]
 
 
 def _is_run(directory: Path) -> bool:
@@ -46,7 +45,8 @@ def _is_run(directory: Path) -> bool:
     return (directory / "resume").is_dir() or (directory / "checkpoints").is_dir()
 
 
-def _run_row(directory: Path) -> Row:
+def run_row(directory: Path) -> Row:
+    """How far a run is."""
     config = TrainConfig.from_dict(json.loads((directory / "config.json").read_text())["train"])
     steps = sorted(
         int(file.stem.removeprefix("step_")) for file in (directory / "checkpoints").glob("step_*.safetensors")
@@ -82,19 +82,3 @@ def installation() -> list[Row]:
 
 def _presence(module: str) -> str:
     return "installed" if importlib.util.find_spec(module) else "missing"
-
-
-def table(rows: Iterable[Row]) -> str:
-    """Rows as aligned text, a column for each key."""
-    rows = [{key: _shown(value) for key, value in row.items()} for row in rows]
-    if not rows:
-        return ""
-    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
-    lines = [dict(zip(widths, widths, strict=True)), *rows]
-    return "\n".join("  ".join(row[key].ljust(width) for key, width in widths.items()).rstrip() for row in lines)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,7 +1,10 @@
 """The real command line, at miniature size."""
 
+import contextlib
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import TRAINING_PRESETS
 from grok_interp.studies.catalogue import FIGURES
+from grok_interp.terminal import Terminal
 
 
 @pytest.fixture
@@ -148,8 +152,6 @@ def test_wrong_input_gets_one_message_and_exit_code_2(
     run = tmp_path / "run"
     assert main([argument.format(run=run) for argument in arguments]) == 2
     errors = capsys.readouterr().err
-    import re
-
     assert re.search(message, errors)
     assert not run.exists(), "nothing half-written is left behind"
 
@@ -226,3 +228,110 @@ def test_checkpoints_closer_than_an_update_are_refused(train_tiny: list[str], tm
     assert main([*train_tiny, "--checkpoint-tokens", "255"]) == 2
     assert "every 255 tokens was asked for, but a step trains on 256: ask for 256 or more" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def on_a_terminal(*arguments: str, **environment: str) -> str:
+    """What a reader sees, stdout and stderr together, in a terminal of its own."""
+    parent, child = pty.openpty()
+    variables = {"TERM": "xterm-256color", "COLUMNS": "60", **environment}
+    inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    command = [sys.executable, "-m", "grok_interp.cli", *arguments]
+    process = subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=inherited | variables)
+    os.close(child)
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux: the other side has closed
+        while piece := os.read(parent, 4096):
+            seen += piece
+    os.close(parent)
+    assert process.wait(timeout=60) == 0
+    return seen.decode()
+
+
+def test_on_a_terminal_tables_are_coloured_unless_no_color_is_set(train_tiny: list[str], tmp_path: Path) -> None:
+    assert main(train_tiny) == 0
+    listing = ["list", "--folder", str(tmp_path)]
+    green = "\x1b[32myes"
+    assert green in on_a_terminal(*listing)
+    colourless = on_a_terminal(*listing, NO_COLOR="1")
+    assert "yes" in colourless
+    assert not re.search(r"\x1b\[[0-9;]*(3|4|9|10)[0-7]", colourless)
+
+
+def test_a_narrow_terminal_wraps_sentences_and_breaks_no_name_or_number(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "30")
+    name, note = "runs/" + "x" * 40, "some words that do not fit"
+    Terminal().show([{"run": name, "parameters": 1234567, "note": note}])
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert any(name in line and "1,234,567" in line for line in printed.splitlines())
+    assert note not in printed
+    assert all(word in printed for word in note.split())
+
+
+def test_what_looks_like_markup_is_shown_as_it_is(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Terminal().show_facts({"onset [red]": "600 [500, 700]"})
+    assert "600 [500, 700]" in (shown := capsys.readouterr().out)
+    assert "onset [red]" in shown
+
+
+def test_quiet_verbs_print_paths_alone(train_tiny: list[str], tmp_path: Path, capfd) -> None:
+    run = tmp_path / "run"
+    said = {}
+    for arguments in (train_tiny, ["analyze", str(run)], ["report", str(run)], ["list", "--folder", str(tmp_path)]):
+        assert main([*arguments, "--quiet"]) == 0
+        said[arguments[0]] = capfd.readouterr()
+    assert {verb: printed.err for verb, printed in said.items()} == dict.fromkeys(said, "")
+    assert said["train"].out == said["list"].out == f"{run}\n"
+    assert said["report"].out == f"{run / 'report.html'}\n"
+    assert [Path(line).exists() for line in said["analyze"].out.splitlines()] == [True, True, True]
+    assert main(["analyze", str(tmp_path / "none"), "--quiet"]) == 2
+    assert "no run at" in capfd.readouterr().err, "errors are never quiet"
+
+
+def test_verbs_speak_json_alone_on_stdout(train_tiny: list[str], tmp_path: Path, capsys) -> None:
+    def spoken(*arguments: str):
+        assert main([*arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    run = str(tmp_path / "run")
+    assert spoken(*train_tiny, "--dry-run")["warnings"] == []
+    assert (spoken(*train_tiny)["run"], spoken(*train_tiny)["last_step"]) == (run, 20)
+    (found,) = (each for each in spoken("analyze", run) if each["result"] == "correct")
+    assert Path(found["file"]).exists()
+    reported = spoken("report", run)
+    assert Path(reported["report"]).exists()
+    assert reported["headlines"]["of suffixes copied whole at the last checkpoint"].endswith("%")
+    drawn = spoken("reproduce", "copying/fig6", "--run", run)
+    assert [Path(file).suffix for file in drawn["files"]] == [".svg", ".pdf"]
+
+
+def test_verbs_name_the_command_to_type_next_and_it_works(train_tiny: list[str], tmp_path: Path, capsys) -> None:
+    command, typed = train_tiny, []
+    for _ in range(3):
+        assert main(command) == 0
+        *_, last = capsys.readouterr().err.splitlines()
+        command = last.removeprefix("next: grok-interp ").split()
+        typed.append(command[0])
+    assert typed == ["report", "reproduce", "report"]
+    assert main(["list", "--folder", str(tmp_path / "cache")]) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (f"no runs in {tmp_path / 'cache'}\n", "next: grok-interp demo\n")
+
+
+def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(tmp_path: Path, monkeypatch, capsys) -> None:
+    from grok_interp.studies.copying.claims import Claim
+
+    claim = Claim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]")
+    page = tmp_path / "report.html"
+    monkeypatch.setattr("grok_interp.studies.copying.sweep_report.write_sweep_report", lambda folder: (page, [claim]))
+    (tmp_path / "baseline").mkdir()
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "verdict    claim          by",
+        "undecided  Dropout helps  loss",
+        f"report: {page}",
+    ]
+    assert main(["report", str(tmp_path), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["claims"]
+    assert (found["verdict"], found["evidence"]) == ("undecided", "difference 0.1 [-1, 1]")

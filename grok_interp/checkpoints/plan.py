@@ -88,8 +88,12 @@ class TrainingPlan:
                 return f"--micro-batch-size {n_sequences} needs {size(self.costs.memory(n_sequences))}"
         return f"even one sequence needs {size(self.costs.memory(1))}, take a smaller model"
 
+    def facts(self) -> dict[str, str]:
+        """Label -> what is said of it, for a reader."""
+        return _rows(self)
+
     def __str__(self) -> str:
-        rows = _rows(self)
+        rows = self.facts()
         width = max(map(len, rows))
         lines = [f"{label:{width}}  {text}" for label, text in rows.items()]
         return "\n".join([*lines, *(f"WARNING: {warning}" for warning in self.warnings())])

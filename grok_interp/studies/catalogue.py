@@ -33,6 +33,7 @@ FIGURES = {  # name -> function of the study's module
     "modular/kaleidoscopes": "kaleidoscopes_over_training",
 }
 OF_MANY_RUNS = (*(f"copying/fig{number}" for number in (2, 3, 4, 5, 6, 7)), "modular/fig1b")
+AFTER_A_REPORT = {"copying": "copying/ablation", "modular": "modular/shift"}  # what to draw next
 
 
 def kind_of(directory: Path) -> str:

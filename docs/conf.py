@@ -1,0 +1,60 @@
+"""The documentation site. Its source is the whole repository, so that links work on a forge and on the site alike.
+
+Nothing is loaded from the network, neither by the build nor by the pages: no web fonts, no MathJax (formulas are plain
+text), notebooks with the outputs that they were committed with.
+"""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
+
+from docstrings import to_restructured_text  # noqa: E402
+from offline import refuse_remote_resources  # noqa: E402
+
+project, author = "grok_interp", "the authors of grok_interp"
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "myst_nb"]
+root_doc = "docs/index"
+include_patterns = [
+    "docs/**.md",
+    "notebooks/*.ipynb",
+    "benchmarks/RESULTS.md",
+    "dev/LOG.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+]
+exclude_patterns = ["docs/_build", ".venv", ".tl4", ".git", "runs", "**/.ipynb_checkpoints"]
+smartquotes = False  # text, code and commands keep their quotes and hyphens
+templates_path = ["_templates"]
+
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}  # by default these come from a CDN
+myst_enable_extensions = []  # no dollarmath: text keeps its dollars, pages need no MathJax
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autosummary_generate = False
+add_module_names = False
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 80
+
+nitpicky = True
+nitpick_ignore = [("py:class", "grok_interp.studies.run_results.Results")]  # a TypeVar
+nitpick_ignore_regex = [("py:.*", r"(?!grok_interp).*")]  # torch, xarray, ...: their inventories are on the network
+
+html_theme = "furo"
+html_title = "grok_interp"
+html_additional_pages = {"index": "to_root.html"}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_show_copyright = False
+html_copy_source = False
+
+
+def setup(app) -> None:
+    app.connect("autodoc-process-docstring", lambda *event: to_restructured_text(event[-1]))
+    app.connect("build-finished", refuse_remote_resources)

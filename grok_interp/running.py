@@ -1,0 +1,59 @@
+"""What several verbs do: train a run, analyze it, train the runs of a figure, with progress shown."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from grok_interp.checkpoints.run import run_training
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.configs import TrainConfig
+from grok_interp.device import choose_device, choose_threads
+from grok_interp.progress import TrainingProgress
+from grok_interp.studies.catalogue import OF_MANY_RUNS, Size, study_of
+from grok_interp.terminal import Terminal
+
+
+def train_shown(config: TrainConfig, run: Path, device: str, terminal: Terminal, *, compiled: bool = False) -> None:
+    """Train a run, or what is missing of it."""
+    choose_threads(config.model.n_params)
+    with terminal.progress("training") as advance:
+        shown = TrainingProgress(config, advance)
+        series = run_training(
+            run,
+            config,
+            device=choose_device(device),
+            compiled=compiled,
+            on_start=shown.start,
+            on_update=shown.update,
+        )
+    terminal.say(f"{len(series)} checkpoints up to step {series.steps[-1]:,} in {run}")
+
+
+def trained_for(
+    figure: str, size: Size, folder: Path, *, seeds: int, jobs: int, device: str, terminal: Terminal
+) -> list[Path]:
+    """The runs that a figure is drawn from, trained and analyzed."""
+    kind = figure.partition("/")[0]
+    experiments = import_module(f"grok_interp.studies.{kind}.experiments")
+    n_seeds = seeds if figure in OF_MANY_RUNS else 1
+    sweep = experiments.experiment_of(figure).sweep(experiments.BASELINES[size], folder, n_seeds=n_seeds)
+    terminal.say(f"{figure}: {len(sweep.runs)} runs in {folder}, {len(sweep.unfinished())} to train")
+    sweep.complete(partial(_train_and_analyze, device, terminal), n_jobs=jobs)
+    return list(sweep.runs)
+
+
+def _train_and_analyze(device: str, terminal: Terminal, directory: Path, config: Any) -> None:
+    train_shown(config, directory, device, terminal)
+    analyzed(directory, device, terminal)
+
+
+def analyzed(directory: Path, device: str, terminal: Terminal) -> tuple[Any, Any]:
+    """A run's results and its probes, after asking the checkpoints that were not asked yet."""
+    study = study_of(directory)
+    choose_threads(CheckpointSeries(directory).config.model.n_params)
+    device, probes = choose_device(device), study.probes_of_run(directory)
+    with terminal.progress("analyzing checkpoints") as advance:
+        return study.analyze(directory, probes, device=device, on_checkpoint=advance), probes

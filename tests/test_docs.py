@@ -1,0 +1,127 @@
+"""What the documentation says of the code: nothing public is left out, no score without a formula, snippets run."""
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+from docstrings import to_restructured_text
+from offline import remote_resources
+
+import grok_interp
+from grok_interp import HEAD_SCORES, analysis
+from grok_interp.analysis import ablation, queries, shots, shuffles, single_ablation
+from grok_interp.cli import main
+from grok_interp.results import LabelledResult
+
+DOCS = Path(__file__).parent.parent / "docs"
+GLOSSARY = (DOCS / "glossary.md").read_text()
+SECTIONS = {
+    name: text for name, text in re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", GLOSSARY, flags=re.MULTILINE | re.DOTALL)
+}
+PAGES_WITH_CODE = sorted(page for page in DOCS.rglob("*.md") if "```python" in page.read_text())
+
+
+def result_classes() -> list[type[LabelledResult]]:
+    for module in pkgutil.iter_modules(analysis.__path__):
+        importlib.import_module(f"grok_interp.analysis.{module.name}")
+    found = LabelledResult.__subclasses__()
+    return [each for each in found if each.__module__.startswith("grok_interp.analysis.")]
+
+
+def test_every_public_name_is_in_the_api_reference() -> None:
+    reference = "\n".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
+    documented = set(re.findall(r"^\.\. auto(?:function|class|module):: grok_interp\.(\w+)$", reference, re.MULTILINE))
+    documented |= set(re.findall(r"^\.\. py:data:: (?:grok_interp\.)?(\w+)$", reference, re.MULTILINE))
+    documented |= {"studies"} if ".. automodule:: grok_interp.studies." in reference else set()
+    assert set(grok_interp.__all__) - documented == set()
+
+
+def test_every_result_of_an_analyzer_is_in_the_glossary() -> None:
+    assert len(names := {each.name for each in result_classes()}) > 15
+    assert names - set(SECTIONS) == set()
+
+
+@pytest.mark.parametrize("name", sorted(SECTIONS))
+def test_a_score_has_formula_source_range_ideal_and_chance(name: str) -> None:
+    entries = re.findall(r"^- (\w+): \S", SECTIONS[name], flags=re.MULTILINE)
+    assert entries[-5:] == ["Formula", "Source", "Range", "Ideal", "Chance"]
+
+
+def test_axes_of_a_result_are_those_of_the_code() -> None:
+    for each in result_classes():
+        assert f"- Axes: `{' '.join(each.dims)}`\n" in SECTIONS[each.name]
+
+
+def test_formulas_of_head_scores_are_those_of_the_registry() -> None:
+    for name, score in HEAD_SCORES.items():
+        assert f"- Formula: `{score.formula}`" in SECTIONS[name]
+
+
+def test_every_axis_of_a_result_is_explained() -> None:
+    axes = GLOSSARY.partition("## Axes")[2].partition("\n## ")[0]
+    explained = set(re.findall(r"`(\w+)`", "\n".join(line.split("|")[1] for line in axes.splitlines() if "|" in line)))
+    assert {dim for each in result_classes() for dim in each.dims} - explained == set()
+
+
+@pytest.mark.parametrize(
+    ("section", "names"),
+    [
+        ("ablation", [*ablation.MEASURES, *ablation.CONDITIONS]),
+        ("single_ablation", single_ablation.MEASURES),
+        ("shots", [*shots.MEASURES, *queries.KINDS, "new"]),
+        ("kaleidoscope", ["spearman", "rank_biserial", *shuffles.NULL]),
+        ("circularity", shuffles.NULL),
+        ("parity_separation", shuffles.NULL),
+        ("induction", ["Abar", "EP", "I"]),
+    ],
+)
+def test_every_measure_is_explained_where_its_result_is(section: str, names: list[str]) -> None:
+    assert [name for name in names if f"`{name}`" not in SECTIONS[section]] == []
+
+
+@pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated")
+@pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=lambda page: page.stem)
+def test_code_on_a_page_runs(page: Path, text_file: Path, own_cache: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = re.findall(r"^(<!-- not run.*-->\n)?```python\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    runs = [block for not_run, block in code if not not_run]
+    if any("runs/tiny" in block for block in runs):
+        main(["train", "copier-tiny", "--run", "runs/tiny", "--data.source", str(text_file), "--quiet"])
+    names: dict = {}
+    for block in runs:
+        exec(compile(block, str(page), "exec"), names)
+    assert names, "a page with code has some that runs"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
+def test_commands_on_a_page_exist(page: Path) -> None:
+    from grok_interp.cli import VERBS
+    from grok_interp.presets import TRAINING_PRESETS
+    from grok_interp.studies.catalogue import FIGURES
+
+    commands = re.findall(r"grok-interp ([a-z]+)(?: ([\w/.-]+))?", page.read_text())
+    assert {verb for verb, _ in commands} <= set(VERBS)
+    assert {name for verb, name in commands if verb == "train" and name.islower()} <= set(TRAINING_PRESETS)
+    assert {name for verb, name in commands if verb == "reproduce"} <= set(FIGURES)
+
+
+def test_docstrings_keep_formulas_as_they_stand_and_every_character_as_itself() -> None:
+    lines = ["Of |lambda| and *lead, `W_O`, W_:", "", "    a * b", "      + |c|", "", "Ends."]
+    to_restructured_text(lines)
+    expected = [r"Of \|lambda\| and \*lead, ``W_O``, W\_:", "", "::", "", "    a * b", "      + |c|", "", "Ends.", ""]
+    assert lines == expected
+
+
+@pytest.mark.parametrize(
+    ("html", "found"),
+    [
+        ('<a href="https://example.org">link</a> <img src="x.svg"> <script src="_static/a.js"></script>', []),
+        ('<script async src="https://example.org/m.js"></script>', ["https://example.org/m.js"]),
+        ("<link rel='stylesheet' href='//fonts.example.org/css'>", ["//fonts.example.org/css"]),
+        ('<script>import {x} from "https://unpkg.com/x.js"</script>', ["https://unpkg.com/x.js"]),
+    ],
+)
+def test_what_a_page_would_load_from_the_network_is_found(html: str, found: list[str]) -> None:
+    assert remote_resources(html) == found
