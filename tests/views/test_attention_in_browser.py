@@ -127,7 +127,10 @@ def test_files_hold_the_chosen_head(view: AttentionView, tmp_path: Path) -> None
             width: root.getAttribute("width"), pixels: image.width};
     """
     found = outcome_of(view.write(tmp_path / "view.html"), PICTURE + FILES + files, tmp_path / "profile")
-    assert found["texts"] == ["L0H1, step 500", *(letter for letter in "abcdefg" for _ in ("query", "key"))]
+    assert found["texts"] == [
+        "L0H1, step 500: queries are rows, keys columns",
+        *(letter for letter in "abcdefg" for _ in ("query", "key")),
+    ]
     assert found["type"] == "image/png" and found["pixels"] == 2 * int(found["width"])
 
 
@@ -145,8 +148,8 @@ def test_rows_that_are_no_distribution_are_marked(tmp_path: Path) -> None:
             told: view.querySelector(".av-faults").textContent};
     """
     found = outcome_of(view.write(tmp_path / "view.html"), PICTURE + colours, tmp_path / "profile")
-    assert "1 of 7 queries hold values that are no numbers; 1 of 7 queries have weights that" in found["note"]
-    assert "L0H1: of 7 queries 1 hold values that are no numbers and 1 do not sum to 1" in found["told"]
+    assert "1 of 7 queries hold values that are no numbers; 1 of 7 queries hold no weights that" in found["note"]
+    assert "L0H1: of 7 queries 1 hold values that are no numbers and 1 hold no weights that sum to 1" in found["told"]
     assert found["faulty"] == [False, True, False, False, False, False]
     assert found["pixels"] == [[0xD5, 0x5E, 0x00, 255], [249, 231, 217, 255]], "vermilion, and a light vermilion"
 

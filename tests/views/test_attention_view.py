@@ -87,7 +87,7 @@ def test_faults_are_told_by_head() -> None:
     patterns[0, 1, 2] *= 2
     view = attention_view({7: maps_of(patterns), 9: uniform(2, 4, 5)}, LETTERS)
     assert view.faults() == [
-        "L0H1: of 10 queries 1 do not sum to 1",
+        "L0H1: of 10 queries 1 hold no weights that sum to 1",
         "L1H2: of 10 queries 2 hold values that are no numbers",
     ]
     assert attention_view(maps_of(patterns * np.nan), LETTERS).faults()[-1] == "and 2 more heads"

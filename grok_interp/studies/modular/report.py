@@ -41,7 +41,7 @@ from grok_interp.views.shots import SPLIT_NAMES, plot_last_shot, plot_shots
 from grok_interp.views.theme import save_figure
 
 THRESHOLD = PAPER_THRESHOLD
-EXAMPLES_SHOWN, STEPS_SHOWN = 8, 12  # of the attention view: 24 tokens, as in the paper
+EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 24 tokens, as in the paper
 
 
 def write_report(directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float) -> Path:
@@ -190,10 +190,11 @@ def _kaleidoscope_section(directory: Path) -> tuple[str, Section, Figure]:
 
 
 def _attention_section(series: CheckpointSeries, probes: ModularProbes, step: int) -> Section:
-    n_ctx = series.config.model.n_ctx
-    tokens = slot_tokens(n_ctx, probes.tasks, last_slot(n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
+    model = series.config.model
+    tokens = slot_tokens(model.n_ctx, probes.tasks, last_slot(model.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
+    heads = list(np.ndindex(model.n_layers, model.n_heads))[-HEADS_SHOWN:]
     steps = sorted({*spread_steps(series.steps, STEPS_SHOWN), step})
-    view = attention_view(series, tokens, names=lambda _: token_names(tokens), steps=steps)
+    view = attention_view(series, tokens, names=lambda _: token_names(tokens), heads=heads, steps=steps)
     text = (
         f"The first {EXAMPLES_SHOWN} examples of an unseen task. Choose a head, and move the slider through training."
     )

@@ -16,9 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from grok_interp.views.attention.quantised import ERROR
 
 SCRIPTS = ("patterns.js", "chart.js", "export.js", "view.js")  # share one scope
-FRAME = (
-    '<iframe title="{title}" srcdoc="{page}" style="width: 100%; height: 900px; border: 0"></iframe>'  # sizes itself
-)
+FRAME = '<iframe title="{title}" srcdoc="{page}" style="width: 100%; height: 900px; border: 0"></iframe>'
 
 
 def attention_assets() -> str:
@@ -39,7 +37,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def notebook_html(page: str, still: bytes, title: str) -> str:
-    """A picture, and a frame with the page that hides the picture when its scripts run.
+    """A picture, and a frame with the page that hides the picture when its scripts run and takes the height it needs.
 
     An output needs no other output's script this way, and an untrusted notebook, in which none runs, shows the picture.
     """

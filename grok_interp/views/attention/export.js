@@ -5,12 +5,13 @@ const SVG = "http://www.w3.org/2000/svg";
 
 function svgOf(data, patterns, step, head, title) {
   const margin = 30 + 7 * Math.max(...data.tokens.map((token) => [...token].length));
-  const side = margin + patterns.size * CELL + 10;
-  const svg = add(null, "svg", { xmlns: SVG, width: side, height: side + 20, viewBox: `0 0 ${side} ${side + 20}` });
-  add(svg, "rect", { width: side, height: side + 20, fill: "white" });
+  const height = margin + patterns.size * CELL + 30;
+  const width = Math.max(height - 20, 330);
+  const svg = add(null, "svg", { width, height, viewBox: `0 0 ${width} ${height}` });
+  add(svg, "rect", { width, height, fill: "white" });
   const text = { "font-family": "sans-serif", "font-size": 10, fill: "#333" };
   const place = (index) => margin + index * CELL;
-  add(svg, "text", { ...text, x: 10, y: 18, "font-size": 13 }, title);
+  add(svg, "text", { ...text, x: 10, y: 18, "font-size": 13 }, `${title}: queries are rows, keys columns`);
   data.tokens.forEach((token, index) => {
     const along = place(index) + 0.8 * CELL;
     add(svg, "text", { ...text, x: margin - 5, y: along + 20, "text-anchor": "end" }, token);
@@ -29,7 +30,7 @@ function svgOf(data, patterns, step, head, title) {
 
 function add(parent, name, attributes, text) {
   const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) if (key !== "xmlns") element.setAttribute(key, value);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   if (text !== undefined) element.textContent = text;
   parent?.append(element);
   return element;

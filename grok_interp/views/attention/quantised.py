@@ -21,7 +21,7 @@ class Fault(IntEnum):
     """What is wrong with a row."""
 
     NONE = 0
-    NOT_ONE = 1  # the sum, or a weight below 0 or above 1
+    NOT_ONE = 1  # the sum is not, or a number is below 0 or above 1
     NOT_A_NUMBER = 2
 
 

@@ -15,7 +15,7 @@ class ViewSize:
 
     @property
     def megabytes(self) -> float:
-        """Of attention in the page: a byte a weight of the causal half, in base64."""
+        """Of attention in the page: a byte a weight of the causal half, in base64; all of a square take twice that."""
         cells = self.n_steps * self.n_heads * self.n_tokens * (self.n_tokens + 1) / 2
         return cells * 4 / 3 / 1e6
 

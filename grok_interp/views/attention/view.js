@@ -71,7 +71,7 @@ function stepSuffix(step) {
 function faultText([, notOne, notNumbers], size) {
   const told = [];
   if (notNumbers) told.push(`${notNumbers} of ${size} queries hold values that are no numbers`);
-  if (notOne) told.push(`${notOne} of ${size} queries have weights that do not sum to 1`);
+  if (notOne) told.push(`${notOne} of ${size} queries hold no weights that sum to 1`);
   return told.length ? `Drawn in vermilion: ${told.join("; ")}.` : "";
 }
 

@@ -66,7 +66,7 @@ class AttentionView:
         for head, rows in zip(self.heads, self.patterns.faults.swapaxes(0, 1), strict=True):
             not_numbers, not_one = (int((rows == fault).sum()) for fault in (Fault.NOT_A_NUMBER, Fault.NOT_ONE))
             counts = [f"{not_numbers} hold values that are no numbers"] * bool(not_numbers)
-            counts += [f"{not_one} do not sum to 1"] * bool(not_one)
+            counts += [f"{not_one} hold no weights that sum to 1"] * bool(not_one)
             if counts:
                 told.append(f"{named([head])}: of {rows.size:,} queries {' and '.join(counts)}")
         return told[:MOST_NAMED] + [f"and {len(told) - MOST_NAMED} more heads"] * (len(told) > MOST_NAMED)
