@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from grok_interp.presets import training_preset as training_preset
     from grok_interp.reference import load_reference as load_reference
     from grok_interp.training.loop import train as train
+    from grok_interp.views.attention import AttentionView as AttentionView
+    from grok_interp.views.attention import attention_view as attention_view
 
 _HOME = {
     "configs": ("ModelConfig", "ModularConfig", "TextConfig", "TrainConfig", "llama_copier", "modular_gpt"),
@@ -104,6 +106,7 @@ _HOME = {
         "to_published",
     ),
     "reference": ("load_reference",),
+    "views.attention": ("AttentionView", "attention_view"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 _SUBPACKAGES = ("studies", "views")

@@ -3,6 +3,7 @@
 steps = join_steps(logarithmic_steps(10_000, per_decade=8), dense_steps(center=4_000, width=500, every=20))
 """
 
+from collections.abc import Sequence
 from itertools import count, takewhile
 
 
@@ -50,3 +51,13 @@ def dense_steps(*, center: int, width: int, every: int) -> tuple[int, ...]:
 def join_steps(*schedules: tuple[int, ...]) -> tuple[int, ...]:
     """The sorted union of several schedules."""
     return tuple(sorted(set().union(*schedules)))
+
+
+def spread_steps(steps: Sequence[int], n_steps: int) -> list[int]:
+    """`n_steps` of them at most, the first and the last among them, evenly in number: dense where they are dense.
+
+    One step alone is the last. Raises ValueError for less than one.
+    """
+    _require_positive(n_steps=n_steps)
+    last, gaps = len(steps) - 1, min(n_steps, len(steps)) - 1
+    return [steps[last - round(last * gap / max(gaps, 1))] for gap in range(gaps, -1, -1)]

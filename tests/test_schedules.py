@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps, token_steps
+from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps, spread_steps, token_steps
 
 lengths = st.integers(1, 5_000)
 
@@ -124,3 +124,12 @@ def test_checkpoints_closer_than_a_step_are_refused() -> None:
         ValueError, match="every 999 tokens was asked for, but a step trains on 1,000: ask for 1,000 or"
     ):
         token_steps(5, tokens_per_step=1_000, every=999)
+
+
+def test_steps_are_spread_and_the_last_is_always_among_them() -> None:
+    assert spread_steps((0, 1, 2, 5, 10, 20, 40), 3) == [0, 5, 40]
+    assert spread_steps((0, 7), 12) == [0, 7]
+    assert spread_steps((0, 7, 9), 1) == [9]
+    assert spread_steps((), 3) == []
+    with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
+        spread_steps((0, 7), 0)

@@ -1,14 +1,15 @@
 """One file per kind of picture: a result in, a Figure or HTML out. Views draw and compute nothing."""
 
 from grok_interp.views.ablation import plot_ablation, plot_single_heads
-from grok_interp.views.attention import attention_html
+from grok_interp.views.attention import AttentionView, attention_view
 from grok_interp.views.comparison import plot_conditions
 from grok_interp.views.copying import plot_copying_and_loss
 from grok_interp.views.formation import plot_formation
 from grok_interp.views.heads import head_map_html, plot_head_map
 
 __all__ = [
-    "attention_html",
+    "AttentionView",
+    "attention_view",
     "head_map_html",
     "plot_ablation",
     "plot_conditions",

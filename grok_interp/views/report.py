@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 
 from grok_interp.checkpoints.store import write_text
-from grok_interp.views.attention import circuitsvis_javascript
+from grok_interp.views.attention import attention_assets
 from grok_interp.views.heads import plotly_javascript
 
 
@@ -57,7 +57,7 @@ class Page:
             warnings=self.warnings,
             settings={**self.settings, **_versions()}.items(),
             plotly=plotly_javascript(),
-            circuitsvis=circuitsvis_javascript(),
+            attention=attention_assets(),
         )
 
     def write(self, path: Path) -> Path:

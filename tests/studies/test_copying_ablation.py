@@ -35,7 +35,6 @@ from grok_interp.studies.copying.ablation_probes import (
     induction_circuits,
     n_control_sets,
     spared_heads,
-    spread,
     unambiguous_match,
     with_controls,
 )
@@ -121,14 +120,6 @@ def test_an_edge_is_named_by_more_characters_where_more_repeat_by_chance() -> No
     assert unambiguous_match(CopyTask.fitting(128)) == 3  # 113 tokens: .44 by chance after two, .03 after three
     assert unambiguous_match(CopyTask.fitting(1024)) == 4
     assert unambiguous_match(CopyTask(n_sequences=2, n_prefix=2, n_suffix=2)) == 2, "no longer than the prefix"
-
-
-def test_checkpoints_are_spread_and_the_last_is_always_asked() -> None:
-    assert spread((0, 1, 2, 5, 10, 20, 40), 3) == [0, 5, 40]
-    assert spread((0, 7), 12) == [0, 7]
-    assert spread((0, 7, 9), 1) == [9]
-    with pytest.raises(ValueError, match="one checkpoint or more, got n_checkpoints 0"):
-        spread((0, 7), 0)
 
 
 # The circuit written by hand

@@ -23,7 +23,8 @@ from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.models.transformer import Transformer
 from grok_interp.results import LabelledResult
-from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes, spread
+from grok_interp.schedules import spread_steps
+from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes
 from grok_interp.studies.copying.results import analyzed
 from grok_interp.views.ablation import plot_ablation, plot_single_heads
 
@@ -58,7 +59,7 @@ def ablations(
     (checkpoints done, checkpoints to do), each once for every way that is not known yet.
     """
     results, series = analyzed(directory), CheckpointSeries(directory)
-    probes, steps = ablation_probes(directory, results, heads=heads), spread(results.steps, n_checkpoints)
+    probes, steps = ablation_probes(directory, results, heads=heads), spread_steps(results.steps, n_checkpoints)
     done, to_do = count(1), len(ways) * len(steps)
 
     def models() -> Iterator[tuple[int, Transformer]]:

@@ -167,14 +167,3 @@ def unambiguous_match(task: CopyTask) -> int:
     """
     lengths = range(1, task.n_prefix)
     return next((n for n in lengths if task.n_tokens / len(task.alphabet) ** n < BY_CHANCE), task.n_prefix)
-
-
-def spread(steps: Sequence[int], n_steps: int) -> list[int]:
-    """`n_steps` of them at most, the first and the last among them, evenly in number: dense where they are dense.
-
-    Raises ValueError for less than one.
-    """
-    if n_steps < 1:
-        raise ValueError(f"an ablation needs one checkpoint or more, got n_checkpoints {n_steps}")
-    places = np.linspace(len(steps) - 1, 0, min(n_steps, len(steps))).round().astype(int)
-    return [steps[place] for place in sorted(places)]

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.comparison import training_curves
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, emergence
 from grok_interp.analysis.formation import FormationOrder, formation_order
@@ -19,16 +18,17 @@ from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_report import single_heads_section
 from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults, corpus_of_run
-from grok_interp.views.attention import MAX_TOKENS, attention_html
+from grok_interp.views.attention import attention_view
 from grok_interp.views.copying import plot_copying_and_loss
 from grok_interp.views.formation import plot_formation
 from grok_interp.views.heads import head_map_html
 from grok_interp.views.report import Headline, Page, Section, inline_svg
 from grok_interp.views.theme import save_figure
 
-HEADS_SHOWN = 4
+HEADS_SHOWN, STEPS_SHOWN, TOKENS_SHOWN = 16, 12, 128  # of the attention view
 THRESHOLD = FORMED
 
 
@@ -165,23 +165,23 @@ def _formation_section(picture: str, order: FormationOrder) -> Section:
 
 
 def _attention_section(series: CheckpointSeries, results: CopyingResults, probes: CopyingProbes) -> Section:
-    tokens, heads = prompt(probes), results.induction.strongest(HEADS_SHOWN)
-    step = results.steps[-1]
-    vocabulary = corpus_of_run(series.directory).vocabulary
-    maps = attention_maps(series.load(step), tokens)
-    text = (
-        f"The heads of largest I(L,H) at step {step:,}, on one copying test with its answer. Point at a token to see "
-        "where it looks; lock a head with a click."
+    view = attention_view(
+        series,
+        prompt(probes),
+        names=corpus_of_run(series.directory).vocabulary.show,
+        heads=results.induction.strongest(HEADS_SHOWN),
+        steps=spread_steps(results.steps, STEPS_SHOWN),
+        scores=results.induction.I.isel(checkpoint=-1),
+        score_name=f"I(L, H) at step {results.steps[-1]:,}",
     )
-    return Section(
-        "Attention of the strongest heads", text, attention_html(maps, vocabulary.show(tokens.tolist()), heads)
-    )
+    text = "On one copying test with its answer. Choose a head, and move the slider through training."
+    return Section("Attention of the strongest heads", text, view.html())
 
 
 def prompt(probes: CopyingProbes) -> torch.Tensor:
-    """The first copying test with its answer, with as many strings as an attention view holds."""
+    """The first copying test with its answer, with at most 128 tokens, as an attention view is read well."""
     task, strings = probes.samples.task, probes.samples.strings
-    kept = min(task.n_sequences, CopyTask.fitting(MAX_TOKENS).n_sequences)
+    kept = min(task.n_sequences, CopyTask.fitting(TOKENS_SHOWN).n_sequences)
     samples = CopySamples(task, strings[:1, :kept])
     return torch.cat([samples.context, samples.query(0)], dim=1)[0]
 

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
-from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.circularity import circularity
 from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.kaleidoscope import kaleidoscope
@@ -21,6 +19,7 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
 from grok_interp.models.transformer import Transformer
+from grok_interp.schedules import spread_steps
 from grok_interp.studies.modular.figures import kaleidoscopes_over_training
 from grok_interp.studies.modular.inputs import (
     block_similarity,
@@ -34,7 +33,7 @@ from grok_interp.studies.modular.inputs import (
 )
 from grok_interp.studies.modular.results import EARLY_STOPPING, ModularProbes, ModularResults
 from grok_interp.views.algorithms import plot_agreement, plot_grids
-from grok_interp.views.attention import MAX_HEADS, attention_html
+from grok_interp.views.attention import attention_view
 from grok_interp.views.circles import plot_circles
 from grok_interp.views.matrices import plot_similarity
 from grok_interp.views.report import Headline, Page, Section, inline_svg
@@ -42,7 +41,7 @@ from grok_interp.views.shots import SPLIT_NAMES, plot_last_shot, plot_shots
 from grok_interp.views.theme import save_figure
 
 THRESHOLD = PAPER_THRESHOLD
-EXAMPLES_SHOWN = 8  # of the attention view: 24 tokens, as in the paper
+EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 24 tokens, as in the paper
 
 
 def write_report(directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float) -> Path:
@@ -67,7 +66,7 @@ def write_report(directory: Path, results: ModularResults, probes: ModularProbes
         title="When does in-context modular arithmetic emerge?",
         summary=_summary(series.config, results),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
-        sections=[section for _, section, _ in sections] + [_attention_section(model, probes, step)],
+        sections=[section for _, section, _ in sections] + [_attention_section(series, probes, step)],
         settings=_settings(directory, series.config, probes),
         warnings=list(_warnings(series.config, results, threshold)),
     )
@@ -190,17 +189,16 @@ def _kaleidoscope_section(directory: Path) -> tuple[str, Section, Figure]:
     return "kaleidoscopes", Section("Patterns over training", text, inline_svg(figure)), figure
 
 
-def _attention_section(model: Transformer, probes: ModularProbes, step: int) -> Section:
-    heads = [(layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
-    tokens = attention_tokens(model, probes)
-    text = f"Heads at step {step:,} on the first examples of an unseen task. Point at a token to see where it looks."
-    picture = attention_html(attention_maps(model, tokens), token_names(tokens), heads[-MAX_HEADS:])
-    return Section("Attention", text, picture)
-
-
-def attention_tokens(model: Transformer, probes: ModularProbes) -> torch.Tensor:
-    """The first examples of an unseen task, as many as an attention view shows."""
-    return slot_tokens(model.cfg.n_ctx, probes.tasks, last_slot(model.cfg.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
+def _attention_section(series: CheckpointSeries, probes: ModularProbes, step: int) -> Section:
+    model = series.config.model
+    tokens = slot_tokens(model.n_ctx, probes.tasks, last_slot(model.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
+    heads = list(np.ndindex(model.n_layers, model.n_heads))[-HEADS_SHOWN:]
+    steps = sorted({*spread_steps(series.steps, STEPS_SHOWN), step})
+    view = attention_view(series, tokens, names=lambda _: token_names(tokens), heads=heads, steps=steps)
+    text = (
+        f"The first {EXAMPLES_SHOWN} examples of an unseen task. Choose a head, and move the slider through training."
+    )
+    return Section("Attention", text, view.html())
 
 
 def _settings(directory: Path, config: TrainConfig, probes: ModularProbes) -> dict[str, Any]:
