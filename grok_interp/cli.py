@@ -173,6 +173,7 @@ def reproduce(
     seeds: int = 3,
     folder: Path | None = None,
     jobs: int = 1,
+    ensemble: int = 1,
     out: Path | None = None,
     device: str = "auto",
     terminal: Speech = ALOUD,
@@ -189,10 +190,12 @@ def reproduce(
         seeds: how many seeds of each run, with --preset.
         folder: where the preset's runs lie; runs/copier-mini if not given, and so on.
         jobs: runs trained at a time, each in a process of its own; Ctrl-C then costs each its last 20 seconds.
+        ensemble: runs trained in lockstep in one process, where they differ in seeds and data only. Pays on a GPU, and
+            for tiny models.
         out: where to, without suffix; by default figures/NAME in the folder of the runs, or of the run.
         device: auto, cpu, cuda or cuda:N.
     """
-    from grok_interp.running import analyzed, trained_for
+    from grok_interp.running import AtOnce, analyzed, trained_for
     from grok_interp.views.theme import save_figure
 
     kind, _, name = figure.partition("/")
@@ -201,7 +204,8 @@ def reproduce(
     runs = list(run)
     if preset:
         folder = folder or Path("runs") / f"{'copier' if kind == 'copying' else kind}-{preset}"
-        runs = trained_for(figure, preset, folder, seeds=seeds, jobs=jobs, device=device, terminal=terminal)
+        at_once = AtOnce(n_jobs=jobs, n_members=ensemble)
+        runs = trained_for(figure, preset, folder, seeds=seeds, at_once=at_once, device=device, terminal=terminal)
     require_runs_of(figure, runs)
     for directory in runs:
         analyzed(directory, device, terminal)

@@ -53,8 +53,9 @@ class TrainingProgress:
     The loss is read a few times a second only, because reading it makes a GPU wait.
     """
 
-    def __init__(self, config: TrainConfig, advance: Advance) -> None:
+    def __init__(self, config: TrainConfig, advance: Advance, *, n_members: int = 1) -> None:
         self.config, self.advance = config, advance
+        self.tokens_per_step = n_members * config.tokens_per_step
         self.first_step, self.began, self.read_at = 0, time.monotonic(), 0.0
 
     def start(self, step: int) -> None:
@@ -66,6 +67,6 @@ class TrainingProgress:
         if now - self.read_at < BAR_SECONDS and update.step < self.config.n_steps:
             return
         self.read_at = now
-        rate = (update.step - self.first_step) * self.config.tokens_per_step / max(now - self.began, 1e-9)
+        rate = (update.step - self.first_step) * self.tokens_per_step / max(now - self.began, 1e-9)
         note = f"loss {float(update.loss):.3f}  {rate:,.0f} tokens/s"
         self.advance(update.step, self.config.n_steps, note)

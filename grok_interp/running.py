@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from grok_interp.checkpoints.ensemble_run import run_ensemble
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
@@ -32,8 +35,22 @@ def train_shown(config: TrainConfig, run: Path, device: str, terminal: Terminal,
     terminal.say(f"{len(series)} checkpoints up to step {series.steps[-1]:,} in {run}")
 
 
+@dataclass(frozen=True)
+class AtOnce:
+    """How many of a sweep's runs are trained at once: processes, and members of an ensemble in one process."""
+
+    n_jobs: int = 1
+    n_members: int = 1
+
+    def __post_init__(self) -> None:
+        if self.n_jobs != 1 and self.n_members != 1:
+            raise ValueError(f"--jobs {self.n_jobs} or --ensemble {self.n_members}: one of the two")
+        if self.n_members < 1:
+            raise ValueError(f"--ensemble needs 1 run or more, got {self.n_members}")
+
+
 def trained_for(
-    figure: str, size: Size, folder: Path, *, seeds: int, jobs: int, device: str, terminal: Terminal
+    figure: str, size: Size, folder: Path, *, seeds: int, at_once: AtOnce, device: str, terminal: Terminal
 ) -> list[Path]:
     """The runs that a figure is drawn from, trained and analyzed."""
     kind = figure.partition("/")[0]
@@ -41,8 +58,19 @@ def trained_for(
     n_seeds = seeds if figure in OF_MANY_RUNS else 1
     sweep = experiments.experiment_of(figure).sweep(experiments.BASELINES[size], folder, n_seeds=n_seeds)
     terminal.say(f"{figure}: {len(sweep.runs)} runs in {folder}, {len(sweep.unfinished())} to train")
-    sweep.complete(partial(_train_and_analyze, device, terminal), n_jobs=jobs)
+    if at_once.n_members > 1:
+        for runs in sweep.in_ensembles(at_once.n_members):
+            _train_ensemble_shown(runs, device, terminal)
+    sweep.complete(partial(_train_and_analyze, device, terminal), n_jobs=at_once.n_jobs)
     return list(sweep.runs)
+
+
+def _train_ensemble_shown(runs: Mapping[Path, TrainConfig], device: str, terminal: Terminal) -> None:
+    first = next(iter(runs.values()))
+    choose_threads(first.model.n_params)
+    with terminal.progress(f"training {len(runs)} runs in lockstep") as advance:
+        shown = TrainingProgress(first, advance, n_members=len(runs))
+        run_ensemble(runs, device=choose_device(device), on_start=shown.start, on_update=shown.update)
 
 
 def _train_and_analyze(device: str, terminal: Terminal, directory: Path, config: Any) -> None:

@@ -62,16 +62,16 @@ class Sweep:
         joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(train)(*run) for run in missing.items())
 
     def in_ensembles(self, n_members: int) -> list[dict[Path, TrainConfig]]:
-        """The unfinished runs in groups of up to `n_members` that can be trained in lockstep."""
-        groups: defaultdict[str, list[tuple[Path, TrainConfig]]] = defaultdict(list)
+        """The unfinished runs that can be trained in lockstep with others, in groups of up to `n_members`."""
+        alike: defaultdict[str, list[tuple[Path, TrainConfig]]] = defaultdict(list)
         for directory, config in self.unfinished().items():
-            stands_at = [point.name for point in resume_points(directory)[:1]]
-            groups[json.dumps([shared_fields(config), stands_at])].append((directory, config))
-        return [
-            dict(group[first : first + n_members])
-            for group in groups.values()
-            for first in range(0, len(group), n_members)
+            if not config.model.attn_dropout:
+                stands_at = [point.name for point in resume_points(directory)[:1]]
+                alike[json.dumps([shared_fields(config), stands_at])].append((directory, config))
+        cut = [
+            dict(runs[first : first + n_members]) for runs in alike.values() for first in range(0, len(runs), n_members)
         ]
+        return [group for group in cut if len(group) > 1]
 
 
 @dataclass(frozen=True)

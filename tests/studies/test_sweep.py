@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from grok_interp.checkpoints.run import run_training
+from grok_interp.checkpoints.store import save_state
 from grok_interp.cli import main
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
 from grok_interp.listing import run_rows
@@ -58,6 +59,33 @@ def test_only_what_is_missing_is_trained(tiny: TrainConfig, tmp_path: Path) -> N
     trained: list[Path] = []
     sweep.complete(lambda directory, config: trained.append(directory))
     assert trained == [tmp_path / "two" / "seed0"]
+
+
+def test_runs_are_grouped_by_shape_and_by_where_they_stand(tiny: TrainConfig, tmp_path: Path) -> None:
+    conditions = {
+        "one": tiny,
+        "faster": replace(tiny, learning_rate=1e-2),
+        "dropped": tiny.with_model(attn_dropout=0.1),
+    }
+    sweep = Sweep(tmp_path, conditions, 3)
+    run_training(tmp_path / "one" / "seed0", tiny)
+    found = sorted([f"{path.parent.name}/{path.name}" for path in group] for group in sweep.in_ensembles(2))
+    assert found == [["faster/seed0", "faster/seed1"], ["one/seed1", "one/seed2"]], "dropout, and one left, train alone"
+    save_state(tmp_path / "one" / "seed2" / "resume" / "step_00000007.state", {})
+    found = [[f"{path.parent.name}/{path.name}" for path in group] for group in sweep.in_ensembles(8)]
+    assert found == [["faster/seed0", "faster/seed1", "faster/seed2"]]
+
+
+def test_a_sweep_is_trained_in_ensembles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["reproduce", "modular/fig1b", "--preset", "tiny", "--seeds", "2", "--folder", str(tmp_path / "sweep")]
+    assert main([*command, "--ensemble", "3"]) == 0
+    printed = capsys.readouterr()
+    assert "8 runs in" in printed.out
+    assert printed.err.count("training 3 runs in lockstep: 20 of 20") == 2
+    assert printed.err.count("training 2 runs in lockstep: 20 of 20") == 1
+    assert all(row["finished"] and row["analyzed"] for row in run_rows(tmp_path / "sweep"))
+    assert main([*command, "--ensemble", "3", "--jobs", "2"]) == 2
+    assert "--jobs 2 or --ensemble 3: one of the two" in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_another_config_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
