@@ -72,12 +72,12 @@ class CheckpointSeries:
 
         Raises ValueError for a step that was not saved, and for a file that is damaged or belongs elsewhere.
         """
-        if step not in self.steps:
+        if not self.path(step).is_file():
             raise ValueError(f"no step {step} in {self.directory}, saved steps: {self.steps}")
         weights, metadata = load_weights(self.path(step))
         if metadata.get("step") != str(step):
             raise ValueError(f"{self.path(step)} holds step {metadata.get('step')}: the file was renamed")
-        model = Transformer(self.config.model)
+        model = Transformer(self.config.model, initialize=False)
         load_canonical(model, weights)
         return model.eval()
 

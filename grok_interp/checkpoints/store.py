@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 HEADER = "grok_interp"
@@ -50,7 +50,14 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
     """
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
     header = {HEADER: json.dumps({**metadata, "sha256": _digest(tensors, metadata)}, sort_keys=True)}
-    write_atomically(path, lambda scratch: scratch.write_bytes(save(tensors, header)))
+
+    def write(scratch: Path) -> None:
+        scratch.touch()
+        mode = scratch.stat().st_mode
+        save_file(tensors, scratch, header)
+        scratch.chmod(mode)  # the library's file would be for its owner alone
+
+    write_atomically(path, write)
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -56,7 +56,7 @@ def from_huggingface(theirs: Any) -> Transformer:
     Raises ValueError for another architecture, biases or scaled rotary positions.
     """
     cfg = _config_from_huggingface(theirs.config)
-    model = Transformer(cfg).to(theirs.device)
+    model = Transformer(cfg, initialize=False).to(theirs.device)
     state, n_groups = theirs.state_dict(), theirs.config.num_key_value_heads
     weights = {}
     for name, huggingface_name in _huggingface_names(cfg).items():

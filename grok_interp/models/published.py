@@ -59,7 +59,7 @@ def from_published(state_dict: Mapping[str, Tensor], *, n_heads: int = 4, n_ctx:
     """
     state = _unwrapped(state_dict)
     _refuse_other_names(state)
-    model = Transformer(_config(state, n_heads=n_heads, n_ctx=n_ctx), seed=0).to(state[EMBEDDING].device)
+    model = Transformer(_config(state, n_heads=n_heads, n_ctx=n_ctx), initialize=False).to(state[EMBEDDING].device)
     _refuse_other_tensors(state, like=to_published(model))
     weights = {}
     for theirs, ours in _names(model.cfg.n_layers).items():

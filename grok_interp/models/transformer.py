@@ -176,10 +176,11 @@ class Block(nn.Module):
 class Transformer(HookedRootModule):
     """A language model of either paper's family, from its config.
 
-    `seed` draws the weights with a generator of its own; without it they come from torch's global one.
+    `seed` draws the weights with a generator of its own; without it they come from torch's global one. A model whose
+    weights are loaded next needs none drawn: with `initialize=False` matrices hold whatever was in memory.
     """
 
-    def __init__(self, cfg: ModelConfig, *, seed: int | None = None) -> None:
+    def __init__(self, cfg: ModelConfig, *, seed: int | None = None, initialize: bool = True) -> None:
         super().__init__()
         self.cfg = cfg
         self.embed = cast(nn.Embedding, nn.utils.skip_init(nn.Embedding, cfg.d_vocab, cfg.d_model))
@@ -190,7 +191,8 @@ class Transformer(HookedRootModule):
         self.unembed = _linear(cfg.d_model, cfg.d_vocab)
         if cfg.tie_word_embeddings:
             self.unembed.weight = self.embed.weight
-        self._initialize(None if seed is None else torch.Generator().manual_seed(seed))
+        if initialize:
+            self._initialize(None if seed is None else torch.Generator().manual_seed(seed))
         self.setup()
 
     @torch.no_grad()

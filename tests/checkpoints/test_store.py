@@ -81,3 +81,9 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path
     with pytest.raises(OSError, match="disk full"):
         write_atomically(tmp_path / "notes", fail_halfway)
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"notes": "old"}
+
+
+def test_others_may_read_what_they_may_read_of_any_new_file(tmp_path: Path) -> None:
+    save_weights(tmp_path / "weights.safetensors", {"w": torch.ones(3)}, {})
+    (tmp_path / "plain.txt").write_text("")
+    assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
