@@ -14,13 +14,22 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TOPICS = ("induction_scores", "copying_accuracy", "kshot_grids", "algorithms")
+TOPICS = (
+    "training_step",
+    "ensemble",
+    "overheads",
+    "induction_scores",
+    "copying_accuracy",
+    "kshot_grids",
+    "algorithms",
+    "growth",
+)
 PACKAGES = ("torch", "transformer-lens", "transformers")
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--long", action="store_true", help="the long forms: paper sizes, more rounds, half an hour")
+    arguments.add_argument("--long", action="store_true", help="the long forms: paper sizes, more rounds, an hour")
     options = [] if arguments.parse_args().long else ["--short"]
     sections = [_head(options)]
     for topic in TOPICS:

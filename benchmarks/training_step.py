@@ -1,7 +1,7 @@
 """A training step (forward, backward, update) against what else a user could train with, on the same weights and batch.
 
     python benchmarks/training_step.py --short    small models, a minute on two slow cores
-    python benchmarks/training_step.py            larger and compiled ones, too; a GPU's rows where there is a GPU
+    python benchmarks/training_step.py            larger and compiled ones, too; on a GPU as well where there is one
 
 Peers: TransformerLens' hooked model, Hugging Face's model of the same family with its scaled-dot-product attention, and
 a decoder in plain torch (plain_decoder.py), eager and compiled. All take the same fused AdamW and gradient clipping.

@@ -119,7 +119,7 @@ def train_ensemble(
     """
     state = state or EnsembleState([TrainingState(config) for config in configs])
     batches = batches or [open_batches(config) for config in configs]
-    step = _step_function(state, batches[0].loss, compiled)
+    step = step_function(state, batches[0].loss, compiled=compiled)
     kept_steps = frozenset(state.config.kept_steps)
     while True:
         if state.step in kept_steps:
@@ -131,7 +131,9 @@ def train_ensemble(
             on_update(updates)
 
 
-def _step_function(state: EnsembleState, loss: Callable, compiled: bool) -> Callable[[list[Tensor]], list[Update]]:
+def step_function(state: EnsembleState, loss: Callable, *, compiled: bool) -> Callable[[list[Tensor]], list[Update]]:
+    """What makes an update of every member from a batch of each: stacked where that pays, or in turn."""
+
     def compile_if_asked(function: Callable) -> Callable:
         return torch.compile(function) if compiled else function
 
