@@ -8,7 +8,9 @@ from __future__ import annotations
 import json as json_format
 import os
 import sys
+import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -50,6 +52,7 @@ def demo(directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = 
     """
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
     train(config, run=directory, device=device)
+    reproduce("copying/heads", run=(directory,), device=device)
     report(directory, device=device)
 
 
@@ -113,7 +116,14 @@ def analyze(directory: Run, /, *, device: str = "auto") -> None:
         print(result)
 
 
-def report(directory: Run, /, *, device: str = "auto", threshold: float | None = None) -> None:
+def report(
+    directory: Run,
+    /,
+    *,
+    device: str = "auto",
+    threshold: float | None = None,
+    open_: Annotated[bool, tyro.conf.arg(name="open")] = False,
+) -> None:
     """Write a run's report.html and figures, after analyzing what was not analyzed yet. Partial runs too.
 
     Args:
@@ -121,10 +131,19 @@ def report(directory: Run, /, *, device: str = "auto", threshold: float | None =
             --preset` filled: then the report tests every claim of the paper on them.
         device: auto, cpu, cuda or cuda:N.
         threshold: what counts as formed or learnt: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
+        open_: show the page in the browser.
     """
-    if (directory / "baseline").is_dir():
-        _report_on_experiments(directory)
-        return
+    page = _report_on_experiments(directory) if _is_sweep(directory) else _report_on_run(directory, device, threshold)
+    print(f"report: {page}")
+    if open_:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _is_sweep(directory: Path) -> bool:
+    return (directory / "baseline").is_dir()
+
+
+def _report_on_run(directory: Path, device: str, threshold: float | None) -> Path:
     study = study_of(directory, ".report")
     results, probes = _analyzed(directory, device)
     threshold = study.THRESHOLD if threshold is None else threshold
@@ -133,16 +152,39 @@ def report(directory: Run, /, *, device: str = "auto", threshold: float | None =
     width = max(map(len, found.values()))
     for label, value in found.items():
         print(f"{value:>{width}}  {label}")
-    print(f"report: {page}")
+    return page
 
 
-def _report_on_experiments(folder: Path) -> None:
+def _report_on_experiments(folder: Path) -> Path:
     from grok_interp.listing import table
     from grok_interp.studies.copying.sweep_report import write_sweep_report
 
     page, claims = write_sweep_report(folder)
     print(table({"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims))
-    print(f"report: {page}")
+    return page
+
+
+def watch(directory: Run, /, *, port: int = 8137, device: str = "cpu") -> None:
+    """Show the report of a run while it trains, to this machine only, at http://127.0.0.1:PORT. Ctrl-C ends it.
+
+    New checkpoints are analyzed as they come, and the page refreshes itself.
+
+    Args:
+        directory: the run's folder; it may have no checkpoint yet.
+        port: where to serve; 0 takes one that is free.
+        device: of the analysis: auto, cpu, cuda or cuda:N. The training keeps its own.
+    """
+    from grok_interp.device import choose_device
+    from grok_interp.studies.watch import watch_run
+
+    with suppress(KeyboardInterrupt):  # the way to end it
+        watch_run(
+            directory,
+            port=port,
+            device=choose_device(device),
+            on_start=lambda address: print(f"watching {directory} at {address} (Ctrl-C ends it)", flush=True),
+            on_page=lambda step: print(f"shown up to step {step:,}", flush=True),
+        )
 
 
 def reproduce(
@@ -254,6 +296,7 @@ VERBS = {
     "train": train,
     "analyze": analyze,
     "report": report,
+    "watch": watch,
     "reproduce": reproduce,
     "list": list_,
     "doctor": doctor,
