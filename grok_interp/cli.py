@@ -127,20 +127,21 @@ def report(
     """Write a run's report.html and figures, after analyzing what was not analyzed yet. Partial runs too.
 
     Args:
-        directory: the run's folder; it may still be training. Or a folder of copying experiments that `reproduce
-            --preset` filled: then the report tests every claim of the paper on them.
+        directory: the run's folder; it may still be training. Or a folder of runs: of copying experiments that
+            `reproduce --preset` filled, on which the report tests every claim of the paper; or of modular runs, whose
+            phase diagram it draws.
         device: auto, cpu, cuda or cuda:N.
         threshold: what counts as formed or learnt: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
         open_: show the page in the browser.
     """
-    page = _report_on_experiments(directory) if _is_sweep(directory) else _report_on_run(directory, device, threshold)
+    page = _report_on_run(directory, device, threshold) if _is_run(directory) else _report_on_sweep(directory)
     print(f"report: {page}")
     if open_:
         webbrowser.open(page.resolve().as_uri())
 
 
-def _is_sweep(directory: Path) -> bool:
-    return (directory / "baseline").is_dir()
+def _is_run(directory: Path) -> bool:
+    return (directory / "config.json").exists()
 
 
 def _report_on_run(directory: Path, device: str, threshold: float | None) -> Path:
@@ -155,10 +156,15 @@ def _report_on_run(directory: Path, device: str, threshold: float | None) -> Pat
     return page
 
 
-def _report_on_experiments(folder: Path) -> Path:
+def _report_on_sweep(folder: Path) -> Path:
     from grok_interp.listing import table
     from grok_interp.studies.copying.sweep_report import write_sweep_report
+    from grok_interp.studies.modular.sweep_report import runs_below, write_phase_report
 
+    if runs_below(folder) or not (folder / "baseline").is_dir():
+        page, runs = write_phase_report(folder)
+        print(runs.to_string(index=False, float_format="{:.1%}".format, formatters={"alpha": "{:g}".format}))
+        return page
     page, claims = write_sweep_report(folder)
     print(table({"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims))
     return page
