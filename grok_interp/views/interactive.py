@@ -122,6 +122,11 @@ class Twin:
     columns: int = 1
 
     @property
+    def switchable(self) -> bool:
+        """Do the graphs have lines that a legend can switch off?"""
+        return not self.legend or any("legendgroup" in trace for graph in self.graphs for trace in graph.traces)
+
+    @property
     def switches(self) -> list[Line]:
         """One line for each group, in their order."""
         return list({line.switch: line for line in reversed(self.legend)}.values())[::-1]

@@ -48,5 +48,5 @@ def test_runs_of_two_sweeps_are_refused_and_lengths_are_warned_of(folder: Path) 
 
 def test_a_folder_without_runs_is_told_the_command_that_makes_them(tmp_path: Path) -> None:
     assert runs_below(tmp_path) == []
-    with pytest.raises(ValueError, match="is no run and has no modular runs below it.*reproduce modular/fig1b"):
+    with pytest.raises(ValueError, match="it has no config.json, nor has it modular runs; .*reproduce modular/fig1b"):
         write_phase_report(tmp_path)

@@ -38,7 +38,7 @@ def write_phase_report(folder: Path, *, threshold: float = PAPER_THRESHOLD) -> t
     folder, runs = Path(folder), runs_below(folder)
     if not runs:
         raise ValueError(
-            f"{folder} is no run and has no modular runs below it: `grok-interp list` shows the runs, and "
+            f"no run at {folder}: it has no config.json, nor has it modular runs; `grok-interp list` shows the runs, "
             f"`grok-interp reproduce modular/fig1b --preset mini --folder {folder}` trains a sweep"
         )
     lengths = _lengths(runs)
