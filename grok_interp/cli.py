@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -57,10 +59,11 @@ def demo(
         seed: draws the weights and the batches.
         device: auto, cpu, cuda or cuda:N.
     """
-    from grok_interp.running import train_shown
+    from grok_interp.running import ask_about_heads, train_shown
 
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
     train_shown(config, directory, device, terminal)
+    ask_about_heads(directory, device, terminal)
     report(directory, device=device, terminal=terminal)
 
 
@@ -128,21 +131,35 @@ def analyze(directory: Run, /, *, device: str = "auto", terminal: Speech = ALOUD
 
 
 def report(
-    directory: Run, /, *, device: str = "auto", threshold: float | None = None, terminal: Speech = ALOUD
+    directory: Run,
+    /,
+    *,
+    device: str = "auto",
+    threshold: float | None = None,
+    open_: Annotated[bool, tyro.conf.arg(name="open")] = False,
+    terminal: Speech = ALOUD,
 ) -> None:
     """Write a run's report.html and figures, after analyzing what was not analyzed yet. Partial runs too.
 
     Args:
-        directory: the run's folder; it may still be training. Or a folder of copying experiments that `reproduce
-            --preset` filled: then the report tests every claim of the paper on them.
+        directory: the run's folder; it may still be training. Or a folder of runs: of copying experiments that
+            `reproduce --preset` filled, on which the report tests every claim of the paper; or of modular runs, whose
+            phase diagram it draws.
         device: auto, cpu, cuda or cuda:N.
         threshold: what counts as formed or learnt: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
+        open_: show the page in the browser.
     """
+    if (directory / "config.json").exists():
+        page = _report_on_run(directory, device, threshold, terminal)
+    else:
+        page = _report_on_sweep(directory, terminal)
+    if open_:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _report_on_run(directory: Path, device: str, threshold: float | None, terminal: Terminal) -> Path:
     from grok_interp.running import analyzed
 
-    if (directory / "baseline").is_dir():
-        _report_on_experiments(directory, terminal)
-        return
     study = study_of(directory, ".report")
     results, probes = analyzed(directory, device, terminal)
     threshold = study.THRESHOLD if threshold is None else threshold
@@ -153,15 +170,51 @@ def report(
     figure = AFTER_A_REPORT[kind_of(directory)]
     facts = {"report": page, "headlines": found}
     terminal.finish(facts, made=[page], then=f"grok-interp reproduce {figure} --run {directory}")
+    return page
 
 
-def _report_on_experiments(folder: Path, terminal: Terminal) -> None:
+def _report_on_sweep(folder: Path, terminal: Terminal) -> Path:
     from grok_interp.studies.copying.sweep_report import write_sweep_report
+    from grok_interp.studies.modular.sweep_report import runs_below, write_phase_report
 
+    if runs_below(folder) or not (folder / "baseline").is_dir():
+        page, runs = write_phase_report(folder)
+        terminal.show([{str(name): _brief(value) for name, value in row.items()} for row in runs.to_dict("records")])
+        terminal.say(f"report: {page}")
+        terminal.finish({"report": page, "runs": runs.to_dict("records")}, made=[page])
+        return page
     page, claims = write_sweep_report(folder)
     terminal.show([{"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims])
     terminal.say(f"report: {page}")
     terminal.finish({"report": page, "claims": [asdict(each) for each in claims]}, made=[page])
+    return page
+
+
+def _brief(value: object) -> object:
+    return f"{value:.3g}" if isinstance(value, float) else value
+
+
+def watch(directory: Run, /, *, port: int = 8137, device: str = "cpu", terminal: Speech = ALOUD) -> None:
+    """Show the report of a run while it trains, to this machine only, at http://127.0.0.1:PORT. Ctrl-C ends it.
+
+    New checkpoints are analyzed as they come, and the page refreshes itself.
+
+    Args:
+        directory: the run's folder; it may have no checkpoint yet.
+        port: where to serve; 0 takes one that is free.
+        device: of the analysis: auto, cpu, cuda or cuda:N. The training keeps its own.
+    """
+    from grok_interp.device import choose_device
+    from grok_interp.studies.watch import watch_run
+
+    with suppress(KeyboardInterrupt):  # the way to end it
+        watch_run(
+            directory,
+            port=port,
+            device=choose_device(device),
+            on_start=lambda address: terminal.say(f"watching {directory} at {address} (Ctrl-C ends it)"),
+            on_page=lambda step: terminal.say(f"shown up to step {step:,}"),
+        )
 
 
 def reproduce(
@@ -259,6 +312,7 @@ VERBS = {
     "train": train,
     "analyze": analyze,
     "report": report,
+    "watch": watch,
     "reproduce": reproduce,
     "list": list_,
     "doctor": doctor,

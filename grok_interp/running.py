@@ -78,6 +78,14 @@ def _train_and_analyze(device: str, terminal: Terminal, directory: Path, config:
     analyzed(directory, device, terminal)
 
 
+def ask_about_heads(directory: Path, device: str, terminal: Terminal) -> None:
+    """What is lost without each head of a copying run, kept with its results for the report."""
+    from grok_interp.studies.copying.ablation import single_ablations
+
+    analyzed(directory, device, terminal)
+    single_ablations(directory)
+
+
 def analyzed(directory: Path, device: str, terminal: Terminal) -> tuple[Any, Any]:
     """A run's results and its probes, after asking the checkpoints that were not asked yet."""
     study = study_of(directory)

@@ -36,6 +36,9 @@ class HalfSplitRotary(nn.Module):
 
     def forward(self, x: Heads, offset: int) -> Heads:
         cos, sin = (table[offset : offset + x.shape[1]] for table in (self.cos, self.sin))
+        if torch.compiler.is_compiling():  # which makes one loop of the formula, but none of a roll
+            (a, b), cos, sin = x.chunk(2, dim=-1), cos.chunk(2, dim=-1)[0], sin.chunk(2, dim=-1)[1]
+            return torch.cat(_turned(a, b, cos, sin), dim=-1).to(x.dtype)
         turned = torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
         return turned.to(x.dtype)  # under autocast the angles stay in float32
 
@@ -66,8 +69,11 @@ def _complex_product(x: Tensor, y: Tensor) -> Tensor:
 
 def _product(x: Tensor, y: Tensor) -> Tensor:
     """The same written out: the compiler cannot fuse complex numbers."""
-    (a, b), (cos, sin) = x.unbind(-1), y.unbind(-1)
-    return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1)
+    return torch.stack(_turned(*x.unbind(-1), *y.unbind(-1)), dim=-1)
+
+
+def _turned(a: Tensor, b: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+    return a * cos - b * sin, b * cos + a * sin
 
 
 def _angles(cfg: ModelConfig) -> Float64[Tensor, "pos pair"]:

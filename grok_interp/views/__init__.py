@@ -2,15 +2,18 @@
 
 from grok_interp.views.ablation import plot_ablation, plot_single_heads
 from grok_interp.views.attention import AttentionView, attention_view
-from grok_interp.views.comparison import plot_conditions
-from grok_interp.views.copying import plot_copying_and_loss
-from grok_interp.views.formation import plot_formation
-from grok_interp.views.heads import head_map_html, plot_head_map
+from grok_interp.views.comparison import conditions_twin, plot_conditions
+from grok_interp.views.copying import copying_twin, plot_copying_and_loss
+from grok_interp.views.formation import formation_twin, plot_formation
+from grok_interp.views.heads import head_map_twin, plot_head_map
 
 __all__ = [
     "AttentionView",
     "attention_view",
-    "head_map_html",
+    "conditions_twin",
+    "copying_twin",
+    "formation_twin",
+    "head_map_twin",
     "plot_ablation",
     "plot_conditions",
     "plot_copying_and_loss",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from grok_interp.analysis.agreement import HYPOTHESES, AlgorithmAgreement
 from grok_interp.analysis.grid import GridComparison
+from grok_interp.views.interactive import Line, Twin, line_graph
 from grok_interp.views.shots import SPLIT_NAMES
 from grok_interp.views.theme import BLUE, DIVERGING, GREEN, VERMILION, new_figure
 
@@ -52,3 +55,33 @@ def plot_agreement(agreement: AlgorithmAgreement, *, step: int, subset: str = "g
         axes[0, 0].set_ylabel("log-likelihood (nats an answer)")
         axes[0, -1].legend(fontsize=7)
     return figure
+
+
+def agreement_twin(agreement: AlgorithmAgreement, *, subset: str = "generic") -> Twin:
+    """The panels of `plot_agreement` at the step of the page's slider."""
+    steps, splits = (agreement.array[dim].values.tolist() for dim in ("checkpoint", "split"))
+    arrays = [agreement.log_likelihood(subset), *agreement.interval(subset)]
+    frames = {split: {step: _lines(arrays, checkpoint=step, split=split) for step in steps} for split in splits}
+    lowest = float(min(array.min() for array in arrays))
+    graphs = [
+        line_graph(
+            frames[split][steps[-1]],
+            x="number of shots",
+            y="log-likelihood (nats an answer)",
+            title=SPLIT_NAMES[split],
+            clocks=(),
+            y_range=(1.05 * lowest, 0),
+            frames=frames[split],
+        )
+        for split in splits
+    ]
+    return Twin(graphs, steps, frames[splits[0]][steps[-1]], columns=2)
+
+
+def _lines(arrays: Sequence[xr.DataArray], **where: Any) -> list[Line]:
+    """A line for each hypothesis, of the values and both ends of their intervals."""
+    shots, lines = arrays[0]["shot"].to_numpy(), []
+    for name, colour in HYPOTHESIS_COLOURS.items():
+        value, low, high = (array.sel(hypothesis=name, **where).to_numpy() for array in arrays)
+        lines.append(Line(name, shots, value, colour, spread=(low, high)))
+    return lines

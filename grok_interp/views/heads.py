@@ -1,4 +1,4 @@
-"""Every head at once: a score by layer and head, at one checkpoint or with a slider; the patterns on one sequence."""
+"""Every head at once: a score by layer and head, at one checkpoint or over training; the patterns on one sequence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.attention import AttentionMaps
+from grok_interp.views.interactive import Graph, Twin
 from grok_interp.views.theme import DIVERGING, new_figure
 
 
@@ -44,47 +45,28 @@ def plot_attention(maps: AttentionMaps, tokens: Sequence[str]) -> Figure:
     return figure
 
 
-def head_map_html(scores: xr.DataArray, *, title: str) -> str:
-    """checkpoint x layer x head as an HTML fragment with a slider; the page must hold `plotly_javascript()` once."""
-    import plotly.graph_objects as go
-
-    values = scores.transpose("checkpoint", "layer", "head").to_numpy()
-    names = np.array([[f"L{layer}H{head}" for head in scores["head"].values] for layer in scores["layer"].values])
+def head_map_twin(scores: xr.DataArray, *, title: str) -> Twin:
+    """checkpoint x layer x head, each head at its place, at the step of the page's slider."""
+    values = np.round(scores.transpose("checkpoint", "layer", "head").to_numpy().astype(float), 4)
+    names = [[f"L{layer}H{head}" for head in scores["head"].values] for layer in scores["layer"].values]
     steps = [int(step) for step in scores["checkpoint"].values]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values[-1],
-            customdata=names,
-            colorscale="RdBu_r",
-            zmin=-1,
-            zmax=1,
-            hovertemplate="%{customdata}: %{z:.3f}<extra></extra>",
-            colorbar={"title": title},
-        )
-    )
-    figure.update_layout(
-        xaxis={"title": "head", "dtick": 1},
-        yaxis={"title": "layer", "dtick": 1},
-        height=220 + 40 * values.shape[1],
-        margin={"l": 50, "r": 20, "t": 20, "b": 40},
-        paper_bgcolor="rgba(0,0,0,0)",
-        sliders=[
-            {
-                "active": len(steps) - 1,
-                "currentvalue": {"prefix": "training step "},
-                "pad": {"t": 40},
-                "steps": [
-                    {"label": str(step), "method": "restyle", "args": [{"z": [np.round(frame, 4).tolist()]}]}
-                    for step, frame in zip(steps, values, strict=True)
-                ],
-            }
-        ],
-    )
-    return figure.to_html(full_html=False, include_plotlyjs=False, div_id="head-map", config={"displaylogo": False})
-
-
-def plotly_javascript() -> str:
-    """The library itself, to be inlined once in a page."""
-    from plotly.offline import get_plotlyjs
-
-    return get_plotlyjs()
+    trace = {
+        "type": "heatmap",
+        "z": values[-1].tolist(),
+        "customdata": names,
+        "colorscale": "RdBu_r",
+        "zmin": -1,
+        "zmax": 1,
+        "xgap": 1,
+        "ygap": 1,
+        "hovertemplate": "%{customdata}: %{z:.3f}<extra></extra>",
+        "colorbar": {"title": {"text": title}, "thickness": 14},
+    }
+    layout = {
+        "xaxis": {"title": {"text": "head"}, "dtick": 1, "showgrid": False},
+        "yaxis": {"title": {"text": "layer"}, "dtick": 1, "showgrid": False},
+        "margin": {"t": 12},
+        "height": 120 + 40 * values.shape[1],
+    }
+    frames = {step: {"z": [frame.tolist()]} for step, frame in zip(steps, values, strict=True)}
+    return Twin([Graph([trace], layout, frames=frames)], steps)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import xarray as xr
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from grok_interp.analysis.phases import PHASES, PhaseDiagram
 from grok_interp.data.modular import SPLITS
+from grok_interp.views.interactive import Graph, Line, Twin
 from grok_interp.views.shots import SPLIT_NAMES
 from grok_interp.views.theme import BLUE, ORANGE, SKY, VERMILION, new_figure
 
 PHASE_COLOURS = dict(zip(PHASES.values(), (SKY, BLUE, ORANGE, VERMILION, "#dddddd"), strict=True))
 UNNAMED, NO_RUN = "#999999", "#ffffff"
+DARK = "#111111"  # on a light cell, also where the page is dark
 
 
 def plot_phase_diagram(diagram: PhaseDiagram, *, threshold: float) -> Figure:
@@ -28,7 +33,7 @@ def plot_phase_diagram(diagram: PhaseDiagram, *, threshold: float) -> Figure:
             axis.imshow(values, origin="lower", aspect="auto", vmin=0, vmax=1, cmap="viridis")
             for (row, column), value in np.ndenumerate(values.values):
                 if np.isfinite(value):
-                    axis.text(column, row, f"{value:.0%}", ha="center", va="center", color="w" if value < 0.6 else "k")
+                    axis.text(column, row, f"{value:.0%}", ha="center", va="center", color="w" if value < 0.6 else DARK)
             axis.set_title(SPLIT_NAMES[split])
         alphas, n_id = phases["alpha"].values, phases["n_id"].values
         for axis in axes:
@@ -44,6 +49,39 @@ def plot_phase_diagram(diagram: PhaseDiagram, *, threshold: float) -> Figure:
             ncols=len(shown),
         )
     return figure
+
+
+def phase_twin(diagram: PhaseDiagram, *, threshold: float) -> Twin:
+    """The same five maps; a cell of the first says all about it."""
+    phases = diagram.phases(threshold=threshold).transpose("n_id", "alpha")
+    best = diagram.best().transpose("split", "n_id", "alpha")
+    names = list(dict.fromkeys(phases.values.flat))
+    codes = [[names.index(name) if name else None for name in row] for row in phases.values]
+    shown = {name: PHASE_COLOURS.get(name, UNNAMED) for name in names}
+    scale = [[edge / len(names), colour] for i, colour in enumerate(shown.values()) for edge in (i, i + 1)]
+    discrete = {"colorscale": scale, "zmin": -0.5, "zmax": len(names) - 0.5, "customdata": phases.values.tolist()}
+    graphs = [_map(phases, codes, "phase", hover="%{customdata}", **discrete)]
+    for split in SPLITS:
+        values = best.sel(split=split)
+        cells = [[float(value) if np.isfinite(value) else None for value in row] for row in values.values]
+        text = {"texttemplate": "%{z:.0%}", "colorscale": "Viridis", "zmin": 0, "zmax": 1}
+        graphs.append(_map(phases, cells, SPLIT_NAMES[split], hover="%{z:.1%}", **text))
+    legend = [Line(name, [], [], colour) for name, colour in shown.items() if name]
+    return Twin(graphs, [], legend, columns=3)
+
+
+def _map(cells: xr.DataArray, values: list, title: str, *, hover: str, **trace: Any) -> Graph:
+    """n_id x alpha, at equal distances."""
+    alphas, n_id = ([f"{each:g}" for each in cells[dim].values] for dim in ("alpha", "n_id"))
+    where = "<br>%{y} tasks, alpha %{x}<extra></extra>"
+    layout = {
+        "title": {"text": title},
+        "height": 280,
+        "xaxis": {"title": {"text": "alpha"}, "type": "category", "showgrid": False},
+        "yaxis": {"title": {"text": "tasks trained on"}, "type": "category", "showgrid": False},
+    }
+    heatmap = {"type": "heatmap", "z": values, "x": alphas, "y": n_id, "xgap": 1, "ygap": 1, "showscale": False}
+    return Graph([{**heatmap, "hovertemplate": hover + where, **trace}], layout)
 
 
 def _colours(phases: np.ndarray) -> np.ndarray:

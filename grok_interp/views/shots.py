@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from grok_interp.analysis.shots import ShotCurves
+from grok_interp.views.interactive import Graph, Line, Twin, line_graph
 from grok_interp.views.theme import BLACK, BLUE, ORANGE, SKY, VERMILION, new_figure
 
 SPLIT_NAMES = {
@@ -22,6 +24,7 @@ SPLIT_NAMES = {
 }
 SPLIT_COLOURS = {"id_train": BLUE, "id_test": SKY, "ood_train": VERMILION, "ood_test": ORANGE}
 CLEAN_TO_NOISY = plt.get_cmap("viridis")
+KINDS = {"repeated": "0.6", "ratio": BLUE, "regression": VERMILION, "unsolved": ORANGE}  # of queries
 SOLVED_BY = {"ratio matching": ("repeated", "ratio"), "modular regression": ("repeated", "ratio", "regression")}
 
 
@@ -47,8 +50,7 @@ def plot_shots(curves: ShotCurves, *, step: int, split: str) -> Figure:
     with new_figure(8.4, 3.2, ncols=2, sharey=True) as (figure, axes):
         for name in at["split"].values:
             _band(axes[0], at.sel(split=name, queries="all"), color=SPLIT_COLOURS[name], label=SPLIT_NAMES[name])
-        kinds = {"repeated": "0.6", "ratio": BLUE, "regression": VERMILION, "unsolved": ORANGE}
-        for kind, colour in kinds.items():
+        for kind, colour in KINDS.items():
             _band(axes[1], at.sel(split=split, queries=kind), color=colour, label=kind)
         for (algorithm, solved), dashes in zip(SOLVED_BY.items(), (":", "--"), strict=True):
             line = curves.solvable(*solved).sel(split=split)
@@ -61,6 +63,85 @@ def plot_shots(curves: ShotCurves, *, step: int, split: str) -> Figure:
         axes[0].set(ylabel="accuracy", title=f"step {step:,}")
         axes[1].set_title(f"{SPLIT_NAMES[split]}, by kind of query")
     return figure
+
+
+def last_shot_twin(curves: ShotCurves, *, threshold: float) -> Twin:
+    """The same two panels, over the training."""
+    lines: dict[str, list[Line]] = {}
+    for queries in ("all", "new"):
+        last = curves.last_shot(queries)
+        steps, splits = last["checkpoint"].to_numpy(), last["split"].values.tolist()
+        lines[queries] = [_split_line(split, steps, last.sel(split=split)) for split in splits]
+    levels = [(threshold, "--"), (1 / curves.array.attrs["p"], ":")]
+    graphs = [
+        line_graph(
+            each,
+            x="training step (updates)",
+            y="last-shot accuracy",
+            title=f"{queries} queries",
+            levels=levels,
+            y_range=(0, 1),
+        )
+        for queries, each in lines.items()
+    ]
+    return Twin(graphs, curves.array["checkpoint"].values.tolist(), lines["all"], columns=2)
+
+
+def shots_twin(curves: ShotCurves, *, split: str) -> Twin:
+    """The two panels of `plot_shots` at the step of the page's slider."""
+    steps = curves.array["checkpoint"].values.tolist()
+    by_split = {step: _by_split(curves, step, split) for step in steps}
+    by_kind = {step: _by_kind(curves, step, split) for step in steps}
+    graphs = [
+        _shot_graph(curves, by_split, title="every query"),
+        _shot_graph(curves, by_kind, title=f"{SPLIT_NAMES[split]}, by kind of query"),
+    ]
+    return Twin(graphs, steps, [*by_split[steps[-1]], *by_kind[steps[-1]]], columns=2)
+
+
+def _shot_graph(curves: ShotCurves, frames: dict[int, list[Line]], *, title: str) -> Graph:
+    return line_graph(
+        list(frames.values())[-1],
+        x="number of shots",
+        y="accuracy",
+        title=title,
+        clocks=(),
+        levels=[(1 / curves.array.attrs["p"], ":")],
+        y_range=(0, 1.02),
+        frames=frames,
+    )
+
+
+def _by_split(curves: ShotCurves, step: int, split: str) -> list[Line]:
+    at = curves.array.sel(checkpoint=step, queries="all")
+    measured = [
+        _shot_line(at.sel(split=name), SPLIT_NAMES[name], SPLIT_COLOURS[name]) for name in at["split"].values.tolist()
+    ]
+    return measured + [
+        Line(
+            f"{algorithm} ({SPLIT_NAMES[split]})",
+            at["shot"].to_numpy(),
+            curves.solvable(*solved).sel(split=split).to_numpy(),
+            BLACK,
+            width=1,
+            dashes=dashes,
+        )
+        for (algorithm, solved), dashes in zip(SOLVED_BY.items(), (":", "--"), strict=True)
+    ]
+
+
+def _by_kind(curves: ShotCurves, step: int, split: str) -> list[Line]:
+    at = curves.array.sel(checkpoint=step, split=split)
+    return [_shot_line(at.sel(queries=kind), kind, colour) for kind, colour in KINDS.items()]
+
+
+def _shot_line(measured: xr.DataArray, name: str, colour: str) -> Line:
+    mean, error = (measured.sel(measure=measure).to_numpy() for measure in ("accuracy", "accuracy_se"))
+    return Line(name, measured["shot"].to_numpy(), mean, colour, spread=(mean - error, mean + error))
+
+
+def _split_line(split: str, steps: np.ndarray, curve: xr.DataArray) -> Line:
+    return Line(SPLIT_NAMES[split], steps, curve.to_numpy(), SPLIT_COLOURS[split])
 
 
 def plot_noise(curves: Sequence[ShotCurves], *, split: str) -> Figure:

@@ -30,6 +30,7 @@ from grok_interp.views.ablation import plot_ablation, plot_single_heads
 
 N_CHECKPOINTS = 12  # four ways at so many take copier-mini about a minute on one slow core
 SEED = 0
+KINDS: dict[str, type[LabelledResult]] = {"ablation": HeadAblation, "single_heads": SingleAblation}
 
 Result = TypeVar("Result", bound=LabelledResult)
 
@@ -105,6 +106,17 @@ def single_ablations(directory: Path, *, ways: Sequence[str] = WAYS, device: str
     return [_kept(directory, f"single_heads_{how}", SingleAblation, asked, partial(measured, how)) for how in ways]
 
 
+def are_known(directory: Path, name: str) -> bool:
+    """Is ablation, or single_heads, measured in every way, with the defaults, on the files that there are now?"""
+    results, series = analyzed(directory), CheckpointSeries(directory)
+    probes, kind = ablation_probes(directory, results), KINDS[name]
+    if name == "ablation":
+        asked = {**probes.description(), **_files(series, spread_steps(results.steps, N_CHECKPOINTS))}
+    else:
+        asked = {**probes.text(), **_files(series, results.steps[-1:])}
+    return all(_known(directory, f"{name}_{how}", kind, asked) for how in WAYS)
+
+
 def _files(series: CheckpointSeries, steps: Sequence[int]) -> dict[str, str]:
     """step -> SHA-256 of the checkpoint's file."""
     return {f"step {step}": hashlib.sha256(series.path(step).read_bytes()).hexdigest() for step in steps}
@@ -114,12 +126,20 @@ def _kept(
     directory: Path, name: str, kind: type[Result], asked: dict[str, Any], measured: Callable[[], Result]
 ) -> Result:
     """The result on disk if exactly this was asked, else measured and written there."""
-    path = Path(directory) / "results" / f"{name}.nc"
-    if path.exists():
-        known = kind.load(path)
-        if known.array.attrs.get("asked") == asked:
-            return known
+    if known := _known(directory, name, kind, asked):
+        return known
     found = measured()
     found = replace(found, array=found.array.assign_attrs(asked=asked))
-    found.save(path)
+    found.save(_path(directory, name))
     return found
+
+
+def _known(directory: Path, name: str, kind: type[Result], asked: dict[str, Any]) -> Result | None:
+    if not _path(directory, name).exists():
+        return None
+    known = kind.load(_path(directory, name))
+    return known if known.array.attrs.get("asked") == asked else None
+
+
+def _path(directory: Path, name: str) -> Path:
+    return Path(directory) / "results" / f"{name}.nc"

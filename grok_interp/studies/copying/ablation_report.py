@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation import CONTROLS, HeadAblation
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.single_ablation import SingleAblation
 from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.studies.copying.ablation import ablations, single_ablations
+from grok_interp.studies.copying.ablation import ablations, are_known, single_ablations
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes, formed_heads
 from grok_interp.studies.copying.results import FORMED, analyzed
 from grok_interp.views.ablation import plot_ablation, plot_single_heads
@@ -33,7 +34,9 @@ def ablation_section(directory: Path) -> Section:
         f"text; edges: only their attention to what followed the last {probes.n_match} tokens before is cut. The same "
         "heads are taken away at every step."
     )
-    return Section(WITHOUT_HEADS, ablation_text(results, probes), inline_svg(plot_ablation(results)), caption)
+    table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
+    picture = inline_svg(plot_ablation(results))
+    return Section(WITHOUT_HEADS, ablation_text(results, probes), picture, caption, table=table)
 
 
 def single_heads_section(directory: Path) -> Section:
@@ -42,7 +45,24 @@ def single_heads_section(directory: Path) -> Section:
         return Section(WITHOUT_EACH, ONE_HEAD, "")
     results, induction = single_ablations(directory), analyzed(directory).induction
     picture = inline_svg(plot_single_heads(results, induction))
-    return Section(WITHOUT_EACH, single_heads_text(results, induction), picture, "A dot is a head, a colour a layer.")
+    table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
+    text, caption = single_heads_text(results, induction), "A dot is a head, a colour a layer."
+    return Section(WITHOUT_EACH, text, picture, caption, table=table)
+
+
+def known_sections(directory: Path) -> list[Section]:
+    """Both sections, of what has been measured: an ablation takes longer than a report, and waits for its command."""
+    one_head = _has_one_head(directory)
+    each, together = (one_head or are_known(directory, name) for name in ("single_heads", "ablation"))
+    return [
+        single_heads_section(directory) if each else _missing(WITHOUT_EACH, "copying/heads", directory),
+        ablation_section(directory) if together else _missing(WITHOUT_HEADS, "copying/ablation", directory),
+    ]
+
+
+def _missing(title: str, figure: str, directory: Path) -> Section:
+    command = f"grok-interp reproduce {figure} --run {directory}"
+    return Section(title, f"Not measured for these checkpoints. The command that does it: {command}", "")
 
 
 def ablation_text(results: Sequence[HeadAblation], probes: AblationProbes) -> str:

@@ -11,14 +11,24 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.comparison import TrainingCurves, training_curves
-from grok_interp.analysis.formation import formation_order
+from grok_interp.analysis.formation import FormationOrder, formation_order
+from grok_interp.analysis.induction import InductionScores
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
 from grok_interp.studies.copying.results import FORMED, analyzed
-from grok_interp.views.comparison import Panel, plot_conditions
-from grok_interp.views.copying import plot_copying_and_loss
-from grok_interp.views.formation import plot_formation
+from grok_interp.views.comparison import Panel, conditions_twin, plot_conditions
+from grok_interp.views.copying import copying_twin, plot_copying_and_loss
+from grok_interp.views.formation import formation_twin, plot_formation
+from grok_interp.views.interactive import Twin
+
+OVER_UPDATES: list[Panel] = [("per_token", "updates"), ("whole", "updates"), ("loss", "updates")]
+PANELS: dict[str, list[Panel]] = {
+    "fig3": [("per_token", "updates"), ("per_token", "tokens"), ("whole", "updates"), ("whole", "tokens")],
+    "fig4": [("loss", "tokens"), ("loss", "updates"), ("per_token", "tokens"), ("per_token", "updates")],
+    "fig5": OVER_UPDATES,
+    "fig7": OVER_UPDATES,
+}
 
 
 def figure_2(*directories: Path) -> Figure:
@@ -28,32 +38,45 @@ def figure_2(*directories: Path) -> Figure:
 
 def figure_3(*directories: Path) -> Figure:
     """Copying at several batch sizes, against updates and against tokens: which of the two makes the curves agree?"""
-    curves = curves_of(directories, varied=BATCH_SIZE.varied)
-    panels: list[Panel] = [("per_token", "updates"), ("per_token", "tokens"), ("whole", "updates"), ("whole", "tokens")]
-    return plot_conditions(curves, panels, ncols=2)
+    return plot_conditions(curves_of(directories, varied=BATCH_SIZE.varied), PANELS["fig3"], ncols=2)
 
 
 def figure_4(*directories: Path) -> Figure:
     """The same runs: loss and copying against tokens and against updates."""
-    curves = curves_of(directories, varied=BATCH_SIZE.varied)
-    panels: list[Panel] = [("loss", "tokens"), ("loss", "updates"), ("per_token", "tokens"), ("per_token", "updates")]
-    return plot_conditions(curves, panels, ncols=2)
+    return plot_conditions(curves_of(directories, varied=BATCH_SIZE.varied), PANELS["fig4"], ncols=2)
 
 
 def figure_5(*directories: Path) -> Figure:
     """Copying and loss at several learning rates."""
-    return _over_updates(curves_of(directories, varied=LEARNING_RATE.varied))
+    return plot_conditions(curves_of(directories, varied=LEARNING_RATE.varied), PANELS["fig5"], ncols=3)
 
 
 def figure_6(*directories: Path, threshold: float = FORMED) -> Figure:
     """I(L, H) of every head over training, with each head's first step above `threshold`: a panel a run."""
-    scores = [analyzed(directory).induction for directory in directories]
-    return plot_formation([(each, formation_order(each, threshold=threshold)) for each in scores])
+    return plot_formation(formations(directories, threshold=threshold))
 
 
 def figure_7(*directories: Path) -> Figure:
     """Copying and loss with attention dropout, with weight decay, and with neither."""
-    return _over_updates(curves_of(directories, varied=REGULARISATION.varied))
+    return plot_conditions(curves_of(directories, varied=REGULARISATION.varied), PANELS["fig7"], ncols=3)
+
+
+def formations(
+    directories: Sequence[Path], *, threshold: float = FORMED
+) -> list[tuple[InductionScores, FormationOrder]]:
+    """Of each run."""
+    scores = [analyzed(directory).induction for directory in directories]
+    return [(each, formation_order(each, threshold=threshold)) for each in scores]
+
+
+def interactive(figure: str, directories: Sequence[Path], *, varied: Sequence[str] = ()) -> Twin:
+    """The twin of fig2 to fig7."""
+    if figure == "fig6":
+        return formation_twin(formations(directories))
+    curves = curves_of(directories, varied=varied)
+    if figure == "fig2":
+        return copying_twin(curves)
+    return conditions_twin(curves, PANELS[figure], ncols=2 if len(PANELS[figure]) == 4 else 3)
 
 
 def curves_of(directories: Sequence[Path], *, varied: Sequence[str] = ()) -> TrainingCurves:
@@ -68,7 +91,3 @@ def curves_of(directories: Sequence[Path], *, varied: Sequence[str] = ()) -> Tra
         )
     runs = (analyzed(directory).with_config(CheckpointSeries(directory).config) for directory in directories)
     return training_curves(runs, varied=varied)
-
-
-def _over_updates(curves: TrainingCurves) -> Figure:
-    return plot_conditions(curves, [("per_token", "updates"), ("whole", "updates"), ("loss", "updates")], ncols=3)

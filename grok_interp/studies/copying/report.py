@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from matplotlib.figure import Figure
 
-from grok_interp.analysis.comparison import training_curves
+from grok_interp.analysis.comparison import TrainingCurves, training_curves
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, emergence
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.shares import midpoint, share_of_change
@@ -19,12 +20,12 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.schedules import spread_steps
-from grok_interp.studies.copying.ablation_report import single_heads_section
+from grok_interp.studies.copying.ablation_report import known_sections
 from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults, corpus_of_run
 from grok_interp.views.attention import attention_view
-from grok_interp.views.copying import plot_copying_and_loss
-from grok_interp.views.formation import plot_formation
-from grok_interp.views.heads import head_map_html
+from grok_interp.views.copying import copying_twin, plot_copying_and_loss
+from grok_interp.views.formation import formation_twin, plot_formation
+from grok_interp.views.heads import head_map_twin, plot_head_map
 from grok_interp.views.report import Headline, Page, Section, inline_svg
 from grok_interp.views.theme import save_figure
 
@@ -37,29 +38,38 @@ def write_report(directory: Path, results: CopyingResults, probes: CopyingProbes
 
     A head counts as formed when I(L, H) is above `threshold`. Works on a run that is still training.
     """
+    page, figures = report_page(directory, results, probes, threshold=threshold)
+    for name, figure in figures.items():
+        save_figure(figure, Path(directory) / "figures" / name)
+    return page.write(Path(directory) / "report.html")
+
+
+def report_page(
+    directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float
+) -> tuple[Page, dict[str, Figure]]:
+    """The page, and those of its figures that are kept for paper."""
     directory, series = Path(directory), CheckpointSeries(directory)
     config, order = series.config, formation_order(results.induction, threshold=threshold)
+    curves = training_curves([results.with_config(config)])
     figures = {
-        "copying_and_loss": plot_copying_and_loss(training_curves([results.with_config(config)])),
+        "copying_and_loss": plot_copying_and_loss(curves),
         "formation": plot_formation([(results.induction, order)]),
     }
-    for name, figure in figures.items():
-        save_figure(figure, directory / "figures" / name)
     page = Page(
         title="When does copying emerge?",
         summary=_summary(config, results),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
         sections=[
-            _copying_section(inline_svg(figures["copying_and_loss"]), probes),
+            _copying_section(inline_svg(figures["copying_and_loss"]), curves, probes),
             _head_map_section(results),
-            _formation_section(inline_svg(figures["formation"]), order),
-            single_heads_section(directory),
+            _formation_section(inline_svg(figures["formation"]), results, order),
+            *known_sections(directory),
             _attention_section(series, results, probes),
         ],
         settings=_settings(directory, config, probes),
         warnings=list(_warnings(config, results, order)),
     )
-    return page.write(directory / "report.html")
+    return page, figures
 
 
 def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
@@ -138,7 +148,7 @@ def _warnings(config: TrainConfig, results: CopyingResults, order: FormationOrde
         yield "No head passed the threshold: no induction head has formed in this run."
 
 
-def _copying_section(picture: str, probes: CopyingProbes) -> Section:
+def _copying_section(picture: str, curves: TrainingCurves, probes: CopyingProbes) -> Section:
     task = probes.samples.task
     asked = "each string" if task.query_every == 1 else f"the strings i = 0 (mod {task.query_every})"
     text = (
@@ -147,21 +157,26 @@ def _copying_section(picture: str, probes: CopyingProbes) -> Section:
         f"asked for {asked}. Copied whole: all {task.n_suffix} characters that follow are the most probable ones. "
         f"Guessing among the {len(task.alphabet)} characters gets {1 / len(task.alphabet):.1%} of them right."
     )
-    return Section("Copying and loss", text, picture, "After Figure 2 of “Language Models ‘Grok’ to Copy”.")
+    caption = "After Figure 2 of “Language Models ‘Grok’ to Copy”."
+    return Section("Copying and loss", text, picture, caption, copying_twin(curves), curves.to_frame())
 
 
 def _head_map_section(results: CopyingResults) -> Section:
     text = (
         "I(L,H) = Abar × EP. Abar: attention from each token of a repeated random sequence to what followed it the "
-        "first time. EP: how far the head's OV circuit copies, from the eigenvalues of W_E W_V W_O W_U. Move the "
-        "slider through training."
+        "first time. EP: how far the head's OV circuit copies, from the eigenvalues of W_E W_V W_O W_U. The slider at "
+        "the foot of the page moves through training."
     )
-    return Section("Induction score of every head", text, head_map_html(results.induction.I, title="I(L,H)"))
+    scores = results.induction.I
+    picture = inline_svg(plot_head_map(scores.isel(checkpoint=-1), title=f"I(L,H) at step {results.steps[-1]:,}"))
+    twin, table = head_map_twin(scores, title="I(L,H)"), results.induction.to_frame()
+    return Section("Induction score of every head", text, picture, twin=twin, table=table)
 
 
-def _formation_section(picture: str, order: FormationOrder) -> Section:
+def _formation_section(picture: str, results: CopyingResults, order: FormationOrder) -> Section:
     text = f"{order}. Depth against onset: {order.depth_order()}."
-    return Section("In which order heads form", text, picture, "After Figure 6 of the paper.")
+    twin = formation_twin([(results.induction, order)])
+    return Section("In which order heads form", text, picture, "After Figure 6 of the paper.", twin, order.to_frame())
 
 
 def _attention_section(series: CheckpointSeries, results: CopyingResults, probes: CopyingProbes) -> Section:

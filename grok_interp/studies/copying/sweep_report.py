@@ -26,7 +26,17 @@ from grok_interp.studies.copying.ablation import ablations
 from grok_interp.studies.copying.ablation_report import ablation_section
 from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
 from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
-from grok_interp.studies.copying.figures import curves_of, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
+from grok_interp.studies.copying.figures import (
+    curves_of,
+    figure_2,
+    figure_3,
+    figure_4,
+    figure_5,
+    figure_6,
+    figure_7,
+    formations,
+    interactive,
+)
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyzed
 from grok_interp.studies.sweep import BASELINE, Experiment
@@ -142,7 +152,8 @@ def _headlines(claims: pd.DataFrame) -> list[Headline]:
 
 def _claims_section(claims: pd.DataFrame) -> Section:
     text = "Each claim of the paper with the test that decides it here. Claims on copying are judged by two measures."
-    return Section("Claim by claim", text, table_html(claims.rename(columns={"text": "claim"})))
+    named = claims.rename(columns={"text": "claim"})
+    return Section("Claim by claim", text, f'<div class="wide">{table_html(named)}</div>', table=named)
 
 
 def _figure_section(experiments: Experiments, name: str) -> Section:
@@ -151,4 +162,14 @@ def _figure_section(experiments: Experiments, name: str) -> Section:
     figure = draw(*runs)
     save_figure(figure, experiments.folder / "figures" / f"copying_{name}")
     text = f"{len(runs)} runs. Thick: the mean over seeds; thin: each seed." if name != "fig6" else f"{len(runs)} runs."
-    return Section(title, text, inline_svg(figure), f"After Figure {name[3:]} of “Language Models ‘Grok’ to Copy”.")
+    caption = f"After Figure {name[3:]} of “Language Models ‘Grok’ to Copy”."
+    twin, table = interactive(name, runs, varied=experiment.varied), _drawn(name, runs, experiment)
+    return Section(title, text, inline_svg(figure), caption, twin, table)
+
+
+def _drawn(name: str, runs: Sequence[Path], experiment: Experiment) -> pd.DataFrame:
+    """The numbers of a figure."""
+    if name != "fig6":
+        return _wide(curves_of(runs, varied=experiment.varied))
+    scores = [each.to_frame() for each, _ in formations(runs)]
+    return pd.concat(scores, keys=[f"{run.parent.name}/{run.name}" for run in runs], names=["run"]).reset_index("run")

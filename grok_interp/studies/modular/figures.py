@@ -5,29 +5,20 @@ Those that look into one checkpoint take the early-stopped one if no `step` is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import product
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.attention import attention_maps
-from grok_interp.analysis.circles import circle_pca
-from grok_interp.analysis.circularity import Circularity, circularity
 from grok_interp.analysis.embedding import embedding_pca
 from grok_interp.analysis.grid import grid_comparisons
-from grok_interp.analysis.kaleidoscope import Kaleidoscope, kaleidoscope
 from grok_interp.analysis.mlp import mlp_activations
 from grok_interp.analysis.phases import PAPER_THRESHOLD, PhaseDiagram, phase_diagram
 from grok_interp.analysis.shots import shot_curve
-from grok_interp.analysis.similarity import cosine_similarity
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import ModularTasks
 from grok_interp.data.slot import Position
-from grok_interp.results import LabelledResult
 from grok_interp.studies.modular.inputs import (
     block_similarity,
     default_shots,
@@ -38,6 +29,7 @@ from grok_interp.studies.modular.inputs import (
     token_names,
     unseen_task,
 )
+from grok_interp.studies.modular.representations import circularities, kaleidoscopes
 from grok_interp.studies.modular.results import analyze, analyzed, probes_of_run
 from grok_interp.views.algorithms import plot_agreement, plot_grids
 from grok_interp.views.circles import plot_circles, plot_embedding
@@ -47,7 +39,6 @@ from grok_interp.views.phases import plot_phase_diagram
 from grok_interp.views.representations import plot_circularity, plot_kaleidoscope
 from grok_interp.views.shots import plot_last_shot, plot_noise, plot_shots
 
-Result = TypeVar("Result", bound=LabelledResult)
 NOISES = (0.0, 0.1, 0.2, 0.4, 0.6)
 
 
@@ -153,39 +144,12 @@ def mlp_maps(
 
 def circles_over_training(directory: Path) -> Figure:
     """Beyond the paper: the circularity of every head at every checkpoint, in the last slot of an unseen task."""
-    series, tasks = CheckpointSeries(directory), probes_of_run(directory).tasks
-    cfg, slot = series.config.model, last_slot(series.config.model.n_ctx)
-    tokens, heads = slot_tokens(cfg.n_ctx, tasks, slot), list(np.ndindex(cfg.n_layers, cfg.n_heads))
-
-    def of(pair: tuple[int, HookedModel]) -> list[Circularity]:
-        found = (circle_pca([pair], tokens, p=tasks.p, slot=slot, layer=layer, head=head) for layer, head in heads)
-        return [circularity(circles, seed=0) for circles in found]
-
-    return plot_circularity(_over_training(series, of))
+    return plot_circularity(circularities(directory))
 
 
 def kaleidoscopes_over_training(directory: Path) -> Figure:
     """Beyond the paper: both patterns in the output of every block, at y and z, at every checkpoint."""
-    series, tasks = CheckpointSeries(directory), probes_of_run(directory).tasks
-    cfg, slot = series.config.model, last_slot(series.config.model.n_ctx)
-    tokens = slot_tokens(cfg.n_ctx, tasks, slot)
-    positions: tuple[Position, ...] = ("y", "z")
-    places = list(product(positions, range(cfg.n_layers)))
-
-    def of(pair: tuple[int, HookedModel]) -> list[Kaleidoscope]:
-        found = (
-            cosine_similarity([pair], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
-            for position, layer in places
-        )
-        return [kaleidoscope(similarity, seed=0) for similarity in found]
-
-    return plot_kaleidoscope(_over_training(series, of))
-
-
-def _over_training(series: CheckpointSeries, of: Callable[[tuple[int, HookedModel]], list[Result]]) -> list[Result]:
-    """Each result over all checkpoints, with one model at a time in memory."""
-    rows = [of(pair) for pair in series]
-    return [first.extended(*later) for first, *later in zip(*rows, strict=True)]
+    return plot_kaleidoscope(kaleidoscopes(directory))
 
 
 def _at(directory: Path, step: int | None) -> tuple[CheckpointSeries, ModularTasks, int]:

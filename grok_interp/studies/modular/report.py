@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.circularity import circularity
@@ -19,8 +20,8 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
 from grok_interp.models.transformer import Transformer
+from grok_interp.results import LabelledResult
 from grok_interp.schedules import spread_steps
-from grok_interp.studies.modular.figures import kaleidoscopes_over_training
 from grok_interp.studies.modular.inputs import (
     block_similarity,
     default_shots,
@@ -31,16 +32,24 @@ from grok_interp.studies.modular.inputs import (
     token_names,
     unseen_task,
 )
+from grok_interp.studies.modular.representations import circularities, kaleidoscopes
 from grok_interp.studies.modular.results import EARLY_STOPPING, ModularProbes, ModularResults
-from grok_interp.views.algorithms import plot_agreement, plot_grids
+from grok_interp.views.algorithms import agreement_twin, plot_agreement, plot_grids
 from grok_interp.views.attention import attention_view
 from grok_interp.views.circles import plot_circles
 from grok_interp.views.matrices import plot_similarity
 from grok_interp.views.report import Headline, Page, Section, inline_svg
-from grok_interp.views.shots import SPLIT_NAMES, plot_last_shot, plot_shots
+from grok_interp.views.representations import (
+    circularity_twin,
+    kaleidoscope_twin,
+    plot_circularity,
+    plot_kaleidoscope,
+)
+from grok_interp.views.shots import SPLIT_NAMES, last_shot_twin, plot_last_shot, plot_shots, shots_twin
 from grok_interp.views.theme import save_figure
 
 THRESHOLD = PAPER_THRESHOLD
+CIRCULARITIES = 24  # checkpoints of which the report shows them: half a second each on a slow core
 EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 24 tokens, as in the paper
 
 
@@ -49,6 +58,16 @@ def write_report(directory: Path, results: ModularResults, probes: ModularProbes
 
     A split counts as learnt when its last-shot accuracy is above `threshold`. Works on a run that is still training.
     """
+    page, figures = report_page(directory, results, probes, threshold=threshold)
+    for name, figure in figures.items():
+        save_figure(figure, Path(directory) / "figures" / name)
+    return page.write(Path(directory) / "report.html")
+
+
+def report_page(
+    directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float
+) -> tuple[Page, dict[str, Figure]]:
+    """The page, and its figures, which are kept for paper."""
     directory, series, step = Path(directory), CheckpointSeries(directory), results.best_step
     model = series.load(step)
     sections = [
@@ -59,9 +78,8 @@ def write_report(directory: Path, results: ModularResults, probes: ModularProbes
         _circles_section(model, probes, step),
         *(_similarity_section(model, probes, step, layer) for layer in range(model.cfg.n_layers)[-2:]),
         _kaleidoscope_section(directory),
+        _circularity_section(directory, len(series)),
     ]
-    for name, _, figure in sections:
-        save_figure(figure, directory / "figures" / name)
     page = Page(
         title="When does in-context modular arithmetic emerge?",
         summary=_summary(series.config, results),
@@ -69,8 +87,9 @@ def write_report(directory: Path, results: ModularResults, probes: ModularProbes
         sections=[section for _, section, _ in sections] + [_attention_section(series, probes, step)],
         settings=_settings(directory, series.config, probes),
         warnings=list(_warnings(series.config, results, threshold)),
+        start=step,
     )
-    return page.write(directory / "report.html")
+    return page, {name: figure for name, _, figure in sections}
 
 
 def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
@@ -131,7 +150,10 @@ def _training_section(results: ModularResults, threshold: float) -> tuple[str, S
         "trained on or not (train, test). A query that stands among its examples can be looked up: the right picture "
         f"leaves these out. Dashed: {threshold:.0%}; dotted: chance."
     )
-    return "last_shot", Section("The four splits over training", text, inline_svg(figure)), figure
+    twin, table = last_shot_twin(results.shots, threshold=threshold), results.shots.to_frame()
+    table = table[table["shot"].eq(table["shot"].max()) & table["queries"].isin(["all", "new"])]
+    section = Section("The four splits over training", text, inline_svg(figure), twin=twin, table=table)
+    return "last_shot", section, figure
 
 
 def _shots_section(results: ModularResults, step: int) -> tuple[str, Section, Figure]:
@@ -139,19 +161,22 @@ def _shots_section(results: ModularResults, step: int) -> tuple[str, Section, Fi
     text = (
         "Left: accuracy by number of shots, beside what Ratio Matching and Modular Regression could reach on the same "
         "contexts, guessing the rest. Right: by what a query takes. Who matches ratios is at chance on “regression”. "
-        "Bands: one standard error over tasks."
+        "Ranges are one standard error over tasks."
     )
-    return "shots", Section("Learning in context", text, inline_svg(figure), "After Figure 1c."), figure
+    twin, table = shots_twin(results.shots, split="ood_train"), results.at([step]).shots.to_frame().dropna()
+    section = Section("Learning in context", text, inline_svg(figure), "After Figure 1c.", twin, table)
+    return "shots", section, figure
 
 
 def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section, Figure]:
     figure = plot_agreement(results.agreement, step=step)
     text = (
         "How likely the model's own answers are, right or wrong, under each algorithm with a fitted share of random "
-        "answers; tasks with a = b and queries with a zero left out. Bands: 95%."
+        "answers; tasks with a = b and queries with a zero left out. Ranges: 95%."
     )
-    caption = str(results.at([step]).agreement)
-    return "agreement", Section("By which algorithm", text, inline_svg(figure), caption), figure
+    best = results.at([step]).agreement
+    twin, table = agreement_twin(results.agreement), best.to_frame().dropna()
+    return "agreement", Section("By which algorithm", text, inline_svg(figure), str(best), twin, table), figure
 
 
 def _grid_section(model: Transformer, probes: ModularProbes) -> tuple[str, Section, Figure]:
@@ -180,13 +205,41 @@ def _similarity_section(
 
 
 def _kaleidoscope_section(directory: Path) -> tuple[str, Section, Figure]:
-    figure = kaleidoscopes_over_training(directory)
+    blocks = kaleidoscopes(directory)
+    figure = plot_kaleidoscope(blocks)
     text = (
         "How far the similarities of all pairs follow each algorithm's pattern, at every checkpoint: y/x = y'/x' "
         "(Ratio Matching) and a x + b y = a x' + b y' (Modular Regression). At z the answer stands in the sequence, so "
         "that the second pattern is there from the beginning; at y it has to be worked out. Shaded: chance."
     )
-    return "kaleidoscopes", Section("Patterns over training", text, inline_svg(figure)), figure
+    section = Section(
+        "Patterns over training", text, inline_svg(figure), twin=kaleidoscope_twin(blocks), table=_stacked(blocks)
+    )
+    return "kaleidoscopes", section, figure
+
+
+def _circularity_section(directory: Path, n_checkpoints: int) -> tuple[str, Section, Figure]:
+    every = -(-n_checkpoints // CIRCULARITIES)
+    heads = circularities(directory, every=every)
+    figure = plot_circularity(heads)
+    text = (
+        "How circular the outputs of each head at x and y are, from 0 to 1, and how far that is above what 95% of "
+        f"shuffled labels reach; {heads[0].array.sizes['checkpoint']} of the checkpoints."
+    )
+    section = Section(
+        "Circularity over training", text, inline_svg(figure), twin=circularity_twin(heads), table=_stacked(heads)
+    )
+    return "circularity", section, figure
+
+
+def _stacked(results: Sequence[LabelledResult]) -> pd.DataFrame:
+    """One table of results that differ in the place they look at."""
+    places = ("position", "layer", "head")
+    tables = [
+        each.to_frame().assign(**{name: each.array.attrs[name] for name in places if name in each.array.attrs})
+        for each in results
+    ]
+    return pd.concat(tables)
 
 
 def _attention_section(series: CheckpointSeries, probes: ModularProbes, step: int) -> Section:

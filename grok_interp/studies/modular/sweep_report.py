@@ -1,0 +1,98 @@
+"""The report of a folder of modular runs over n_id and alpha: the phase diagram (Figure 1b), and every accuracy.
+
+FOLDER/report.html
+FOLDER/figures/modular_fig1b.*      as SVG and PDF
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from grok_interp.analysis.phases import PAPER_THRESHOLD, PhaseDiagram
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.configs import ModularConfig
+from grok_interp.studies.catalogue import kind_of
+from grok_interp.studies.modular.figures import sweep_diagram
+from grok_interp.views.phases import phase_twin, plot_phase_diagram
+from grok_interp.views.report import Headline, Page, Section, inline_svg, table_html
+from grok_interp.views.shots import SPLIT_NAMES
+from grok_interp.views.theme import save_figure
+
+VARIED = ("data.n_id", "data.alpha", "init_seed", "data_seed")
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """The modular runs in a folder or below it that have a checkpoint."""
+    runs = [file.parent for file in sorted(Path(folder).rglob("config.json")) if (file.parent / "checkpoints").is_dir()]
+    return [run for run in runs if kind_of(run) == "modular" and CheckpointSeries(run).steps]
+
+
+def write_phase_report(folder: Path, *, threshold: float = PAPER_THRESHOLD) -> tuple[Path, pd.DataFrame]:
+    """The page's path, and one row a run: its setting, and the last-shot accuracies that the diagram counts.
+
+    Raises ValueError for a folder without modular runs, and for runs that differ in more than n_id, alpha, seed and
+    length.
+    """
+    folder, runs = Path(folder), runs_below(folder)
+    if not runs:
+        raise ValueError(
+            f"no run at {folder}: it has no config.json, nor has it modular runs; `grok-interp list` shows the runs, "
+            f"`grok-interp reproduce modular/fig1b --preset mini --folder {folder}` trains a sweep"
+        )
+    lengths = _lengths(runs)
+    diagram = sweep_diagram(*runs)
+    figure = plot_phase_diagram(diagram, threshold=threshold)
+    save_figure(figure, folder / "figures" / "modular_fig1b")
+    table, config = _table(diagram), CheckpointSeries(runs[0]).config
+    assert isinstance(config.data, ModularConfig)
+    page = Page(
+        title="In which phase is in-context modular arithmetic?",
+        summary=f"{len(runs)} runs at p = {config.data.p}: {diagram}, each at the checkpoint of its largest mean.",
+        headlines=_headlines(diagram, threshold),
+        sections=[_diagram_section(diagram, threshold, inline_svg(figure)), _table_section(table)],
+        warnings=[f"These runs are of different lengths: {lengths} updates."] if len(lengths) > 1 else [],
+        settings={name: value for name, value in config.flattened().items() if name not in VARIED},
+    )
+    return page.write(folder / "report.html"), table
+
+
+def _lengths(runs: list[Path]) -> list[int]:
+    """The updates of each, as far as they differ. Raises ValueError for runs of more than one sweep."""
+    configs = {run: CheckpointSeries(run).config for run in runs}
+    first = configs[runs[0]]
+    for run, config in configs.items():
+        differing = set(first.differences(config)) - {*VARIED, "n_steps", "checkpoint_steps"}
+        if differing:
+            raise ValueError(
+                f"{runs[0]} and {run} differ in {', '.join(sorted(differing))}: a phase diagram is of runs that differ "
+                "in n_id, alpha and seed; put the others into a folder of their own"
+            )
+    return sorted({config.n_steps for config in configs.values()})
+
+
+def _headlines(diagram: PhaseDiagram, threshold: float) -> list[Headline]:
+    """How many cells are in each phase."""
+    named = pd.Series(diagram.phases(threshold=threshold).to_numpy().ravel())
+    return [Headline(str(n), f"cells: {name}") for name, n in named[named != ""].value_counts().items()]
+
+
+def _diagram_section(diagram: PhaseDiagram, threshold: float, picture: str) -> Section:
+    text = (
+        f"A split counts as learnt above {threshold:.0%} at the last shot. Each cell is the best of its seeds, as in "
+        "the paper."
+    )
+    twin = phase_twin(diagram, threshold=threshold)
+    return Section("Phase diagram", text, picture, "After Figure 1b.", twin, diagram.to_frame().dropna())
+
+
+def _table(diagram: PhaseDiagram) -> pd.DataFrame:
+    index = ["n_id", "alpha", "seed"]
+    table = diagram.to_frame().dropna().pivot(index=index, columns="split", values=diagram.name)
+    return table[list(SPLIT_NAMES)].reset_index().rename_axis(columns=None)
+
+
+def _table_section(table: pd.DataFrame) -> Section:
+    shown = table.rename(columns=SPLIT_NAMES).map(lambda cell: f"{cell:.3g}")
+    return Section("Every run", "Last-shot accuracies of each run.", f'<div class="wide">{table_html(shown)}</div>')

@@ -1,0 +1,111 @@
+"use strict";
+// Draws the graphs of a page. One slider sets the step of all that is over training; `watch` has the page reload itself.
+(() => {
+  const bar = document.getElementById("clock");
+  const slider = document.getElementById("step");
+  const log = document.getElementById("log");
+  const steps = JSON.parse(bar.dataset.steps);
+  const KEPT = "grok-interp";
+  const config = { displayModeBar: false, responsive: true };
+
+  const graphs = [...document.querySelectorAll(".graph")].map((element) => {
+    const { figure, clocks, frames } = JSON.parse(element.querySelector("script").textContent);
+    element.replaceChildren();
+    element.style.height = `${figure.layout.height}px`;
+    if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false; // a finger scrolls the page
+    const drawn = Plotly.newPlot(element, figure.data, figure.layout, config);
+    const shown = element.closest(".twin").querySelector(".at");
+    return { element, clocks, frames, drawn, shown, shapes: figure.layout.shapes ?? [], frame: null };
+  });
+
+  const nearest = (known, step) =>
+    known.reduce((best, each, index) => (Math.abs(each - step) < Math.abs(known[best] - step) ? index : best), 0);
+
+  const marker = ([scale, color], step) => {
+    const x = scale * step;
+    const line = { color, width: 1.5, dash: "dot" };
+    return { type: "line", name: "step", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line };
+  };
+
+  function showGraph(graph, step) {
+    const { element, clocks, frames } = graph;
+    if (clocks.length) {
+      const markers = log.checked && step <= 0 ? [] : clocks.map((clock) => marker(clock, step));
+      const type = log.checked ? "log" : "linear";
+      const axis = element.layout.xaxis.type === type ? {} : { "xaxis.type": type, "xaxis.autorange": true };
+      Plotly.relayout(element, { shapes: [...graph.shapes, ...markers], ...axis });
+    }
+    if (frames.steps.length) {
+      const frame = nearest(frames.steps, step);
+      if (graph.frame !== frame) Plotly.restyle(element, frames.updates[frame]);
+      graph.frame = frame;
+      graph.shown.textContent = `At step ${frames.steps[frame].toLocaleString("en")}.`;
+    }
+  }
+
+  function show() {
+    const step = steps[slider.value];
+    const text = step.toLocaleString("en");
+    document.getElementById("shown-step").textContent = text;
+    slider.setAttribute("aria-valuetext", `step ${text}`);
+    for (const graph of graphs) showGraph(graph, step);
+  }
+
+  function switchLines(button) {
+    const on = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", on);
+    for (const { element } of graphs) {
+      if (element.closest(".twin") !== button.closest(".twin")) continue;
+      const chosen = element.data.flatMap((trace, index) => (trace.legendgroup === button.dataset.group ? [index] : []));
+      if (chosen.length) Plotly.restyle(element, { visible: on }, chosen);
+    }
+  }
+
+  function restore() {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+    sessionStorage.removeItem(KEPT);
+    if (!kept) return;
+    if (kept.step !== null && steps.length) slider.value = nearest(steps, kept.step);
+    log.checked = kept.log;
+    scrollTo(0, kept.scroll);
+  }
+
+  async function refresh(version) {
+    const found = await fetch("/version", { cache: "no-store" }).then((answer) => answer.text()).catch(() => null);
+    document.getElementById("gone").hidden = found !== null;
+    if (found === null || found === version) return;
+    const step = +slider.value === steps.length - 1 ? null : steps[slider.value] ?? null; // at the end: stay at the end
+    sessionStorage.setItem(KEPT, JSON.stringify({ scroll: scrollY, step, log: log.checked }));
+    location.reload();
+  }
+
+  for (const button of document.querySelectorAll(".legend button")) {
+    button.addEventListener("click", () => switchLines(button));
+  }
+  if (steps.length) {
+    bar.hidden = false;
+    let due = false;
+    const later = () => {
+      if (due) return;
+      due = true;
+      requestAnimationFrame(() => { due = false; show(); });
+    };
+    slider.addEventListener("input", later);
+    log.addEventListener("change", later);
+    for (const { element, clocks } of graphs) {
+      if (clocks.length === 1) {
+        element.on("plotly_click", ({ points }) => {
+          slider.value = nearest(steps, points[0].x / clocks[0][0]);
+          later();
+        });
+      }
+    }
+  }
+  Promise.all(graphs.map((graph) => graph.drawn)).then(() => {
+    restore();
+    if (steps.length) show();
+    document.documentElement.dataset.drawn = "yes";
+  });
+  const { version } = document.documentElement.dataset;
+  if (version) setInterval(refresh, 2000, version);
+})();

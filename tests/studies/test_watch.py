@@ -1,0 +1,186 @@
+"""A run is watched while it trains: the real server, on a port that the system chooses."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from browser import DRAWN, browser, needs_a_browser
+
+from grok_interp.checkpoints.run import run_training
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.configs import TrainConfig
+from grok_interp.models.transformer import Transformer
+from grok_interp.presets import training_preset
+from grok_interp.studies.watch import Shown, report_of, serving, watch_run
+from grok_interp.views.report import Page
+
+
+@pytest.fixture
+def run(tiny: TrainConfig, tmp_path: Path) -> Path:
+    """A finished run, whose last three of five checkpoints are hidden."""
+    run_training(tmp_path / "run", tiny)
+    for step in (10, 15, 20):
+        path = CheckpointSeries(tmp_path / "run").path(step)
+        path.rename(tmp_path / path.name)
+    return tmp_path / "run"
+
+
+def uncover(run: Path, step: int) -> None:
+    path = CheckpointSeries(run).path(step)
+    (run.parent / path.name).rename(path)
+
+
+def answer(address: str, path: str = "/", *, host: str | None = None, method: str = "GET") -> tuple[int, str]:
+    """(status, body); `host` is what the request says that it is for."""
+    place = urlsplit(address)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    try:
+        connection.request(method, path, headers={"Host": host} if host else {})
+        found = connection.getresponse()
+        return found.status, found.read().decode()
+    finally:
+        connection.close()
+
+
+@contextmanager
+def watched(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`grok-interp watch` as a user starts it, and its address."""
+    command = [sys.executable, "-m", "grok_interp.cli", "watch", *arguments, "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        assert (found := re.search(r"http://127\.0\.0\.1:\d+", line)), line + process.communicate()[1]
+        yield process, found[0]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_only_the_page_is_served_and_only_to_this_machine(tmp_path: Path) -> None:
+    shown = Shown()
+    shown.show(Page("A page", "", [], [], {}))
+    with serving(shown, 0) as address:
+        port = urlsplit(address).port
+        status, page = answer(address)
+        assert status == 200 and "<h1>A page</h1>" in page
+        assert f'data-version="{answer(address, "/version")[1]}"' in page
+        assert answer(address, host=f"localhost:{port}")[0] == 200
+        for foreign in ("example.org", f"example.org:{port}", "127.0.0.1", f"127.0.0.1:{port}.example.org"):
+            assert answer(address, host=foreign)[0] == 403, foreign
+            assert answer(address, "/version", host=foreign)[0] == 403, foreign
+        for path in ("/config.json", "/results", "/..", "/../etc/passwd", "/?version"):
+            assert answer(address, path)[0] == 404, path
+        assert answer(address, method="POST")[0] == 501
+    with pytest.raises(ConnectionRefusedError):
+        answer(address)
+
+
+def test_each_page_has_another_version() -> None:
+    first, second = Shown(), Shown()
+    versions = []
+    for shown in (first, first, second):
+        shown.show(Page("", "", [], [], {}))
+        versions.append(shown.version)
+    assert len(set(versions)) == 3, "another server's pages are others too"
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(ValueError, match=f"port {port} is in use: give another one, or --port 0"),
+            serving(Shown(), port),
+        ):
+            pass
+    with pytest.raises(ValueError, match="--port must be from 0 to 65535, got 70000"), serving(Shown(), 70_000):
+        pass
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="it has no config.json"):
+        watch_run(tmp_path, port=0)
+
+
+@pytest.mark.parametrize("study", ["copying", "modular"])
+def test_the_first_checkpoint_is_enough_for_a_page(study: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(tmp_path / "run", tiny if study == "copying" else training_preset("modular-tiny"))
+    for step in (5, 10, 15, 20):
+        CheckpointSeries(tmp_path / "run").path(step).unlink()
+    page = report_of(tmp_path / "run", "cpu").html()
+    assert "Partial run: analyzed up to step 0 of 20" in page
+
+
+def test_new_checkpoints_become_a_new_page_and_none_is_asked_twice(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[str] = []
+    loaded: list[int] = []
+    address = ""
+    load = CheckpointSeries.load
+
+    def noted(series: CheckpointSeries, step: int) -> Transformer:
+        loaded.append(step)
+        return load(series, step)
+
+    def started(found: str) -> None:
+        nonlocal address
+        address = found
+        assert "has 2 checkpoints, none of them analyzed yet" in answer(address)[1]
+
+    def shown(step: int) -> None:
+        pages.append(answer(address)[1])
+        if len(pages) == 2:
+            raise KeyboardInterrupt
+        uncover(run, 10)
+
+    monkeypatch.setattr(CheckpointSeries, "load", noted)
+    with pytest.raises(KeyboardInterrupt):
+        watch_run(run, port=0, on_start=started, on_page=shown, seconds=0)
+    assert "analyzed up to step 5 of 20" in pages[0] and "analyzed up to step 10 of 20" in pages[1]
+    assert loaded.count(0) == 1 and loaded.count(10) >= 1
+    assert not (run / "report.html").exists()
+    with pytest.raises(ConnectionRefusedError):
+        answer(address)
+
+
+@needs_a_browser
+def test_a_run_is_watched_from_before_its_first_checkpoint(run: Path, tmp_path: Path) -> None:
+    """The real command and a real browser: the page comes, refreshes itself, keeps its place, says when it is over."""
+    for step in (0, 5):
+        path = CheckpointSeries(run).path(step)
+        path.rename(run.parent / path.name)
+    with watched(str(run)) as (process, address), browser(tmp_path / "profile") as tab:
+        tab.open(address)
+        assert "has no checkpoint yet" in tab.ask("document.body.textContent")
+        for step in (0, 5, 10):
+            uncover(run, step)
+        tab.wait_for("document.body?.textContent.includes('analyzed up to step 10 of 20')")
+        tab.wait_for(DRAWN)
+        tab.ask("(() => { const s = document.getElementById('step'); s.value = 1; scrollTo(0, 700); })()")
+        uncover(run, 15)
+        tab.wait_for("document.body?.textContent.includes('analyzed up to step 15 of 20')")
+        tab.wait_for(DRAWN)
+        assert tab.ask("[document.getElementById('step').value, Math.round(scrollY)]") == ["1", 700]
+        assert tab.errors == []
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0 and errors == "", errors
+        tab.wait_for("!document.getElementById('gone').hidden")
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "grok_interp.cli", "watch", str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 2
+    assert found.stderr.startswith("grok-interp: no run at") and "Traceback" not in found.stderr
+    assert not os.listdir(tmp_path)
