@@ -107,6 +107,8 @@ class Tab:
             self.errors.append(json.dumps(details["exceptionDetails"]))
         if event.get("method") == "Log.entryAdded" and details["entry"]["level"] == "error":
             self.errors.append(details["entry"]["text"])
+        if event.get("method") == "Page.javascriptDialogOpening":
+            self.errors.append(f"alert {details['message']}")  # the page stands still: what waits for it fails, too
         if event.get("method") == "Runtime.consoleAPICalled" and details["type"] == "error":
             self.errors.append(json.dumps(details["args"]))
 

@@ -120,6 +120,7 @@ def test_every_token_can_be_seen(token: str) -> None:
     assert not {category(character) for character in shown} & HIDDEN
 
 
+@settings(deadline=None)
 @given(st.lists(any_text, min_size=1, max_size=4))
 def test_no_token_ends_a_script(tokens: list[str]) -> None:
     view = attention_view(uniform(1, 1, len(tokens)), tokens)
