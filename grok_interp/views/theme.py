@@ -29,6 +29,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.prop_cycle": plt.cycler(color=LAYER_COLOURS),
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "svg.fonttype": "none",
