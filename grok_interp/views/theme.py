@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from cycler import cycler
 from matplotlib.figure import Figure
 
 from grok_interp.checkpoints.store import write_atomically
@@ -29,6 +30,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.prop_cycle": cycler(color=LAYER_COLOURS),
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "svg.fonttype": "none",

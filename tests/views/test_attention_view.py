@@ -164,7 +164,8 @@ def test_a_series_gives_a_slider_over_the_steps_asked_for(tiny: TrainConfig, tmp
         np.testing.assert_array_equal(
             data_of(attention_view(same, TOKENS, steps=[5, 20], **options))["cells"], data_of(view)["cells"]
         )
-    assert str(attention_view(series, TOKENS)) == "attention of 4 heads over 5 tokens at 4 checkpoints"
+    view = attention_view(series, TOKENS)
+    assert str(view) == repr(view) == "attention of 4 heads over 5 tokens at 4 checkpoints"
 
 
 @pytest.mark.parametrize(

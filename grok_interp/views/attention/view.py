@@ -25,7 +25,7 @@ MOST_NAMED = 6  # heads with faults that are told one by one
 Scores = xr.DataArray | Float[np.ndarray, "layer head"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AttentionView:
     """Every head as a thumbnail, one drawn large by circuitsvis, with a slider where there are several steps.
 
@@ -76,6 +76,9 @@ class AttentionView:
 
     def _repr_png_(self) -> bytes:
         return self.still()
+
+    def __repr__(self) -> str:  # notebooks keep it as the output's text
+        return str(self)
 
     def __str__(self) -> str:
         steps = f" at {len(self.steps)} checkpoints" if len(self.steps) > 1 else ""
