@@ -49,6 +49,7 @@
     document.getElementById("shown-step").textContent = text;
     slider.setAttribute("aria-valuetext", `step ${text}`);
     for (const graph of graphs) showGraph(graph, step);
+    document.dispatchEvent(new CustomEvent("training-step", { detail: step }));
   }
 
   function switchLines(button) {

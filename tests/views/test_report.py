@@ -89,7 +89,7 @@ def test_every_view_is_drawn_offline(report: Path, tab: Tab) -> None:
 
 
 @needs_a_browser
-def test_the_slider_moves_the_marker_of_every_curve_and_the_head_map(report: Path, tab: Tab) -> None:
+def test_the_slider_moves_every_marker_the_head_map_and_the_attention(report: Path, tab: Tab) -> None:
     tab.open(report.as_uri())
     assert markers(tab) == [20, 20, 20]
     move_slider(tab, 1)
@@ -98,6 +98,8 @@ def test_the_slider_moves_the_marker_of_every_curve_and_the_head_map(report: Pat
     scores = CopyingResults.load(report.parent / "results").induction.I
     np.testing.assert_allclose(shown, scores.sel(checkpoint=5).values, atol=1e-4)
     assert tab.ask("document.getElementById('shown-step').textContent") == "5"
+    require_attention(tab)
+    assert tab.ask("document.querySelector('.attention-view .av-title').textContent").endswith("step 5")
 
 
 @needs_a_browser

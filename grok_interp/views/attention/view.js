@@ -41,6 +41,15 @@ function show(view) {
     chosen.step = Number(slider.value);
     drawStep();
   });
+  if (slider) {
+    document.addEventListener("training-step", ({ detail }) => {  // the slider of the report that this view stands in
+      const away = data.steps.map((step) => Math.abs(step - detail));
+      const nearest = away.indexOf(Math.min(...away));
+      if (nearest === chosen.step) return;
+      slider.value = chosen.step = nearest;
+      drawStep();
+    });
+  }
   view.querySelectorAll("button[data-format]").forEach((button) =>
     button.addEventListener("click", () => {
       const step = data.steps[chosen.step];
