@@ -103,6 +103,18 @@ def test_the_slider_moves_every_marker_the_head_map_and_the_attention(report: Pa
 
 
 @needs_a_browser
+def test_the_attention_shrinks_and_grows_with_the_window(report: Path, tab: Tab) -> None:
+    width = "document.querySelector('.av-chart canvas').getBoundingClientRect().width"
+    tab.open(report.as_uri(), width=1400)
+    require_attention(tab)
+    tab.ask("document.querySelector('.attention-view').scrollIntoView()")
+    tab.wait_for(f"{width} > 600")
+    for size, condition in ((390, "< 390"), (1400, "> 600")):
+        tab.call("Emulation.setDeviceMetricsOverride", width=size, height=900, deviceScaleFactor=1, mobile=False)
+        tab.wait_for(f"{width} {condition}", seconds=20)
+
+
+@needs_a_browser
 def test_the_step_axis_can_be_logarithmic(report: Path, tab: Tab) -> None:
     tab.open(report.as_uri())
     tab.ask("document.getElementById('log').click()")
