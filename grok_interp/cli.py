@@ -10,7 +10,7 @@ import sys
 import webbrowser
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,14 +19,7 @@ import tyro
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import TRAINING_PRESETS, training_preset
 from grok_interp.schedules import token_steps
-from grok_interp.studies.catalogue import (
-    AFTER_A_REPORT,
-    FIGURES,
-    Size,
-    kind_of,
-    require_runs_of,
-    study_of,
-)
+from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of, study_of
 from grok_interp.terminal import Terminal
 
 INPUT_WAS_WRONG, INTERRUPTED = 2, 130
@@ -149,49 +142,14 @@ def report(
         threshold: what counts as formed or learnt: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
         open_: show the page in the browser.
     """
+    from grok_interp.reporting import report_on_run, report_on_sweep
+
     if (directory / "config.json").exists():
-        page = _report_on_run(directory, device, threshold, terminal)
+        page = report_on_run(directory, device, threshold, terminal)
     else:
-        page = _report_on_sweep(directory, terminal)
+        page = report_on_sweep(directory, terminal)
     if open_:
         webbrowser.open(page.resolve().as_uri())
-
-
-def _report_on_run(directory: Path, device: str, threshold: float | None, terminal: Terminal) -> Path:
-    from grok_interp.running import analyzed
-
-    study = study_of(directory, ".report")
-    results, probes = analyzed(directory, device, terminal)
-    threshold = study.THRESHOLD if threshold is None else threshold
-    page = study.write_report(directory, results, probes, threshold=threshold)
-    found = study.headlines(results, threshold=threshold)
-    terminal.show_facts(found)
-    terminal.say(f"report: {page}")
-    figure = AFTER_A_REPORT[kind_of(directory)]
-    facts = {"report": page, "headlines": found}
-    terminal.finish(facts, made=[page], then=f"grok-interp reproduce {figure} --run {directory}")
-    return page
-
-
-def _report_on_sweep(folder: Path, terminal: Terminal) -> Path:
-    from grok_interp.studies.copying.sweep_report import write_sweep_report
-    from grok_interp.studies.modular.sweep_report import runs_below, write_phase_report
-
-    if runs_below(folder) or not (folder / "baseline").is_dir():
-        page, runs = write_phase_report(folder)
-        terminal.show([{str(name): _brief(value) for name, value in row.items()} for row in runs.to_dict("records")])
-        terminal.say(f"report: {page}")
-        terminal.finish({"report": page, "runs": runs.to_dict("records")}, made=[page])
-        return page
-    page, claims = write_sweep_report(folder)
-    terminal.show([{"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims])
-    terminal.say(f"report: {page}")
-    terminal.finish({"report": page, "claims": [asdict(each) for each in claims]}, made=[page])
-    return page
-
-
-def _brief(value: object) -> object:
-    return f"{value:.3g}" if isinstance(value, float) else value
 
 
 def watch(directory: Run, /, *, port: int = 8137, device: str = "cpu", terminal: Speech = ALOUD) -> None:

@@ -326,7 +326,7 @@ def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(tmp_path: Path,
 
     claim = Claim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]")
     page = tmp_path / "report.html"
-    monkeypatch.setattr("grok_interp.studies.copying.sweep_report.write_sweep_report", lambda folder: (page, [claim]))
+    monkeypatch.setattr("grok_interp.reporting.write_sweep_report", lambda folder: (page, [claim]))
     (tmp_path / "baseline").mkdir()
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
