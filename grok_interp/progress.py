@@ -24,7 +24,7 @@ class Advance(Protocol):
 @contextmanager
 def progress(task: str) -> Iterator[Advance]:
     """Inside, call `advance(done, total, note)`; it may be called as often as wanted."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, force_jupyter=False)  # a notebook shows it as plain lines
     if not console.is_terminal:
         yield _log(console, task)
         return
