@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from grok_interp.data.modular import SPLITS
 from grok_interp.running import analyzed
 from grok_interp.studies.catalogue import AFTER_A_REPORT, kind_of, study_of
 from grok_interp.studies.copying.sweep_report import write_sweep_report
@@ -31,7 +32,9 @@ def report_on_sweep(folder: Path, terminal: Terminal) -> Path:
     """report.html of a folder of copying experiments or of modular runs; its path."""
     if runs_below(folder) or not (folder / "baseline").is_dir():
         page, runs = write_phase_report(folder)
-        terminal.show([{str(name): _brief(value) for name, value in row.items()} for row in runs.to_dict("records")])
+        terminal.show(
+            [{str(name): _shown(name, value) for name, value in row.items()} for row in runs.to_dict("records")]
+        )
         terminal.say(f"report: {page}")
         terminal.finish({"report": page, "runs": runs.to_dict("records")}, made=[page])
         return page
@@ -42,5 +45,5 @@ def report_on_sweep(folder: Path, terminal: Terminal) -> Path:
     return page
 
 
-def _brief(value: object) -> object:
-    return f"{value:.3g}" if isinstance(value, float) else value
+def _shown(name: object, value: object) -> object:
+    return f"{value:.1%}" if name in SPLITS else f"{value:g}" if isinstance(value, float) else value
