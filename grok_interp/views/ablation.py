@@ -20,11 +20,11 @@ MEASURED = {  # label and scale of a measure
     "per_token": ("suffix tokens (%)", 100),
     "loss": ("added validation loss (nats)", 1),
 }
-SHORT = {
-    "random": "without random heads",
-    "entropy": "without nearest in entropy",
+SHORT = {  # plotly shows 15 characters
+    "random": "without random",
+    "entropy": "without nearest",
     "intact": "intact",
-    "ablated": "without the heads",
+    "ablated": "without heads",
 }
 LINES: dict[str, dict[str, Any]] = {  # the later, the higher: equal curves stay visible
     "random": {"color": BLUE, "lw": 3.2, "alpha": 0.5},
