@@ -69,4 +69,4 @@ def _cells(values: np.ndarray) -> dict[str, Any]:
 
 def _written(values: ArrayLike) -> list[list[float | None]]:
     rows = np.asarray(values, float).tolist()
-    return [[round(value, 4) if np.isfinite(value) else None for value in row] for row in rows]
+    return [[round(value, 7) if np.isfinite(value) else None for value in row] for row in rows]
