@@ -1,24 +1,30 @@
-"""Ablation drawn: what is left of copying and loss without some heads over training, and without each head alone."""
+"""Ablation drawn: what is left of copying and loss without some heads over training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-from grok_interp.analysis.ablated_model import Head, named
 from grok_interp.analysis.ablation import HeadAblation
-from grok_interp.analysis.induction import InductionScores
-from grok_interp.analysis.single_ablation import SingleAblation
-from grok_interp.views.theme import BLACK, BLUE, GREEN, VERMILION, layer_colour, new_figure
+from grok_interp.views.interactive import Line, Twin, line_graph
+from grok_interp.views.theme import BLACK, BLUE, GREEN, VERMILION, new_figure
 
 MEASURED = {  # label and scale of a measure
     "whole": ("suffixes copied whole (%)", 100),
     "per_token": ("suffix tokens (%)", 100),
-    "loss": ("validation loss\nadded to intact (nats)", 1),
+    "loss": ("added validation loss (nats)", 1),
+}
+SHORT = {  # plotly shows 15 characters
+    "random": "without random",
+    "entropy": "without nearest",
+    "intact": "intact",
+    "ablated": "without heads",
 }
 LINES: dict[str, dict[str, Any]] = {  # the later, the higher: equal curves stay visible
     "random": {"color": BLUE, "lw": 3.2, "alpha": 0.5},
@@ -26,8 +32,6 @@ LINES: dict[str, dict[str, Any]] = {  # the later, the higher: equal curves stay
     "intact": {"color": BLACK, "lw": 1.0},
     "ablated": {"color": VERMILION, "lw": 2.6},
 }
-Places = Mapping[Head, tuple[float, float]]
-MOST_NAMES = 3  # heads that stand in one place and are all named
 
 
 def plot_ablation(results: Sequence[HeadAblation]) -> Figure:
@@ -36,14 +40,13 @@ def plot_ablation(results: Sequence[HeadAblation]) -> Figure:
     Of the loss the difference to intact is drawn: its own fall is many times as large.
     Raises ValueError for no result, and for results of different heads.
     """
-    heads = _only([result.array.attrs["heads"] for result in results])
-    with _panels(len(results), n_rows=3) as (figure, axes):
+    heads = only([result.array.attrs["heads"] for result in results])
+    with panels(len(results), n_rows=3) as (figure, axes):
         for result, column in zip(results, axes.T, strict=True):
             column[0].set_title(result.array.attrs["how"])
             column[-1].set_xlabel("training step")
             for axis, (measure, (_, scale)) in zip(column, MEASURED.items(), strict=True):
-                values = result.effect() if measure == "loss" else result.array
-                _draw(axis, scale * values.sel(measure=measure))
+                _draw(axis, scale * _of(result, measure))
         for axis, (label, _) in zip(axes[:, 0], MEASURED.values(), strict=True):
             axis.set_ylabel(label)
         handles = [axes[0, 0].plot([], [], **line)[0] for line in LINES.values()]
@@ -51,7 +54,11 @@ def plot_ablation(results: Sequence[HeadAblation]) -> Figure:
     return figure
 
 
-def _draw(axis: Any, values: Any) -> None:
+def _of(result: HeadAblation, measure: str) -> xr.DataArray:
+    return (result.effect() if measure == "loss" else result.array).sel(measure=measure)
+
+
+def _draw(axis: Any, values: xr.DataArray) -> None:
     """checkpoint x condition x draw of one measure."""
     steps = values["checkpoint"]
     for name, line in LINES.items():
@@ -79,64 +86,54 @@ def _legend(results: Sequence[HeadAblation], heads: str) -> list[str]:
     ]
 
 
-def plot_single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> Figure:
-    """What each head's absence changes at the last checkpoint, against its I(L, H), a column for each way to ablate.
+def ablation_twin(results: Sequence[HeadAblation]) -> Twin:
+    """The panels of `plot_ablation`, row by row; what stands in a row has one scale.
 
-    Raises ValueError for no result, and for scores of other checkpoints.
+    Raises ValueError as `plot_ablation` does.
     """
-    step = _only([int(result.at()["checkpoint"]) for result in results])
-    induction = scores.at(step).sel(score="I").to_numpy()
-    effects = [result.effect().isel(checkpoint=-1) for result in results]
-    with _panels(len(results), n_rows=2) as (figure, axes):
-        for row, (measure, (_, scale)) in zip(axes, list(MEASURED.items())[1:], strict=True):
-            places = [_places(induction, scale * effect.sel(measure=measure).to_numpy()) for effect in effects]
-            for axis, dots in zip(row, places, strict=True):
-                _draw_dots(axis, dots)
-            for axis, dots in zip(row, places, strict=True):  # when all dots of the row have set its limits
-                _draw_names(axis, dots)
-        for axis, result in zip(axes[0], results, strict=True):
-            axis.set_title(result.array.attrs["how"])
-        for axis in axes[1]:
-            axis.set_xlabel("I(L, H)")
-        axes[0, 0].set_ylabel("change of suffix tokens\n(percentage points)")
-        axes[1, 0].set_ylabel("change of validation loss\n(nats)")
-        figure.suptitle(f"each head taken away alone, step {step:,}", fontsize="medium")
-    return figure
+    heads = only([result.array.attrs["heads"] for result in results])
+    switches = dict(zip(LINES, _legend(results, heads), strict=True))
+    graphs = []
+    for measure, (label, scale) in MEASURED.items():
+        arrays = [scale * _of(result, measure) for result in results]
+        y_range = shared_range(arrays)
+        for result, values in zip(results, arrays, strict=True):
+            graphs.append(
+                line_graph(
+                    [line for name in LINES for line in _twin_lines(values.sel(condition=name), name, switches[name])],
+                    x="training step",
+                    y=label,
+                    title=result.array.attrs["how"],
+                    y_range=y_range,
+                    decimals=3 if measure == "loss" else 1,
+                    height=250,
+                )
+            )
+    steps = sorted({int(step) for result in results for step in result.array["checkpoint"].values})
+    legend = [Line("", [], [], line["color"], switches[name], line.get("ls", "-")) for name, line in LINES.items()]
+    return Twin(graphs, steps, legend, columns=len(results))
 
 
-def _places(scores: np.ndarray, effects: np.ndarray) -> Places:
-    """Both layer x head."""
-    return {head: (float(scores[head]), float(effects[head])) for head in np.ndindex(effects.shape)}
+def _twin_lines(draws: xr.DataArray, name: str, switch: str) -> list[Line]:
+    """Of one condition, checkpoint x draw."""
+    draws, line = draws.transpose("draw", "checkpoint"), LINES[name]
+    steps, style = draws["checkpoint"].to_numpy(), {"colour": line["color"], "group": switch}
+    single = name == "random" and draws.sizes["draw"] > 1
+    thin = [Line(SHORT[name], steps, draw, thin=True, **style) for draw in draws.to_numpy()] if single else []
+    mean = draws.mean("draw").to_numpy()
+    shape = {"width": line["lw"], "dashes": line.get("ls", "-"), "opacity": line.get("alpha", 1)}
+    return [*thin, Line(SHORT[name], steps, mean, dots=len(steps) == 1, **style, **shape)]
 
 
-def _draw_dots(axis: Any, places: Places) -> None:
-    axis.axhline(0, color="0.5", lw=0.8)
-    axis.margins(x=0.25, y=0.15)
-    for (layer, _), place in places.items():
-        axis.plot(*place, "o", color=layer_colour(layer), ms=5)
-
-
-def _draw_names(axis: Any, places: Places) -> None:
-    size = np.array([0.4 * np.ptp(axis.get_xlim()), 0.1 * np.ptp(axis.get_ylim())])  # of a name
-    for heads in _neighbours(places, size):
-        name = named(heads) if len(heads) <= MOST_NAMES else f"{len(heads)} heads"
-        axis.annotate(name, places[heads[0]], xytext=(5, 2), textcoords="offset points", fontsize="small")
-
-
-def _neighbours(places: Places, size: np.ndarray) -> list[list[Head]]:
-    """Heads whose names would lie on one another, from the top; the first of each group is the highest."""
-    groups: list[list[Head]] = []
-    for head in sorted(places, key=lambda head: -places[head][1]):
-        near = [group for group in groups if (abs(np.subtract(places[group[0]], places[head])) < size).all()]
-        if near:
-            near[0].append(head)
-        else:
-            groups.append([head])
-    return groups
+def shared_range(arrays: Sequence[ArrayLike]) -> tuple[float, float]:
+    """From the lowest to the highest of all, and 0, with some room."""
+    finite = [0.0, *(value for array in arrays for value in np.ravel(array).tolist() if np.isfinite(value))]
+    room = 0.05 * (max(finite) - min(finite)) or 0.05
+    return min(finite) - room, max(finite) + room
 
 
 @contextmanager
-def _panels(n_columns: int, *, n_rows: int) -> Iterator[tuple[Figure, Any]]:
+def panels(n_columns: int, *, n_rows: int) -> Iterator[tuple[Figure, Any]]:
     size = 1.2 + 2.3 * n_columns, 0.6 + 1.8 * n_rows
     with new_figure(*size, nrows=n_rows, ncols=n_columns, sharex=True, sharey="row", squeeze=False) as drawing:
         yield drawing
@@ -146,7 +143,7 @@ def _one_of(names: set[str], several: str) -> str:
     return next(iter(names)) if len(names) == 1 else several
 
 
-def _only(values: Sequence[Any]) -> Any:
+def only(values: Sequence[Any]) -> Any:
     """The one value that results drawn together share."""
     if len(set(values)) != 1:
         raise ValueError(f"a figure of ablations needs results of the same heads and step, got {values or 'none'}")

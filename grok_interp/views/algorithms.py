@@ -11,10 +11,12 @@ from matplotlib.ticker import MaxNLocator
 
 from grok_interp.analysis.agreement import HYPOTHESES, AlgorithmAgreement
 from grok_interp.analysis.grid import GridComparison
-from grok_interp.views.interactive import Line, Twin, line_graph
+from grok_interp.views.heatmaps import heatmap_graph
+from grok_interp.views.interactive import Graph, Line, Twin, line_graph
 from grok_interp.views.shots import SPLIT_NAMES
 from grok_interp.views.theme import BLUE, DIVERGING, GREEN, VERMILION, new_figure
 
+RIGHT = ("wrong", "right")
 HYPOTHESIS_COLOURS = dict(zip(HYPOTHESES, ("0.6", GREEN, BLUE, VERMILION), strict=True))
 
 
@@ -37,6 +39,33 @@ def plot_grids(grids: Sequence[GridComparison]) -> Figure:
         for axis, row in zip(axes[:, 0], rows, strict=True):
             axis.set_ylabel(f"{row.replace(' - ', ' -' + chr(10))}\nx", fontsize=8)
     return figure
+
+
+def grids_twin(grids: Sequence[GridComparison]) -> Twin:
+    """Of `plot_grids` where the model is right, and its differences from each algorithm; a cell says who is right."""
+    rows = ("", "ratio matching", "modular regression")
+    return Twin([_grid(grid, algorithm) for algorithm in rows for grid in grids], [], columns=len(grids))
+
+
+def _grid(grid: GridComparison, algorithm: str) -> Graph:
+    """x y of the model, or of the model minus an algorithm."""
+    model = grid.array.sel(who="model")
+    cells = (grid.model_minus(algorithm) if algorithm else model).transpose("x", "y")
+    right = grid.array.transpose("x", "y", "who")
+    counts = f"+{int((cells > 0).sum())} -{int((cells < 0).sum())}" if algorithm else f"{int(model.sum())} right"
+    hover = [f"{who}: %{{customdata[{number}]}}" for number, who in enumerate(right["who"].values)]
+    return heatmap_graph(
+        cells,
+        x="y",
+        y="x",
+        title=f"model{f' - {algorithm}' * bool(algorithm)}<br>k = {grid.array.attrs['k']}: {counts}",
+        hover="<br>".join(["x = %{y}, y = %{x}", *hover]),
+        colours=DIVERGING if algorithm else "Greens",
+        limits=(-1 if algorithm else 0, 1),
+        square=True,
+        height=260,
+        customdata=[[[RIGHT[int(each)] for each in who] for who in row] for row in right.values],
+    )
 
 
 def plot_agreement(agreement: AlgorithmAgreement, *, step: int, subset: str = "generic") -> Figure:

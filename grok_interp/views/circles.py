@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from grok_interp.analysis.circles import CirclePCA
 from grok_interp.analysis.embedding import EmbeddingPCA
+from grok_interp.views.interactive import Line, Twin, line_graph
 from grok_interp.views.theme import BLACK, BLUE, ORANGE, new_figure
 
 HUES = np.linspace(0, 1, 256, endpoint=False)
@@ -27,7 +28,7 @@ def plot_circles(circles: CirclePCA, *, step: int | None = None) -> Figure:
     A point is a dot, with p up to 11 the number x or y itself; pairs with a zero, which has no logarithm, are grey.
     Raises ValueError for fewer than two components.
     """
-    points, attrs = circles.at(step), circles.array.attrs
+    points = circles.at(step)
     _require_two_components(points)
     with new_figure(8.4, 4.4, ncols=2) as (figure, axes):
         for axis, variable in zip(axes, ("x", "y"), strict=True):
@@ -36,11 +37,62 @@ def plot_circles(circles: CirclePCA, *, step: int | None = None) -> Figure:
             axis.set_aspect("equal", adjustable="datalim")
         scale = ScalarMappable(Normalize(0, len(points["x"]) - 1), CYCLE)
         figure.colorbar(scale, ax=axes, label="logarithm of x, of y (modulo p - 1)", aspect=40)
-        figure.suptitle(
-            f"L{attrs['layer']}H{attrs['head']} at x and y of slot {attrs['slot']}, task ({attrs['a']}, {attrs['b']}), "
-            f"step {int(points['checkpoint'])}; logarithms to base {attrs['root']}"
-        )
+        figure.suptitle(place(circles, step=step))
     return figure
+
+
+def place(circles: CirclePCA, *, step: int | None = None) -> str:
+    """Which head, where and when, at a step (the last if none is named)."""
+    attrs = circles.array.attrs
+    return (
+        f"L{attrs['layer']}H{attrs['head']} at x and y of slot {attrs['slot']}, task ({attrs['a']}, {attrs['b']}), "
+        f"step {int(circles.at(step)['checkpoint'])}; logarithms to base {attrs['root']}"
+    )
+
+
+def circles_twin(circles: CirclePCA, *, step: int | None = None) -> Twin:
+    """Both panels of `plot_circles`; a point says its numbers and their logarithms.
+
+    Raises ValueError for fewer than two components.
+    """
+    points = circles.at(step)
+    _require_two_components(points)
+    graphs = [
+        line_graph(
+            _dots(points, variable),
+            x=_component(points, 0),
+            y=_component(points, 1),
+            title=f"colour: log {variable}",
+            clocks=(),
+            height=440,
+            square=True,
+        )
+        for variable in ("x", "y")
+    ]
+    return Twin(graphs, [], columns=2)
+
+
+def _dots(points: xr.DataArray, variable: str) -> list[Line]:
+    """One for each logarithm of the variable, and one for the pairs with a zero."""
+    both = points.stack(pair=("x", "y"))
+    n_logs, logs = points.sizes["x"] - 1, both[f"log_{variable}"].to_numpy()
+    has_zero = ((both["x"] == 0) | (both["y"] == 0)).to_numpy()
+    chosen = [has_zero, *(~has_zero & (logs == log) for log in range(n_logs))]
+    colours = [GREY, *(CYCLE(log / n_logs) for log in range(n_logs))]
+    return [_pairs(both.isel(pair=each), colour) for each, colour in zip(chosen, colours, strict=True)]
+
+
+def _pairs(points: xr.DataArray, colour: Any) -> Line:
+    right, up = points.isel(component=0).to_numpy(), points.isel(component=1).to_numpy()
+    return Line("", right, up, colour, width=1.5, dots=True, names=[_named(point) for point in points.T])
+
+
+def _named(point: xr.DataArray) -> str:
+    texts = []
+    for variable in ("x", "y"):
+        number, log = int(point[variable]), point[f"log_{variable}"]
+        texts.append(f"{variable} = {number}, " + (f"log {variable} = {int(log)}" if number else "no logarithm"))
+    return "<br>".join(texts)
 
 
 def plot_embedding(embedding: EmbeddingPCA, *, step: int | None = None) -> Figure:

@@ -9,7 +9,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.attention import AttentionMaps
-from grok_interp.views.interactive import Graph, Twin
+from grok_interp.views.heatmaps import heatmap_graph
+from grok_interp.views.interactive import Twin
 from grok_interp.views.theme import DIVERGING, new_figure
 
 
@@ -47,26 +48,22 @@ def plot_attention(maps: AttentionMaps, tokens: Sequence[str]) -> Figure:
 
 def head_map_twin(scores: xr.DataArray, *, title: str) -> Twin:
     """checkpoint x layer x head, each head at its place, at the step of the page's slider."""
-    values = np.round(scores.transpose("checkpoint", "layer", "head").to_numpy().astype(float), 4)
-    names = [[f"L{layer}H{head}" for head in scores["head"].values] for layer in scores["layer"].values]
+    values = scores.transpose("checkpoint", "layer", "head").to_numpy()
     steps = [int(step) for step in scores["checkpoint"].values]
-    trace = {
-        "type": "heatmap",
-        "z": values[-1].tolist(),
-        "customdata": names,
-        "colorscale": "RdBu_r",
-        "zmin": -1,
-        "zmax": 1,
-        "xgap": 1,
-        "ygap": 1,
-        "hovertemplate": "%{customdata}: %{z:.3f}<extra></extra>",
-        "colorbar": {"title": {"text": title}, "thickness": 14},
-    }
-    layout = {
-        "xaxis": {"title": {"text": "head"}, "dtick": 1, "showgrid": False},
-        "yaxis": {"title": {"text": "layer"}, "dtick": 1, "showgrid": False},
-        "margin": {"t": 12},
-        "height": 120 + 40 * values.shape[1],
-    }
-    frames = {step: {"z": [frame.tolist()]} for step, frame in zip(steps, values, strict=True)}
-    return Twin([Graph([trace], layout, frames=frames)], steps)
+    graph = heatmap_graph(
+        values[-1],
+        x="head",
+        y="layer",
+        hover="%{customdata}: %{z:.3f}",
+        colours=DIVERGING,
+        limits=(-1, 1),
+        height=120 + 40 * values.shape[1],
+        x_axis={"dtick": 1},
+        y_axis={"dtick": 1},
+        frames=dict(zip(steps, values, strict=True)),
+        customdata=[[f"L{layer}H{head}" for head in scores["head"].values] for layer in scores["layer"].values],
+        colorbar={"title": {"text": title}, "thickness": 14},
+        xgap=1,
+        ygap=1,
+    )
+    return Twin([graph], steps)

@@ -41,7 +41,10 @@ BY_UPDATES: tuple[Clock, ...] = ((1, BLACK),)
 
 @dataclass(frozen=True)
 class Line:
-    """`group` is what a legend switches on and off; `spread` are the low and high ends of an interval."""
+    """`group` is what a legend switches on and off; `spread` are the low and high ends of an interval.
+
+    Of `dots`, each 4.5 times as wide as a line, `names` are what a hover says.
+    """
 
     name: str
     x: ArrayLike
@@ -52,6 +55,8 @@ class Line:
     width: float = 2
     spread: tuple[ArrayLike, ArrayLike] | None = None
     dots: bool = False
+    names: Sequence[str] = ()
+    opacity: float = 1
     thin: bool = False  # one of several seeds, without a hover of its own
 
     @property
@@ -70,10 +75,11 @@ class Line:
             "legendgroup": self.switch,
             "x": _numbers(self.x),
             "y": _numbers(self.y),
-            "opacity": 0.5 if self.thin else 1,
+            "opacity": 0.5 if self.thin else self.opacity,
             "hoverinfo": "skip" if self.thin else "all",
-            "marker": {"color": colour, "size": 9},
+            "marker": {"color": colour, "size": 4.5 * width},
             **({} if self.dots else style),
+            **({"text": list(self.names), "hovertemplate": "%{text}<extra></extra>"} if self.names else {}),
             **self._error_bars(colour),
         }
 
@@ -145,9 +151,13 @@ def line_graph(
     frames: Mapping[int, Sequence[Line]] | None = None,
     decimals: int = 3,
     height: int = 300,
+    square: bool = False,
 ) -> Graph:
-    """Lines over one abscissa; `levels`: (value, dashes) of horizontal lines; `frames`: the same lines at each step."""
-    unified = sum(not line.thin for line in lines) <= MOST_UNIFIED
+    """Lines over one abscissa; `levels`: (value, dashes) of horizontal lines; `frames`: the same lines at each step.
+
+    `square`: both axes have one scale.
+    """
+    unified = sum(not line.thin for line in lines) <= MOST_UNIFIED and not any(line.names for line in lines)
     return Graph(
         [line.trace() for line in lines],
         {
@@ -160,6 +170,7 @@ def line_graph(
                 "title": {"text": y},
                 "hoverformat": f".{decimals}f",
                 **({"range": list(y_range)} if y_range else {"rangemode": "tozero"}),
+                **({"scaleanchor": "x"} if square else {}),
             },
             "shapes": [*map(_level, levels), *([_band(*shaded)] if shaded else [])],
         },

@@ -6,19 +6,23 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import xarray as xr
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.mlp import MLPActivations
 from grok_interp.analysis.similarity import CosineSimilarity, source
+from grok_interp.views.heatmaps import heatmap_graph
+from grok_interp.views.interactive import Twin
 from grok_interp.views.theme import DIVERGING, new_figure
 
 COLUMNS = 6
+MOST_NUMBERS = 31  # p of which a page holds every pair of pairs: a million numbers, 2.5 MB
+BELOW = {"thickness": 12, "len": 0.6, "yref": "container", "y": 0, "yanchor": "bottom"}
 
 
 def plot_similarity(similarity: CosineSimilarity, *, step: int | None = None) -> Figure:
     """The p^2 x p^2 matrix at a step (the last if none is named); a tick where x goes up by one, y runs in between."""
-    matrix, attrs = similarity.at(step), similarity.array.attrs
-    p = attrs["p"]
+    matrix, p = similarity.at(step), similarity.array.attrs["p"]
     shown = _ticks(p)
     ticks = [p * x for x in shown]
     with new_figure(5.2, 4.6) as (figure, axis):
@@ -26,13 +30,45 @@ def plot_similarity(similarity: CosineSimilarity, *, step: int | None = None) ->
         axis.set_xticks(ticks, [str(x) for x in shown])
         axis.set_yticks(ticks, [str(x) for x in shown])
         axis.set(xlabel="x' (y' runs within)", ylabel="x (y runs within)")
-        axis.set_title(
-            f"{source(attrs)} at {attrs['position']} of slot {attrs['slot']}, task ({attrs['a']}, {attrs['b']}), "
-            f"step {int(matrix['checkpoint'])}"
-        )
+        axis.set_title(_place(similarity, matrix))
         axis.grid(False)
         figure.colorbar(image, ax=axis, label="cosine similarity")
     return figure
+
+
+def similarity_twin(similarity: CosineSimilarity, *, step: int | None = None) -> Twin:
+    """The matrix of `plot_similarity`; of a p above `MOST_NUMBERS`, every second x and y, or every third or so."""
+    matrix, p = similarity.at(step), similarity.array.attrs["p"]
+    every = math.ceil(p / MOST_NUMBERS)
+    numbers = range(0, p, every)
+    pairs = [(x, y) for x in numbers for y in numbers]
+    shown = matrix.isel(dict.fromkeys(("pair", "other_pair"), [p * x + y for x, y in pairs]))
+    names, ticks = [f"({x}, {y})" for x, y in pairs], _ticks(len(numbers))
+    at = {"tickvals": [len(numbers) * tick for tick in ticks], "ticktext": [str(numbers[tick]) for tick in ticks]}
+    graph = heatmap_graph(
+        shown,
+        x="x' (y' runs within)",
+        y="x (y runs within)",
+        title=_place(similarity, matrix) + (f"<br>(one in {every} of x and y)" if every > 1 else ""),
+        hover="%{y} against %{x}: %{z:.2f}",
+        colours=DIVERGING,
+        limits=(-1, 1),
+        names=(names, names),
+        square=True,
+        height=600,
+        x_axis=at,
+        y_axis=at,
+        colorbar={"title": {"text": "cosine similarity", "side": "bottom"}, "orientation": "h", **BELOW},
+    )
+    return Twin([graph], [])
+
+
+def _place(similarity: CosineSimilarity, matrix: xr.DataArray) -> str:
+    attrs = similarity.array.attrs
+    return (
+        f"{source(attrs)} at {attrs['position']} of slot {attrs['slot']}, task ({attrs['a']}, {attrs['b']}), "
+        f"step {int(matrix['checkpoint'])}"
+    )
 
 
 def plot_mlp_activations(activations: MLPActivations, neurons: Sequence[int], *, step: int | None = None) -> Figure:

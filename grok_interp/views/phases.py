@@ -9,9 +9,11 @@ import xarray as xr
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from numpy.typing import ArrayLike
 
 from grok_interp.analysis.phases import PHASES, PhaseDiagram
 from grok_interp.data.modular import SPLITS
+from grok_interp.views.heatmaps import heatmap_graph
 from grok_interp.views.interactive import Graph, Line, Twin
 from grok_interp.views.shots import SPLIT_NAMES
 from grok_interp.views.theme import BLUE, ORANGE, SKY, VERMILION, new_figure
@@ -56,32 +58,32 @@ def phase_twin(diagram: PhaseDiagram, *, threshold: float) -> Twin:
     phases = diagram.phases(threshold=threshold).transpose("n_id", "alpha")
     best = diagram.best().transpose("split", "n_id", "alpha")
     names = list(dict.fromkeys(phases.values.flat))
-    codes = [[names.index(name) if name else None for name in row] for row in phases.values]
+    codes = [[names.index(name) if name else np.nan for name in row] for row in phases.values]
     shown = {name: PHASE_COLOURS.get(name, UNNAMED) for name in names}
     scale = [[edge / len(names), colour] for i, colour in enumerate(shown.values()) for edge in (i, i + 1)]
-    discrete = {"colorscale": scale, "zmin": -0.5, "zmax": len(names) - 0.5, "customdata": phases.values.tolist()}
+    discrete = {"colours": scale, "limits": (-0.5, len(names) - 0.5), "customdata": phases.values.tolist()}
     graphs = [_map(phases, codes, "phase", hover="%{customdata}", **discrete)]
     for split in SPLITS:
-        values = best.sel(split=split)
-        cells = [[float(value) if np.isfinite(value) else None for value in row] for row in values.values]
-        text = {"texttemplate": "%{z:.0%}", "colorscale": "Viridis", "zmin": 0, "zmax": 1}
-        graphs.append(_map(phases, cells, SPLIT_NAMES[split], hover="%{z:.1%}", **text))
+        shares = {"texttemplate": "%{z:.0%}", "colours": "Viridis", "limits": (0, 1)}
+        graphs.append(_map(phases, best.sel(split=split).values, SPLIT_NAMES[split], hover="%{z:.1%}", **shares))
     legend = [Line(name, [], [], colour) for name, colour in shown.items() if name]
     return Twin(graphs, [], legend, columns=3)
 
 
-def _map(cells: xr.DataArray, values: list, title: str, *, hover: str, **trace: Any) -> Graph:
+def _map(cells: xr.DataArray, values: ArrayLike, title: str, *, hover: str, **options: Any) -> Graph:
     """n_id x alpha, at equal distances."""
     alphas, n_id = ([f"{each:g}" for each in cells[dim].values] for dim in ("alpha", "n_id"))
-    where = "<br>%{y} tasks, alpha %{x}<extra></extra>"
-    layout = {
-        "title": {"text": title},
-        "height": 280,
-        "xaxis": {"title": {"text": "alpha"}, "type": "category", "showgrid": False},
-        "yaxis": {"title": {"text": "tasks trained on"}, "type": "category", "showgrid": False},
-    }
-    heatmap = {"type": "heatmap", "z": values, "x": alphas, "y": n_id, "xgap": 1, "ygap": 1, "showscale": False}
-    return Graph([{**heatmap, "hovertemplate": hover + where, **trace}], layout)
+    return heatmap_graph(
+        values,
+        x="alpha",
+        y="tasks trained on",
+        title=title,
+        hover=hover + "<br>%{y} tasks, alpha %{x}",
+        names=(n_id, alphas),
+        xgap=1,
+        ygap=1,
+        **options,
+    )
 
 
 def _colours(phases: np.ndarray) -> np.ndarray:

@@ -8,12 +8,27 @@
   const KEPT = "grok-interp";
   const config = { displayModeBar: false, responsive: true };
 
+  // a heatmap of many cells comes as 16-bit numbers of a unit: written out it would be three times as long
+  function unpacked(trace) {
+    if (!trace.meta?.unit) return trace;
+    const [rows, columns] = trace.z.shape.split(",").map(Number);
+    const { unit, zero, gap } = trace.meta;
+    const bytes = Uint8Array.from(atob(trace.z.bdata), (byte) => byte.charCodeAt(0));
+    const numbers = new Uint16Array(bytes.buffer);
+    const values = Float64Array.from(numbers, (number) => (number === gap ? NaN : (number - zero) * unit));
+    const z = Array.from({ length: rows }, (_, row) => values.subarray(row * columns, (row + 1) * columns));
+    return { ...trace, z };
+  }
+
   const graphs = [...document.querySelectorAll(".graph")].map((element) => {
     const { figure, clocks, frames } = JSON.parse(element.querySelector("script").textContent);
     element.replaceChildren();
+    if (figure.layout.yaxis.scaleanchor) { // what is square needs no more height than a phone is wide
+      figure.layout.height = Math.min(figure.layout.height, element.clientWidth + 90);
+    }
     element.style.height = `${figure.layout.height}px`;
     if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false; // a finger scrolls the page
-    const drawn = Plotly.newPlot(element, figure.data, figure.layout, config);
+    const drawn = Plotly.newPlot(element, figure.data.map(unpacked), figure.layout, config);
     const shown = element.closest(".twin").querySelector(".at");
     return { element, clocks, frames, drawn, shown, shapes: figure.layout.shapes ?? [], frame: null };
   });

@@ -110,6 +110,8 @@ def test_the_report_says_that_nothing_was_learnt(run: Path) -> None:
     probes = probes_of_run(run)
     results = analyze(run, probes)
     page = write_report(run, results, probes, threshold=0.75).read_text()
+    assert page.count('class="has-twin"') == page.count("<figure") - 1, "all but the attention, which is a view"
+    assert len(page.encode()) < 15_000_000
     assert "Never above 75% at the last shot, over new queries: i.d. train, i.d. test, o.o.d. train" in page
     assert "with 8 of the 25 tasks (a, b) and 15 of the 25 inputs" in page
     assert {file.stem for file in (run / "figures").glob("*.svg")} >= {"last_shot", "shots", "agreement", "grids"}

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from grok_interp.analysis.ablation import HeadAblation, head_ablation
 from grok_interp.analysis.induction import induction_scores
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
-from grok_interp.views.ablation import LINES, plot_ablation, plot_single_heads
+from grok_interp.views.ablation import LINES, MEASURED, ablation_twin, plot_ablation
+from grok_interp.views.single_heads import plot_single_heads, single_heads_twin
 from grok_interp.views.theme import VERMILION
 
 MODELS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (1000, 30.0), (2000, 30.0))]
@@ -98,6 +99,43 @@ def test_every_head_is_a_dot_at_its_score() -> None:
     assert "each head taken away alone, step 2,000" in written(figure)
 
 
+def test_the_twin_holds_every_mean_and_every_draw() -> None:
+    results = [of_heads("zero"), of_heads("edges")]
+    twin = ablation_twin(results)
+    assert len(twin.graphs) == 6 and list(twin.steps) == [0, 1000, 2000]
+    for number, graph in enumerate(twin.graphs):
+        result, measure = results[number % 2], list(MEASURED)[number // 2]
+        source = result.effect() if measure == "loss" else result.array
+        values = MEASURED[measure][1] * source.sel(measure=measure)
+        assert graph.layout["title"]["text"] == ["zero", "edges"][number % 2]
+        assert [clock for clock, _ in graph.clocks] == [1], "the step's marker stands at the step"
+        low, high = graph.layout["yaxis"]["range"]
+        assert low < min(0, float(values.min())) and high > float(values.max())
+        draws, means = graph.traces[:3], dict(zip(LINES, graph.traces[3:], strict=True))
+        np.testing.assert_allclose([line["y"] for line in draws], values.sel(condition="random").T, rtol=1e-4)
+        for name, line in means.items():
+            assert line["x"] == [0, 1000, 2000] and line["line"]["color"].upper() == LINES[name]["color"]
+            np.testing.assert_allclose(line["y"], values.sel(condition=name).mean("draw"), rtol=1e-4, atol=1e-9)
+    assert [switch.switch for switch in twin.switches][2:] == ["intact", "without L1H0"]
+    assert {trace["legendgroup"] for trace in twin.graphs[0].traces} == {line.switch for line in twin.switches}
+
+
+def test_the_twin_of_single_heads_names_each_dot() -> None:
+    results, scores = [of_each("zero"), of_each("edges")], induction_scores(MODELS, repeated_distinct_tokens())
+    twin = single_heads_twin(results, scores)
+    changes = ("per_token", "loss")
+    assert len(twin.graphs) == 4 and [line.switch for line in twin.switches] == ["layer 0", "layer 1"]
+    for number, graph in enumerate(twin.graphs):
+        measure = changes[number // 2]
+        effect = MEASURED[measure][1] * results[number % 2].effect().sel(measure=measure, checkpoint=2000)
+        assert not graph.clocks and len(graph.traces) == 2
+        for layer, dots in enumerate(graph.traces):
+            np.testing.assert_allclose(dots["x"], scores.I.sel(checkpoint=2000, layer=layer), rtol=1e-4)
+            np.testing.assert_allclose(dots["y"], effect.sel(layer=layer), rtol=1e-4, atol=1e-9)
+            assert dots["mode"] == "markers" and dots["hovertemplate"].startswith("%{text}")
+    assert twin.graphs[0].traces[1]["text"][0] == "L1H0: -100.0 percentage points<br>I = 1.00"
+
+
 def test_names_that_would_overlap_are_joined_and_none_is_lost() -> None:
     figure = plot_single_heads([of_each("zero")], induction_scores(MODELS, repeated_distinct_tokens()))
     names = [text.get_text() for text in figure.axes[0].texts]
@@ -107,6 +145,8 @@ def test_names_that_would_overlap_are_joined_and_none_is_lost() -> None:
 def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(ValueError, match="needs results of the same heads and step, got none"):
         plot_ablation([])
+    with pytest.raises(ValueError, match="needs results of the same heads and step, got none"):
+        ablation_twin([])
     with pytest.raises(ValueError, match=r"of the same heads and step, got \['L1H0', 'L1H1'\]"):
         plot_ablation([of_heads("zero"), of_heads("zero", heads=[(1, 1)])])
     scores = induction_scores(MODELS, repeated_distinct_tokens())

@@ -1,10 +1,14 @@
 """Pictures of circles, embeddings, similarities and neurons: what is drawn is what the result holds."""
 
 import io
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from browser import browser, needs_a_browser
 from fourier_truth import N_EXAMPLES, fourier_model
 from ground_truth import MODULAR, random_model
 from matplotlib.figure import Figure
@@ -12,11 +16,17 @@ from torch import Tensor
 
 from grok_interp.analysis.circles import circle_pca
 from grok_interp.analysis.embedding import embedding_pca
+from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.mlp import mlp_activations
 from grok_interp.analysis.similarity import cosine_similarity
 from grok_interp.data.slot import slot_sequences
-from grok_interp.views.circles import plot_circles, plot_embedding
-from grok_interp.views.matrices import plot_mlp_activations, plot_similarity
+from grok_interp.views import matrices
+from grok_interp.views.algorithms import grids_twin
+from grok_interp.views.circles import circles_twin, plot_circles, plot_embedding
+from grok_interp.views.heatmaps import heatmap_graph
+from grok_interp.views.interactive import Twin
+from grok_interp.views.matrices import plot_mlp_activations, plot_similarity, similarity_twin
+from grok_interp.views.report import Page, Section
 
 WHERE: dict[str, Any] = dict(p=5, slot=1)
 
@@ -30,6 +40,15 @@ def rendered(figure: Figure) -> str:
     page = io.StringIO()
     figure.savefig(page, format="svg")
     return page.getvalue()
+
+
+def drawn(twin: Twin, folder: Path) -> list[dict[str, Any]]:
+    """The first trace of each graph, as a browser has it."""
+    page = Page("", "", [], [Section("Drawn", "", "", twin=twin)], {}).write(folder / "page.html")
+    with browser(folder / "profile") as tab:
+        tab.open(page.as_uri())
+        wanted = "['x', 'y', 'hovertemplate'].reduce((o, k) => ({ ...o, [k]: t[k] }), { z: t.z.map(r => [...r]) })"
+        return tab.ask(f"[...document.querySelectorAll('.graph')].map(({{ data: [t] }}) => {wanted})")
 
 
 @pytest.mark.parametrize("p", [5, 13])
@@ -73,6 +92,80 @@ def test_the_matrix_is_drawn_as_it_is() -> None:
         plot_similarity(similarity, step=5)
 
 
+@needs_a_browser
+@pytest.mark.parametrize("p", [5, 13])
+def test_the_twin_of_the_matrix_is_the_matrix_and_names_every_pair(p: int, tmp_path: Path) -> None:
+    model = fourier_model(p, frequency=1)
+    where: dict[str, Any] = {"p": p, "slot": 1, "position": "z", "layer": 0}
+    similarity = cosine_similarity([(3, model)], tokens_of(p), **where)
+    twin = similarity_twin(similarity)
+    (trace,) = drawn(twin, tmp_path)
+    np.testing.assert_allclose(np.array(trace["z"]), similarity.array[0], atol=0.00051)
+    names = [f"({x}, {y})" for x in range(p) for y in range(p)]
+    assert trace["x"] == trace["y"] == names
+    assert trace["hovertemplate"].startswith("%{y} against %{x}: %{z")
+
+
+def test_of_many_numbers_the_twin_of_the_matrix_holds_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrices, "MOST_NUMBERS", 3)
+    similarity = cosine_similarity([(3, random_model(MODULAR))], tokens_of(5), **WHERE, position="z", layer=1)
+    (graph,) = similarity_twin(similarity).graphs
+    assert graph.traces[0]["x"][:4] == ["(0, 0)", "(0, 2)", "(0, 4)", "(2, 0)"]
+    kept = [5 * x + y for x in (0, 2, 4) for y in (0, 2, 4)]
+    np.testing.assert_allclose(graph.traces[0]["z"], similarity.array[0].values[np.ix_(kept, kept)], atol=1e-4)
+    assert graph.layout["title"]["text"].endswith("(one in 2 of x and y)")
+
+
+def test_the_largest_matrix_leaves_a_page_below_its_limit() -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, (31**2, 31**2))
+    assert len(heatmap_graph(noise, x="", y="", hover="", colours="RdBu", limits=(-1, 1)).script()) < 2_600_000
+
+
+@needs_a_browser
+def test_a_gap_of_a_large_heatmap_stays_a_gap(tmp_path: Path) -> None:
+    values = np.arange(101 * 103).reshape(101, 103) / 1000 - 5
+    values[7, 11] = np.nan
+    graph = heatmap_graph(values, x="", y="", hover="", colours="RdBu", limits=(-1, 1))
+    (trace,) = drawn(Twin([graph], []), tmp_path)
+    assert trace["z"][7][11] is None
+    np.testing.assert_allclose(np.array(trace["z"], float), values, atol=1e-9)
+
+
+@pytest.mark.parametrize("p", [5, 13])
+def test_every_pair_is_a_dot_of_the_twin_that_says_its_logarithms(p: int) -> None:
+    circles = circle_pca([(7, fourier_model(p, frequency=1))], tokens_of(p), p=p, slot=1, layer=0, head=0)
+    logs = {pow(circles.array.attrs["root"], log, p): log for log in range(p - 1)}
+    for graph, variable in zip(circles_twin(circles).graphs, ("x", "y"), strict=True):
+        assert len(graph.traces) == p, "one colour for each logarithm, one for zero"
+        found = {}
+        for trace in graph.traces:
+            found |= dict(zip(trace["text"], zip(trace["x"], trace["y"], strict=True), strict=True))
+            of_variable = {text.split("<br>")[variable == "y"] for text in trace["text"]}
+            assert len(of_variable) == 1 or trace is graph.traces[0]
+        assert len(found) == p * p
+        for text, place in found.items():
+            x, y = (int(number) for number in re.findall(r"^[xy] = (\d+)", text.replace("<br>", "\n"), re.MULTILINE))
+            np.testing.assert_allclose(place, circles.array[0].sel(x=x, y=y), rtol=1e-4)
+            for name, number in (("x", x), ("y", y)):
+                said = f"log {name} = {logs[number]}" if number else "no logarithm"
+                assert f"{name} = {number}, {said}" in text
+
+
+def test_a_grid_of_the_twin_is_the_grid() -> None:
+    inputs = torch.tensor([[1, 1], [2, 1], [1, 3]])
+    grids = grid_comparisons(random_model(MODULAR), (2, 1), inputs, 5, shots=[1, 3])
+    twin = grids_twin(grids)
+    model_1, model_3, ratio_1, _, _, regression_3 = (graph.traces[0] for graph in twin.graphs)
+    for grid, trace in zip(grids, (model_1, model_3), strict=True):
+        np.testing.assert_array_equal(trace["z"], grid.array.sel(who="model"))
+        expected = np.array(["wrong", "right"])[grid.array.transpose("x", "y", "who")]
+        np.testing.assert_array_equal(trace["customdata"], expected)
+    np.testing.assert_array_equal(ratio_1["z"], grids[0].model_minus("ratio matching"))
+    np.testing.assert_array_equal(regression_3["z"], grids[1].model_minus("modular regression"))
+    assert "modular regression: %{customdata[2]}" in model_1["hovertemplate"]
+    assert twin.graphs[0].layout["title"]["text"] == f"model<br>k = 1: {grids[0].counts()['model']} right"
+
+
 def test_each_neuron_has_its_map_on_one_scale() -> None:
     activations = mlp_activations([(3, random_model(MODULAR))], tokens_of(5), **WHERE, position="y", layer=0)
     neurons = activations.most_varied(8)
@@ -90,5 +183,7 @@ def test_too_little_to_draw_is_refused() -> None:
         plot_mlp_activations(mlp_activations([(0, model)], tokens, **WHERE, position="x", layer=0), [])
     with pytest.raises(ValueError, match="a picture needs two components, the PCA kept 1"):
         plot_circles(circle_pca([(0, model)], tokens, **WHERE, layer=0, head=0, n_components=1))
+    with pytest.raises(ValueError, match="a picture needs two components, the PCA kept 1"):
+        circles_twin(circle_pca([(0, model)], tokens, **WHERE, layer=0, head=0, n_components=1))
     with pytest.raises(ValueError, match="a picture needs two components, the PCA kept 1"):
         plot_embedding(embedding_pca([(0, model)], p=5, n_components=1))

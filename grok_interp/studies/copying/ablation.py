@@ -26,7 +26,8 @@ from grok_interp.results import LabelledResult
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes
 from grok_interp.studies.copying.results import analyzed
-from grok_interp.views.ablation import plot_ablation, plot_single_heads
+from grok_interp.views.ablation import plot_ablation
+from grok_interp.views.single_heads import plot_single_heads
 
 N_CHECKPOINTS = 12  # four ways at so many take copier-mini about a minute on one slow core
 SEED = 0

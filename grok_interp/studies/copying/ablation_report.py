@@ -16,8 +16,9 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.studies.copying.ablation import ablations, are_known, single_ablations
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes, formed_heads
 from grok_interp.studies.copying.results import FORMED, analyzed
-from grok_interp.views.ablation import plot_ablation, plot_single_heads
+from grok_interp.views.ablation import ablation_twin, plot_ablation
 from grok_interp.views.report import Section, inline_svg
+from grok_interp.views.single_heads import plot_single_heads, single_heads_twin
 
 MATTERS = 0.02  # share of suffixes: with 500 of them some three standard errors of a share near 0
 WITHOUT_HEADS, WITHOUT_EACH = "Without the induction heads", "Without each head alone"
@@ -36,7 +37,7 @@ def ablation_section(directory: Path) -> Section:
     )
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
     picture = inline_svg(plot_ablation(results))
-    return Section(WITHOUT_HEADS, ablation_text(results, probes), picture, caption, table=table)
+    return Section(WITHOUT_HEADS, ablation_text(results, probes), picture, caption, ablation_twin(results), table)
 
 
 def single_heads_section(directory: Path) -> Section:
@@ -47,7 +48,7 @@ def single_heads_section(directory: Path) -> Section:
     picture = inline_svg(plot_single_heads(results, induction))
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
     text, caption = single_heads_text(results, induction), "A dot is a head, a colour a layer."
-    return Section(WITHOUT_EACH, text, picture, caption, table=table)
+    return Section(WITHOUT_EACH, text, picture, caption, single_heads_twin(results, induction), table)
 
 
 def known_sections(directory: Path) -> list[Section]:

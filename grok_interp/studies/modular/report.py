@@ -34,10 +34,10 @@ from grok_interp.studies.modular.inputs import (
 )
 from grok_interp.studies.modular.representations import circularities, kaleidoscopes
 from grok_interp.studies.modular.results import EARLY_STOPPING, ModularProbes, ModularResults
-from grok_interp.views.algorithms import agreement_twin, plot_agreement, plot_grids
+from grok_interp.views.algorithms import agreement_twin, grids_twin, plot_agreement, plot_grids
 from grok_interp.views.attention import attention_view
-from grok_interp.views.circles import plot_circles
-from grok_interp.views.matrices import plot_similarity
+from grok_interp.views.circles import circles_twin, place, plot_circles
+from grok_interp.views.matrices import plot_similarity, similarity_twin
 from grok_interp.views.report import Headline, Page, Section, inline_svg
 from grok_interp.views.representations import (
     circularity_twin,
@@ -185,14 +185,16 @@ def _grid_section(model: Transformer, probes: ModularProbes) -> tuple[str, Secti
     grids = grid_comparisons(model, task, inputs, probes.tasks.p, shots=default_shots(n_examples))
     figure = plot_grids(grids)
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
-    return "grids", Section("Query by query", text, inline_svg(figure), "After Figure 5."), figure
+    section = Section("Query by query", text, inline_svg(figure), "After Figure 5.", grids_twin(grids))
+    return "grids", section, figure
 
 
 def _circles_section(model: Transformer, probes: ModularProbes, step: int) -> tuple[str, Section, Figure]:
     circles = most_circular(model, probes.tasks, step=step)
     figure = plot_circles(circles)
     text = f"The head whose outputs at x and y are the most circular. {circularity(circles, seed=0)}"
-    return "circles", Section("Circle of circles", text, inline_svg(figure), "After Figure 6."), figure
+    caption = f"{place(circles)}. After Figure 6."
+    return "circles", Section("Circle of circles", text, inline_svg(figure), caption, circles_twin(circles)), figure
 
 
 def _similarity_section(
@@ -200,7 +202,8 @@ def _similarity_section(
 ) -> tuple[str, Section, Figure]:
     similarity = block_similarity(model, probes.tasks, step=step, layer=layer, position="z")
     figure = plot_similarity(similarity)
-    section = Section(f"Similarity after block {layer}", str(kaleidoscope(similarity, seed=0)), inline_svg(figure))
+    title, text = f"Similarity after block {layer}", str(kaleidoscope(similarity, seed=0))
+    section = Section(title, text, inline_svg(figure), "After Figure 7.", similarity_twin(similarity))
     return f"similarity_{layer}", section, figure
 
 
