@@ -11,8 +11,8 @@ help:  ## list these targets
 demo: .venv/installed  ## train the mini copier, analyze it, write runs/demo/report.html
 	$(BIN)/grok-interp demo
 
-test: .venv/developing  ## the whole test suite
-	$(BIN)/pytest
+test: .venv/developing  ## the whole test suite, on two cores
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-transformer-lens-4: .venv/developing .tl4/installed  ## models and analyses against TransformerLens 4.3
 	PYTHONPATH=.tl4 $(BIN)/pytest tests/models tests/analysis tests/test_activations.py
