@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch.profiler import ProfilerActivity, profile
 
 Call = Callable[[], object]
@@ -115,6 +116,7 @@ def print_header(cells: list[str]) -> None:
 
 
 def prepare(*, gradients: bool = False) -> None:
-    """One thread; nothing random but what the benchmark seeds."""
+    """One thread, in torch and in what NumPy and SciPy call; nothing random but what the benchmark seeds."""
     torch.set_num_threads(1)
+    threadpool_limits(limits=1)
     torch.set_grad_enabled(gradients)
