@@ -17,24 +17,14 @@ from typing import Annotated, Literal
 import tyro
 
 from grok_interp.configs import TrainConfig
-from grok_interp.presets import TRAINING_PRESETS, training_preset
+from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
 from grok_interp.schedules import token_steps
 from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of, study_of
 from grok_interp.terminal import Terminal
 
 INPUT_WAS_WRONG, INTERRUPTED = 2, 130
 DESCRIPTION = "From plain text to a report on how an in-context ability emerges during training."
-PRESET_DESCRIPTIONS = {
-    "copier-paper": "12 layers, 162M parameters: the copying paper's model. Needs a GPU and --data.source.",
-    "copier-mini": "3 layers, 184k parameters: copying on a laptop in minutes. The demo.",
-    "copier-tiny": "2 layers, 13k parameters, 20 updates: to see the machinery run.",
-    "modular-paper-d2": "2 layers, 6.3M parameters: modular arithmetic at p = 29, as in the paper. Needs a GPU.",
-    "modular-paper-d4": "4 layers, 12.6M parameters: the same. Needs a GPU.",
-    "modular-paper-d6": "6 layers, 18.9M parameters: the same. Needs a GPU.",
-    "modular-mini": "3 layers, 149k parameters: modular arithmetic at p = 7 on a laptop.",
-    "modular-tiny": "2 layers, 6k parameters, 20 updates: to see the machinery run.",
-}
-TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, PRESET_DESCRIPTIONS)
+TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, DESCRIPTIONS)
 Run = Annotated[Path, tyro.conf.Positional]
 Speech = Annotated[Terminal, tyro.conf.arg(name="")]
 ALOUD = Terminal()

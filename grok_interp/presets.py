@@ -113,6 +113,17 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
     ),
 }
 
+DESCRIPTIONS = {  # of the training presets, for who chooses one
+    "copier-paper": "12 layers, 162M parameters: the copying paper's model. Needs a GPU and --data.source.",
+    "copier-mini": "3 layers, 184k parameters: copying on a laptop in minutes. The demo.",
+    "copier-tiny": "2 layers, 13k parameters, 20 updates: to see the machinery run.",
+    "modular-paper-d2": "2 layers, 6.3M parameters: modular arithmetic at p = 29, as in the paper. Needs a GPU.",
+    "modular-paper-d4": "4 layers, 12.6M parameters: the same. Needs a GPU.",
+    "modular-paper-d6": "6 layers, 18.9M parameters: the same. Needs a GPU.",
+    "modular-mini": "3 layers, 149k parameters: modular arithmetic at p = 7 on a laptop.",
+    "modular-tiny": "2 layers, 6k parameters, 20 updates: to see the machinery run.",
+}
+
 
 def preset(name: str) -> ModelConfig:
     """The model of that name. Raises ValueError for an unknown one."""

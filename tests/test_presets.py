@@ -6,7 +6,7 @@ import pytest
 
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
-from grok_interp.presets import PRESETS, TRAINING_PRESETS, preset, training_preset
+from grok_interp.presets import DESCRIPTIONS, PRESETS, TRAINING_PRESETS, preset, training_preset
 
 
 def test_the_paper_copier_has_the_papers_size_heads_and_context() -> None:
@@ -66,3 +66,7 @@ def test_the_tiny_copiers_lags_leave_something_to_repeat() -> None:
     run = training_preset("copier-tiny")
     with pytest.raises(ValueError, match="lags up to 32 leave nothing to repeat in a context of 32"):
         replace(run, model=replace(run.model, n_ctx=32))
+
+
+def test_every_training_preset_is_described() -> None:
+    assert DESCRIPTIONS.keys() == TRAINING_PRESETS.keys()
