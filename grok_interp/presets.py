@@ -31,6 +31,7 @@ PRESETS: dict[str, ModelConfig] = {
     # Weights start sqrt(512 / 64) times as large as the paper's: with its 0.02 the one run tried stayed near chance on
     # unseen tasks (dev/LOG.md).
     "modular-mini": modular_gpt(n_layers=3, d_model=64, d_vocab=7, n_ctx=36, initializer_range=0.06),
+    "modular-p11": modular_gpt(n_layers=4, d_model=64, d_vocab=11, n_ctx=36, initializer_range=0.06),
     "modular-tiny": modular_gpt(n_layers=2, d_model=16, n_heads=2, d_vocab=5, n_ctx=24),
 }
 
@@ -102,6 +103,31 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
         max_grad_norm=None,
         checkpoint_steps=join_steps(logarithmic_steps(500, per_decade=3), linear_steps(20_000, every=500)),
     ),
+    # A curriculum of contexts until Ratio Matching is complete, then uniform contexts; too many tasks to memorize
+    # (dev/LOG.md).
+    "modular-p11": TrainConfig(
+        model=PRESETS["modular-p11"],
+        data=ModularConfig(
+            p=11,
+            n_id=104,
+            alpha=0.8,
+            rule="random",
+            repeat_probability=0.25,
+            line_probability=0.6,
+            curriculum_steps=(3_500, 6_000),
+        ),
+        n_steps=26_000,
+        batch_size=416,
+        optimizer="muon",
+        muon_learning_rate=0.02,
+        learning_rate=2e-3,
+        warmup_steps=100,
+        betas=(0.9, 0.98),
+        weight_decay=0.02,
+        max_grad_norm=None,
+        precision="auto",
+        checkpoint_steps=join_steps(logarithmic_steps(500, per_decade=3), linear_steps(26_000, every=500)),
+    ),
     "modular-tiny": TrainConfig(
         model=PRESETS["modular-tiny"],
         data=ModularConfig(p=5, n_id=8, alpha=0.6, rule="random"),
@@ -121,6 +147,7 @@ DESCRIPTIONS = {  # of the training presets, for who chooses one
     "modular-paper-d4": "4 layers, 12.6M parameters: the same. Needs a GPU.",
     "modular-paper-d6": "6 layers, 18.9M parameters: the same. Needs a GPU.",
     "modular-mini": "3 layers, 149k parameters: modular arithmetic at p = 7 on a laptop.",
+    "modular-p11": "4 layers, 199k parameters: modular arithmetic at p = 11, Ratio Matching then Modular Regression.",
     "modular-tiny": "2 layers, 6k parameters, 20 updates: to see the machinery run.",
 }
 

@@ -123,7 +123,7 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
 def _rows(plan: TrainingPlan) -> dict[str, str]:
     config, costs, micro = plan.config, plan.costs, plan.micro_batch_size
     n_ctx, update = config.model.n_ctx, plan.seconds_per_update
-    parts = {"weights": costs.weights, "gradients": costs.gradients, "AdamW": costs.optimizer}
+    parts = {"weights": costs.weights, "gradients": costs.gradients, "optimizer": costs.optimizer}
     parts |= {"a micro-batch": costs.activations(micro)}
     return {
         "parameters": f"{config.model.n_params:,}",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from grok_interp.configs.checks import refuse_if_any
+from grok_interp.configs.checks import outside_unit_interval, refuse_if_any
 
 
 def is_prime(p: int) -> bool:
@@ -20,6 +20,11 @@ class ModularConfig:
     `n_id` of the p^2 tasks are trained on. By the rectangular rule they are sets of four, (a, b), (a', b), (a, b')
     and (a', b'), around bases drawn from range(1, p) as in the paper's runs, or from range(0, p) as in the published
     code; with p = 7 the rule leaves room for few, so tasks may also be drawn one by one.
+
+    The paper trains on uniform contexts: every example is drawn independently. A curriculum makes contexts easier at
+    first. Each example after the first is, with `repeat_probability`, an exact repeat of an earlier one and, with
+    `line_probability`, another training input c (x, y) mod p on the line of an earlier (x, y), so that Ratio Matching
+    has something to match. Both probabilities fall linearly to 0 over `curriculum_steps`. Evaluation is always uniform.
     """
 
     p: int  # a prime
@@ -29,6 +34,9 @@ class ModularConfig:
     base_range: Literal["paper", "published"] = "paper"
     task_seed: int = 1  # draws the tasks
     input_seed: int = 0  # draws the split of the inputs
+    repeat_probability: float = 0.0  # curriculum: an example is an exact repeat of an earlier one of its context
+    line_probability: float = 0.0  # curriculum: an example is on the line through the origin of an earlier one
+    curriculum_steps: tuple[int, int] = (0, 0)  # training steps: full strength up to the first, gone from the second on
 
     def __post_init__(self) -> None:
         refuse_if_any(self, self._reasons())
@@ -44,8 +52,33 @@ class ModularConfig:
             yield f"base_range must be paper or published, got {self.base_range!r}"
         if self.rule == "rectangular" and self.n_id % 4:
             yield f"n_id must be a multiple of 4 under the rectangular rule, got {self.n_id}"
+        yield from self._curriculum_reasons()
         if not 0 < self.alpha < 1 or not 1 <= self.n_train_inputs < self.p**2:
             yield f"alpha must leave at least one training and one test input of {self.p**2}, got {self.alpha}"
+
+    def _curriculum_reasons(self) -> Iterator[str]:
+        yield from outside_unit_interval(self, "repeat_probability", "line_probability")
+        if self.repeat_probability + self.line_probability > 1:
+            yield (
+                "repeat_probability and line_probability must sum to at most 1, got "
+                f"{self.repeat_probability} and {self.line_probability}"
+            )
+        first, last = self.curriculum_steps
+        if not 0 <= first <= last:
+            yield f"curriculum_steps must be 0 <= first <= last, got {self.curriculum_steps}"
+        if self.has_curriculum and last == 0:
+            yield "a curriculum needs curriculum_steps: the last step at full strength and the first without it"
+
+    @property
+    def has_curriculum(self) -> bool:
+        return self.repeat_probability + self.line_probability > 0
+
+    def curriculum_strength(self, step: int) -> float:
+        """By what the two probabilities are multiplied at a training step, between 1 and 0."""
+        first, last = self.curriculum_steps
+        if step < first:
+            return 1.0
+        return max(0.0, (last - step) / (last - first)) if step < last else 0.0
 
     @property
     def n_train_inputs(self) -> int:

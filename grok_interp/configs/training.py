@@ -27,17 +27,21 @@ class TrainConfig:
     data: TextConfig | ModularConfig
     n_steps: int  # optimizer updates
     batch_size: int  # sequences of n_ctx tokens in an update
-    learning_rate: float  # at its peak
+    learning_rate: float  # of AdamW at its peak
     checkpoint_steps: tuple[int, ...]  # keep a checkpoint at these, as far as they are reached, and always at the end
     micro_batch_size: int | None = None  # split a batch for gradient accumulation; None takes it whole
     warmup_steps: int = 0
     warmup_start_factor: float = 0.0
     final_factor: float = 0.1  # learning rate at the end, as a share of its peak; 1 keeps it constant
+    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: Muon on the matrices inside blocks, AdamW on the rest
+    muon_learning_rate: float | None = None  # of Muon at its peak, on the same schedule; None with adamw
+    muon_momentum: float = 0.95
     betas: tuple[float, float] = (0.9, 0.999)  # of AdamW
     adam_eps: float = 1e-8
     weight_decay: float = 0.0  # on every matrix, embeddings included; never on norm gains and biases
     max_grad_norm: float | None = 1.0  # clip the gradient's global norm; None does not clip
-    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16 is autocast: weights and optimizer stay float32
+    # bfloat16 is autocast: weights and optimizer stay in float32. auto takes it where the device multiplies it natively
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
     init_seed: int = 0  # draws the weights
     data_seed: int = 0  # draws the batches and dropout masks
 
@@ -47,12 +51,13 @@ class TrainConfig:
     def _reasons(self) -> Iterator[str]:
         yield from below_one(self, "n_steps", "batch_size")
         yield from self._optimizer_reasons()
+        yield from self._muon_reasons()
         yield from self._data_reasons()
         steps = self.checkpoint_steps
         if list(steps) != sorted(set(steps)) or any(step < 0 for step in steps):
             yield f"checkpoint_steps must be sorted, distinct and not negative, got {_brief(steps)}"
-        if self.precision not in ("float32", "bfloat16"):
-            yield f"precision must be float32 or bfloat16, got {self.precision!r}"
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            yield f"precision must be auto, float32 or bfloat16, got {self.precision!r}"
 
     def _optimizer_reasons(self) -> Iterator[str]:
         if not 0 < self.learning_rate < math.inf:
@@ -68,6 +73,16 @@ class TrainConfig:
             yield f"weight_decay must be finite and not negative, got {self.weight_decay}"
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:
             yield f"max_grad_norm must be positive, or None for no clipping, got {self.max_grad_norm}"
+
+    def _muon_reasons(self) -> Iterator[str]:
+        if self.optimizer not in ("adamw", "muon"):
+            yield f"optimizer must be adamw or muon, got {self.optimizer!r}"
+        if self.optimizer == "adamw" and self.muon_learning_rate is not None:
+            yield f"muon_learning_rate {self.muon_learning_rate} has no effect with optimizer adamw: set optimizer muon"
+        if self.optimizer == "muon" and not 0 < (self.muon_learning_rate or 0) < math.inf:
+            yield f"muon needs a positive, finite muon_learning_rate (0.02 is common), got {self.muon_learning_rate}"
+        if not 0 <= self.muon_momentum < 1:
+            yield f"muon_momentum must be in [0, 1), got {self.muon_momentum}"
 
     def _data_reasons(self) -> Iterator[str]:
         micro = self.micro_batch_size

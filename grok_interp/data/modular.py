@@ -123,7 +123,12 @@ def draw_inputs(
     inputs: Int64[Tensor, "pair 2"], *, n_contexts: int, n_examples: int, seed: tuple[int, ...]
 ) -> Int64[Tensor, "context example 2"]:
     """Examples drawn with replacement, on the inputs' device; a function of the seed and the kind of device."""
-    state = int(np.random.SeedSequence(seed).generate_state(1)[0])  # torch's CPU generator reads 32 bits of a seed
-    generator = torch.Generator(inputs.device).manual_seed(state)
+    generator = seeded_generator(seed, inputs.device)
     index = torch.randint(len(inputs), (n_contexts, n_examples), generator=generator, device=inputs.device)
     return inputs[index]
+
+
+def seeded_generator(seed: tuple[int, ...], device: torch.device) -> torch.Generator:
+    """A generator on `device`, seeded by all numbers of `seed`."""
+    state = int(np.random.SeedSequence(seed).generate_state(1)[0])  # torch's CPU generator reads 32 bits of a seed
+    return torch.Generator(device).manual_seed(state)

@@ -25,10 +25,23 @@ def causal_mask(q: Tensor, k: Tensor) -> Bool[Tensor, "query key"]:
     return torch.ones(n_queries, n_keys, dtype=torch.bool, device=q.device).tril(n_keys - n_queries)
 
 
+def attention_input(qkv: Tensor) -> Tensor:
+    """In float32 under autocast on a CPU, whose bfloat16 attention is slow; otherwise as they are."""
+    return qkv.float() if _autocast_on_cpu(qkv) else qkv
+
+
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, *, dropout: float) -> Float[Tensor, "batch head query d_head"]:
     whole = q.shape[2] == k.shape[2]
     mask = None if whole else causal_mask(q, k)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=whole, dropout_p=dropout)
+    options = dict(attn_mask=mask, is_causal=whole, dropout_p=dropout)
+    if _autocast_on_cpu(q):
+        with torch.autocast("cpu", enabled=False):
+            return F.scaled_dot_product_attention(q, k, v, **options)
+    return F.scaled_dot_product_attention(q, k, v, **options)
+
+
+def _autocast_on_cpu(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and torch.is_autocast_enabled("cpu")
 
 
 def attention_with_lse(

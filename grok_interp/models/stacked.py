@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grok_interp.configs import ModelConfig
-from grok_interp.models.attention_kernels import fused_attention
+from grok_interp.models.attention_kernels import attention_input, fused_attention
 from grok_interp.models.rotary import Rotary
 from grok_interp.models.transformer import ACTIVATIONS
 
@@ -60,7 +60,7 @@ def _norm(cfg: ModelConfig, weights: Weights, x: Residual) -> Residual:
 
 
 def _attention(cfg: ModelConfig, weights: Weights, rotary: Rotary, x: Residual) -> Residual:
-    qkv = _linear(x, weights["qkv.weight"]).flatten(0, 1)  # members join the batch
+    qkv = attention_input(_linear(x, weights["qkv.weight"])).flatten(0, 1)  # members join the batch
     q, k, v = qkv.unflatten(-1, (3, cfg.n_heads, cfg.d_head)).unbind(dim=2)
     z = fused_attention(*(t.transpose(1, 2) for t in (rotary(q, 0), rotary(k, 0), v)), dropout=0.0)
     return _linear(z.transpose(1, 2).flatten(2).unflatten(0, x.shape[:2]), weights["o.weight"])

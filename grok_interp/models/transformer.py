@@ -22,7 +22,7 @@ from transformer_lens.HookedRootModule import HookedRootModule
 
 from grok_interp.configs import ModelConfig
 from grok_interp.models.attention_entries import EntryReader
-from grok_interp.models.attention_kernels import attention_with_lse, causal_mask, fused_attention
+from grok_interp.models.attention_kernels import attention_input, attention_with_lse, causal_mask, fused_attention
 from grok_interp.models.kv_cache import KeysAndValues, KVCache, shared_product
 from grok_interp.models.rotary import Rotary, rotary
 from grok_interp.models.weights import canonical_views
@@ -89,7 +89,8 @@ class Attention(nn.Module):
         self, x: Float[Tensor, "batch pos d_model"], cache: KVCache | None
     ) -> tuple[Float[Tensor, "batch head pos d_head"], list[KeysAndValues]]:
         """The queries of these tokens; keys and values of these and, with a cache, of all before."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.cfg.n_heads, self.cfg.d_head)).unbind(dim=2)
+        qkv = attention_input(self.qkv(x))
+        q, k, v = qkv.unflatten(-1, (3, self.cfg.n_heads, self.cfg.d_head)).unbind(dim=2)
         q, k, v = self.hook_q(q), self.hook_k(k), self.hook_v(v)
         offset = 0 if cache is None else cache.n_tokens_at(self.layer)
         q, k = self.hook_rot_q(self.rotary(q, offset)), self.hook_rot_k(self.rotary(k, offset))

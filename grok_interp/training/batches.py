@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -12,6 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
+from grok_interp.data.context_curriculum import draw_related_inputs
 from grok_interp.data.corpus import Corpus, open_corpus
 from grok_interp.data.modular import ModularTasks, draw_inputs, sequences
 from grok_interp.data.windows import WindowSampler
@@ -68,7 +70,7 @@ class ModularBatches:
         assert isinstance(config.data, ModularConfig)
         self.tasks = ModularTasks.draw(config.data)
         self.n_contexts, self.n_examples = config.batch_size // config.data.n_id, config.model.n_ctx // 3
-        self.seed = config.data_seed
+        self.config, self.seed = config.data, config.data_seed
         drawn = (self.tasks.id_tasks, self.tasks.ood_tasks, self.tasks.train_inputs, self.tasks.test_inputs)
         self.hash = hashlib.sha256(json.dumps([part.tolist() for part in drawn]).encode()).hexdigest()
         self.description = (
@@ -78,7 +80,12 @@ class ModularBatches:
 
     def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]:
         self.tasks = self.tasks.to(device)
-        inputs = draw_inputs(
+        strength = self.config.curriculum_strength(step)
+        draw = draw_inputs
+        if self.config.has_curriculum and strength > 0:
+            probabilities = (strength * self.config.repeat_probability, strength * self.config.line_probability)
+            draw = partial(draw_related_inputs, p=self.config.p, probabilities=probabilities)
+        inputs = draw(
             self.tasks.train_inputs,
             n_contexts=self.n_contexts,
             n_examples=self.n_examples,

@@ -8,7 +8,7 @@ sequence gives b. Parameters are left out; a storage that several tensors share 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -35,7 +35,7 @@ class TrainingCosts:
     kept_per_sequence: int  # and for each of its sequences
     logits_per_sequence: int  # where forward turns into backward: the logits in float32, and their gradient
     seconds_per_sequence: float  # forward and backward
-    seconds_per_update: float  # clipping and AdamW
+    seconds_per_update: float  # clipping and the optimizer
     n_timed: int  # sequences that were timed together
 
     @property
@@ -65,7 +65,7 @@ def training_costs(state: TrainingState, *, compiled: bool = False) -> TrainingC
         sequence_seconds = _pass_seconds(state, n_timed, compiled) / n_timed
     return TrainingCosts(
         weights=_n_bytes(state.model.parameters()),
-        optimizer=_n_bytes(tensor for moments in state.optimizer.state.values() for tensor in moments.values()),
+        optimizer=_n_bytes(tensor for moments in _moments(state) for tensor in moments.values()),
         kept_once=kept_once,
         kept_per_sequence=kept,
         logits_per_sequence=logits,
@@ -123,7 +123,7 @@ def _update_seconds(state: TrainingState) -> float:
     for _ in range(2):  # the first also makes the optimizer's tensors
         add_gradient(state, batch, _loss(state.config))
         began = _now(state)
-        update_weights(state, state.config.learning_rate)
+        update_weights(state, 1.0)
     return _now(state) - began
 
 
@@ -145,6 +145,11 @@ def _now(state: TrainingState) -> float:
     if state.device.type != "cpu":
         torch.accelerator.synchronize(state.device)
     return time.perf_counter()
+
+
+def _moments(state: TrainingState) -> Iterator[dict[str, Tensor]]:
+    for optimizer in state.optimizers:
+        yield from optimizer.state.values()
 
 
 def _n_bytes(tensors: Iterable[Tensor]) -> int:

@@ -3,10 +3,10 @@
     for step, models in train_ensemble([config_of_seed_0, config_of_seed_1]):
         ...                                   # one live model a member, as `train` would yield it
 
-Weights and AdamW's moments of all members lie stacked in one tensor each, and a member's own model and optimizer are
-views of it. So small models keep a GPU busy, and a member can be saved, resumed and looked into as if it trained alone.
-Each ends where its run alone ends, to rounding. Where one member keeps the processor busy, stacking only costs: members
-then take their steps in turn.
+Weights and the optimizers' moments of all members are stacked in one tensor each, and a member's own model and
+optimizers are views of it. So small models keep a GPU busy, and a member can be saved, resumed and analyzed as if it
+trained alone. Each ends where its run alone ends, to rounding. Where one member keeps the processor busy, stacking only
+costs: members then take their steps in turn.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from grok_interp.models.rotary import rotary
 from grok_interp.models.stacked import stacked_logits
 from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import Batches, open_batches
-from grok_interp.training.loop import TrainingState, Update, take_step, train_step
-from grok_interp.training.optimizer import build_optimizer, learning_rate
+from grok_interp.training.loop import TrainingState, Update, train_step
+from grok_interp.training.muon import Muon
+from grok_interp.training.optimizer import build_optimizers, schedule_factor, take_step
+from grok_interp.training.precision import autocast
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
+MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), Muon: ("momentum_buffer",)}
 STACKED_ON_CPU = 2**17  # numbers in a member's largest activation, up to which stacking pays on a CPU (benchmarks/)
 
 
@@ -58,18 +60,22 @@ class EnsembleState:
     def _stack(self) -> None:
         named = [dict(member.model.named_parameters()) for member in self.members]
         self.weights = {name: _shared([each[name] for each in named]) for name in named[0]}
-        self.optimizer = build_optimizer(self.weights.values(), self.config, stacked=True)
-        for name, stacked in self.weights.items():
-            self._share_moments(stacked, [each[name] for each in named])
+        half = self.members[0].precision == "bfloat16"
+        self.optimizers = build_optimizers(self.weights.items(), self.config, stacked=True, half=half)
+        names = {stacked: name for name, stacked in self.weights.items()}
+        for index, optimizer in enumerate(self.optimizers):
+            for stacked in (p for group in optimizer.param_groups for p in group["params"]):
+                own = [each[names[stacked]] for each in named]
+                states = [m.optimizers[index].state[p] for m, p in zip(self.members, own, strict=True)]
+                optimizer.state[stacked] = self._shared_moments(stacked, states, MOMENTS[type(optimizer)])
 
-    def _share_moments(self, stacked: Tensor, parameters: list[nn.Parameter]) -> None:
-        """A member that has made no update has no moments: they are zero then, which is where AdamW begins."""
-        own = [member.optimizer.state[p] for member, p in zip(self.members, parameters, strict=True)]
-        count = own[0].get("step", torch.zeros((), device=self.device))
-        moments = {key: torch.stack([s.get(key, torch.zeros_like(stacked[0])) for s in own]) for key in MOMENTS}
-        self.optimizer.state[stacked] = {"step": count, **moments}
+    def _shared_moments(self, stacked: Tensor, own: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, Tensor]:
+        """A member that has made no update has no moments: they are zero then, which is where both optimizers begin."""
+        moments = {key: torch.stack([s.get(key, torch.zeros_like(stacked[0])) for s in own]) for key in names}
+        count = {"step": own[0].get("step", torch.zeros((), device=self.device))} if "exp_avg" in names else {}
         for index, state in enumerate(own):
-            state.update({"step": count, **{key: moment[index] for key, moment in moments.items()}})
+            state.update({**count, **{key: moment[index] for key, moment in moments.items()}})
+        return {**count, **moments}
 
 
 def stacking_pays(config: TrainConfig, device: torch.device) -> bool:
@@ -152,17 +158,19 @@ def ensemble_step(
     parts = torch.stack(list(batch)).split(state.config.micro_batch_size or state.config.batch_size, dim=1)
     means = torch.stack([_add_gradients(state, part, losses) for part in parts]).sum(dim=0)
     norms = clip_each(list(state.weights.values()), state.config.max_grad_norm)
-    rate = learning_rate(state.config, state.step)
-    take_step(state.optimizer, rate)
+    factor = schedule_factor(state.config, state.step)
+    take_step(state.optimizers, factor)
     for member in state.members:
         member.step += 1
-    return [Update(state.step, loss, norm, rate) for loss, norm in zip(means, norms, strict=True)]
+    return [
+        Update(state.step, loss, norm, state.config.learning_rate * factor)
+        for loss, norm in zip(means, norms, strict=True)
+    ]
 
 
 def _add_gradients(state: EnsembleState, part: Tensor, losses: Callable) -> Tensor:
-    precision, share = state.config.precision, part.shape[1] / state.config.batch_size
-    with torch.autocast(state.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-        found = losses(state, part) * share
+    with autocast(state.device, state.members[0].precision):
+        found = losses(state, part) * (part.shape[1] / state.config.batch_size)
     found.sum().backward()
     return found.detach()
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import Batches, open_batches
-from grok_interp.training.optimizer import build_optimizer, learning_rate
+from grok_interp.training.optimizer import build_optimizers, schedule_factor, take_step
+from grok_interp.training.precision import Precision, autocast, resolve_precision
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,34 @@ class Update:
     step: int  # updates done, this one included
     loss: Float[Tensor, ""]  # mean next-token cross-entropy of the batch before the update, in nats
     grad_norm: Float[Tensor, ""]  # global norm of the gradient before clipping
-    learning_rate: float
+    learning_rate: float  # of AdamW
 
 
 class TrainingState:
-    """Everything that changes while training: the weights, the optimizer's moments and the number of updates done."""
+    """Everything that changes while training: the weights, the optimizers' moments and the number of updates done.
 
-    def __init__(self, config: TrainConfig, *, device: str = "cpu") -> None:
+    Args:
+        config: the training run.
+        device: where it trains.
+        precision: of the matrix products; by default what `config.precision` resolves to on this device.
+    """
+
+    def __init__(self, config: TrainConfig, *, device: str = "cpu", precision: Precision | None = None) -> None:
         self.config, self.device = config, torch.device(device)
+        self.precision = precision or resolve_precision(config.precision, self.device)
         self.model = Transformer(config.model, seed=config.init_seed).to(self.device)
-        self.optimizer = build_optimizer(self.model.parameters(), config)
+        half = self.precision == "bfloat16"
+        self.optimizers = build_optimizers(self.model.named_parameters(), config, half=half)
         self.step = 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        return {"step": self.step, "model": self.model.state_dict(), "optimizers": optimizers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.step = state["step"]
 
 
@@ -86,9 +97,9 @@ def train_step(state: TrainingState, batch: Int64[Tensor, "batch pos"], loss_fun
     state.model.train()
     with _dropout_of_step(config, state.step):
         losses = [add_gradient(state, micro, loss_function) for micro in _micro_batches(batch, config)]
-    rate = learning_rate(config, state.step)
-    grad_norm = update_weights(state, rate)
-    return Update(state.step, torch.stack(losses).sum(), grad_norm, rate)
+    factor = schedule_factor(config, state.step)
+    grad_norm = update_weights(state, factor)
+    return Update(state.step, torch.stack(losses).sum(), grad_norm, config.learning_rate * factor)
 
 
 def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
@@ -99,25 +110,16 @@ def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_f
 
 
 def loss_share(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
-    device, share = state.device.type, len(micro) / state.config.batch_size
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=state.config.precision == "bfloat16"):
-        return loss_function(state.model, micro) * share
+    with autocast(state.device, state.precision):
+        return loss_function(state.model, micro) * (len(micro) / state.config.batch_size)
 
 
-def update_weights(state: TrainingState, rate: float) -> Float[Tensor, ""]:
-    """One step of the optimizer with the gradient added up so far; that gradient's norm before it was clipped."""
+def update_weights(state: TrainingState, factor: float) -> Float[Tensor, ""]:
+    """Update with the gradient added up so far, at `factor` times the peak rates; its norm before clipping."""
     grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.max_grad_norm or torch.inf)
-    take_step(state.optimizer, rate)
+    take_step(state.optimizers, factor)
     state.step += 1
     return grad_norm
-
-
-def take_step(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """With the gradients as they are; then there are none."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
 
 
 @contextmanager

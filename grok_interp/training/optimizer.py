@@ -1,24 +1,57 @@
-"""AdamW with two parameter groups, and the learning rate as a function of the step."""
+"""AdamW, or Muon on the hidden matrices and AdamW on the rest; the learning rate as a function of the step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
 from grok_interp.configs import TrainConfig
+from grok_interp.training.muon import Muon
+
+FUSED_MATRICES = {"attn.qkv.weight": 3, "mlp.inputs.weight": 2}  # parameter -> matrices in it; one if there is no gate
 
 
-def build_optimizer(
-    parameters: Iterable[nn.Parameter], config: TrainConfig, *, stacked: bool = False
-) -> torch.optim.AdamW:
-    """Matrices (embeddings included) are decayed; norm gains and biases are not.
+def build_optimizers(
+    named: Iterable[tuple[str, nn.Parameter]], config: TrainConfig, *, stacked: bool = False, half: bool = False
+) -> list[torch.optim.Optimizer]:
+    """AdamW alone, or [AdamW, Muon]. Matrices (embeddings included) are decayed; norm gains and biases are not.
 
-    `stacked` parameters have the member of an ensemble as an axis more.
+    Every parameter group has its learning rate at the peak of the schedule as `peak`.
+
+    Args:
+        named: (name, parameter) as `Transformer.named_parameters` gives them.
+        config: the training run.
+        stacked: parameters have the member of an ensemble as an additional first axis.
+        half: Newton-Schulz steps in bfloat16.
     """
-    parameters, axes_of_matrices = list(parameters), 3 if stacked else 2
+    named, axes = list(named), 3 if stacked else 2
+    hidden = {name: p for name, p in named if config.optimizer == "muon" and is_hidden_matrix(name, p.dim(), axes)}
+    optimizers: list[torch.optim.Optimizer] = [_adamw([p for name, p in named if name not in hidden], config, axes)]
+    if hidden:
+        slices = {p: n_matrices(name, gated=config.model.gated_mlp) for name, p in hidden.items()}
+        dtype = torch.bfloat16 if half else torch.float32
+        options = dict(lr=config.muon_learning_rate, momentum=config.muon_momentum, weight_decay=config.weight_decay)
+        optimizers.append(Muon(slices, dtype=dtype, **options))
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        group["peak"] = group["lr"]
+    return optimizers
+
+
+def is_hidden_matrix(name: str, n_axes: int, axes_of_matrices: int = 2) -> bool:
+    """A matrix inside a block: neither an embedding nor a gain or bias."""
+    return name.startswith("blocks.") and n_axes == axes_of_matrices
+
+
+def n_matrices(name: str, *, gated: bool) -> int:
+    """How many of the model's matrices one parameter holds, as equal row slices."""
+    fused = next((n for suffix, n in FUSED_MATRICES.items() if name.endswith(suffix)), 1)
+    return 1 if name.endswith("mlp.inputs.weight") and not gated else fused
+
+
+def _adamw(parameters: Sequence[nn.Parameter], config: TrainConfig, axes_of_matrices: int) -> torch.optim.AdamW:
     matrices = [p for p in parameters if p.dim() >= axes_of_matrices]
     vectors = [p for p in parameters if p.dim() < axes_of_matrices]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
@@ -27,14 +60,23 @@ def build_optimizer(
     )
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """The learning rate of update number `step` (0 is the first).
+def schedule_factor(config: TrainConfig, step: int) -> float:
+    """The learning rate of update number `step` (0 is the first), as a multiple of its peak.
 
-    With w = warmup_steps, n = n_steps, f0 = warmup_start_factor, f1 = final_factor, as multiples of the peak:
+    With w = warmup_steps, n = n_steps, f0 = warmup_start_factor, f1 = final_factor:
     f0 + (1 - f0) (step + 1) / w below w, then f1 + (1 - f1) (1 + cos(pi (step - w) / (n - w))) / 2.
     """
-    peak, warmup, n_steps = config.learning_rate, config.warmup_steps, config.n_steps
+    warmup, n_steps = config.warmup_steps, config.n_steps
     if step < warmup:
-        return peak * (config.warmup_start_factor + (1 - config.warmup_start_factor) * (step + 1) / warmup)
+        return config.warmup_start_factor + (1 - config.warmup_start_factor) * (step + 1) / warmup
     progress = (step - warmup) / max(1, n_steps - warmup)
-    return peak * (config.final_factor + (1 - config.final_factor) * (1 + math.cos(math.pi * progress)) / 2)
+    return config.final_factor + (1 - config.final_factor) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def take_step(optimizers: Sequence[torch.optim.Optimizer], factor: float) -> None:
+    """Update with the gradients as they are, at `factor` times the peak learning rates; then drop the gradients."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,33 @@
+"""In which precision a training step multiplies matrices.
+
+bfloat16 is autocast: weights, optimizer and attention's softmax stay in float32. On a CPU all of attention stays in
+float32, because the backward pass of its bfloat16 kernel is several times slower than that of the float32 one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+Precision = Literal["float32", "bfloat16"]
+CPU_FEATURES = {"avx512_bf16", "amx_bf16", "arm_bf16", "bf16"}  # instructions that multiply bfloat16 numbers
+
+
+def resolve_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:
+    """`auto` is bfloat16 where the device multiplies it natively, otherwise float32."""
+    if wanted == "auto":
+        return "bfloat16" if multiplies_bfloat16(device) else "float32"
+    return wanted
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    return any(present and feature in CPU_FEATURES for feature, present in torch.cpu.get_capabilities().items())
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
