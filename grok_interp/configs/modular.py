@@ -17,9 +17,10 @@ def is_prime(p: int) -> bool:
 class ModularConfig:
     """Sequences x1 y1 z1 x2 y2 z2 ... with z = a x + b y (mod p), one task (a, b) a sequence; z is predicted.
 
-    `n_id` of the p^2 tasks are trained on. By the rectangular rule they are sets of four, (a, b), (a', b), (a, b')
-    and (a', b'), around bases drawn from range(1, p) as in the paper's runs, or from range(0, p) as in the published
-    code; with p = 7 the rule leaves room for few, so tasks may also be drawn one by one.
+    `n_id` of the p^2 tasks are trained on. By the rectangular rule they are sets of four, (a, b), (x, b), (a, y) and
+    (x, y), with bases (a, b) drawn from range(1, p) as in the paper's runs. The published rule draws exactly the tasks
+    and inputs of the published code, with bases from range(0, p). For p = 7 both have room for few tasks; the random
+    rule draws each task on its own.
 
     The paper trains on uniform contexts: every example is drawn independently. A curriculum makes contexts easier at
     first. Each example after the first is, with `repeat_probability`, an exact repeat of an earlier one and, with
@@ -30,8 +31,7 @@ class ModularConfig:
     p: int  # a prime
     n_id: int  # tasks trained on (the paper's n_id)
     alpha: float  # share of the p^2 inputs (x, y) that are trained on, the same for every task
-    rule: Literal["rectangular", "random"] = "rectangular"
-    base_range: Literal["paper", "published"] = "paper"
+    rule: Literal["rectangular", "random", "published"] = "rectangular"  # how the tasks are chosen
     task_seed: int = 1  # draws the tasks
     input_seed: int = 0  # draws the split of the inputs
     repeat_probability: float = 0.0  # curriculum: an example is an exact repeat of an earlier one of its context
@@ -46,12 +46,10 @@ class ModularConfig:
             yield f"p must be a prime of 3 or more, got {self.p}"
         if not 1 <= self.n_id < self.p**2:
             yield f"n_id must leave tasks untrained: within 1..{self.p**2 - 1} for p = {self.p}, got {self.n_id}"
-        if self.rule not in ("rectangular", "random"):
-            yield f"rule must be rectangular or random, got {self.rule!r}"
-        if self.base_range not in ("paper", "published"):
-            yield f"base_range must be paper or published, got {self.base_range!r}"
-        if self.rule == "rectangular" and self.n_id % 4:
-            yield f"n_id must be a multiple of 4 under the rectangular rule, got {self.n_id}"
+        if self.rule not in ("rectangular", "random", "published"):
+            yield f"rule must be rectangular, random or published, got {self.rule!r}"
+        if self.rule in ("rectangular", "published") and self.n_id % 4:
+            yield f"n_id must be a multiple of 4 under the {self.rule} rule, got {self.n_id}"
         yield from self._curriculum_reasons()
         if not 0 < self.alpha < 1 or not 1 <= self.n_train_inputs < self.p**2:
             yield f"alpha must leave at least one training and one test input of {self.p**2}, got {self.alpha}"
@@ -82,4 +80,6 @@ class ModularConfig:
 
     @property
     def n_train_inputs(self) -> int:
+        if self.rule == "published":
+            return round(self.alpha * self.p**2)
         return int(self.alpha * self.p**2 + 1e-9)  # k / p^2 is k inputs

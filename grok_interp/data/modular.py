@@ -7,7 +7,6 @@ one set of inputs. Batches are balanced and aligned: as many sequences of every 
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,12 +16,11 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from grok_interp.configs.modular import ModularConfig
+from grok_interp.data.task_rules import Pair, draw_tasks, pairs
 
 Split = Literal["id_train", "id_test", "ood_train", "ood_test"]
 SPLITS: tuple[Split, ...] = ("id_train", "id_test", "ood_train", "ood_test")
 MAX_OOD_TASKS = 256
-MAX_DRAWS = 100_000
-Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,26 @@ class ModularTasks:
 
     @classmethod
     def draw(cls, config: ModularConfig) -> ModularTasks:
-        """Raises ValueError when the rectangular rule finds no room for as many tasks."""
-        everything = _pairs(range(config.p))
-        chosen = _rectangular_tasks(config) if config.rule == "rectangular" else _random_tasks(config, everything)
-        remaining = sorted(set(everything) - set(chosen))
-        random.Random(config.task_seed).shuffle(remaining)
-        inputs = np.random.default_rng(config.input_seed).permutation(np.array(everything))
+        """The tasks and inputs of a config.
+
+        Args:
+            config: the modulus, the numbers of tasks and inputs, the rule and the seeds.
+
+        Returns:
+            `n_id` tasks, at most 256 of the others, and the two sets of inputs.
+
+        Raises:
+            ValueError: if the rule finds no room for `n_id` tasks.
+
+        Example:
+            >>> tasks = ModularTasks.draw(ModularConfig(p=29, n_id=512, alpha=0.8, rule="published"))
+            >>> len(tasks.id_tasks), len(tasks.ood_tasks), len(tasks.train_inputs)
+            (512, 256, 673)
+        """
+        chosen, others = draw_tasks(config)
+        inputs = _shuffled_inputs(config)
         train, test = inputs[: config.n_train_inputs], inputs[config.n_train_inputs :]
-        return cls(config.p, *map(_tensor, (chosen, remaining[:MAX_OOD_TASKS], train, test)))
+        return cls(config.p, *map(_tensor, (chosen, others[:MAX_OOD_TASKS], train, test)))
 
     def of(self, split: Split) -> tuple[Int64[Tensor, "task 2"], Int64[Tensor, "pair 2"]]:
         """(tasks, inputs) of one of the four splits."""
@@ -56,45 +66,15 @@ class ModularTasks:
         return ModularTasks(self.p, *(tensor.to(device) for tensor in tensors))
 
 
-def _pairs(span: range) -> list[Pair]:
-    return [(a, b) for a in span for b in span]
+def _shuffled_inputs(config: ModularConfig) -> np.ndarray:
+    """All (x, y); under the published rule in the order of the published code, from NumPy's legacy generator."""
+    legacy = config.rule == "published"
+    generator = np.random.RandomState(config.input_seed) if legacy else np.random.default_rng(config.input_seed)
+    return generator.permutation(np.array(pairs(range(config.p))))
 
 
-def rectangular_bases(config: ModularConfig) -> list[Pair]:
-    """The base vectors of the rectangular rule, n_id / 4 of them."""
-    span = range(1 if config.base_range == "paper" else 0, config.p)
-    candidates = _pairs(span)
-    return random.Random(config.task_seed).sample(candidates, config.n_id // 4)
-
-
-def _rectangular_tasks(config: ModularConfig) -> list[Pair]:
-    """Each base (a, b) with (a, y), (x, b) and (x, y), for the first x, y drawn that make all three new."""
-    bases, generator = rectangular_bases(config), random.Random(config.task_seed + 1)
-    taken = dict.fromkeys(bases)
-    for a, b in bases:
-        taken.update(dict.fromkeys(_rectangle(a, b, config, taken, generator)))
-    return list(taken)
-
-
-def _rectangle(a: int, b: int, config: ModularConfig, taken: dict, generator: random.Random) -> list[Pair]:
-    first = 1 if config.base_range == "paper" else 0
-    for _ in range(MAX_DRAWS):
-        x, y = generator.randrange(first, config.p), generator.randrange(first, config.p)
-        others = [(a, y), (x, b), (x, y)]
-        if x not in (a, b) and y not in (a, b, x) and not any(pair in taken for pair in others):
-            return others
-    raise ValueError(
-        f"the rectangular rule found no room for {config.n_id} tasks with p = {config.p}, base_range "
-        f"{config.base_range!r} and task_seed {config.task_seed}: lower n_id, change the seed, or take rule 'random'"
-    )
-
-
-def _random_tasks(config: ModularConfig, everything: list[Pair]) -> list[Pair]:
-    return random.Random(config.task_seed).sample(everything, config.n_id)
-
-
-def _tensor(pairs: list[Pair] | np.ndarray) -> Int64[Tensor, "pair 2"]:
-    return torch.as_tensor(np.asarray(pairs), dtype=torch.int64)
+def _tensor(values: list[Pair] | np.ndarray) -> Int64[Tensor, "pair 2"]:
+    return torch.as_tensor(np.asarray(values), dtype=torch.int64)
 
 
 def require_task(task: tuple[int, int], p: int) -> None:

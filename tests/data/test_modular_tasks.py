@@ -1,8 +1,12 @@
 """Tasks, inputs and sequences of modular arithmetic, against the paper's figure and against brute force."""
 
+import hashlib
+import json
 import random
+import re
 from dataclasses import fields, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,13 +24,14 @@ from grok_interp.data.modular import (
     ModularTasks,
     answers,
     draw_inputs,
-    rectangular_bases,
     sequences,
 )
+from grok_interp.data.task_rules import draw_tasks, rectangular_bases
 
 PAPER = ModularConfig(p=29, n_id=256, alpha=0.6)
 SMALL = ModularConfig(p=11, n_id=20, alpha=0.7)
-RULES = pytest.mark.parametrize("rule", ["rectangular", "random"])
+RULES = pytest.mark.parametrize("rule", ["rectangular", "random", "published"])
+PUBLISHED = json.loads((Path(__file__).parent / "published_tasks.json").read_text())  # drawn by the published code
 
 
 def pairs(tensor: Tensor) -> list[tuple[int, int]]:
@@ -56,40 +61,87 @@ def test_the_first_bases_are_those_of_the_papers_figure_10() -> None:
     assert pairs(ModularTasks.draw(PAPER).id_tasks)[:64] == bases
 
 
-def test_the_published_bases_are_drawn_from_zero_on() -> None:
-    expected = random.Random(1).sample(list(product(range(29), repeat=2)), 64)
-    assert rectangular_bases(replace(PAPER, base_range="published")) == expected
+@pytest.mark.parametrize("key", PUBLISHED["tasks"])
+def test_the_published_rule_draws_the_tasks_of_the_published_code(key: str) -> None:
+    expected, (seed, n_id) = PUBLISHED["tasks"][key], map(int, re.findall(r"\d+", key))
+    tasks = ModularTasks.draw(ModularConfig(p=29, n_id=n_id, alpha=0.8, rule="published", task_seed=seed))
+    assert tasks.id_tasks[:64].tolist() == expected["first_64_id"]
+    assert tasks.ood_tasks[:64].tolist() == expected["first_64_ood"]
+    assert len(tasks.id_tasks) == expected["n_id"] and len(set(pairs(tasks.id_tasks))) == expected["distinct_id"]
+    assert len(tasks.ood_tasks) == expected["n_ood"]
+    assert not set(pairs(tasks.id_tasks)) & set(pairs(tasks.ood_tasks))
+
+
+@pytest.mark.parametrize("key", PUBLISHED["inputs"])
+@pytest.mark.parametrize("n_id", [64, 384])
+def test_the_published_rule_splits_the_inputs_like_the_published_code(key: str, n_id: int) -> None:
+    expected, alpha = PUBLISHED["inputs"][key], float(key.removeprefix("alpha="))
+    tasks = ModularTasks.draw(ModularConfig(p=29, n_id=n_id, alpha=alpha, rule="published"))
+    assert len(tasks.train_inputs) == expected["n_train"] and len(tasks.test_inputs) == 841 - expected["n_train"]
+    assert tasks.train_inputs[:32].tolist() == expected["first_32_train"]
+    assert tasks.test_inputs[:32].tolist() == expected["first_32_test"]
+
+
+def test_the_rectangular_rule_has_other_tasks_and_inputs_than_the_published_code() -> None:
+    ours = ModularTasks.draw(replace(PAPER, n_id=384, alpha=0.8))
+    published = ModularTasks.draw(replace(PAPER, n_id=384, alpha=0.8, rule="published"))
+    trained_there = set(pairs(published.id_tasks))
+    assert len(trained_there & set(pairs(ours.id_tasks))) == 174
+    assert len(trained_there & set(pairs(ours.ood_tasks))) == 117
+    assert (len(ours.train_inputs), len(published.train_inputs)) == (672, 673)
 
 
 @settings(deadline=None, max_examples=40)
 @given(
     p=st.sampled_from([11, 13, 29]),
     n_bases=st.integers(1, 4),
-    base_range=st.sampled_from(["paper", "published"]),
+    rule=st.sampled_from(["rectangular", "published"]),
     seed=st.integers(0, 999),
 )
-def test_the_rectangular_rule_gives_complete_rectangles(p: int, n_bases: int, base_range: Any, seed: int) -> None:
-    config = replace(SMALL, p=p, n_id=4 * n_bases, base_range=base_range, task_seed=seed)
-    drawn = ModularTasks.draw(config).id_tasks
+def test_tasks_are_complete_rectangles_after_their_bases(p: int, n_bases: int, rule: Any, seed: int) -> None:
+    drawn = ModularTasks.draw(replace(SMALL, p=p, n_id=4 * n_bases, rule=rule, task_seed=seed)).id_tasks
     assert len(set(pairs(drawn))) == len(drawn) == 4 * n_bases
-    assert pairs(drawn)[:n_bases] == rectangular_bases(config)
+    cells = list(product(range(1 if rule == "rectangular" else 0, p), repeat=2))
+    assert pairs(drawn)[:n_bases] == random.Random(seed).sample(cells, n_bases)
     for (a, b), others in zip(pairs(drawn[:n_bases]), drawn[n_bases:].view(n_bases, 3, 2), strict=True):
         _, _, (x, y) = pairs(others)
         assert pairs(others) == [(a, y), (x, b), (x, y)]
         assert x not in (a, b) and y not in (a, b, x)
 
 
-@pytest.mark.parametrize("n_id", [384, 512])
-def test_the_papers_largest_sets_of_tasks_find_room(n_id: int) -> None:
-    drawn = pairs(ModularTasks.draw(replace(PAPER, n_id=n_id)).id_tasks)
-    assert len(set(drawn)) == n_id
+@pytest.mark.parametrize("seed", range(50))
+def test_512_tasks_find_room_with_every_seed(seed: int) -> None:
+    config = replace(PAPER, n_id=512, task_seed=seed)
+    chosen, others = draw_tasks(config)
+    assert len(set(chosen)) == len(chosen) == 512
+    assert chosen[:128] == rectangular_bases(config)
+    assert len(others) == 841 - 512 and set(chosen) | set(others) == square(29)
 
 
-def test_only_the_published_range_trains_on_tasks_with_a_zero() -> None:
+@pytest.mark.parametrize(
+    ("change", "digest"),
+    [
+        ({"n_id": 64}, "327c8061f51bbedc"),
+        ({"n_id": 256}, "c926a746e9bad4b3"),
+        ({"n_id": 384, "alpha": 0.8, "task_seed": 2}, "04a03f0e7a6ae9b6"),
+        ({"n_id": 512, "input_seed": 3}, "0eceefcd1dc7a657"),
+        ({"n_id": 512, "task_seed": 0}, "127870df94712bc9"),
+        ({"p": 7, "n_id": 40, "alpha": 0.8, "rule": "random"}, "ca88fe4ef5142597"),
+    ],
+)
+def test_draws_are_pinned_so_that_runs_keep_their_tasks(change: dict[str, Any], digest: str) -> None:
+    tasks = ModularTasks.draw(replace(PAPER, **change))
+    drawn = [tasks.id_tasks, tasks.ood_tasks, tasks.train_inputs, tasks.test_inputs]
+    assert hashlib.sha256(json.dumps([part.tolist() for part in drawn]).encode()).hexdigest().startswith(digest)
+
+
+def test_only_the_published_rule_has_bases_with_a_zero() -> None:
+    n_bases = PAPER.n_id // 4
     for seed in range(10):
-        config = replace(PAPER, task_seed=seed)
-        assert ModularTasks.draw(config).id_tasks.min() == 1
-        assert ModularTasks.draw(replace(config, base_range="published")).id_tasks.min() == 0
+        ours = ModularTasks.draw(replace(PAPER, task_seed=seed)).id_tasks
+        theirs = ModularTasks.draw(replace(PAPER, task_seed=seed, rule="published")).id_tasks
+        assert ours[:n_bases].min() == 1 and ours.min() == 0
+        assert theirs[:n_bases].min() == 0
 
 
 def test_the_random_rule_reaches_every_task_and_needs_no_multiple_of_four() -> None:
@@ -128,19 +180,32 @@ def test_every_input_is_trained_on_or_tested_and_alpha_says_how_many(p: int, alp
     assert 0 <= alpha * p * p - len(train) < 1
 
 
+@settings(deadline=None, max_examples=40)
+@given(alpha=st.floats(0.01, 0.99), seed=st.integers(0, 2**32 - 1))
+def test_the_published_rule_rounds_to_the_nearest_number_of_inputs(alpha: float, seed: int) -> None:
+    tasks = ModularTasks.draw(replace(SMALL, alpha=alpha, rule="published", input_seed=seed))
+    train, test = pairs(tasks.train_inputs), pairs(tasks.test_inputs)
+    assert len(train) + len(test) == 121 and set(train) | set(test) == square(11)
+    assert abs(alpha * 121 - len(train)) <= 0.5
+
+
 @pytest.mark.parametrize("p", [3, 5, 7, 29])
 def test_a_share_of_k_in_p_squared_trains_on_k_inputs(p: int) -> None:
     asked = range(2, p * p)
     assert [ModularConfig(p=p, n_id=4, alpha=k / p**2).n_train_inputs for k in asked] == list(asked)
 
 
-def test_the_same_config_draws_the_same() -> None:
+@RULES
+def test_the_same_config_draws_the_same_whatever_the_global_generators(rule: Any) -> None:
     names = [field.name for field in fields(ModularTasks) if field.name != "p"]
-    first = ModularTasks.draw(SMALL)
+    config = replace(SMALL, rule=rule)
+    first = ModularTasks.draw(config)
     random.seed(3)
     np.random.seed(3)
     torch.manual_seed(3)
-    assert same(first, ModularTasks.draw(replace(SMALL)), *names)
+    before = np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    assert same(first, ModularTasks.draw(config), *names)
+    assert before == (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
 
 
 @RULES
@@ -174,10 +239,17 @@ def test_tasks_move_to_a_device_as_a_whole() -> None:
         assert [part.shape for part in moved.of(split)] == [part.shape for part in drawn.of(split)]
 
 
-@pytest.mark.parametrize(("p", "n_id", "base_range"), [(3, 4, "paper"), (5, 20, "paper"), (5, 24, "published")])
-def test_tasks_that_the_rectangular_rule_has_no_room_for_are_refused(p: int, n_id: int, base_range: Any) -> None:
-    config = ModularConfig(p=p, n_id=n_id, alpha=0.5, base_range=base_range, task_seed=4)
-    reason = f"no room for {n_id} tasks with p = {p}, base_range '{base_range}' and task_seed 4: lower n_id"
+@pytest.mark.parametrize(
+    ("p", "n_id", "rule", "reason"),
+    [
+        (3, 4, "rectangular", "rectangular rule found no room for 4 tasks with p = 3 and task_seed 4 .* lower n_id"),
+        (5, 20, "rectangular", "rectangular rule found no room for 20 tasks with p = 5 and task_seed 4 .* lower n_id"),
+        (3, 4, "published", "published rule has no room for 4 tasks with p = 3 and task_seed 4, .* lower n_id"),
+        (5, 24, "published", "published rule has no room for 24 tasks with p = 5 and task_seed 4, .* lower n_id"),
+    ],
+)
+def test_tasks_that_a_rule_has_no_room_for_are_refused(p: int, n_id: int, rule: Any, reason: str) -> None:
+    config = ModularConfig(p=p, n_id=n_id, alpha=0.5, rule=rule, task_seed=4)
     with pytest.raises(ValueError, match=reason):
         ModularTasks.draw(config)
     assert len(ModularTasks.draw(replace(config, rule="random")).id_tasks) == n_id
@@ -192,8 +264,8 @@ def test_tasks_that_the_rectangular_rule_has_no_room_for_are_refused(p: int, n_i
         ({"n_id": 121, "rule": "random"}, r"n_id must .* within 1\.\.120 for p = 11, got 121"),
         ({"n_id": 0}, r"n_id must .* within 1\.\.120 for p = 11, got 0"),
         ({"n_id": 18}, "n_id must be a multiple of 4 under the rectangular rule, got 18"),
-        ({"rule": "square"}, "rule must be rectangular or random, got 'square'"),
-        ({"base_range": "all"}, "base_range must be paper or published, got 'all'"),
+        ({"n_id": 18, "rule": "published"}, "n_id must be a multiple of 4 under the published rule, got 18"),
+        ({"rule": "square"}, "rule must be rectangular, random or published, got 'square'"),
         ({"alpha": 1.0}, "alpha must leave .* of 121, got 1.0"),
         ({"alpha": 0.005}, "alpha must leave .* of 121, got 0.005"),
         ({"alpha": -0.5}, "alpha must leave .* of 121, got -0.5"),

@@ -90,7 +90,16 @@ def test_the_contexts_of_a_batch_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"task_seed": 2}, {"input_seed": 2}, {"alpha": 0.5}, {"n_id": 3}, {"p": 7}, {"rule": "rectangular"}]
+    "change",
+    [
+        {"task_seed": 2},
+        {"input_seed": 2},
+        {"alpha": 0.5},
+        {"n_id": 3},
+        {"p": 7},
+        {"rule": "rectangular"},
+        {"rule": "published"},
+    ],
 )
 def test_other_tasks_or_inputs_have_another_hash(change: dict[str, Any]) -> None:
     config = replace(CONFIG, batch_size=84).with_data(n_id=12)
