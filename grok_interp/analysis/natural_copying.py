@@ -101,7 +101,8 @@ def natural_copying(
 
     Example:
         >>> from grok_interp import Transformer, llama_copier, repeated_tokens
-        >>> model = Transformer(llama_copier(n_layers=2, n_heads=2, d_model=16, d_vocab=64, n_ctx=32), seed=0)
+        >>> cfg = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=64, n_ctx=32)
+        >>> model = Transformer(cfg, seed=0)
         >>> tokens = repeated_tokens(n_sequences=5, half=16, alphabet=range(64), seed=0)
         >>> natural_copying([(0, model)], tokens, n=2).array.sizes["estimate"]
         3

@@ -35,7 +35,7 @@ def plot_natural_copying(result: NaturalCopying) -> Figure:
         differences.set_ylabel("loss difference (nats per token)")
         for axis in (losses, differences):
             axis.set_xlabel("training step (updates)")
-            axis.legend(loc="best")
+        figure.legend(loc="outside lower center", ncols=4)
         figure.suptitle(
             f"tokens after the same {attrs['n']} tokens: {attrs['n_pairs']:,} pairs, {attrs['n_documents']} documents",
             fontsize="medium",

@@ -21,11 +21,11 @@ def result_of(models=MODELS) -> NaturalCopying:
 
 def test_lines_and_bands_are_the_numbers_of_the_result() -> None:
     result = result_of()
-    drawn = set()
-    for axis in plot_natural_copying(result).axes:
-        lines = [
-            line for line in axis.lines if line.get_label() in {text.get_text() for text in axis.get_legend().texts}
-        ]
+    figure, drawn = plot_natural_copying(result), set()
+    named = {text.get_text() for text in figure.legends[0].texts}
+    assert len(named) == 4
+    for axis in figure.axes:
+        lines = [line for line in axis.lines if line.get_label() in named]
         for line, band in zip(lines, axis.collections, strict=True):
             measure = COLORS[to_hex(line.get_color()).upper()]
             mean, low, high = result.of(measure).transpose("estimate", "checkpoint").to_numpy()
