@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from grok_interp.analysis.kaleidoscope import kaleidoscope as kaleidoscope
     from grok_interp.analysis.loss import position_losses as position_losses
     from grok_interp.analysis.mlp import mlp_activations as mlp_activations
+    from grok_interp.analysis.natural_copying import natural_copying as natural_copying
     from grok_interp.analysis.phases import phase as phase
     from grok_interp.analysis.phases import phase_diagram as phase_diagram
     from grok_interp.analysis.shots import shot_curve as shot_curve
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from grok_interp.configs import modular_gpt as modular_gpt
     from grok_interp.data.copying import CopyTask as CopyTask
     from grok_interp.data.copying import repeated_tokens as repeated_tokens
+    from grok_interp.data.document_windows import document_windows as document_windows
     from grok_interp.data.modular import ModularTasks as ModularTasks
     from grok_interp.data.slot import slot_sequences as slot_sequences
     from grok_interp.models.interchange import from_huggingface as from_huggingface
@@ -97,12 +99,14 @@ _HOME = {
     "analysis.grid": ("grid_comparison", "grid_comparisons"),
     "analysis.kaleidoscope": ("kaleidoscope",),
     "analysis.mlp": ("mlp_activations",),
+    "analysis.natural_copying": ("natural_copying",),
     "analysis.phases": (
         "phase",
         "phase_diagram",
     ),
     "analysis.shots": ("shot_curve",),
     "analysis.similarity": ("cosine_similarity",),
+    "data.document_windows": ("document_windows",),
     "data.modular": ("ModularTasks",),
     "data.slot": ("slot_sequences",),
     "models.published": (

@@ -18,6 +18,7 @@ FIGURES = {  # name -> function of the study's module
     "copying/fig7": "figure_7",
     "copying/ablation": "ablation",
     "copying/heads": "single_heads",
+    "copying/natural": "natural",
     "modular/fig1b": "figure_1b",
     "modular/fig1c": "figure_1c",
     "modular/fig3": "figure_3",

@@ -6,6 +6,7 @@ from grok_interp.views.comparison import conditions_twin, plot_conditions
 from grok_interp.views.copying import copying_twin, plot_copying_and_loss
 from grok_interp.views.formation import formation_twin, plot_formation
 from grok_interp.views.heads import head_map_twin, plot_head_map
+from grok_interp.views.natural_copying import plot_natural_copying
 from grok_interp.views.single_heads import plot_single_heads, single_heads_twin
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "plot_copying_and_loss",
     "plot_formation",
     "plot_head_map",
+    "plot_natural_copying",
     "plot_single_heads",
     "single_heads_twin",
 ]

@@ -2,6 +2,7 @@
 
 from grok_interp.studies.copying.ablation import ablation, single_heads
 from grok_interp.studies.copying.figures import figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
+from grok_interp.studies.copying.natural import natural
 from grok_interp.studies.copying.results import CopyingProbes, CopyingResults, analyze, probes_of_run
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "figure_5",
     "figure_6",
     "figure_7",
+    "natural",
     "probes_of_run",
     "single_heads",
 ]

@@ -7,13 +7,11 @@ otherwise, or of other files, is measured anew.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -25,6 +23,7 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.results import LabelledResult
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes
+from grok_interp.studies.copying.kept import checkpoint_files, kept, known
 from grok_interp.studies.copying.results import analyzed
 from grok_interp.views.ablation import plot_ablation
 from grok_interp.views.single_heads import plot_single_heads
@@ -32,8 +31,6 @@ from grok_interp.views.single_heads import plot_single_heads
 N_CHECKPOINTS = 12  # four ways at so many take copier-mini about a minute on one slow core
 SEED = 0
 KINDS: dict[str, type[LabelledResult]] = {"ablation": HeadAblation, "single_heads": SingleAblation}
-
-Result = TypeVar("Result", bound=LabelledResult)
 
 
 def ablation(directory: Path, *, heads: Sequence[Head] | None = None) -> Figure:
@@ -73,8 +70,8 @@ def ablations(
     def measured(how: str) -> HeadAblation:
         return ablation_of(models(), probes, how)
 
-    asked = {**probes.description(), **_files(series, steps)}
-    return [_kept(directory, f"ablation_{how}", HeadAblation, asked, partial(measured, how)) for how in ways]
+    asked = {**probes.description(), **checkpoint_files(series, steps)}
+    return [kept(directory, f"ablation_{how}", HeadAblation, asked, partial(measured, how)) for how in ways]
 
 
 def ablation_of(checkpoints: Any, probes: AblationProbes, how: str) -> HeadAblation:
@@ -103,8 +100,8 @@ def single_ablations(directory: Path, *, ways: Sequence[str] = WAYS, device: str
             [(step, model)], probes.samples, probes.windows, how=how, seed=SEED, **probes.options(how)
         )
 
-    asked = {**probes.text(), **_files(series, [step])}
-    return [_kept(directory, f"single_heads_{how}", SingleAblation, asked, partial(measured, how)) for how in ways]
+    asked = {**probes.text(), **checkpoint_files(series, [step])}
+    return [kept(directory, f"single_heads_{how}", SingleAblation, asked, partial(measured, how)) for how in ways]
 
 
 def are_known(directory: Path, name: str) -> bool:
@@ -112,35 +109,7 @@ def are_known(directory: Path, name: str) -> bool:
     results, series = analyzed(directory), CheckpointSeries(directory)
     probes, kind = ablation_probes(directory, results), KINDS[name]
     if name == "ablation":
-        asked = {**probes.description(), **_files(series, spread_steps(results.steps, N_CHECKPOINTS))}
+        asked = {**probes.description(), **checkpoint_files(series, spread_steps(results.steps, N_CHECKPOINTS))}
     else:
-        asked = {**probes.text(), **_files(series, results.steps[-1:])}
-    return all(_known(directory, f"{name}_{how}", kind, asked) for how in WAYS)
-
-
-def _files(series: CheckpointSeries, steps: Sequence[int]) -> dict[str, str]:
-    """step -> SHA-256 of the checkpoint's file."""
-    return {f"step {step}": hashlib.sha256(series.path(step).read_bytes()).hexdigest() for step in steps}
-
-
-def _kept(
-    directory: Path, name: str, kind: type[Result], asked: dict[str, Any], measured: Callable[[], Result]
-) -> Result:
-    """The result on disk if exactly this was asked, else measured and written there."""
-    if known := _known(directory, name, kind, asked):
-        return known
-    found = measured()
-    found = replace(found, array=found.array.assign_attrs(asked=asked))
-    found.save(_path(directory, name))
-    return found
-
-
-def _known(directory: Path, name: str, kind: type[Result], asked: dict[str, Any]) -> Result | None:
-    if not _path(directory, name).exists():
-        return None
-    known = kind.load(_path(directory, name))
-    return known if known.array.attrs.get("asked") == asked else None
-
-
-def _path(directory: Path, name: str) -> Path:
-    return Path(directory) / "results" / f"{name}.nc"
+        asked = {**probes.text(), **checkpoint_files(series, results.steps[-1:])}
+    return all(known(directory, f"{name}_{how}", kind, asked) for how in WAYS)

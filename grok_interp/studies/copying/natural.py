@@ -1,0 +1,75 @@
+"""Does a run copy in natural text? Its validation text, unmodified, at checkpoints spread over training.
+
+The result is cached in the run's `results` folder as natural_copying.nc and computed again when n, the windows, the
+text or a checkpoint file differ.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from grok_interp.analysis.natural_copying import NaturalCopying, natural_copying
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.data.corpus import Corpus
+from grok_interp.data.document_windows import document_windows
+from grok_interp.data.vocabulary import END_OF_DOCUMENT, ByteVocabulary
+from grok_interp.schedules import spread_steps
+from grok_interp.studies.copying.kept import checkpoint_files, kept
+from grok_interp.studies.copying.results import corpus_of_run
+from grok_interp.views.natural_copying import plot_natural_copying
+
+N_BYTES = 8  # in 512 windows of 128 bytes of the standard library: 4,236 pairs in 38 documents (n = 12: 2,412 in 34)
+N_BPE_TOKENS = 2  # about as many bytes
+N_WINDOWS = 512
+N_CHECKPOINTS = 32
+
+
+def natural(directory: Path, *, n: int | None = None) -> Figure:
+    """Loss at first occurrences and at repeats of n-grams over training, with the difference.
+
+    Args:
+        directory: the run's folder.
+        n: as in `natural_copying`; 8 by default for a vocabulary of bytes, 2 for BPE.
+    """
+    return plot_natural_copying(natural_copying_of_run(directory, n=n))
+
+
+def natural_copying_of_run(
+    directory: Path,
+    *,
+    n: int | None = None,
+    n_windows: int = N_WINDOWS,
+    n_checkpoints: int = N_CHECKPOINTS,
+    device: str = "cpu",
+) -> NaturalCopying:
+    """`natural_copying` of a run on its own validation text, in windows of its context length within documents.
+
+    Args:
+        directory: the run's folder.
+        n: as in `natural_copying`; 8 by default for a vocabulary of bytes, 2 for BPE.
+        n_windows: windows evaluated, evenly spread over the text; fewer when it has no more.
+        n_checkpoints: checkpoints evaluated, spread over the run, first and last included.
+        device: where the models run, a torch device.
+
+    Raises:
+        ValueError: if the run is not on text, its text has changed, or it has too little text for one pair.
+    """
+    series, corpus = CheckpointSeries(directory), corpus_of_run(directory)
+    n = default_n(corpus) if n is None else n
+    end = int(corpus.vocabulary.encode(END_OF_DOCUMENT.encode())[0])
+    text = document_windows(corpus.validation, n_ctx=series.config.model.n_ctx, n_windows=n_windows, end=end)
+    steps = spread_steps(series.steps, n_checkpoints)
+
+    def measured() -> NaturalCopying:
+        models = ((step, series.load(step).to(device)) for step in steps)
+        return natural_copying(models, text.windows, n=n, documents=text.documents)
+
+    asked = {"n": n, "n_windows": len(text.windows), "corpus": corpus.hash, **checkpoint_files(series, steps)}
+    return kept(directory, NaturalCopying.name, NaturalCopying, asked, measured)
+
+
+def default_n(corpus: Corpus) -> int:
+    """n for a corpus: about 8 bytes of context."""
+    return N_BYTES if isinstance(corpus.vocabulary, ByteVocabulary) else N_BPE_TOKENS
