@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from grok_interp.analysis.embedding import embedding_pca as embedding_pca
     from grok_interp.analysis.emergence import emergence as emergence
     from grok_interp.analysis.formation import formation_order as formation_order
+    from grok_interp.analysis.fourier import fourier_spectrum as fourier_spectrum
+    from grok_interp.analysis.fourier_loss import fourier_losses as fourier_losses
+    from grok_interp.analysis.fourier_top import top_frequency_fraction as top_frequency_fraction
     from grok_interp.analysis.grid import grid_comparison as grid_comparison
     from grok_interp.analysis.grid import grid_comparisons as grid_comparisons
     from grok_interp.analysis.head_registry import HEAD_SCORES as HEAD_SCORES
@@ -96,6 +99,9 @@ _HOME = {
     "analysis.circles": ("circle_pca",),
     "analysis.circularity": ("circularity",),
     "analysis.embedding": ("embedding_pca",),
+    "analysis.fourier": ("fourier_spectrum",),
+    "analysis.fourier_loss": ("fourier_losses",),
+    "analysis.fourier_top": ("top_frequency_fraction",),
     "analysis.grid": ("grid_comparison", "grid_comparisons"),
     "analysis.kaleidoscope": ("kaleidoscope",),
     "analysis.mlp": ("mlp_activations",),

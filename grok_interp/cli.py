@@ -185,7 +185,8 @@ def reproduce(
         figure: which one. Beyond the papers: copying/ablation, what is lost without the heads found;
             copying/natural, the loss on repeated n-grams of unmodified validation text;
             modular/shift, the likelihood of each algorithm by number of shots; modular/circles and
-            modular/kaleidoscopes, how structured representations are over training.
+            modular/kaleidoscopes, how structured representations are over training; modular/fourier, spectra of the
+            number embeddings with restricted and excluded loss over training.
         run: a run's folder; those that compare runs take several (--run once for each).
         preset: instead of --run, train the figure's runs at this size, each with several seeds, or take those that are
             there. Interrupted, the same command goes on where it was.

@@ -11,7 +11,7 @@ from offline import remote_resources
 
 import grok_interp
 from grok_interp import HEAD_SCORES, analysis
-from grok_interp.analysis import ablation, queries, shots, shuffles, single_ablation
+from grok_interp.analysis import ablation, fourier_loss, fourier_top, queries, shots, shuffles, single_ablation
 from grok_interp.cli import main
 from grok_interp.results import LabelledResult
 
@@ -75,6 +75,8 @@ def test_every_axis_of_a_result_is_explained() -> None:
         ("circularity", shuffles.NULL),
         ("parity_separation", shuffles.NULL),
         ("induction", ["Abar", "EP", "I"]),
+        ("top_frequency_fraction", fourier_top.MEASURES),
+        ("fourier_loss", [*fourier_loss.MEASURES, *fourier_loss.CONDITIONS]),
     ],
 )
 def test_every_measure_is_explained_where_its_result_is(section: str, names: list[str]) -> None:

@@ -72,6 +72,16 @@ def between_class_share(
     return (mean.square() * share / (1 - share) / variance).float()
 
 
+def number_embeddings(model: Any, p: int) -> Float[Tensor, "number d_model"]:
+    """Rows 0 .. p - 1 of a model's W_E, in float32 on the CPU.
+
+    Raises ValueError for a vocabulary of fewer than p tokens.
+    """
+    if len(model.W_E) < p:
+        raise ValueError(f"embeddings of 0..{p - 1} were asked for, the vocabulary has {len(model.W_E)} tokens")
+    return model.W_E[:p].detach().float().cpu()
+
+
 def embedding_pca(
     checkpoints: Iterable[tuple[int, Any]], *, p: int, n_components: int = 3, root: int | None = None
 ) -> EmbeddingPCA:
@@ -83,9 +93,7 @@ def embedding_pca(
     logs = discrete_log(p, root).numpy()
     steps, components, explained = [], [], []
     for step, model in checkpoints:
-        if len(model.W_E) < p:
-            raise ValueError(f"embeddings of 0..{p - 1} were asked for, the vocabulary has {len(model.W_E)} tokens")
-        found, shares = principal_components(model.W_E[:p].detach().float().cpu(), n_components)
+        found, shares = principal_components(number_embeddings(model, p), n_components)
         steps.append(step)
         components.append(found)
         explained.append(shares)

@@ -32,6 +32,7 @@ FIGURES = {  # name -> function of the study's module
     "modular/mlp": "mlp_maps",
     "modular/circles": "circles_over_training",
     "modular/kaleidoscopes": "kaleidoscopes_over_training",
+    "modular/fourier": "fourier_over_training",
 }
 OF_MANY_RUNS = (*(f"copying/fig{number}" for number in (2, 3, 4, 5, 6, 7)), "modular/fig1b")
 AFTER_A_REPORT = {"copying": "copying/ablation", "modular": "modular/shift"}  # what to draw next

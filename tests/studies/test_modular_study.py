@@ -18,7 +18,14 @@ from grok_interp.data.modular import SPLITS
 from grok_interp.presets import training_preset
 from grok_interp.studies import modular
 from grok_interp.studies.modular import ModularResults, analyze, probes_of_run
-from grok_interp.studies.modular.inputs import grid_examples, most_circular, token_names, unseen_task
+from grok_interp.studies.modular.fourier import fourier_analysis
+from grok_interp.studies.modular.inputs import (
+    grid_examples,
+    most_circular,
+    one_task_per_context,
+    token_names,
+    unseen_task,
+)
 from grok_interp.studies.modular.report import headlines, write_report
 
 
@@ -148,3 +155,25 @@ def test_every_head_has_its_picture(run: Path) -> None:
     axes = modular.attention(run, step=20, n_tokens=9).axes
     assert [axis.get_title() for axis in axes] == ["L0H0", "L0H1", "L1H0", "L1H1"]
     assert all(len(axis.get_xticklabels()) == 9 for axis in axes)
+
+
+def test_fourier_analysis_is_drawn_at_every_checkpoint_with_key_frequencies_of_the_last(run: Path) -> None:
+    found = fourier_analysis(run, n_contexts=20)
+    for losses in found.losses:
+        key = found.spectrum.key_frequencies(losses.array.attrs["group"], 1)
+        assert losses.array.attrs["frequencies"] == list(key) and losses.array.attrs["n_contexts"] == 20
+        assert losses.array["checkpoint"].values.tolist() == [0, 5, 10, 15, 20]
+    axes = modular.fourier_over_training(run, n_key=2).axes
+    assert axes[3].get_ylabel() == "fraction of the variance\nin the top 2 frequencies"
+    with pytest.raises(ValueError, match="n_key must be between 1 and the 2 frequencies of each group, got 3"):
+        modular.fourier_over_training(run, n_key=3)
+
+
+def test_each_context_has_one_task_and_inputs_of_its_own(run: Path) -> None:
+    tasks = probes_of_run(run).tasks
+    tokens = one_task_per_context(tasks, "ood_test", n_examples=4, n_contexts=40, seed=0).unflatten(1, (4, 3))
+    chosen, pairs = tasks.of("ood_test")
+    turns = chosen[torch.arange(40) % len(chosen)]
+    assert torch.equal((tokens[..., :2] * turns[:, None]).sum(-1) % tasks.p, tokens[..., 2])
+    assert {tuple(pair) for pair in tokens[..., :2].flatten(0, 1).tolist()} <= {tuple(pair) for pair in pairs.tolist()}
+    assert len({tuple(row) for row in tokens[..., :2].flatten(1).tolist()}) > 30

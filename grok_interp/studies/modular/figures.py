@@ -19,6 +19,7 @@ from grok_interp.analysis.shots import shot_curve
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import ModularTasks
 from grok_interp.data.slot import Position
+from grok_interp.studies.modular.fourier import fourier_analysis
 from grok_interp.studies.modular.inputs import (
     block_similarity,
     default_shots,
@@ -33,6 +34,7 @@ from grok_interp.studies.modular.representations import circularities, kaleidosc
 from grok_interp.studies.modular.results import analyze, analyzed, probes_of_run
 from grok_interp.views.algorithms import plot_agreement, plot_grids
 from grok_interp.views.circles import plot_circles, plot_embedding
+from grok_interp.views.fourier import plot_fourier
 from grok_interp.views.heads import plot_attention
 from grok_interp.views.matrices import plot_mlp_activations, plot_similarity
 from grok_interp.views.phases import plot_phase_diagram
@@ -150,6 +152,16 @@ def circles_over_training(directory: Path) -> Figure:
 def kaleidoscopes_over_training(directory: Path) -> Figure:
     """Beyond the paper: both patterns in the output of every block, at y and z, at every checkpoint."""
     return plot_kaleidoscope(kaleidoscopes(directory))
+
+
+def fourier_over_training(directory: Path, *, n_key: int | None = None) -> Figure:
+    """Beyond the paper: Fourier spectra of the number embeddings at every checkpoint, restricted and excluded loss on
+    o.o.d. train contexts, and the fraction of the variance in the top frequencies.
+
+    Each group has `n_key` key frequencies, chosen at the last checkpoint; half of all, at most 5, if None.
+    """
+    found = fourier_analysis(directory, n_key=n_key)
+    return plot_fourier(found.spectrum, found.losses, found.tops)
 
 
 def _at(directory: Path, step: int | None) -> tuple[CheckpointSeries, ModularTasks, int]:

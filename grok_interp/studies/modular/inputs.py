@@ -12,10 +12,10 @@ from grok_interp.activations import HookedModel
 from grok_interp.analysis.circles import CirclePCA, circle_pca
 from grok_interp.analysis.circularity import circularity
 from grok_interp.analysis.similarity import CosineSimilarity, cosine_similarity
-from grok_interp.data.modular import ModularTasks, draw_inputs
+from grok_interp.data.modular import ModularTasks, Split, draw_inputs, sequences
 from grok_interp.data.slot import Position, slot_sequences
 
-GRID_EXAMPLES = 6  # which stream of random numbers a seed is used for
+GRID_EXAMPLES, ONE_TASK_CONTEXTS = 6, 8  # which stream of random numbers a seed is used for
 
 
 def unseen_task(tasks: ModularTasks) -> tuple[int, int]:
@@ -28,6 +28,16 @@ def grid_examples(p: int, k: int, *, seed: int = 0) -> Int64[Tensor, "example 2"
     """k random inputs, the first ones of every longer list."""
     pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
     return draw_inputs(pairs, n_contexts=1, n_examples=k, seed=(seed, GRID_EXAMPLES))[0]
+
+
+def one_task_per_context(
+    tasks: ModularTasks, split: Split, *, n_examples: int, n_contexts: int, seed: int
+) -> Int64[Tensor, "context pos"]:
+    """Contexts x y z x y z ... with inputs drawn independently; the tasks of the split take turns."""
+    chosen, pairs = tasks.of(split)
+    inputs = draw_inputs(pairs, n_contexts=n_contexts, n_examples=n_examples, seed=(seed, ONE_TASK_CONTEXTS))
+    turns = chosen[torch.arange(n_contexts) % len(chosen)]
+    return torch.cat([sequences(task[None], own[None], tasks.p)[0] for task, own in zip(turns, inputs, strict=True)])
 
 
 def slot_tokens(n_ctx: int, tasks: ModularTasks, slot: int) -> Int64[Tensor, "pair pos"]:
