@@ -22,7 +22,7 @@ PRESETS: dict[str, ModelConfig] = {
     # 162,417,408 parameters (A.1)
     "copier-paper": llama_copier(n_layers=12, n_heads=12, d_model=768, d_mlp=3072, d_vocab=32_000, n_ctx=1024),
     # The smallest found in which copying emerges on a laptop (dev/LOG.md): 5 of the test's strings fit the context.
-    "copier-mini": llama_copier(n_layers=3, n_heads=2, d_model=64, d_mlp=176, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=128),
+    "copier-mini": llama_copier(n_layers=3, n_heads=4, d_model=64, d_mlp=176, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=128),
     "copier-tiny": llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=64),
     # 6.32, 12.62 and 18.91 million parameters (B.2)
     "modular-paper-d2": modular_gpt(n_layers=2),
@@ -70,18 +70,21 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
     ),
     "copier-mini": TrainConfig(
         model=PRESETS["copier-mini"],
-        data=TextConfig(repeat_fraction=0.8),
-        n_steps=5_000,
+        data=TextConfig(copy_fraction=0.8, random_fraction=0.4),
+        n_steps=4_000,
         batch_size=16,
+        optimizer="muon",
+        muon_learning_rate=0.02,
         learning_rate=6e-3,
         warmup_steps=100,
         betas=(0.9, 0.99),
         weight_decay=0.1,
-        checkpoint_steps=join_steps(logarithmic_steps(100, per_decade=3), linear_steps(5_000, every=100)),
+        precision="auto",
+        checkpoint_steps=join_steps(logarithmic_steps(100, per_decade=3), linear_steps(4_000, every=100)),
     ),
     "copier-tiny": TrainConfig(
         model=PRESETS["copier-tiny"],
-        data=TextConfig(repeat_fraction=0.5, repeat_lags=(8, 32)),
+        data=TextConfig(copy_fraction=0.5),
         n_steps=20,
         batch_size=4,
         learning_rate=3e-3,

@@ -53,9 +53,12 @@ def test_a_model_is_refused_with_the_number_that_is_wrong(change: dict[str, Any]
         ({"vocabulary": "words"}, "vocabulary must be bytes or bpe, got 'words'"),
         ({"validation_fraction": 0.0}, r"validation_fraction must be in \(0, 0.5\], got 0.0"),
         ({"validation_fraction": 0.75}, r"validation_fraction must be in \(0, 0.5\], got 0.75"),
-        ({"repeat_fraction": 1.5}, r"repeat_fraction must be in \[0, 1\], got 1.5"),
-        ({"repeat_lags": (9, 4)}, r"repeat_lags must be .* got \(9, 4\)"),
-        ({"repeat_lags": (0, 4)}, r"repeat_lags must be .* got \(0, 4\)"),
+        ({"copy_fraction": 1.5}, r"copy_fraction must be in \[0, 1\], got 1.5"),
+        ({"random_fraction": -0.5}, r"random_fraction must be in \[0, 1\], got -0.5"),
+        ({"segment_copy_probability": 2}, r"segment_copy_probability must be in \[0, 1\], got 2"),
+        ({"segment_lengths": (9, 4)}, r"segment_lengths must be .* got \(9, 4\)"),
+        ({"segment_lengths": (0, 4)}, r"segment_lengths must be .* got \(0, 4\)"),
+        ({"span_sources": "near"}, "span_sources must be balanced or uniform, got 'near'"),
     ],
 )
 def test_a_text_is_refused_with_the_number_that_is_wrong(change: dict[str, Any], reason: str) -> None:
@@ -104,11 +107,11 @@ def test_a_long_schedule_is_refused_in_brief() -> None:
         replace(RUN, checkpoint_steps=steps)
 
 
-def test_lags_must_leave_something_to_repeat_in_the_context_but_only_when_there_are_repeats() -> None:
-    plain = RUN.with_model(n_ctx=64)
-    with pytest.raises(ValueError, match="repeat_lags up to 64 leave nothing to repeat in a context of 64"):
-        plain.with_data(repeat_fraction=0.5)
-    assert RUN.with_model(n_ctx=65).with_data(repeat_fraction=0.5).data.repeat_lags == (8, 64)
+def test_segments_must_leave_room_for_a_copy_in_the_context_but_only_when_there_are_copies() -> None:
+    plain = RUN.with_model(n_ctx=11)
+    with pytest.raises(ValueError, match="segments of at least 6 tokens leave no room for a copy in a context of 11"):
+        plain.with_data(copy_fraction=0.5)
+    assert RUN.with_model(n_ctx=12).with_data(copy_fraction=0.5).data.segment_lengths == (6, 24)
 
 
 @pytest.mark.parametrize("family", [llama_copier, modular_gpt])
@@ -154,7 +157,7 @@ def test_a_run_survives_json(
     dropout: float,
     lags: tuple[int, int],
 ) -> None:
-    run = replace(RUN.with_model(attn_dropout=dropout).with_data(repeat_lags=lags), n_steps=n_steps)
+    run = replace(RUN.with_model(attn_dropout=dropout).with_data(segment_lengths=lags), n_steps=n_steps)
     run = replace(run, checkpoint_steps=steps, learning_rate=learning_rate, max_grad_norm=max_grad_norm)
     again = TrainConfig.from_dict(json.loads(json.dumps(run.to_dict())))
     assert again == run
@@ -188,10 +191,10 @@ def test_nonsense_from_a_file_is_refused_like_any_other() -> None:
 
 
 def test_differences_are_named_with_dots_mine_first() -> None:
-    other = replace(RUN.with_model(n_layers=5).with_data(repeat_fraction=0.5), n_steps=60)
+    other = replace(RUN.with_model(n_layers=5).with_data(copy_fraction=0.5), n_steps=60)
     assert RUN.differences(other) == {
         "model.n_layers": (3, 5),
-        "data.repeat_fraction": (0.0, 0.5),
+        "data.copy_fraction": (0.0, 0.5),
         "n_steps": (50, 60),
     }
     assert RUN.differences(RUN) == {}
@@ -200,7 +203,7 @@ def test_differences_are_named_with_dots_mine_first() -> None:
 def test_flattened_has_every_field_once() -> None:
     flat = RUN.flattened()
     assert flat["model.d_model"] == 20
-    assert flat["data.repeat_lags"] == (8, 64)
+    assert flat["data.segment_lengths"] == (6, 24)
     assert flat["init_seed"] == 0
     assert not {"model", "data"} & flat.keys()
 
@@ -227,8 +230,8 @@ def test_a_step_reads_one_context_for_each_sequence() -> None:
 
 def test_a_changed_part_is_checked_and_leaves_the_original_alone() -> None:
     assert RUN.with_model(n_ctx=96).model.n_ctx == 96
-    assert RUN.with_data(repeat_lags=(2, 3)).data.repeat_lags == (2, 3)
-    assert (RUN.model.n_ctx, RUN.data.repeat_lags) == (70, (8, 64))
+    assert RUN.with_data(segment_lengths=(2, 3)).data.segment_lengths == (2, 3)
+    assert (RUN.model.n_ctx, RUN.data.segment_lengths) == (70, (6, 24))
     with pytest.raises(ValueError, match="the byte vocabulary has 256 tokens, got d_vocab 300"):
         RUN.with_model(d_vocab=300)
 

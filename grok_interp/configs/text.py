@@ -13,18 +13,24 @@ BYTE_VOCABULARY_SIZE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
-    """The text a copier reads. Validation text is never changed by repeats.
+    """The text a copier reads. Validation text is never modified.
 
-    A window made repetitive has a lag L of its own, drawn uniformly from `repeat_lags`: every token from position L on
-    is the one L positions earlier.
+    Training windows may contain synthetic copies. A window with copies is assembled from segments whose lengths are
+    drawn uniformly from `segment_lengths`. A segment is, with `segment_copy_probability`, a copy of an earlier span of
+    the same window, otherwise it is the text that was there. A random window has random printable characters (of a BPE
+    vocabulary: random tokens) in place of its text. Whether a window has copies and whether it is random are drawn
+    independently.
     """
 
     source: str = "stdlib"  # "stdlib" (Python's standard library), a text file, a folder, or "hub:NAME"
     vocabulary: Literal["bytes", "bpe"] = "bytes"  # the 256 bytes, or a byte-level BPE trained on the text
-    validation_fraction: float = 0.05  # share of the text set aside, by whole documents
-    repeat_fraction: float = 0.0  # share of the training windows made repetitive; 0 is plain text
-    repeat_random: float = 0.0  # share of the repetitive windows that repeat random tokens instead of text
-    repeat_lags: tuple[int, int] = (8, 64)  # shortest and longest lag, in tokens, both included
+    validation_fraction: float = 0.05  # fraction of the text set aside, by whole documents
+    copy_fraction: float = 0.0  # fraction of the training windows with copied spans; 0 is plain text
+    random_fraction: float = 0.0  # fraction of the training windows whose text is random
+    segment_lengths: tuple[int, int] = (6, 24)  # shortest and longest segment, in tokens, both included
+    segment_copy_probability: float = 0.5  # that a segment of a window with copies is a copy
+    # Where copied spans begin: anywhere, or balanced between the window's first tokens, the nearest ones and anywhere
+    span_sources: Literal["balanced", "uniform"] = "balanced"
 
     def __post_init__(self) -> None:
         refuse_if_any(self, self._reasons())
@@ -36,6 +42,8 @@ class TextConfig:
             yield f"vocabulary must be bytes or bpe, got {self.vocabulary!r}"
         if not 0 < self.validation_fraction <= 0.5:
             yield f"validation_fraction must be in (0, 0.5], got {self.validation_fraction}"
-        yield from outside_unit_interval(self, "repeat_fraction", "repeat_random")
-        if len(self.repeat_lags) != 2 or not 1 <= self.repeat_lags[0] <= self.repeat_lags[1]:
-            yield f"repeat_lags must be two lengths, 1 <= shortest <= longest, got {self.repeat_lags}"
+        yield from outside_unit_interval(self, "copy_fraction", "random_fraction", "segment_copy_probability")
+        if len(self.segment_lengths) != 2 or not 1 <= self.segment_lengths[0] <= self.segment_lengths[1]:
+            yield f"segment_lengths must be two lengths, 1 <= shortest <= longest, got {self.segment_lengths}"
+        if self.span_sources not in ("balanced", "uniform"):
+            yield f"span_sources must be balanced or uniform, got {self.span_sources!r}"

@@ -136,11 +136,11 @@ class TrainConfig:
 
 
 def _text_reasons(config: TrainConfig, data: TextConfig) -> Iterator[str]:
-    longest = data.repeat_lags[1]
+    shortest = data.segment_lengths[0]
     if data.vocabulary == "bytes" and config.model.d_vocab != BYTE_VOCABULARY_SIZE:
         yield f"the byte vocabulary has {BYTE_VOCABULARY_SIZE} tokens, got d_vocab {config.model.d_vocab}"
-    if data.repeat_fraction > 0 and longest >= config.model.n_ctx:
-        yield f"repeat_lags up to {longest} leave nothing to repeat in a context of {config.model.n_ctx}"
+    if data.copy_fraction > 0 and 2 * shortest > config.model.n_ctx:
+        yield f"segments of at least {shortest} tokens leave no room for a copy in a context of {config.model.n_ctx}"
 
 
 def _modular_reasons(config: TrainConfig, data: ModularConfig) -> Iterator[str]:

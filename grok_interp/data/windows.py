@@ -14,14 +14,15 @@ from jaxtyping import Int64, Integer
 from torch import Tensor
 
 from grok_interp.configs import TextConfig
+from grok_interp.data.copied_spans import with_copied_spans
 
-EPOCH_ORDER, REPEATS = 1, 2  # which stream of random numbers a seed is used for
+EPOCH_ORDER, COPIES = 1, 2  # which stream of random numbers a seed is used for
 
 
 class WindowSampler:
     """Windows of n_ctx + 1 tokens (inputs and the next token of each) from a corpus on disk.
 
-    Windows that repeat random tokens draw them from `alphabet`. Raises ValueError for a text shorter than one window.
+    Random windows draw their tokens from `alphabet`. Raises ValueError for a text shorter than one window.
     """
 
     def __init__(
@@ -40,9 +41,9 @@ class WindowSampler:
         """The windows of one step; with ranks, this rank's share of its `batch_size` windows."""
         samples = np.arange(step * batch_size, (step + 1) * batch_size)[rank::n_ranks]
         windows = self.tokens[self._starts(samples)[:, None] + np.arange(self.n_ctx + 1)].astype(np.int64)
-        if self.config.repeat_fraction > 0:
-            generator = np.random.default_rng((self.seed, REPEATS, step, rank))
-            windows = with_repeats(windows, self.config, self.alphabet, generator)
+        if self.config.copy_fraction > 0 or self.config.random_fraction > 0:
+            generator = np.random.default_rng((self.seed, COPIES, step, rank))
+            windows = with_copied_spans(windows, self.config, self.alphabet, generator)
         return torch.from_numpy(windows)
 
     def _starts(self, samples: Integer[np.ndarray, " batch"]) -> Integer[np.ndarray, " batch"]:
@@ -60,29 +61,10 @@ class WindowSampler:
         return order, int(generator.integers(self.n_ctx))
 
 
-def with_repeats(
-    windows: Int64[np.ndarray, "batch pos"], config: TextConfig, alphabet: range, generator: np.random.Generator
-) -> Int64[np.ndarray, "batch pos"]:
-    """A share of the windows made to repeat their own beginning: token i becomes token i mod L, for a lag L of its own.
-
-    The lag is drawn anew for each window, because a fixed one is learnt as a position and not as induction. A share of
-    these windows is filled with random tokens first: what they repeat cannot be guessed from what text is like.
-    """
-    n_windows, n_pos = windows.shape
-    repeats = generator.random(n_windows) < config.repeat_fraction
-    shortest, longest = config.repeat_lags
-    lag = np.where(repeats, generator.integers(shortest, longest + 1, n_windows), n_pos)
-    if config.repeat_random > 0:
-        random = repeats & (generator.random(n_windows) < config.repeat_random)
-        noise = generator.integers(alphabet.start, alphabet.stop, windows.shape)
-        windows = np.where(random[:, None], noise, windows)
-    return np.take_along_axis(windows, np.arange(n_pos) % lag[:, None], axis=1)
-
-
 def validation_windows(
     tokens: Integer[np.ndarray, " token"], *, n_ctx: int, n_windows: int
 ) -> Int64[Tensor, "batch pos"]:
-    """Windows of n_ctx + 1 tokens, evenly spread over the text, never changed by repeats.
+    """Windows of n_ctx + 1 tokens, evenly spread over the text, unmodified.
 
     Fewer than `n_windows` when the text has not that many apart. Raises ValueError when it has none.
     """

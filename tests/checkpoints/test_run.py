@@ -121,7 +121,7 @@ def test_metrics_have_a_line_for_every_update(tiny: TrainConfig, tmp_path: Path)
 
 def test_a_run_of_another_config_is_refused_with_the_differences(tiny: TrainConfig, tmp_path: Path) -> None:
     run_training(tmp_path / "run", tiny)
-    other = replace(tiny, learning_rate=0.5).with_data(repeat_fraction=0.25)
+    other = replace(tiny, learning_rate=0.5).with_data(copy_fraction=0.25)
     with pytest.raises(ValueError, match=r"learning_rate: 0\.003 there, 0\.5 asked.*give another directory"):
         run_training(tmp_path / "run", other)
 

@@ -132,7 +132,7 @@ def test_a_corpus_is_built_once(folder: TextConfig, tmp_path: Path) -> None:
 
 def test_repeats_belong_to_training_and_share_one_corpus(folder: TextConfig, tmp_path: Path) -> None:
     plain = open_corpus(folder, 256, cache=tmp_path)
-    assert open_corpus(replace(folder, repeat_fraction=0.5), 256, cache=tmp_path).hash == plain.hash
+    assert open_corpus(replace(folder, copy_fraction=0.5), 256, cache=tmp_path).hash == plain.hash
 
 
 def test_the_same_text_elsewhere_is_the_same_corpus(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Windows, on a text that counts 0, 1, 2, ... so that each window says where it comes from."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,13 +8,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grok_interp.configs import TextConfig
-from grok_interp.data.windows import WindowSampler, validation_windows, with_repeats
+from grok_interp.data.windows import WindowSampler, validation_windows
 
 PLAIN = TextConfig()
 N_CTX = 7
-LAGS = (2, 5)
 ALPHABET = range(10_000, 10_050)
-ALWAYS = TextConfig(repeat_fraction=1.0, repeat_lags=LAGS)
+WITH_COPIES = TextConfig(copy_fraction=0.5, segment_lengths=(2, 3))
 
 
 def counting(n_tokens: int) -> np.ndarray:
@@ -31,16 +28,7 @@ def starts(windows: Tensor) -> list[int]:
     return windows[:, 0].tolist()
 
 
-def lag_of(window: np.ndarray) -> int:
-    """The distance after which a window of distinct tokens comes back to its first one."""
-    (returns,) = np.nonzero(window == window[0])
-    return int(returns[1])
-
-
-REPEATED = TextConfig(repeat_fraction=0.5, repeat_lags=LAGS)
-
-
-@pytest.mark.parametrize("config", [PLAIN, REPEATED], ids=["plain", "repeated"])
+@pytest.mark.parametrize("config", [PLAIN, WITH_COPIES], ids=["plain", "with copies"])
 def test_a_batch_depends_on_seed_and_step_alone(config: TextConfig) -> None:
     walked = sampler(config=config)
     walk = [walked.batch(step, 5) for step in range(23)]  # more epochs than are remembered
@@ -99,59 +87,12 @@ def test_a_text_one_token_too_short_is_refused_with_the_numbers() -> None:
     assert sampler(14).batch(0, 3).max() <= 13
 
 
-def test_the_sampler_repeats_the_configured_share_with_the_configured_lags() -> None:
-    windows = sampler(5_001, config=REPEATED, n_ctx=20).batch(0, 200).numpy()
-    repeated = [window for window in windows if len(set(window)) < 21]
-    assert 70 < len(repeated) < 130
-    assert {lag_of(window) for window in repeated} == {2, 3, 4, 5}
-
-
-def test_repeats_are_drawn_anew_at_each_step_and_on_each_rank() -> None:
-    everywhere = sampler(15, config=TextConfig(repeat_fraction=1.0, repeat_lags=LAGS))
+def test_copies_are_drawn_anew_at_each_step_and_on_each_rank() -> None:
+    config = TextConfig(copy_fraction=1.0, segment_lengths=(2, 3))
+    everywhere = sampler(61, config=config, n_ctx=30)
     draws = [everywhere.batch(step, 80, rank=rank, n_ranks=2) for step in (0, 1) for rank in (0, 1)]
-    lags = {tuple(lag_of(window) for window in draw.numpy()) for draw in draws}
-    assert len(lags) == 4
-
-
-def test_no_repeats_leave_the_windows_untouched() -> None:
-    windows = np.arange(60).reshape(4, 15)
-    assert np.array_equal(with_repeats(windows, PLAIN, ALPHABET, np.random.default_rng(0)), windows)
-
-
-@settings(deadline=None)
-@given(seed=st.integers(0, 999), shortest=st.integers(1, 6), extra=st.integers(0, 6))
-def test_full_repeats_make_every_window_periodic_with_a_lag_in_range(seed: int, shortest: int, extra: int) -> None:
-    windows = np.arange(5 * 17).reshape(5, 17)
-    config = replace(ALWAYS, repeat_lags=(shortest, shortest + extra))
-    repeated = with_repeats(windows, config, ALPHABET, np.random.default_rng(seed))
-    for before, after in zip(windows, repeated, strict=True):
-        lag = lag_of(after)
-        assert shortest <= lag <= shortest + extra
-        assert np.array_equal(after, before[np.arange(17) % lag])
-
-
-def test_lags_differ_from_window_to_window_and_reach_both_ends() -> None:
-    windows = np.arange(200 * 15).reshape(200, 15)
-    repeated = with_repeats(windows, ALWAYS, ALPHABET, np.random.default_rng(0))
-    assert {lag_of(window) for window in repeated} == {2, 3, 4, 5}
-
-
-def test_a_share_of_the_repetitive_windows_repeats_random_tokens() -> None:
-    windows = np.arange(400 * 15).reshape(400, 15)
-    config = replace(ALWAYS, repeat_fraction=0.5, repeat_random=0.25)
-    found = with_repeats(windows, config, ALPHABET, np.random.default_rng(0))
-    random = np.array([window[0] in ALPHABET for window in found])
-    assert 35 < random.sum() < 65, "an eighth of all"
-    assert {lag_of(window) for window in found[random]} <= {1, 2, 3, 4, 5}, "two random tokens may be equal"
-    assert set(found[random].flatten()) <= set(ALPHABET)
-    assert not set(found[~random].flatten()) & set(ALPHABET)
-
-
-def test_repeating_does_not_change_what_was_given() -> None:
-    windows = np.arange(60).reshape(4, 15)
-    before = windows.copy()
-    with_repeats(windows, ALWAYS, ALPHABET, np.random.default_rng(0))
-    assert np.array_equal(windows, before)
+    sources = {tuple((window - window[0]).tolist()) for draw in draws for window in draw}
+    assert len(sources) == 160
 
 
 @settings(deadline=None)

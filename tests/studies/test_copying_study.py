@@ -100,7 +100,7 @@ def test_probes_fit_the_context(run: Path) -> None:
 
 
 def test_a_context_shorter_than_one_string_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
-    config = tiny.with_model(n_ctx=36).with_data(repeat_lags=(4, 8))
+    config = tiny.with_model(n_ctx=36).with_data(segment_lengths=(4, 8))
     run_training(tmp_path / "short", config)
     with pytest.raises(ValueError, match="copy test of 1 sequences needs 37 tokens, the context holds 36"):
         probes_of_run(tmp_path / "short")
@@ -143,7 +143,7 @@ def test_figures_draw_every_checkpoint(run: Path) -> None:
 def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Path, tiny: TrainConfig) -> None:
     probes = probes_of_run(run)
     page = write_report(run, analyze(run, probes), probes, threshold=0.1).read_text()
-    assert "The repeats knob is on: 50% of the training windows" in page
+    assert "50% of the training windows contain synthetic copies" in page
     assert "copying has not emerged in this run" in page
     assert probes.corpus_hash[:12] in page
     assert {file.name for file in (run / "figures").iterdir()} == {

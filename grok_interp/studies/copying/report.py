@@ -122,20 +122,22 @@ def _summary(config: TrainConfig, results: CopyingResults) -> str:
     return (
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
         f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), looked into at "
-        f"{len(results.steps)} checkpoints. {_repeats(config)}"
+        f"{len(results.steps)} checkpoints. {_synthetic_copies(config)}"
     )
 
 
-def _repeats(config: TrainConfig) -> str:
+def _synthetic_copies(config: TrainConfig) -> str:
     data = config.data
     assert isinstance(data, TextConfig)
-    if data.repeat_fraction == 0:
-        return "The training text is plain: no window was made repetitive."
+    validation = "Validation text is unmodified."
+    if data.copy_fraction == 0 and data.random_fraction == 0:
+        return f"The training windows are plain text. {validation}"
+    shortest, longest = data.segment_lengths
     return (
-        f"The repeats knob is on: {data.repeat_fraction:.0%} of the training windows repeat their own beginning at a "
-        f"lag of {data.repeat_lags[0]} to {data.repeat_lags[1]} tokens, drawn anew for each"
-        + (f"; {data.repeat_random:.0%} of these repeat random tokens instead of text" if data.repeat_random else "")
-        + ". Held-out text is as it is."
+        f"{data.copy_fraction:.0%} of the training windows contain synthetic copies: they are assembled from segments "
+        f"of {shortest} to {longest} tokens, and a segment is, with probability {data.segment_copy_probability:g}, a "
+        f"copy of an earlier span of its window. In {data.random_fraction:.0%} of the windows the text is random. No "
+        f"window has the format of the copying test. {validation}"
     )
 
 
@@ -203,4 +205,4 @@ def prompt(probes: CopyingProbes) -> torch.Tensor:
 
 def _settings(directory: Path, config: TrainConfig, probes: CopyingProbes) -> dict[str, Any]:
     text = run_provenance(directory)["data"]["description"]
-    return {"text": text, "repeats": _repeats(config), **config.flattened(), "probes": probes.description()}
+    return {"text": text, "repeats": _synthetic_copies(config), **config.flattened(), "probes": probes.description()}
