@@ -71,14 +71,13 @@ def train(
         dry_run: print what the run will take (memory, time at the speed measured, disk), train nothing, write nothing.
     """
     from grok_interp.checkpoints.plan import training_plan
-    from grok_interp.device import choose_device, choose_threads
+    from grok_interp.device import choose_device
     from grok_interp.listing import run_row
     from grok_interp.running import train_shown
 
     if checkpoint_tokens is not None:
         config = _with_checkpoints_every(checkpoint_tokens, config)
     if dry_run:
-        choose_threads(config.model.n_params)
         plan = training_plan(config, directory=run, device=choose_device(device), compiled=compiled)
         terminal.say(plan)
         facts = {**plan.facts(), "warnings": list(plan.warnings())}

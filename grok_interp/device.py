@@ -26,13 +26,19 @@ def choose_device(name: str) -> str:
     return name
 
 
-def choose_threads(n_params: int) -> None:
-    """One CPU thread for a small model, unless $OMP_NUM_THREADS says otherwise.
+def choose_threads(n_params: int) -> int:
+    """How many CPU threads torch should use: 1 for a small model, unless $OMP_NUM_THREADS says otherwise.
 
     For copier-mini a second thread saves a fifth of the time on an idle machine and costs ten times on a busy one. The
     number of threads also decides how sums are rounded: with one, a run gives the same bits on 2 cores and on 20.
     """
     import torch
 
-    if n_params < SMALL_MODEL and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
+    return 1 if n_params < SMALL_MODEL and "OMP_NUM_THREADS" not in os.environ else torch.get_num_threads()
+
+
+def use_threads(n_params: int) -> None:
+    """Make torch use `choose_threads(n_params)` threads from now on."""
+    import torch
+
+    torch.set_num_threads(choose_threads(n_params))

@@ -13,7 +13,7 @@ from grok_interp.checkpoints.ensemble_run import run_ensemble
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
-from grok_interp.device import choose_device, choose_threads
+from grok_interp.device import choose_device, use_threads
 from grok_interp.progress import TrainingProgress
 from grok_interp.studies.catalogue import OF_MANY_RUNS, Size, study_of
 from grok_interp.terminal import Terminal
@@ -21,7 +21,6 @@ from grok_interp.terminal import Terminal
 
 def train_shown(config: TrainConfig, run: Path, device: str, terminal: Terminal, *, compiled: bool = False) -> None:
     """Train a run, or what is missing of it."""
-    choose_threads(config.model.n_params)
     with terminal.progress("training") as advance:
         shown = TrainingProgress(config, advance)
         series = run_training(
@@ -67,7 +66,6 @@ def trained_for(
 
 def _train_ensemble_shown(runs: Mapping[Path, TrainConfig], device: str, terminal: Terminal) -> None:
     first = next(iter(runs.values()))
-    choose_threads(first.model.n_params)
     with terminal.progress(f"training {len(runs)} runs in lockstep") as advance:
         shown = TrainingProgress(first, advance, n_members=len(runs))
         run_ensemble(runs, device=choose_device(device), on_start=shown.start, on_update=shown.update)
@@ -89,7 +87,7 @@ def ask_about_heads(directory: Path, device: str, terminal: Terminal) -> None:
 def analyzed(directory: Path, device: str, terminal: Terminal) -> tuple[Any, Any]:
     """A run's results and its probes, after asking the checkpoints that were not asked yet."""
     study = study_of(directory)
-    choose_threads(CheckpointSeries(directory).config.model.n_params)
+    use_threads(CheckpointSeries(directory).config.model.n_params)
     device, probes = choose_device(device), study.probes_of_run(directory)
     with terminal.progress("analyzing checkpoints") as advance:
         return study.analyze(directory, probes, device=device, on_checkpoint=advance), probes

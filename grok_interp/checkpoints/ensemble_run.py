@@ -11,6 +11,7 @@ from grok_interp.checkpoints.run import claim, deferred_interrupts, only_process
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
+from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, Update
 
 
@@ -29,12 +30,15 @@ def run_ensemble(
     differ in more than seeds and data, and for runs that stand at different steps.
     """
     require_lockstep(list(runs.values()))
-    batches = [claim(Path(directory), config) for directory, config in runs.items()]
+    first = Execution.resolve(next(iter(runs.values())), device=device, compiled=compiled)
+    claimed = [claim(Path(directory), config, first) for directory, config in runs.items()]
+    batches, (execution, *_) = [batches for batches, _ in claimed], [each for _, each in claimed]
     with ExitStack() as stack:
         for directory in runs:
             stack.enter_context(only_process(Path(directory)))
         interrupted = stack.enter_context(deferred_interrupts())
-        members = [TrainingState(config, device=device) for config in runs.values()]
+        stack.enter_context(execution.threads())
+        members = [TrainingState(config, device=device, precision=execution.precision) for config in runs.values()]
         recorders = [
             Recorder(Path(directory), member, load_newest_resume_point(member, Path(directory)))
             for directory, member in zip(runs, members, strict=True)
@@ -49,7 +53,7 @@ def run_ensemble(
             state=state,
             batches=batches,
             on_update=lambda updates: journal(*updates),
-            compiled=compiled,
+            compiled=execution.compiled,
         )
         for step, models in training:
             for series, model in zip(all_series, models, strict=True):

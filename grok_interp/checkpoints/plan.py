@@ -19,6 +19,7 @@ from grok_interp.data.sources import text_files
 from grok_interp.models.weights import canonical_views
 from grok_interp.training.batches import ModularBatches
 from grok_interp.training.costs import TrainingCosts, training_costs
+from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState
 from grok_interp.units import duration, size, three_digits
 
@@ -107,11 +108,13 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
     """
     data = _data(config)
     state = TrainingState(config, device=device)
+    with Execution.resolve(config, device=device, compiled=compiled).threads():
+        costs, name = training_costs(state, compiled=compiled), _device_name(state.device)
     return TrainingPlan(
         config=config,
-        costs=training_costs(state, compiled=compiled),
+        costs=costs,
         data=data,
-        device=_device_name(state.device),
+        device=name,
         device_memory=_device_memory(state.device),
         directory=directory,
         free_disk=_free_disk(directory),

@@ -1,14 +1,14 @@
 """A run directory: training that can be killed at any moment and goes on with the same command.
 
-    config.json                          what is trained, and the hash of the text it reads
+    config.json                          what is trained, the hash of its data, precision and threads
     metrics.jsonl                        one line an update: step, tokens, loss, grad_norm, learning_rate, seconds
     checkpoints/step_00000128.safetensors   weights only
     resume/step_00000125.state           weights, optimizer and step; the last two are kept
     results/                             what analyses found
     report.html, figures/                what views drew
 
-On the same machine with the same number of threads, a run that was killed and resumed ends with the same bits as one
-that was not, because a batch depends on (seed, step) and nothing else.
+On the same machine a run that was killed and resumed ends with the same bits as one that was not, because a batch
+depends on (seed, step) and nothing else, and precision, threads and compilation are those the run was begun with.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import filelock
@@ -26,6 +27,7 @@ from grok_interp.checkpoints.recorder import Journal, Recorder, load_newest_resu
 from grok_interp.checkpoints.series import CheckpointSeries, write_config
 from grok_interp.configs import TrainConfig
 from grok_interp.training.batches import Batches, open_batches
+from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, Update, train
 
 
@@ -42,19 +44,20 @@ def run_training(
     """Train into a run directory, from its last resume point if it has one.
 
     Every `resume_seconds` a resume point is written; Ctrl-C and SIGTERM write one too and raise KeyboardInterrupt.
+    `compiled` counts for a new run; a run that is resumed keeps its precision, number of threads and compilation.
     `on_start` is told the step it starts from. Raises ValueError when the directory holds another config, data that has
     changed since, files that are no run, or a run that another process is training.
     """
     directory = Path(directory)
-    batches = claim(directory, config)
-    with only_process(directory), deferred_interrupts() as interrupted:
-        state = TrainingState(config, device=device)
+    batches, execution = claim(directory, config, Execution.resolve(config, device=device, compiled=compiled))
+    with only_process(directory), deferred_interrupts() as interrupted, execution.threads():
+        state = TrainingState(config, device=device, precision=execution.precision)
         recorder = Recorder(directory, state, load_newest_resume_point(state, directory))
         journal = Journal([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update)
         if on_start:
             on_start(state.step)
         series = CheckpointSeries(directory)
-        for step, model in train(config, state=state, batches=batches, on_update=journal, compiled=compiled):
+        for step, model in train(config, state=state, batches=batches, on_update=journal, compiled=execution.compiled):
             series.save(step, model)
         journal.save()
     return series
@@ -71,16 +74,26 @@ def batches_of_run(directory: Path) -> Batches:
     return batches
 
 
-def claim(directory: Path, config: TrainConfig) -> Batches:
-    """What a run trains on. Writes config.json into a new one; refuses a directory that holds anything else."""
+def claim(directory: Path, config: TrainConfig, execution: Execution) -> tuple[Batches, Execution]:
+    """What a run trains on, and how: `execution` for a new run, otherwise what the run was begun with.
+
+    Writes config.json into a new directory; refuses one that holds anything else.
+    """
     if not (directory / "config.json").exists():
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise ValueError(f"{directory} holds files but no run: give a new or an empty directory")
         batches = open_batches(config)
-        write_config(directory, config, data={"hash": batches.hash, "description": batches.description})
-        return batches
+        data = {"hash": batches.hash, "description": batches.description}
+        write_config(directory, config, data=data, execution=asdict(execution))
+        return batches, execution
     _require_same_config(directory, config)
-    return batches_of_run(directory)
+    return batches_of_run(directory), execution_of_run(directory) or execution
+
+
+def execution_of_run(directory: Path) -> Execution | None:
+    """How a run is computed; None where nothing is recorded."""
+    recorded = run_provenance(directory).get("execution")
+    return Execution(**recorded) if recorded else None
 
 
 def is_finished(directory: Path, config: TrainConfig) -> bool:

@@ -10,6 +10,7 @@ Tensors are batch head pos d_head; the queries are the last of the keys' positio
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -33,11 +34,11 @@ def attention_input(qkv: Tensor) -> Tensor:
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, *, dropout: float) -> Float[Tensor, "batch head query d_head"]:
     whole = q.shape[2] == k.shape[2]
     mask = None if whole else causal_mask(q, k)
-    options = dict(attn_mask=mask, is_causal=whole, dropout_p=dropout)
+    attention = partial(F.scaled_dot_product_attention, attn_mask=mask, is_causal=whole, dropout_p=dropout)
     if _autocast_on_cpu(q):
         with torch.autocast("cpu", enabled=False):
-            return F.scaled_dot_product_attention(q, k, v, **options)
-    return F.scaled_dot_product_attention(q, k, v, **options)
+            return attention(q, k, v)
+    return attention(q, k, v)
 
 
 def _autocast_on_cpu(tensor: Tensor) -> bool:

@@ -46,7 +46,7 @@ class TrainingState:
 
     def __init__(self, config: TrainConfig, *, device: str = "cpu", precision: Precision | None = None) -> None:
         self.config, self.device = config, torch.device(device)
-        self.precision = precision or resolve_precision(config.precision, self.device)
+        self.precision: Precision = precision or resolve_precision(config.precision, self.device)
         self.model = Transformer(config.model, seed=config.init_seed).to(self.device)
         half = self.precision == "bfloat16"
         self.optimizers = build_optimizers(self.model.named_parameters(), config, half=half)

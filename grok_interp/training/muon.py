@@ -11,7 +11,7 @@ all layers, share one batched matrix product.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -51,8 +51,8 @@ class Muon(torch.optim.Optimizer):
         self.dtype = dtype
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:
-        assert closure is None, "the training loop makes the gradient itself"
+    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] (the loop makes the gradient itself)
+        """One update with the gradients as they are."""
         wide: dict[torch.Size, list[tuple[nn.Parameter, dict[str, Any], Tensor]]] = defaultdict(list)
         for group in self.param_groups:
             for parameter, update in self._updates(group):
@@ -63,15 +63,12 @@ class Muon(torch.optim.Optimizer):
 
     def _updates(self, group: dict[str, Any]) -> list[tuple[nn.Parameter, Tensor]]:
         """(parameter, Nesterov momentum) of each parameter with a gradient."""
-        parameters = [p for p in group["params"] if p.grad is not None]
-        if not parameters:
-            return []
-        gradients = [p.grad for p in parameters]
-        for parameter in parameters:
-            self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
-        buffers = [self.state[p]["momentum_buffer"] for p in parameters]
-        torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
-        return list(zip(parameters, torch._foreach_lerp(gradients, buffers, group["momentum"]), strict=True))
+        updates = []
+        for parameter in (p for p in group["params"] if p.grad is not None):
+            buffer = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+            buffer.lerp_(parameter.grad, 1 - group["momentum"])
+            updates.append((parameter, parameter.grad.lerp(buffer, group["momentum"])))
+        return updates
 
     def _apply(self, entries: list[tuple[nn.Parameter, dict[str, Any], Tensor]]) -> None:
         """One update of parameters whose slices have one shape, turned so that they are at least as wide as high."""

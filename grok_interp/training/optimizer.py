@@ -33,8 +33,8 @@ def build_optimizers(
     if hidden:
         slices = {p: n_matrices(name, gated=config.model.gated_mlp) for name, p in hidden.items()}
         dtype = torch.bfloat16 if half else torch.float32
-        options = dict(lr=config.muon_learning_rate, momentum=config.muon_momentum, weight_decay=config.weight_decay)
-        optimizers.append(Muon(slices, dtype=dtype, **options))
+        rate, momentum = config.muon_learning_rate or 0.0, config.muon_momentum
+        optimizers.append(Muon(slices, lr=rate, momentum=momentum, weight_decay=config.weight_decay, dtype=dtype))
     for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         group["peak"] = group["lr"]
     return optimizers

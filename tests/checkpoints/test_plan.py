@@ -52,7 +52,7 @@ def test_the_table_is_read_by_eye() -> None:
         "data           a poem",
         "an update      12 sequences of 64 tokens, in 3 micro-batches of 4",
         "device         abacus",
-        "memory         17 GB of 20 GB: weights 1 GB, gradients 1 GB, AdamW 2 GB, a micro-batch 13 GB",
+        "memory         17 GB of 20 GB: weights 1 GB, gradients 1 GB, optimizer 2 GB, a micro-batch 13 GB",
         "time           70 s, 10 s an update: 77 tokens/s, measured on 192 tokens; reading text and saving come on top",
         "checkpoints    3 of 2 GB",
         "resume points  2 of 5 GB, and a third while it is written",

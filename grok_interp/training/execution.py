@@ -1,0 +1,42 @@
+"""How a run is computed on this machine: what changes its rounding, but not what it trains on.
+
+Resolved once, recorded in the run and used again on resume, so that a resumed run ends with the same bits. Across
+different settings results agree statistically, not bitwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from grok_interp.configs import TrainConfig
+from grok_interp.device import choose_threads
+from grok_interp.training.precision import Precision, resolve_precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Precision of matrix products, CPU threads and whether the step is compiled."""
+
+    precision: Precision
+    n_threads: int
+    compiled: bool
+
+    @classmethod
+    def resolve(cls, config: TrainConfig, *, device: str, compiled: bool) -> Execution:
+        """What `config` amounts to on this machine."""
+        precision = resolve_precision(config.precision, torch.device(device))
+        return cls(precision=precision, n_threads=choose_threads(config.model.n_params), compiled=compiled)
+
+    @contextmanager
+    def threads(self) -> Iterator[None]:
+        """torch computes with `n_threads` threads inside, and with as many as before afterwards."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.n_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
