@@ -3,28 +3,43 @@
 The manifest lists every document with its SHA-256; its own hash names the corpus, goes into each run and tells when a
 source has changed since. Whole documents are set aside for validation; where none is small enough, each gives its tail.
 A document ends with one NUL token.
+
+Held-out text is held out: see `split` for duplicates of documents and `leaks` for shared spans. The manifest names the
+documents that were left out or moved to the other side, and has the number of validation windows of some context
+lengths that are dropped. For sources above 16 MB the near-duplicates are found by a sample of 16 million shingles, so
+the memory needed stays near 1 GB; exact duplicates and shared spans are found exactly for any source.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Int64, Integer, UInt16
 
 from grok_interp.configs import TextConfig
+from grok_interp.data.collapsed import collapsed_tokens
+from grok_interp.data.duplicates import SPAN, near_duplicates, shingles
 from grok_interp.data.sources import documents
-from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVocabulary, Vocabulary
+from grok_interp.data.split import Entry, Split, exact_duplicates, split_documents
+from grok_interp.data.token_files import TokenWriter
+from grok_interp.data.vocabulary import BPEVocabulary, ByteVocabulary, Vocabulary
+from grok_interp.data.windows import ValidationWindows
 
-FORMAT = 2  # part of every hash: raise it when the same text would give other tokens
+FORMAT = 3  # part of every hash: raise it when the same text would give other tokens
+MOST_SHINGLES = 2**24  # of all documents, kept in memory to compare them
+
+Reader = Callable[[], Iterator[tuple[str, bytes]]]  # (name, text) of each document, from the first on
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,24 @@ class Corpus:
     @property
     def validation(self) -> Integer[np.memmap, " token"]:
         return np.memmap(self.directory / "validation.bin", dtype=self.manifest["dtype"], mode="r")
+
+    @property
+    def leaks(self) -> UInt16[np.memmap, " token"]:
+        """For each validation token, the length of the span of training text that starts there; 0 for none."""
+        return np.memmap(self.directory / "leaks.bin", dtype=np.uint16, mode="r")
+
+    def held_out(self, windows: ValidationWindows) -> str:
+        """One sentence on what was left out, moved and dropped so that validation text is held out.
+
+        Args:
+            windows: of this corpus.
+        """
+        return (
+            f"{_files(len(self.manifest['left_out']), 'duplicate')} left out, "
+            f"{_files(len(self.manifest['moved']), 'near-duplicate')} moved to the side of the split that has the "
+            f"others, and {windows.n_dropped:,} of {windows.n_examined:,} validation windows were dropped because they "
+            f"share a {SPAN}-token span with the training text."
+        )
 
     def __str__(self) -> str:
         m = self.manifest
@@ -96,11 +129,16 @@ def _build(directory: Path, config: TextConfig, d_vocab: int, manifest: dict[str
     """Everything is written beside `directory` and moved there in one act, so that no half corpus is ever found."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".building-"))
+    left_out = exact_duplicates(manifest["documents"])
+    entries = [entry for entry in manifest["documents"] if entry[0] not in left_out]
+    read = partial(_documents_except, left_out, config.source)
     try:
-        vocabulary = _vocabulary(config, d_vocab, scratch)
+        vocabulary = _vocabulary(config, d_vocab, read, scratch)
         dtype = "uint8" if d_vocab <= 256 else "uint16" if d_vocab <= 65_536 else "uint32"
-        counts = _write_tokens(scratch, config, vocabulary, np.dtype(dtype), _set_aside(manifest, config))
-        (scratch / "manifest.json").write_text(json.dumps({**manifest, **counts, "dtype": dtype}))
+        split = split_documents(entries, _clusters(entries, read, vocabulary), config.validation_fraction)
+        counts = _write_tokens(scratch, read, vocabulary, np.dtype(dtype), split)
+        changes = {"left_out": sorted(left_out), "moved": sorted(split.moved)}
+        (scratch / "manifest.json").write_text(json.dumps({**manifest, **counts, **changes, "dtype": dtype}))
         os.replace(scratch, directory)
     except OSError:
         if not directory.exists():  # if it does, another process was faster with the same text
@@ -109,52 +147,30 @@ def _build(directory: Path, config: TextConfig, d_vocab: int, manifest: dict[str
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _vocabulary(config: TextConfig, d_vocab: int, scratch: Path) -> Vocabulary:
+def _documents_except(left_out: frozenset[str], source: str) -> Iterator[tuple[str, bytes]]:
+    return ((name, text) for name, text in documents(source) if name not in left_out)
+
+
+def _vocabulary(config: TextConfig, d_vocab: int, read: Reader, scratch: Path) -> Vocabulary:
     if config.vocabulary == "bytes":
         return ByteVocabulary()
-    vocabulary = BPEVocabulary.train((text for _, text in documents(config.source)), d_vocab)
+    vocabulary = BPEVocabulary.train((text for _, text in read()), d_vocab)
     vocabulary.save(scratch / "tokenizer.json")
     return vocabulary
 
 
-def _set_aside(manifest: dict[str, Any], config: TextConfig) -> set[str]:
-    """The validation documents: in the order of their names' hashes, those that still fit their share of the bytes.
-
-    None when every document is larger than the share: then each gives its tail.
-    """
-    entries = manifest["documents"]
-    wanted = config.validation_fraction * sum(n_bytes for _, n_bytes, _ in entries)
-    chosen: set[str] = set()
-    for name, n_bytes, _ in sorted(entries, key=lambda entry: hashlib.sha256(entry[0].encode()).digest()):
-        if n_bytes <= wanted:
-            chosen.add(name)
-            wanted -= n_bytes
-    return chosen
+def _clusters(entries: list[Entry], read: Reader, vocabulary: Vocabulary) -> Int64[np.ndarray, " document"]:
+    """Near-duplicates have the same number. Large sources keep a sample of their shingles in memory."""
+    every = math.ceil(sum(n_bytes for _, n_bytes, _ in entries) / MOST_SHINGLES)
+    return near_duplicates([shingles(collapsed_tokens(text, vocabulary), every=every) for _, text in read()])
 
 
-def _write_tokens(
-    scratch: Path, config: TextConfig, vocabulary: Vocabulary, dtype: np.dtype, validation: set[str]
-) -> dict[str, int]:
-    counts = {"n_training_tokens": 0, "n_validation_tokens": 0}
-    with (scratch / "training.bin").open("wb") as training, (scratch / "validation.bin").open("wb") as held_out:
-        for name, tokens in _encoded(config, vocabulary):
-            for_training, for_validation = _split(name, tokens, validation, config.validation_fraction)
-            training.write(for_training.astype(dtype).tobytes())
-            held_out.write(for_validation.astype(dtype).tobytes())
-            counts["n_training_tokens"] += len(for_training)
-            counts["n_validation_tokens"] += len(for_validation)
-    return counts
+def _write_tokens(scratch: Path, read: Reader, vocabulary: Vocabulary, dtype: np.dtype, split: Split) -> dict[str, Any]:
+    with TokenWriter(scratch, vocabulary, split, dtype) as writer:
+        for name, text in read():
+            writer.add(name, text)
+        return writer.finish()
 
 
-def _split(name: str, tokens: np.ndarray, validation: set[str], fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    """(training, validation) tokens of one document; both parts end as documents do."""
-    if validation:
-        return (tokens[:0], tokens) if name in validation else (tokens, tokens[:0])
-    cut = len(tokens) - max(1, round(fraction * len(tokens)))
-    return np.append(tokens[:cut], tokens[-1:]), tokens[cut:]
-
-
-def _encoded(config: TextConfig, vocabulary: Vocabulary) -> Iterator[tuple[str, np.ndarray]]:
-    end = vocabulary.encode(END_OF_DOCUMENT.encode())
-    for name, text in documents(config.source):
-        yield name, np.concatenate([vocabulary.encode(text), end])
+def _files(number: int, kind: str) -> str:
+    return f"1 {kind} file was" if number == 1 else f"{number:,} {kind} files were"

@@ -18,6 +18,15 @@ class Vocabulary(Protocol):
 
     def encode(self, text: bytes) -> Integer[np.ndarray, " token"]: ...
 
+    def read(self, text: bytes) -> bytes:
+        """The text that the tokens of `text` stand for; another one only where bytes are not UTF-8."""
+        ...
+
+    @property
+    def widths(self) -> Integer[np.ndarray, " vocabulary"]:
+        """How many bytes of text each token stands for."""
+        ...
+
     @property
     def common(self) -> range:
         """Tokens that text is made of: what random sequences are drawn from."""
@@ -33,9 +42,13 @@ class ByteVocabulary:
 
     size = 256
     common = range(32, 127)  # printable ASCII
+    widths = np.ones(size, dtype=np.int64)
 
     def encode(self, text: bytes) -> Integer[np.ndarray, " token"]:
         return np.frombuffer(text, dtype=np.uint8)
+
+    def read(self, text: bytes) -> bytes:
+        return text
 
     def show(self, tokens: Iterable[int]) -> list[str]:
         return [chr(token) if 32 <= token < 127 else repr(chr(token))[1:-1] for token in tokens]
@@ -47,6 +60,8 @@ class BPEVocabulary:
     def __init__(self, tokenizer) -> None:
         self.tokenizer = tokenizer
         self.size: int = tokenizer.get_vocab_size()
+        written = (tokenizer.id_to_token(token) for token in range(self.size))  # one character for each byte
+        self.widths = np.array([len(token) for token in written], dtype=np.int64)
 
     @classmethod
     def train(cls, texts: Iterable[bytes], size: int) -> BPEVocabulary:
@@ -83,6 +98,9 @@ class BPEVocabulary:
 
     def encode(self, text: bytes) -> Integer[np.ndarray, " token"]:
         return np.array(self.tokenizer.encode(text.decode("utf-8", "replace")).ids, dtype=np.uint32)
+
+    def read(self, text: bytes) -> bytes:
+        return text.decode("utf-8", "replace").encode()
 
     def show(self, tokens: Iterable[int]) -> list[str]:
         return [self.tokenizer.decode([token], skip_special_tokens=False) for token in tokens]

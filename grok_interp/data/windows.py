@@ -6,6 +6,7 @@ cuts that are drawn anew; sample number i of a run comes from the same place wha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from grok_interp.configs import TextConfig
 from grok_interp.data.copied_spans import with_copied_spans
+from grok_interp.data.duplicates import SPAN
+from grok_interp.data.leaks import leaking_blocks
 
 EPOCH_ORDER, COPIES = 1, 2  # which stream of random numbers a seed is used for
 
@@ -61,15 +64,54 @@ class WindowSampler:
         return order, int(generator.integers(self.n_ctx))
 
 
-def validation_windows(
-    tokens: Integer[np.ndarray, " token"], *, n_ctx: int, n_windows: int
-) -> Int64[Tensor, "batch pos"]:
-    """Windows of n_ctx + 1 tokens, evenly spread over the text, unmodified.
+@dataclass(frozen=True)
+class ValidationWindows:
+    """Windows of held-out text that do not occur in the training text.
 
-    Fewer than `n_windows` when the text has not that many apart. Raises ValueError when it has none.
+    Attributes:
+        tokens: the windows, n_ctx + 1 tokens each.
+        n_dropped: windows of the validation text that were dropped, because they share a span of 50 tokens with the
+            training text.
+        n_examined: all windows of the validation text, side by side.
     """
-    available = (len(tokens) - 1) // n_ctx
-    if available < 1:
+
+    tokens: Int64[Tensor, "batch pos"]
+    n_dropped: int
+    n_examined: int
+
+
+def validation_windows(
+    tokens: Integer[np.ndarray, " token"], leaks: Integer[np.ndarray, " token"], *, n_ctx: int, n_windows: int
+) -> ValidationWindows:
+    """Windows of n_ctx + 1 tokens, evenly spread over those of the text that are held out, unmodified.
+
+    Args:
+        tokens: the validation text.
+        leaks: for each token of it, the length in tokens of the span of training text that starts there, 0 for none
+            (`Corpus.leaks`).
+        n_ctx: context length in tokens, 1 or more.
+        n_windows: number of windows, 1 or more; fewer are returned if the text does not have as many.
+
+    Raises:
+        ValueError: if the text has no window, or none that is held out.
+
+    Example:
+        >>> leaks = np.zeros(100, dtype=np.uint16)
+        >>> leaks[0] = 50
+        >>> found = validation_windows(np.arange(100), leaks, n_ctx=33, n_windows=128)
+        >>> found.tokens.shape, found.n_dropped
+        (torch.Size([3, 34]), 0)
+    """
+    leaking = leaking_blocks(leaks, n_ctx)
+    if not len(leaking):
         raise ValueError(f"the validation text has {len(tokens)} tokens, one window needs {n_ctx + 1}")
-    blocks = np.linspace(0, available - 1, min(n_windows, available)).astype(np.int64)
-    return torch.from_numpy(tokens[blocks[:, None] * n_ctx + np.arange(n_ctx + 1)].astype(np.int64))
+    (clean,) = np.nonzero(~leaking)
+    if not len(clean):
+        raise ValueError(
+            f"each of the {len(leaking)} validation windows of {n_ctx + 1} tokens shares a span of {SPAN} tokens with "
+            "the training text, so no text is held out: use a larger or a less repetitive corpus, or a larger "
+            "validation_fraction"
+        )
+    blocks = clean[np.linspace(0, len(clean) - 1, min(n_windows, len(clean))).astype(np.int64)]
+    windows = tokens[blocks[:, None] * n_ctx + np.arange(n_ctx + 1)].astype(np.int64)
+    return ValidationWindows(torch.from_numpy(windows), int(leaking.sum()), len(leaking))

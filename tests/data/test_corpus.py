@@ -2,7 +2,9 @@
 
 import errno
 import json
+import re
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from grok_interp.configs import TextConfig
 from grok_interp.data import corpus as corpus_module
 from grok_interp.data.corpus import Corpus, open_corpus
 from grok_interp.data.vocabulary import BPEVocabulary, ByteVocabulary
+from grok_interp.data.windows import validation_windows
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30).map(str.encode)
 folders = st.lists(texts, min_size=2, max_size=9).map(lambda found: {f"{i}.txt": text for i, text in enumerate(found)})
@@ -55,10 +58,11 @@ def test_the_two_parts_hold_whole_documents_or_heads_and_tails_and_nothing_is_lo
         config = replace(write(Path(scratch) / "text", files), validation_fraction=fraction)
         corpus = open_corpus(config, 256, cache=Path(scratch))
         training, validation = split_up(corpus.training), split_up(corpus.validation)
-    whole = len(training) + len(validation) == len(files)
+    distinct = set(files.values())
+    whole = len(training) + len(validation) == len(distinct)
     found = training + validation if whole else [a + b for a, b in zip(training, validation, strict=True)]
     assert training and validation
-    assert sorted(found) == sorted(files.values())
+    assert sorted(found) == sorted(distinct)
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.2, 0.5])
@@ -237,3 +241,126 @@ def test_the_manifest_on_disk_lists_every_document_with_its_size(folder: TextCon
     listed = json.loads((corpus.directory / "manifest.json").read_text())["documents"]
     sizes = {file.name: file.stat().st_size for file in Path(folder.source).iterdir()}
     assert {name: size for name, size, _ in listed} == sizes
+
+
+def random_text(seed: int, size: int = 2_000) -> bytes:
+    return np.random.default_rng(seed).integers(97, 123, size, dtype=np.uint8).tobytes()
+
+
+@pytest.fixture
+def unrelated() -> dict[str, bytes]:
+    return {f"{i}.txt": random_text(i) for i in range(40)}
+
+
+def test_exact_duplicates_count_once(unrelated: dict[str, bytes], tmp_path: Path) -> None:
+    """The manifest lists them all, because any change of the source is a change of the corpus."""
+    files = {**unrelated, "7 again.txt": unrelated["7.txt"], "and again.txt": unrelated["7.txt"]}
+    corpus = open_corpus(write(tmp_path / "text", files), 256, cache=tmp_path)
+    assert sorted(split_up(corpus.training) + split_up(corpus.validation)) == sorted(unrelated.values())
+    assert corpus.manifest["left_out"] == ["7.txt", "and again.txt"], "all but the first in order of names"
+    assert corpus.manifest["n_documents"] == 42
+    assert corpus.manifest["moved"] == []
+
+
+@pytest.mark.parametrize("vocabulary", ["bytes", "bpe"])
+def test_a_near_duplicate_of_a_held_out_file_is_on_its_side(
+    unrelated: dict[str, bytes], tmp_path: Path, vocabulary: str
+) -> None:
+    """Copies of 3 of 4 thirds of a file, each with whitespace of its own, are too many to be held out together."""
+    d_vocab = 256 if vocabulary == "bytes" else 300
+    plain = replace(write(tmp_path / "text", unrelated), vocabulary=vocabulary)
+    alone = open_corpus(plain, d_vocab, cache=tmp_path)
+    (name, held_out), *_ = (item for item in unrelated.items() if is_held_out(alone, item[1]))
+    copies = {f"copy {i}.txt": held_out[:1_500] + b" \n\t " * i + random_text(100 + i, 500) for i in range(5)}
+    write(tmp_path / "text", copies)
+    corpus = open_corpus(plain, d_vocab, cache=tmp_path)
+    assert not any(is_held_out(corpus, text) for text in (held_out, *copies.values()))
+    assert name in corpus.manifest["moved"]
+    assert corpus.manifest["left_out"] == []
+
+
+def is_held_out(corpus: Corpus, text: bytes) -> bool:
+    tokens = corpus.vocabulary.encode(text).astype(corpus.validation.dtype)
+    in_validation, in_training = (tokens.tobytes() in part.tobytes() for part in (corpus.validation, corpus.training))
+    assert in_validation != in_training
+    return in_validation
+
+
+@pytest.mark.parametrize("vocabulary", ["bytes", "bpe"])
+def test_a_span_copied_from_training_text_is_dropped_with_its_window(
+    unrelated: dict[str, bytes], tmp_path: Path, vocabulary: str
+) -> None:
+    d_vocab = 256 if vocabulary == "bytes" else 300
+    config = replace(write(tmp_path / "text", unrelated), vocabulary=vocabulary)
+    before = open_corpus(config, d_vocab, cache=tmp_path)
+    held_out, *_ = (name for name, text in unrelated.items() if is_held_out(before, text))
+    trained, *_ = (name for name, text in unrelated.items() if not is_held_out(before, text))
+    spaced, text = unrelated[trained].replace(b"e", b" "), unrelated[held_out]
+    copied = spaced[300:420].replace(b" ", b"\n  ")
+    write(tmp_path / "text", {trained: spaced, held_out: text[:900] + copied + text[900 + len(copied) :]})
+    after = open_corpus(config, d_vocab, cache=tmp_path)
+    windows = validation_windows(after.validation, after.leaks, n_ctx=128, n_windows=1_000)
+    assert not before.leaks.any()
+    assert after.manifest["n_leaks"] == np.count_nonzero(after.leaks) > 0
+    assert 1 <= windows.n_dropped <= 2, "the copy is at most in two windows"
+    assert len(windows.tokens) == windows.n_examined - windows.n_dropped
+    counted = {"n_examined": windows.n_examined, "n_dropped": windows.n_dropped}
+    assert after.manifest["validation_windows"]["128"] == counted
+    assert after.held_out(windows) == (
+        "0 duplicate files were left out, 0 near-duplicate files were moved to the side of the split that has the "
+        f"others, and {windows.n_dropped} of {windows.n_examined} validation windows were dropped because they share a "
+        "50-token span with the training text."
+    )
+
+
+def test_a_tail_that_repeats_its_document_leaks(tmp_path: Path) -> None:
+    text = random_text(0, 1_000)
+    config = replace(write(tmp_path / "text", {"only.txt": text + text[:500]}), validation_fraction=0.3)
+    corpus = open_corpus(config, 256, cache=tmp_path)
+    assert corpus.validation.tobytes() == (text + text[:500])[1_051:] + b"\0"
+    assert np.count_nonzero(corpus.leaks) == 449 - 49
+    with pytest.raises(ValueError, match="each of the 4 validation windows of 101 tokens shares a span of 50 tokens"):
+        validation_windows(corpus.validation, corpus.leaks, n_ctx=100, n_windows=4)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return open_corpus(TextConfig(), 256, cache=tmp_path_factory.mktemp("cache"))
+
+
+def substrings(text: bytes) -> set[bytes]:
+    return {text[i : i + 50] for i in range(len(text) - 49)}
+
+
+def collapsed_documents(tokens: np.ndarray) -> list[bytes]:
+    return [re.sub(rb"[ \t\n\r\f\v]+", b" ", text) for text in split_up(tokens)]
+
+
+def test_held_out_windows_of_the_standard_library_share_no_50_bytes_with_its_training_text(library: Corpus) -> None:
+    """Counted by plain string search: exactly the windows that share a span are dropped."""
+    text, n_ctx = library.validation.tobytes(), 128
+    windows = [text[start : start + n_ctx + 1] for start in range(0, len(text) - n_ctx, n_ctx)]
+    spans = [substrings(re.sub(rb"[ \t\n\r\f\v]+", b" ", window)) for window in windows]
+    training = b"\0".join(collapsed_documents(library.training))
+    wanted = set().union(*spans)
+    seen = {span for i in range(len(training) - 49) if (span := training[i : i + 50]) in wanted}
+    dirty = {window for window, found in zip(windows, spans, strict=True) if found & seen}
+    n_dirty = sum(window in dirty for window in windows)
+    clean = validation_windows(library.validation, library.leaks, n_ctx=n_ctx, n_windows=len(windows))
+    assert 0 < n_dirty == clean.n_dropped
+    assert not dirty & {bytes(window) for window in clean.tokens.tolist()}
+
+
+def test_near_duplicates_in_the_standard_library_are_on_one_side(library: Corpus) -> None:
+    held_out = [substrings(text) for text in collapsed_documents(library.validation)]
+    where = defaultdict(list)
+    for index, spans in enumerate(held_out):
+        for span in spans:
+            where[span].append(index)
+    for text in collapsed_documents(library.training):
+        spans = substrings(text)
+        shared = Counter(index for span in spans if span in where for index in where[span])
+        assert all(3 * n < len(spans) + len(held_out[index]) for index, n in shared.items())
+    training, validation = split_up(library.training), split_up(library.validation)
+    assert len(set(training)) + len(set(validation)) == len({*training, *validation}) == len(training + validation)
+    assert library.manifest["left_out"] and library.manifest["moved"]

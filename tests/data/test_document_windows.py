@@ -50,3 +50,20 @@ def test_no_window_crosses_an_end(lengths: list[int], n_ctx: int, wanted: int) -
 def test_no_context_and_no_windows_are_refused(n_ctx: int, n_windows: int) -> None:
     with pytest.raises(ValueError, match=f"n_ctx >= 1 and n_windows >= 1, got {n_ctx} and {n_windows}"):
         document_windows(np.arange(1, 30), n_ctx=n_ctx, n_windows=n_windows, end=END)
+
+
+def test_windows_with_a_leak_are_dropped_and_the_others_stay() -> None:
+    tokens, _ = text_of([5, 2, 7])
+    leaks = np.zeros(len(tokens), dtype=np.uint16)
+    whole, _ = document_windows(tokens, n_ctx=2, n_windows=99, end=END, leaks=leaks)
+    leaks[0] = 3  # the whole first window
+    leaks[4] = 2  # crosses the end of its document, so it is in no window
+    windows, documents = document_windows(tokens, n_ctx=2, n_windows=99, end=END, leaks=leaks)
+    assert windows.tolist() == whole[1:].tolist()
+    assert len(documents) == len(windows)
+
+
+def test_a_text_that_leaks_everywhere_is_refused() -> None:
+    tokens, _ = text_of([5])
+    with pytest.raises(ValueError, match="each of the 2 windows shares a span with the training text"):
+        document_windows(tokens, n_ctx=2, n_windows=9, end=END, leaks=np.ones(len(tokens), dtype=np.uint16))

@@ -92,3 +92,11 @@ def test_a_saved_vocabulary_comes_back_equal(bpe: BPEVocabulary, tmp_path: Path)
     assert again.tokenizer.to_str() == bpe.tokenizer.to_str()
     assert again.encode(RHYME).tolist() == bpe.encode(RHYME).tolist()
     assert again.size == SIZE
+
+
+@settings(deadline=None)
+@given(st.binary())
+def test_widths_add_up_to_the_bytes_that_were_read(bpe: BPEVocabulary, text: bytes) -> None:
+    for vocabulary in (ByteVocabulary(), bpe):
+        assert vocabulary.widths.shape == (vocabulary.size,)
+        assert vocabulary.widths[vocabulary.encode(text)].sum() == len(vocabulary.read(text))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grok_interp.configs import TextConfig
-from grok_interp.data.windows import WindowSampler, validation_windows
+from grok_interp.data.windows import ValidationWindows, WindowSampler, validation_windows
 
 PLAIN = TextConfig()
 N_CTX = 7
@@ -22,6 +22,14 @@ def counting(n_tokens: int) -> np.ndarray:
 
 def sampler(n_tokens: int = 101, *, config: TextConfig = PLAIN, n_ctx: int = N_CTX, seed: int = 3) -> WindowSampler:
     return WindowSampler(counting(n_tokens), config, n_ctx=n_ctx, seed=seed, alphabet=ALPHABET)
+
+
+def held_out(n_tokens: int, *, n_ctx: int, n_windows: int, leaks: dict[int, int] | None = None) -> ValidationWindows:
+    """Windows of a text that counts, with leaks given as start -> length."""
+    lengths = np.zeros(n_tokens, dtype=np.uint16)
+    for start, length in (leaks or {}).items():
+        lengths[start] = length
+    return validation_windows(counting(n_tokens), lengths, n_ctx=n_ctx, n_windows=n_windows)
 
 
 def starts(windows: Tensor) -> list[int]:
@@ -100,7 +108,7 @@ def test_copies_are_drawn_anew_at_each_step_and_on_each_rank() -> None:
 def test_validation_windows_are_spread_over_the_whole_text_and_never_the_same(
     n_ctx: int, n_tokens: int, n_windows: int
 ) -> None:
-    windows = validation_windows(counting(n_tokens), n_ctx=n_ctx, n_windows=n_windows)
+    windows = held_out(n_tokens, n_ctx=n_ctx, n_windows=n_windows).tokens
     available = (n_tokens - 1) // n_ctx
     assert windows.shape == (min(n_windows, available), n_ctx + 1)
     assert torch.equal(windows, windows[:, :1] + torch.arange(n_ctx + 1)), "plain text"
@@ -111,15 +119,28 @@ def test_validation_windows_are_spread_over_the_whole_text_and_never_the_same(
 
 
 def test_validation_windows_read_by_eye() -> None:
-    windows = validation_windows(counting(50), n_ctx=7, n_windows=3)
-    assert starts(windows) == [0, 21, 42], "the first, the middle and the last of the seven there are"
+    windows = held_out(50, n_ctx=7, n_windows=3)
+    assert (windows.n_dropped, windows.n_examined) == (0, 7)
+    assert starts(windows.tokens) == [0, 21, 42], "the first, the middle and the last of the seven there are"
 
 
 def test_a_short_text_gives_the_validation_windows_it_has() -> None:
-    assert starts(validation_windows(counting(22), n_ctx=7, n_windows=100)) == [0, 7, 14]
+    assert starts(held_out(22, n_ctx=7, n_windows=100).tokens) == [0, 7, 14]
 
 
 def test_a_text_without_a_validation_window_is_refused_with_the_numbers() -> None:
     with pytest.raises(ValueError, match="the validation text has 7 tokens, one window needs 8"):
-        validation_windows(counting(7), n_ctx=7, n_windows=1)
-    assert starts(validation_windows(counting(8), n_ctx=7, n_windows=1)) == [0]
+        held_out(7, n_ctx=7, n_windows=1)
+    assert starts(held_out(8, n_ctx=7, n_windows=1).tokens) == [0]
+
+
+def test_windows_with_a_leak_are_dropped_and_the_others_spread_over_the_rest() -> None:
+    """Windows of 8 tokens at 0, 7, ..., 42: a leak in the second, one in two windows, one that none contains."""
+    windows = held_out(50, n_ctx=7, n_windows=3, leaks={8: 6, 28: 1, 20: 5})
+    assert (windows.n_dropped, windows.n_examined) == (3, 7)
+    assert starts(windows.tokens) == [0, 14, 42], "of 0, 14, 35 and 42"
+
+
+def test_a_text_of_leaks_only_is_refused_with_what_helps() -> None:
+    with pytest.raises(ValueError, match="each of the 2 validation windows .* or a larger validation_fraction"):
+        held_out(15, n_ctx=7, n_windows=1, leaks={0: 3, 9: 3})

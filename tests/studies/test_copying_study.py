@@ -146,6 +146,8 @@ def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Path, tiny: T
     assert "50% of the training windows contain synthetic copies" in page
     assert "copying has not emerged in this run" in page
     assert probes.corpus_hash[:12] in page
+    dropped, examined = probes.held_out.n_dropped, probes.held_out.n_examined
+    assert f"{dropped:,} of {examined:,} validation windows were dropped because they share a 50-token span" in page
     assert {file.name for file in (run / "figures").iterdir()} == {
         f"{name}.{suffix}" for name in ("copying_and_loss", "formation") for suffix in ("svg", "pdf")
     }

@@ -59,7 +59,8 @@ def natural_copying_of_run(
     series, corpus = CheckpointSeries(directory), corpus_of_run(directory)
     n = default_n(corpus) if n is None else n
     end = int(corpus.vocabulary.encode(END_OF_DOCUMENT.encode())[0])
-    text = document_windows(corpus.validation, n_ctx=series.config.model.n_ctx, n_windows=n_windows, end=end)
+    n_ctx, leaks = series.config.model.n_ctx, corpus.leaks
+    text = document_windows(corpus.validation, n_ctx=n_ctx, n_windows=n_windows, end=end, leaks=leaks)
     steps = spread_steps(series.steps, n_checkpoints)
 
     def measured() -> NaturalCopying:

@@ -57,7 +57,7 @@ def report_page(
     }
     page = Page(
         title="When does copying emerge?",
-        summary=_summary(config, results),
+        summary=_summary(directory, results, probes),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
         sections=[
             _copying_section(inline_svg(figures["copying_and_loss"]), curves, probes),
@@ -116,13 +116,14 @@ def _share(share: float) -> str:
     return f"{share:.0%}" if np.isfinite(share) else "not defined"
 
 
-def _summary(config: TrainConfig, results: CopyingResults) -> str:
-    last = results.steps[-1]
+def _summary(directory: Path, results: CopyingResults, probes: CopyingProbes) -> str:
+    config, last = CheckpointSeries(directory).config, results.steps[-1]
     assert isinstance(config.data, TextConfig)
     return (
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
         f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), looked into at "
-        f"{len(results.steps)} checkpoints. {_synthetic_copies(config)}"
+        f"{len(results.steps)} checkpoints. {_synthetic_copies(config)} "
+        f"{corpus_of_run(directory).held_out(probes.held_out)}"
     )
 
 

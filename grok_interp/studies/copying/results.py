@@ -27,7 +27,7 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopySamples, CopyTask, repeated_tokens
 from grok_interp.data.corpus import Corpus
-from grok_interp.data.windows import validation_windows
+from grok_interp.data.windows import ValidationWindows, validation_windows
 from grok_interp.studies.run_results import RunResults, ask_run
 from grok_interp.training.batches import TextBatches
 
@@ -41,8 +41,13 @@ class CopyingProbes:
 
     samples: CopySamples
     tokens: Int64[Tensor, "batch pos"]
-    windows: Int64[Tensor, "batch pos"]
+    held_out: ValidationWindows
     corpus_hash: str
+
+    @property
+    def windows(self) -> Int64[Tensor, "batch pos"]:
+        """Tokens of held-out text; no window shares a 50-token span with the training text."""
+        return self.held_out.tokens
 
     @classmethod
     def build(cls, corpus: Corpus, n_ctx: int, *, n_samples: int, n_sequences: int, n_windows: int) -> Self:
@@ -53,8 +58,8 @@ class CopyingProbes:
         task = CopyTask.fitting(n_ctx, n_samples=n_samples, alphabet=symbols, separator=newline)
         half = min(PAPER_HALF, n_ctx // 2)
         tokens = repeated_tokens(n_sequences=n_sequences, half=half, alphabet=vocabulary.common, seed=0)
-        windows = validation_windows(corpus.validation, n_ctx=n_ctx, n_windows=n_windows)
-        return cls(task.sample(), tokens, windows, corpus.hash)
+        held_out = validation_windows(corpus.validation, corpus.leaks, n_ctx=n_ctx, n_windows=n_windows)
+        return cls(task.sample(), tokens, held_out, corpus.hash)
 
     def description(self) -> dict[str, int | str]:
         task = self.samples.task
@@ -64,6 +69,8 @@ class CopyingProbes:
             "repeated": len(self.tokens),
             "half": self.tokens.shape[1] // 2,
             "n_windows": len(self.windows),
+            "n_windows_dropped": self.held_out.n_dropped,
+            "n_windows_examined": self.held_out.n_examined,
             "corpus": self.corpus_hash,
         }
 
