@@ -21,8 +21,8 @@ Config = TypeVar("Config", ModelConfig, TrainConfig)
 PRESETS: dict[str, ModelConfig] = {
     # 162,417,408 parameters (A.1)
     "copier-paper": llama_copier(n_layers=12, n_heads=12, d_model=768, d_mlp=3072, d_vocab=32_000, n_ctx=1024),
-    # The smallest found in which copying emerges on a laptop (dev/LOG.md): 5 of the test's strings fit the context. Heads
-    # of 32 features tell strings apart better than heads of 16 = d_model / n_heads.
+    # The smallest found in which copying emerges on a laptop (dev/LOG.md): 5 of the test's strings fit the context.
+    # Heads of 32 features tell strings apart better than heads of 16 = d_model / n_heads.
     "copier-mini": llama_copier(
         n_layers=3, n_heads=4, d_head=32, d_model=64, d_mlp=176, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=128
     ),
@@ -149,7 +149,7 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
 
 DESCRIPTIONS = {  # of the training presets, for who chooses one
     "copier-paper": "12 layers, 162M parameters: the copying paper's model. Needs a GPU and --data.source.",
-    "copier-mini": "3 layers, 209k parameters: copying on a laptop in minutes. The demo.",
+    "copier-mini": "3 layers, 233k parameters: copying on a laptop in minutes. The demo.",
     "copier-tiny": "2 layers, 13k parameters, 20 updates: to see the machinery run.",
     "modular-paper-d2": "2 layers, 6.3M parameters: modular arithmetic at p = 29, as in the paper. Needs a GPU.",
     "modular-paper-d4": "4 layers, 12.6M parameters: the same. Needs a GPU.",
