@@ -55,7 +55,7 @@ def trained_for(
     kind = figure.partition("/")[0]
     experiments = import_module(f"grok_interp.studies.{kind}.experiments")
     n_seeds = seeds if figure in OF_MANY_RUNS else 1
-    sweep = experiments.experiment_of(figure).sweep(experiments.BASELINES[size], folder, n_seeds=n_seeds)
+    sweep = experiments.experiment_of(figure).sweep(experiments.baseline_of(figure, size), folder, n_seeds=n_seeds)
     terminal.say(f"{figure}: {len(sweep.runs)} runs in {folder}, {len(sweep.unfinished())} to train")
     if at_once.n_members > 1:
         for runs in sweep.in_ensembles(at_once.n_members):

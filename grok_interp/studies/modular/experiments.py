@@ -30,6 +30,11 @@ PHASES = Experiment(("data.n_id", "data.alpha"), phase_grid)
 EXPERIMENTS = {"modular/fig1b": PHASES}
 
 
+def baseline_of(_: str, size: Size) -> TrainConfig:
+    """What the sweep varies."""
+    return BASELINES[size]
+
+
 def experiment_of(figure: str) -> Experiment:
     """All other figures are drawn from one run."""
     return EXPERIMENTS.get(figure, BASELINE)
