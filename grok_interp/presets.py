@@ -147,7 +147,7 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
         learning_rate=2e-3,
         warmup_steps=100,
         betas=(0.9, 0.98),
-        weight_decay=0.02,
+        weight_decay=0.04,
         max_grad_norm=None,
         precision="auto",
         checkpoint_steps=join_steps(logarithmic_steps(500, per_decade=3), linear_steps(26_000, every=500)),
