@@ -286,7 +286,7 @@ def test_quiet_verbs_print_paths_alone(train_tiny: list[str], tmp_path: Path, ca
     assert {verb: printed.err for verb, printed in said.items()} == dict.fromkeys(said, "")
     assert said["train"].out == said["list"].out == f"{run}\n"
     assert said["report"].out == f"{run / 'report.html'}\n"
-    assert [Path(line).exists() for line in said["analyze"].out.splitlines()] == [True, True, True]
+    assert [Path(line).exists() for line in said["analyze"].out.splitlines()] == [True] * 4
     assert main(["analyze", str(tmp_path / "none"), "--quiet"]) == 2
     assert "no run at" in capfd.readouterr().err, "errors are never quiet"
 
@@ -303,7 +303,8 @@ def test_verbs_speak_json_alone_on_stdout(train_tiny: list[str], tmp_path: Path,
     assert Path(found["file"]).exists()
     reported = spoken("report", run)
     assert Path(reported["report"]).exists()
-    assert reported["headlines"]["of suffixes copied whole at the last checkpoint"].endswith("%")
+    exact = "exact-match accuracy at the last checkpoint, 95% CI (100 samples x 2 strings)"
+    assert "% [" in reported["headlines"][exact]
     drawn = spoken("reproduce", "copying/fig6", "--run", run)
     assert [Path(file).suffix for file in drawn["files"]] == [".svg", ".pdf"]
 

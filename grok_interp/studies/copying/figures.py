@@ -21,6 +21,7 @@ from grok_interp.views.comparison import Panel, conditions_twin, plot_conditions
 from grok_interp.views.copying import copying_twin, plot_copying_and_loss
 from grok_interp.views.formation import formation_twin, plot_formation
 from grok_interp.views.interactive import Twin
+from grok_interp.views.strings import plot_strings
 
 OVER_UPDATES: list[Panel] = [("per_token", "updates"), ("whole", "updates"), ("loss", "updates")]
 PANELS: dict[str, list[Panel]] = {
@@ -32,8 +33,9 @@ PANELS: dict[str, list[Panel]] = {
 
 
 def figure_2(*directories: Path) -> Figure:
-    """Copying accuracy and loss over training."""
-    return plot_copying_and_loss(curves_of(directories))
+    """Copying accuracy and loss over training; of one run with 95% intervals over samples."""
+    accuracy = analyzed(directories[0]).accuracy if len(directories) == 1 else None
+    return plot_copying_and_loss(curves_of(directories), accuracy)
 
 
 def figure_3(*directories: Path) -> Figure:
@@ -59,6 +61,12 @@ def figure_6(*directories: Path, threshold: float = FORMED) -> Figure:
 def figure_7(*directories: Path) -> Figure:
     """Copying and loss with attention dropout, with weight decay, and with neither."""
     return plot_conditions(curves_of(directories, varied=REGULARISATION.varied), PANELS["fig7"], ncols=3)
+
+
+def strings(directory: Path) -> Figure:
+    """Exact-match accuracy string by string over training, on printable and on hexadecimal strings."""
+    results = analyzed(directory)
+    return plot_strings([results.accuracy, results.hexadecimal])
 
 
 def formations(
