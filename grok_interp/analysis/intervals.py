@@ -14,8 +14,8 @@ BOUNDS = ("low", "high")
 
 
 def wilson_interval(
-    proportion: Float[np.ndarray, ...], n: int, *, confidence: float = 0.95
-) -> Float[np.ndarray, 2 * cell]:
+    proportion: Float[np.ndarray, "*cell"], n: int, *, confidence: float = 0.95
+) -> Float[np.ndarray, "bound ..."]:
     """Wilson's interval of each proportion of n independent trials. Kernel.
 
     Args:
