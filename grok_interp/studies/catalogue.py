@@ -16,6 +16,7 @@ FIGURES = {  # name -> function of the study's module
     "copying/fig5": "figure_5",
     "copying/fig6": "figure_6",
     "copying/fig7": "figure_7",
+    "copying/strings": "strings",
     "copying/ablation": "ablation",
     "copying/heads": "single_heads",
     "copying/natural": "natural",

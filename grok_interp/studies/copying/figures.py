@@ -23,6 +23,7 @@ from grok_interp.views.copying import copying_twin, plot_copying_and_loss
 from grok_interp.views.copying_diagram import plot_copying_diagram
 from grok_interp.views.formation import formation_twin, plot_formation
 from grok_interp.views.interactive import Twin
+from grok_interp.views.strings import plot_strings
 
 OVER_UPDATES: list[Panel] = [("per_token", "updates"), ("whole", "updates"), ("loss", "updates")]
 PANELS: dict[str, list[Panel]] = {
@@ -34,8 +35,9 @@ PANELS: dict[str, list[Panel]] = {
 
 
 def figure_2(*directories: Path) -> Figure:
-    """Copying accuracy and loss over training."""
-    return plot_copying_and_loss(curves_of(directories))
+    """Copying accuracy and loss over training; of one run with 95% intervals over samples."""
+    accuracy = analyzed(directories[0]).accuracy if len(directories) == 1 else None
+    return plot_copying_and_loss(curves_of(directories), accuracy)
 
 
 def figure_3(*directories: Path) -> Figure:
@@ -67,6 +69,12 @@ def synthetic_data_diagram(*directories: Path) -> Figure:
     """Final exact-match accuracy against the fractions of windows with copies and of random windows."""
     runs = ((CheckpointSeries(directory).config, analyzed(directory).accuracy) for directory in directories)
     return plot_copying_diagram(copying_diagram(runs))
+
+
+def strings(directory: Path) -> Figure:
+    """Exact-match accuracy string by string over training, on printable and on hexadecimal strings."""
+    results = analyzed(directory)
+    return plot_strings([results.accuracy, results.hexadecimal])
 
 
 def formations(
