@@ -123,9 +123,7 @@ def test_every_training_flag_is_explained(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["train", "copier-mini", "--help"])
     printed = capsys.readouterr().out
-    assert all(
-        f"--{flag}" in printed for flag in ("learning-rate", "model.n-layers", "data.copy-fraction", "n-steps")
-    )
+    assert all(f"--{flag}" in printed for flag in ("learning-rate", "model.n-layers", "data.copy-fraction", "n-steps"))
 
 
 def test_lists_and_doctor_speak_json(capsys) -> None:
@@ -161,7 +159,7 @@ def test_wrong_input_gets_one_message_and_exit_code_2(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "copier-huge", "--run", "{run}"], "copier-paper, copier-mini, copier-tiny"),
+        (["train", "copier-huge", "--run", "{run}"], "copier-paper, copier-mini, copier-deep"),
         (["train", "copier-tiny", "--run", "{run}", "--learning-rate", "-1"], "learning_rate must be positive"),
         (["train", "copier-tiny", "--run", "{run}", "--model.d-head", "7"], "d_head must be even"),
         (["train", "copier-tiny", "--run", "{run}", "--data.segment-lengths", "60", "64"], "leave no room for a copy"),

@@ -22,8 +22,9 @@ from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_report import known_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
+from grok_interp.studies.copying.evaluation_text import EvaluationText
 from grok_interp.studies.copying.example_section import Show, example_section, prompt
-from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults, corpus_of_run
+from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults
 from grok_interp.views.attention import attention_view
 from grok_interp.views.copying import plot_copying_and_loss
 from grok_interp.views.formation import formation_twin, plot_formation
@@ -54,7 +55,7 @@ def report_page(
     directory, series = Path(directory), CheckpointSeries(directory)
     config, order = series.config, formation_order(results.induction, threshold=threshold)
     curves = training_curves([results.with_config(config)])
-    last, show = series.load(results.steps[-1]), corpus_of_run(directory).vocabulary.show
+    last, show = series.load(results.steps[-1]), EvaluationText(directory).vocabulary.show
     figures = {
         "copying_and_loss": plot_copying_and_loss(curves, results.accuracy),
         "strings": plot_strings([results.accuracy, results.hexadecimal]),
@@ -141,7 +142,7 @@ def _summary(directory: Path, results: CopyingResults, probes: CopyingProbes) ->
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
         f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), looked into at "
         f"{len(results.steps)} checkpoints. {_synthetic_copies(config)} "
-        f"{corpus_of_run(directory).held_out(probes.held_out)}"
+        f"{probes.held_out_sentence}"
     )
 
 

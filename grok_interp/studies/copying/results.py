@@ -28,15 +28,12 @@ from grok_interp.analysis.comparison import Answers
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
-from grok_interp.checkpoints.run import batches_of_run
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import HEXADECIMAL, CopySamples, CopyTask, repeated_tokens
-from grok_interp.data.corpus import Corpus
 from grok_interp.data.vocabulary import printable_alphabet
-from grok_interp.data.windows import ValidationWindows, validation_windows
+from grok_interp.data.windows import ValidationWindows
+from grok_interp.studies.copying.evaluation_text import EvaluationText
 from grok_interp.studies.run_results import RunResults, ask_run
-from grok_interp.training.batches import TextBatches
 
 FORMED = 0.1  # I(L,H) above which a head counts as an induction head
 PAPER_HALF = 100  # tokens of each half of a repeated sequence
@@ -59,6 +56,7 @@ class CopyingProbes:
     hexadecimal: CopySamples
     tokens: Int64[Tensor, "batch pos"]
     held_out: ValidationWindows
+    held_out_sentence: str
     corpus_hash: str
 
     @property
@@ -67,9 +65,9 @@ class CopyingProbes:
         return self.held_out.tokens
 
     @classmethod
-    def build(cls, corpus: Corpus, n_ctx: int, *, n_samples: int, n_sequences: int, n_windows: int) -> Self:
+    def build(cls, text: EvaluationText, *, n_samples: int, n_sequences: int, n_windows: int) -> Self:
         """`n_samples` of the copying test, `n_sequences` of repeated random tokens and `n_windows` of held-out text."""
-        vocabulary = corpus.vocabulary
+        vocabulary, n_ctx = text.vocabulary, text.config.model.n_ctx
         newline = int(vocabulary.encode(b"\n")[0])
         alphabets = {
             "printable": printable_alphabet(vocabulary),
@@ -82,8 +80,7 @@ class CopyingProbes:
         )
         half = min(PAPER_HALF, n_ctx // 2)
         tokens = repeated_tokens(n_sequences=n_sequences, half=half, alphabet=vocabulary.common, seed=0)
-        held_out = validation_windows(corpus.validation, corpus.leaks, n_ctx=n_ctx, n_windows=n_windows)
-        return cls(printable, hexadecimal, tokens, held_out, corpus.hash)
+        return cls(printable, hexadecimal, tokens, text.windows(n_windows), text.held_out, text.corpus_hash)
 
     @property
     def tasks(self) -> list[CopyTask]:
@@ -131,18 +128,11 @@ class CopyingResults(RunResults):
 
 
 def probes_of_run(directory: Path, *, n_samples: int = 100, n_windows: int = 128) -> CopyingProbes:
-    """The probes of a run, fitted to its context. Raises ValueError when its corpus has changed."""
-    n_ctx = CheckpointSeries(directory).config.model.n_ctx
-    corpus = corpus_of_run(directory)
-    return CopyingProbes.build(corpus, n_ctx, n_samples=n_samples, n_sequences=32, n_windows=n_windows)
+    """The evaluation inputs of a run, fitted to its context, stored with the run once they were made.
 
-
-def corpus_of_run(directory: Path) -> Corpus:
-    """The text that a run reads. Raises ValueError when it has changed, and for a run on no text."""
-    batches = batches_of_run(directory)
-    if not isinstance(batches, TextBatches):
-        raise ValueError(f"{directory} is no run on text ({batches.description}): the copying study cannot look at it")
-    return batches.corpus
+    Raises ValueError when they have not been made yet and the run's text has changed.
+    """
+    return CopyingProbes.build(EvaluationText(directory), n_samples=n_samples, n_sequences=32, n_windows=n_windows)
 
 
 def analyze(
