@@ -3,8 +3,8 @@
 python benchmarks/demo_seeds.py runs/demo_seeds --seeds 8      # trains what is missing, about 3 minutes a seed
 
 Targets, fixed before the runs: per-token accuracy on printable strings rises from below 10% to above 70% within a tenth
-of the training; at its onset the validation loss has made at least 80% of its total fall; at the last checkpoint each of
-the five strings has an exact-match accuracy of 90% or more.
+of the training; at its onset the validation loss has made at least 80% of its total fall; at the last checkpoint each
+of the five strings has an exact-match accuracy of 90% or more.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.data.document_windows import document_windows
 from grok_interp.studies.copying import natural
-from grok_interp.studies.copying.natural import default_n, natural_copying_of_run
 from grok_interp.studies.copying.evaluation_text import EvaluationText, corpus_of_run
+from grok_interp.studies.copying.natural import default_n, natural_copying_of_run
 
 
 @pytest.fixture
