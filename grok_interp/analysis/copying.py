@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, evaluating, logits
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.prefixes import Caching, prefix_cache
 from grok_interp.data.copying import CopySamples
 from grok_interp.results import LabelledResult
@@ -54,12 +55,10 @@ def predicted(
     return scores[:, -suffix.shape[1] :].argmax(dim=-1) == suffix
 
 
-def copying_accuracy(
-    checkpoints: Iterable[tuple[int, HookedModel]], samples: CopySamples, *, batch_size: int = 64
-) -> CopyingAccuracy:
+def copying_accuracy(checkpoints: Checkpoints, samples: CopySamples, *, batch_size: int = 64) -> CopyingAccuracy:
     """Every (step, model) on the same samples. Raises ValueError when the test is longer than a model's context."""
     steps, correct = [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, tokens=samples.context, n_read=0):
         samples.task.require_context(model.cfg.n_ctx)
         parts = [_correct(model, CopySamples(samples.task, part)) for part in samples.strings.split(batch_size)]
         steps.append(step)

@@ -6,7 +6,7 @@ copy from there; the previous-token head that such a head reads has an I of 0 an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
@@ -16,9 +16,11 @@ from torch import Tensor
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named
 from grok_interp.analysis.ablation import MEASURES
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.loss import position_losses
 from grok_interp.data.copying import CopySamples
+from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 
@@ -45,14 +47,14 @@ class SingleAblation(LabelledResult):
         return (
             f"each of {last.size} heads taken away alone ({self.array.attrs['how']}); suffixes copied whole at the "
             f"last checkpoint: {float(last['intact']):.1%} intact, fewest without "
-            f"{named([most])}, {float(last[most]):.1%}"
+            f"{named([most])}, {float(last[most]):.1%}{self.warning()}"
         )
 
 
 def single_ablation(
-    checkpoints: Iterable[tuple[int, HookedModel]],
+    checkpoints: Checkpoints,
     samples: CopySamples,
-    windows: Int64[Tensor, "batch pos"],
+    windows: Tokens,
     *,
     how: str,
     reference: Int64[Tensor, "reference reference_pos"] | None = None,
@@ -71,8 +73,9 @@ def single_ablation(
         for number, head in enumerate(np.ndindex(model.cfg.n_layers, model.cfg.n_heads), start=1):
             yield number, ablated(model, [head], how, reference=reference, n_match=n_match, seed=seed)
 
+    windows = token_rows(windows, "windows")
     steps, rows, shape = [], [], (0, 0)
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints):
         shape = model.cfg.n_layers, model.cfg.n_heads
         copied = copying_accuracy(without_each(model), samples, batch_size=batch_size)
         loss = position_losses(without_each(model), windows, batch_size=batch_size)
