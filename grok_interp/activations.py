@@ -41,6 +41,11 @@ def device_of(model: HookedModel) -> torch.device:
     return next(iter(model.parameters())).device
 
 
+def has_finite_weights(model: HookedModel) -> bool:
+    """Whether no weight is NaN or infinite."""
+    return bool(torch.stack([weight.detach().isfinite().all() for weight in model.parameters()]).all())
+
+
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
     """Eval mode and no gradients inside; every module's mode is put back afterwards."""

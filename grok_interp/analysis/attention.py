@@ -7,9 +7,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, pattern_name, read
+from grok_interp.activations import pattern_name, read
 from grok_interp.analysis.arguments import require_head
-from grok_interp.analysis.checkpoints_of import require_model, require_readable
+from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
@@ -30,7 +30,7 @@ class AttentionMaps(LabelledResult):
         return f"attention of {sizes['layer']} x {sizes['head']} heads over {sizes['query']} tokens"
 
 
-def attention_maps(model: HookedModel, tokens: Tokens) -> AttentionMaps:
+def attention_maps(model: Model, tokens: Tokens) -> AttentionMaps:
     """The patterns of all heads on one sequence of tokens.
 
     Raises ValueError for a model without hooks, for several sequences, and for tokens that the model cannot read.

@@ -24,8 +24,9 @@ from grok_interp.activations import HookedModel
 if TYPE_CHECKING:
     Checkpoints = HookedModel | Iterable[tuple[int, HookedModel]] | Iterable[HookedModel] | Mapping[int, HookedModel]
     WithEmbedding = Any  # the same, of any models that have `W_E`
+    Model = HookedModel
 else:  # at run time `checkpoints_of` itself refuses what is none of these, with a message for the reader
-    Checkpoints = WithEmbedding = Any
+    Checkpoints = WithEmbedding = Model = Any
 
 HOOKED = ("cfg", "run_with_hooks", "parameters", "modules", "eval")
 EMBEDDING = ("W_E",)

@@ -161,7 +161,9 @@ def _edited(
 ) -> tuple[AblatedModel, AblatedModel]:
     """The model with restricted and with excluded embeddings. Raises ValueError if `hook_embed` is not W_E's rows."""
     vectors, found = number_embeddings(model, p), read(model, tokens, {EMBEDDING: lambda part: part.float().cpu()})
-    if not torch.allclose(found[EMBEDDING], vectors[tokens.cpu()], rtol=1e-3, atol=1e-5, equal_nan=True):
+    rows = vectors[tokens.cpu()]
+    comparable = found[EMBEDDING].isfinite().all() and rows.isfinite().all()
+    if comparable and not torch.allclose(found[EMBEDDING], rows, rtol=1e-3, atol=1e-5):
         raise ValueError(
             f"{EMBEDDING} does not hold the rows of W_E, so its frequencies cannot be edited there: the model scales "
             "its embeddings or adds to them; pass one whose hook_embed is W_E[tokens]"

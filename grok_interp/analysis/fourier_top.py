@@ -48,6 +48,10 @@ class TopFrequencyFraction(LabelledResult):
     name = "top_frequency_fraction"
     dims = ("measure", "group", "checkpoint")
 
+    def expected(self) -> xr.DataArray:
+        """The fraction and its null: the Gaussian one does not depend on the model."""
+        return self.array.sel(measure=["fraction", *NULL])
+
     def __str__(self) -> str:
         last, k = self.at(), self.array.attrs["n_key"]
         shown = [

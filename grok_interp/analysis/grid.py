@@ -17,7 +17,7 @@ from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, evaluating, logits
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
-from grok_interp.analysis.checkpoints_of import require_model, require_readable
+from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.analysis.prefixes import Branching, prefix_cache
 from grok_interp.data.modular import answers, require_task, sequences
 from grok_interp.data.token_rows import Tokens, in_batches, token_rows
@@ -49,7 +49,7 @@ class GridComparison(LabelledResult):
 
 
 def grid_comparison(
-    model: HookedModel, task: tuple[int, int], inputs: Tokens, p: int, *, batch_size: int = 512
+    model: Model, task: tuple[int, int], inputs: Tokens, p: int, *, batch_size: int = 512
 ) -> GridComparison:
     """Every query after the given examples of a task.
 
@@ -59,7 +59,7 @@ def grid_comparison(
 
 
 def grid_comparisons(
-    model: HookedModel,
+    model: Model,
     task: tuple[int, int],
     inputs: Tokens,
     p: int,

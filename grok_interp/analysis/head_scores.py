@@ -15,7 +15,7 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, pattern_name, read
+from grok_interp.activations import HookedModel, has_finite_weights, pattern_name, read
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.head_attention import (
@@ -136,14 +136,10 @@ def _scores_of(
     for score in asked:
         if isinstance(score, WeightScore):
             measured = score.measure(model, tokens[real], found)
-            defined = _has_finite_weights(model) and all(bool(found[need].isfinite().all()) for need in score.needs)
+            # comparisons and argmax inside a measure would turn a NaN into a score
+            defined = has_finite_weights(model) and all(bool(found[need].isfinite().all()) for need in score.needs)
             found[score.name] = measured if defined else torch.full_like(measured, torch.nan)
     return torch.stack([found[name] for name in scores])
-
-
-def _has_finite_weights(model: Any) -> bool:
-    """Of the weights that scores read; comparisons and argmax would turn a NaN among them into a score."""
-    return all(bool(getattr(model, name).isfinite().all()) for name in ("W_E", "W_U", "W_Q", "W_K", "W_V", "W_O"))
 
 
 def _targets(score: AttentionScore, tokens: Tensor, real: Tensor) -> Bool[Tensor, "batch query key"]:

@@ -24,7 +24,7 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, mean_of_patterns
+from grok_interp.activations import HookedModel, device_of, evaluating, has_finite_weights, mean_of_patterns
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.data.copying import induction_targets
@@ -136,6 +136,8 @@ def _induction_attentions(model: HookedModel, tokens: Tensor, batch_size: int) -
     """Abar of every head: from the entries alone where the model tells them, else from the patterns."""
     if not isinstance(model, TellsEntries):
         return mean_of_patterns(model, tokens, induction_attention, batch_size=batch_size)
+    if not has_finite_weights(model):  # the entries are read before the last MLP and the logits
+        return torch.full((model.cfg.n_layers, model.cfg.n_heads), torch.nan)
     entries, device = induction_targets(*divmod(tokens.shape[1], 2)), device_of(model)
     total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
     with evaluating(model):

@@ -82,13 +82,13 @@ def test_members_in_lockstep_are_checked_and_named(diverging: TrainConfig, tmp_p
         assert all(is_finite(model) for _, model in CheckpointSeries(directory))
 
 
-@pytest.mark.parametrize(("loss", "norm"), [(float("nan"), 1.0), (1.0, float("inf")), (float("inf"), 1.0)])
 def test_a_member_says_which_one_it_is(diverging: TrainConfig) -> None:
     configs = [diverging, replace(diverging, init_seed=7)]
     with pytest.raises(DivergedError, match=r"^member [01] \(init_seed [07]\): training diverged: "):
         list(train_ensemble(configs))
 
 
+@pytest.mark.parametrize(("loss", "norm"), [(float("nan"), 1.0), (1.0, float("inf")), (float("inf"), 1.0)])
 def test_a_passing_infinity_is_not_passed_over(tiny: TrainConfig, loss: float, norm: float) -> None:
     """Found when the numbers are read, at most 50 updates later, and always before a checkpoint."""
     state = TrainingState(tiny)
