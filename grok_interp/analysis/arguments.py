@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 
 def require_threshold(threshold: Any, name: str = "threshold") -> None:
     """Raises ValueError for what is no finite number."""
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
+    if isinstance(threshold, bool) or not isinstance(threshold, Real) or not math.isfinite(threshold):
         raise ValueError(f"{name} must be a finite number, got {threshold!r}")
 
 

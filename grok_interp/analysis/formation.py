@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -20,6 +20,10 @@ from grok_interp.analysis.induction import InductionScores
 from grok_interp.results import LabelledResult
 
 N_PERMUTATIONS = 9_999
+if TYPE_CHECKING:
+    Scores = InductionScores | xr.DataArray
+else:  # at run time `formation_order` itself refuses what is neither, with a message for the reader
+    Scores = Any
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class FormationOrder(LabelledResult):
         return f"{len(formed)} of {self.array.size} heads pass {threshold:g}: {heads or 'none'}{self.warning()}"
 
 
-def formation_order(scores: InductionScores | xr.DataArray, *, threshold: float) -> FormationOrder:
+def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:
     """The first checkpoint at which each head's score is above a threshold, to the resolution of the checkpoints.
 
     Args:
@@ -97,7 +101,7 @@ def formation_order(scores: InductionScores | xr.DataArray, *, threshold: float)
     return FormationOrder(onset.transpose(*FormationOrder.dims).drop_attrs().assign_attrs(attrs))
 
 
-def _curves(scores: InductionScores | xr.DataArray) -> xr.DataArray:
+def _curves(scores: Scores) -> xr.DataArray:
     """One score by checkpoint, layer and head, with increasing steps."""
     curves = scores.I if isinstance(scores, InductionScores) else scores
     if not isinstance(curves, xr.DataArray) or set(curves.dims) != {"checkpoint", *FormationOrder.dims}:

@@ -6,7 +6,7 @@ copy from there; the previous-token head that such a head reads has an I of 0 an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import xarray as xr
@@ -61,27 +61,38 @@ def single_ablation(
     n_match: int | None = None,
     seed: int = 0,
     batch_size: int = 64,
+    on_model: Callable[[int, int], None] | None = None,
 ) -> SingleAblation:
     """Every (step, model) without each of its heads in turn; `how` and its options as in `ablated`.
 
-    Raises ValueError for what `ablated` refuses.
+    `on_model` is told (models done, models to do) of each checkpoint: the intact one, and one without each head.
+    Raises ValueError for what `ablated` and `checkpoints_of` refuse.
     """
 
-    def without_each(model: HookedModel) -> Iterator[tuple[int, HookedModel]]:
-        """The intact model, then one without each head: to an analyzer they are a series like any other."""
-        yield 0, model
-        for number, head in enumerate(np.ndindex(model.cfg.n_layers, model.cfg.n_heads), start=1):
-            yield number, ablated(model, [head], how, reference=reference, n_match=n_match, seed=seed)
+    def without_each(model: HookedModel) -> Iterator[HookedModel]:
+        """The intact model, then one without each head."""
+        yield model
+        for head in np.ndindex(model.cfg.n_layers, model.cfg.n_heads):
+            yield ablated(model, [head], how, reference=reference, n_match=n_match, seed=seed)
+
+    def measured(model: HookedModel) -> list[float]:
+        """In the order of `MEASURES`."""
+        copied = copying_accuracy(model, samples, batch_size=batch_size)
+        loss = position_losses(model, windows, batch_size=batch_size)
+        return [float(each[0]) for each in (copied.exact(), copied.per_token(), loss.mean())]
 
     windows = token_rows(windows, "windows")
     steps, rows, shape = [], [], (0, 0)
     for step, model in checkpoints_of(checkpoints):
         shape = model.cfg.n_layers, model.cfg.n_heads
-        copied = copying_accuracy(without_each(model), samples, batch_size=batch_size)
-        loss = position_losses(without_each(model), windows, batch_size=batch_size)
+        found, n_models = [], 1 + int(np.prod(shape))
+        for done, without in enumerate(without_each(model), start=1):
+            found.append(measured(without))
+            if on_model:
+                on_model(done, n_models)
         steps.append(step)
-        rows.append(np.stack([copied.exact(), copied.per_token(), loss.mean()]))
-    values = np.stack(rows, axis=1)  # measure x checkpoint x (intact, then head by head)
+        rows.append(found)
+    values = np.moveaxis(np.array(rows), -1, 0)  # measure x checkpoint x (intact, then head by head)
     array = xr.DataArray(
         values[..., 1:].reshape(*values.shape[:2], *shape),
         dims=SingleAblation.dims,

@@ -381,6 +381,42 @@ def test_grids_of_a_model_that_is_not_finite_are_nan() -> None:
     assert "NOT FINITE" not in grid_comparison(NUMBER_MODELS[0][1], (2, 3), inputs, P).counts()
 
 
+# Numbers
+
+
+def test_numbers_out_of_range_are_refused() -> None:
+    scores, named = induction_scores(TEXT_MODELS, REPEATED), head_scores(TEXT_MODELS, REPEATED)
+    for n_heads in (0, 5, -1):
+        with pytest.raises(ValueError, match=f"n_heads must be from 1 to 4, got {n_heads}"):
+            scores.strongest(n_heads)
+        with pytest.raises(ValueError, match=f"n_heads must be from 1 to 4, got {n_heads}"):
+            named.strongest("ov_copying", n_heads)
+    for n_components in (0, 50):
+        with pytest.raises(ValueError, match=f"n_components must be from 1 to 49, got {n_components}"):
+            circle_pca(NUMBER_MODELS, SLOTS, **SLOT, layer=0, head=0, n_components=n_components)
+    with pytest.raises(ValueError, match="n_components must be from 1 to 7, got 8"):
+        embedding_pca(NUMBER_MODELS, p=P, n_components=8)
+    with pytest.raises(ValueError, match="n_neurons must be from 1 to 64, got 65"):
+        DRIVERS["mlp_activations"](NUMBER_MODELS).most_varied(65)
+    for head in ((2, 0), (0, 2), (-1, 0)):
+        shown = f"no head L{head[0]}H{head[1]}: the model has 2 layers of 2 heads"
+        with pytest.raises(ValueError, match=shown):
+            attention_maps(TEXT_MODELS[0][1], REPEATED[0]).of(*head)
+        with pytest.raises(ValueError, match=shown):
+            circle_pca(NUMBER_MODELS, SLOTS, **SLOT, layer=head[0], head=head[1])
+    with pytest.raises(ValueError, match="windows need 2 tokens or more"):
+        position_losses(TEXT_MODELS, [[1], [2]])
+    with pytest.raises(ValueError, match="threshold must be a finite number, got nan"):
+        DRIVERS["head_ablation"](TEXT_MODELS).onset(threshold=float("nan"))
+
+
+def test_a_spectrum_that_is_not_finite_has_no_key_frequencies() -> None:
+    spectrum = fourier_spectrum([(0, NUMBER_MODELS[0][1]), (10, spoiled(NUMBER_MODELS[0][1]))], p=P)
+    assert len(spectrum.key_frequencies("additive", 2, step=0)) == 2
+    with pytest.raises(ValueError, match="embeddings at step 10 are not finite and have no key frequencies"):
+        spectrum.key_frequencies("additive", 1)
+
+
 # Padding
 
 
