@@ -19,10 +19,10 @@ def require_level(level: Any) -> None:
         raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}")
 
 
-def require_count(n: int, most: int, name: str) -> None:
+def require_count(n: int, name: str, *, most: int | None = None) -> None:
     """Raises ValueError for fewer than 1 and for more than there are."""
-    if not 1 <= n <= most:
-        raise ValueError(f"{name} must be from 1 to {most}, got {n!r}")
+    if n < 1 or (most is not None and n > most):
+        raise ValueError(f"{name} must be {'1 or more' if most is None else f'from 1 to {most}'}, got {n!r}")
 
 
 def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:

@@ -87,7 +87,7 @@ def circle_pca(
     """
     tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)
-    require_count(n_components, p * p, "n_components")
+    require_count(n_components, "n_components", most=p * p)
     root = primitive_root(p) if root is None else root
     logs = discrete_log(p, root).numpy()
     positions = [slot_position(slot, "x"), slot_position(slot, "y")]

@@ -91,7 +91,7 @@ def embedding_pca(
     Raises ValueError for a root that is not primitive and for a vocabulary of fewer than p tokens.
     """
     root = primitive_root(p) if root is None else root
-    require_count(n_components, p, "n_components")
+    require_count(n_components, "n_components", most=p)
     logs = discrete_log(p, root).numpy()
     steps, components, explained = [], [], []
     for step, model in checkpoints_of(checkpoints, needs=EMBEDDING):

@@ -45,9 +45,10 @@ class HeadScores(LabelledResult):
     def strongest(self, score: str, n_heads: int = 1) -> list[tuple[int, int]]:
         """(layer, head) of the largest values at the last checkpoint, largest first.
 
-        Raises ValueError for a score that was not measured, for fewer than one head and for more than there are.
+        All heads when there are fewer than `n_heads`. Raises ValueError for a score that was not measured and for
+        `n_heads` below 1.
         """
-        require_count(n_heads, self.array[0, 0].size, "n_heads")
+        require_count(n_heads, "n_heads")
         last = self.of(score).isel(checkpoint=-1).to_series().sort_values(ascending=False)
         return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
 

@@ -23,9 +23,9 @@ class MLPActivations(LabelledResult):
     def most_varied(self, n_neurons: int, step: int | None = None) -> list[int]:
         """The neurons of the largest variance over all pairs, largest first, at a step or at the last.
 
-        Raises ValueError for a step that was not analyzed, and for fewer neurons than 1 or more than there are.
+        All neurons when there are fewer. Raises ValueError for a step that was not analyzed and for `n_neurons` below 1.
         """
-        require_count(n_neurons, self.array.sizes["neuron"], "n_neurons")
+        require_count(n_neurons, "n_neurons")
         variance = self.at(step).var(("x", "y"), skipna=False).to_series()
         return [int(neuron) for neuron in variance.sort_values(ascending=False, kind="stable").index[:n_neurons]]
 

@@ -386,18 +386,19 @@ def test_grids_of_a_model_that_is_not_finite_are_nan() -> None:
 
 def test_numbers_out_of_range_are_refused() -> None:
     scores, named = induction_scores(TEXT_MODELS, REPEATED), head_scores(TEXT_MODELS, REPEATED)
-    for n_heads in (0, 5, -1):
-        with pytest.raises(ValueError, match=f"n_heads must be from 1 to 4, got {n_heads}"):
+    assert len(scores.strongest(9)) == len(named.strongest("ov_copying", 9)) == 4
+    for n_heads in (0, -1):
+        with pytest.raises(ValueError, match=f"n_heads must be 1 or more, got {n_heads}"):
             scores.strongest(n_heads)
-        with pytest.raises(ValueError, match=f"n_heads must be from 1 to 4, got {n_heads}"):
+        with pytest.raises(ValueError, match=f"n_heads must be 1 or more, got {n_heads}"):
             named.strongest("ov_copying", n_heads)
     for n_components in (0, 50):
         with pytest.raises(ValueError, match=f"n_components must be from 1 to 49, got {n_components}"):
             circle_pca(NUMBER_MODELS, SLOTS, **SLOT, layer=0, head=0, n_components=n_components)
     with pytest.raises(ValueError, match="n_components must be from 1 to 7, got 8"):
         embedding_pca(NUMBER_MODELS, p=P, n_components=8)
-    with pytest.raises(ValueError, match="n_neurons must be from 1 to 64, got 65"):
-        DRIVERS["mlp_activations"](NUMBER_MODELS).most_varied(65)
+    with pytest.raises(ValueError, match="n_neurons must be 1 or more, got 0"):
+        DRIVERS["mlp_activations"](NUMBER_MODELS).most_varied(0)
     for head in ((2, 0), (0, 2), (-1, 0)):
         shown = f"no head L{head[0]}H{head[1]}: the model has 2 layers of 2 heads"
         with pytest.raises(ValueError, match=shown):

@@ -51,7 +51,7 @@ def fourier_analysis(
     series, tasks = CheckpointSeries(directory), probes_of_run(directory).tasks
 
     def models() -> Iterator[tuple[int, Transformer]]:
-        return ((step, model.to(device)) for step, model in series)
+        return series.at(series.steps, device=device)
 
     n_key = min(MOST_KEY_FREQUENCIES, math.ceil((tasks.p - 1) / 4)) if n_key is None else n_key
     spectrum = fourier_spectrum(series, p=tasks.p)
