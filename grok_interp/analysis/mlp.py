@@ -23,7 +23,8 @@ class MLPActivations(LabelledResult):
     def most_varied(self, n_neurons: int, step: int | None = None) -> list[int]:
         """The neurons of the largest variance over all pairs, largest first, at a step or at the last.
 
-        All neurons when there are fewer. Raises ValueError for a step that was not analyzed and for `n_neurons` below 1.
+        All neurons when there are fewer. Raises ValueError for a step that was not analyzed, and for `n_neurons` below
+        1.
         """
         require_count(n_neurons, "n_neurons")
         variance = self.at(step).var(("x", "y"), skipna=False).to_series()
