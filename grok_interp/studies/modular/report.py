@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.circularity import circularity
@@ -104,11 +105,13 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
         every, new = (shots.last_shot(queries).sel(checkpoint=step, split=split) for queries in ("all", "new"))
         found[f"last-shot accuracy, {name} (new queries: {float(new):.1%})"] = f"{float(every):.1%}"
     last: dict[Split, float] = {s: float(shots.last_shot().sel(checkpoint=step, split=s)) for s in SPLITS}
-    ood = transience(shots.last_shot("new").sel(split=list(EARLY_STOPPING)).mean("split").fillna(0))
+    ood = transience(_ood_curve(results))
     best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
     return found | {
         "step of the best o.o.d. accuracy over new queries: early stopping": f"{step:,}",
-        f"phase at that step (learnt: above {threshold:g})": phase(last, threshold=threshold),
+        f"phase at that step (learnt: above {threshold:g})": (
+            phase(last, threshold=threshold) if np.isfinite(list(last.values())).all() else "undefined: not finite"
+        ),
         "likeliest algorithm there at the last shot, o.o.d. train": str(best.values),
         "step at which o.o.d. train reached half of its last value": _step(
             midpoint(shots.last_shot().sel(split="ood_train"))
@@ -118,8 +121,14 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
     }
 
 
+def _ood_curve(results: ModularResults) -> xr.DataArray:
+    """Over new queries, 0 where there are none; NaN at checkpoints that are not finite."""
+    curve = results.shots.last_shot("new").sel(split=list(EARLY_STOPPING)).mean("split").fillna(0)
+    return curve.where(~curve["checkpoint"].isin(results.not_finite()))
+
+
 def _kept(found: Transience) -> str:
-    return f"{found.last / found.peak:.0%}" if found.peak else "not defined"
+    return f"{found.last / found.peak:.0%}" if found.peak and np.isfinite(found.last) else "not defined"
 
 
 def _step(step: float) -> str:
