@@ -60,7 +60,9 @@ def ablations(
     results, series = analyzed(directory, device=device), CheckpointSeries(directory)
     probes = ablation_probes(directory, results, heads=heads, device=device)
     steps = spread_steps(results.steps, n_checkpoints)
-    done, to_do = count(1), len(ways) * len(steps)
+    asked = {**probes.description(), **checkpoint_files(series, steps)}
+    missing = [how for how in ways if not known(directory, f"ablation_{how}", HeadAblation, asked)]
+    done, to_do = count(1), len(missing) * len(steps)
 
     def models() -> Iterator[tuple[int, Transformer]]:
         for step in steps:
@@ -71,7 +73,6 @@ def ablations(
     def measured(how: str) -> HeadAblation:
         return ablation_of(models(), probes, how)
 
-    asked = {**probes.description(), **checkpoint_files(series, steps)}
     return [kept(directory, f"ablation_{how}", HeadAblation, asked, partial(measured, how)) for how in ways]
 
 
@@ -104,11 +105,13 @@ def single_ablations(
     """
     results, series = analyzed(directory, device=device), CheckpointSeries(directory)
     probes, step = ablation_probes(directory, results, device=device), results.steps[-1]
+    asked = {**probes.text(), **checkpoint_files(series, [step])}
+    missing = [how for how in ways if not known(directory, f"single_heads_{how}", SingleAblation, asked)]
     done = count(1)
 
     def advance(_: int, n_models: int) -> None:
         if on_model:
-            on_model(next(done), n_models * len(ways))
+            on_model(next(done), n_models * len(missing))
 
     def measured(how: str) -> SingleAblation:
         model, options = series.load(step).to(device), probes.options(how)
@@ -116,7 +119,6 @@ def single_ablations(
             [(step, model)], probes.samples, probes.windows, how=how, seed=SEED, on_model=advance, **options
         )
 
-    asked = {**probes.text(), **checkpoint_files(series, [step])}
     return [kept(directory, f"single_heads_{how}", SingleAblation, asked, partial(measured, how)) for how in ways]
 
 
