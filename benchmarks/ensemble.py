@@ -20,8 +20,9 @@ from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.training import ensemble
 from grok_interp.training.batches import open_batches
+from grok_interp.training.divergence import Update
 from grok_interp.training.ensemble import EnsembleState, step_function
-from grok_interp.training.loop import TrainingState, Update, train_step
+from grok_interp.training.loop import TrainingState, train_step
 
 
 def narrow(d_model: int, batch_size: int) -> TrainConfig:

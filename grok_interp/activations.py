@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from grok_interp.data.token_rows import in_batches
+
 Reducer = Callable[[Tensor], Tensor]
 
 
@@ -39,6 +41,11 @@ def device_of(model: HookedModel) -> torch.device:
     return next(iter(model.parameters())).device
 
 
+def has_finite_weights(model: HookedModel) -> bool:
+    """Whether no weight is NaN or infinite."""
+    return bool(torch.stack([weight.detach().isfinite().all() for weight in model.parameters()]).all())
+
+
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
     """Eval mode and no gradients inside; every module's mode is put back afterwards."""
@@ -55,7 +62,7 @@ def evaluating(model: Any) -> Iterator[None]:
 def read(model: HookedModel, tokens: Int[Tensor, "batch pos"], reducers: Mapping[str, Reducer]) -> dict[str, Tensor]:
     """Run the model once; for each hook name, what its reducer makes of the activation.
 
-    Raises ValueError for a hook that the model does not have or does not call.
+    All of it is NaN when the logits are. Raises ValueError for a hook that the model does not have or does not call.
     """
     reduced: dict[str, Tensor] = {}
 
@@ -67,13 +74,17 @@ def read(model: HookedModel, tokens: Int[Tensor, "batch pos"], reducers: Mapping
 
     with evaluating(model):
         try:
-            model.run_with_hooks(tokens.to(device_of(model)), fwd_hooks=[(name, listener(name)) for name in reducers])
+            output = model.run_with_hooks(
+                tokens.to(device_of(model)), fwd_hooks=[(name, listener(name)) for name in reducers]
+            )
         except KeyError as error:  # TransformerLens' word for a hook that is not there
             raise ValueError(
                 f"the model has no activation at {error}: TransformerLens' hook names are needed"
             ) from error
     if silent := sorted(set(reducers) - set(reduced)):
         raise ValueError(f"the model has no activation at {silent}: TransformerLens' hook names are needed")
+    if _has_nan(output):  # TransformerLens replaces NaN by 0 in patterns, so they cannot show it
+        return {name: torch.full_like(value, torch.nan) for name, value in reduced.items()}
     return reduced
 
 
@@ -83,13 +94,38 @@ def mean_of_patterns(
     """The mean over all sequences of what `of` makes of each layer's patterns (its own mean over a batch, by head)."""
     names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
     total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
-    for part in tokens.split(batch_size):
+    for part in in_batches(tokens, batch_size):
         found = read(model, part, dict.fromkeys(names, of))
         total += torch.stack([found[name].cpu() for name in names]) * len(part)
     return total / len(tokens)
 
 
 def logits(model: HookedModel, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
-    """Next-token logits in float32, in eval mode."""
+    """Next-token logits in float32, in eval mode.
+
+    Raises ValueError for a model whose output has no logits.
+    """
     with evaluating(model):
-        return model(tokens.to(device_of(model))).float()
+        return logits_of(model(tokens.to(device_of(model)))).float()
+
+
+def logits_of(output: Any) -> Tensor:
+    """The logits in what a model returns: a tensor, an output with `.logits`, or a tuple that begins with them.
+
+    Raises ValueError for anything else.
+    """
+    found = getattr(output, "logits", output[0] if isinstance(output, tuple | list) and output else output)
+    if not isinstance(found, Tensor):
+        raise ValueError(
+            f"expected logits from the model (a tensor, an output with .logits, or a tuple that begins with them), got "
+            f"{type(output).__name__}"
+        )
+    return found
+
+
+def _has_nan(output: Any) -> bool:
+    """Whether a model's logits hold a NaN; False for a model that returns none."""
+    try:
+        return bool(logits_of(output).sum().isnan())
+    except ValueError:
+        return False

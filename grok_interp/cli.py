@@ -19,7 +19,7 @@ import tyro
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
 from grok_interp.schedules import token_steps
-from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of, study_of
+from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of
 from grok_interp.terminal import Terminal
 
 INPUT_WAS_WRONG, INTERRUPTED = 2, 130
@@ -128,7 +128,8 @@ def report(
             `reproduce --preset` filled, on which the report tests every claim of the paper; or of modular runs, whose
             phase diagram it draws.
         device: auto, cpu, cuda or cuda:N.
-        threshold: what counts as formed or learnt: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
+        threshold: what counts as formed or learned: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
+            Which heads are ablated does not depend on it.
         open_: show the page in the browser.
     """
     from grok_interp.reporting import report_on_run, report_on_sweep
@@ -136,7 +137,7 @@ def report(
     if (directory / "config.json").exists():
         page = report_on_run(directory, device, threshold, terminal)
     else:
-        page = report_on_sweep(directory, terminal)
+        page = report_on_sweep(directory, device, threshold, terminal)
     if open_:
         webbrowser.open(page.resolve().as_uri())
 
@@ -199,7 +200,7 @@ def reproduce(
         out: where to, without suffix; by default figures/NAME in the folder of the runs, or of the run.
         device: auto, cpu, cuda or cuda:N.
     """
-    from grok_interp.running import AtOnce, analyzed, trained_for
+    from grok_interp.running import AtOnce, analyzed, drawn, trained_for
     from grok_interp.views.theme import save_figure
 
     kind, _, name = figure.partition("/")
@@ -213,8 +214,9 @@ def reproduce(
     require_runs_of(figure, runs)
     for directory in runs:
         analyzed(directory, device, terminal)
-    drawn = getattr(study_of(runs[0]), FIGURES[figure])(*runs)
-    files = save_figure(drawn, out or (folder or runs[0]) / "figures" / f"{kind}_{name}")
+    files = save_figure(
+        drawn(figure, runs, device, terminal), out or (folder or runs[0]) / "figures" / f"{kind}_{name}"
+    )
     for file in files:
         terminal.say(file)
     facts = {"figure": figure, "runs": runs, "files": files}

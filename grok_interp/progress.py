@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 if TYPE_CHECKING:
     from grok_interp.configs import TrainConfig
-    from grok_interp.training.loop import Update
+    from grok_interp.training.divergence import Update
 
 BAR_SECONDS, LOG_SECONDS = 0.25, 15.0  # between two looks at the numbers
 

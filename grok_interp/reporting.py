@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from grok_interp.data.modular import SPLITS
-from grok_interp.running import analyzed
+from grok_interp.device import choose_device
+from grok_interp.running import ablate_shown, analyzed
 from grok_interp.studies.catalogue import AFTER_A_REPORT, kind_of, study_of
-from grok_interp.studies.copying.sweep_report import write_sweep_report
+from grok_interp.studies.copying.sweep_report import finished_experiments, write_sweep_report
 from grok_interp.studies.modular.sweep_report import runs_below, write_phase_report
 from grok_interp.terminal import Terminal
 
@@ -18,7 +19,7 @@ def report_on_run(directory: Path, device: str, threshold: float | None, termina
     study = study_of(directory, ".report")
     results, probes = analyzed(directory, device, terminal)
     threshold = study.THRESHOLD if threshold is None else threshold
-    page = study.write_report(directory, results, probes, threshold=threshold)
+    page = study.write_report(directory, results, probes, threshold=threshold, device=choose_device(device))
     found = study.headlines(results, threshold=threshold)
     terminal.show_facts(found)
     terminal.say(f"report: {page}")
@@ -28,17 +29,25 @@ def report_on_run(directory: Path, device: str, threshold: float | None, termina
     return page
 
 
-def report_on_sweep(folder: Path, terminal: Terminal) -> Path:
-    """report.html of a folder of copying experiments or of modular runs; its path."""
-    if runs_below(folder) or not (folder / "baseline").is_dir():
-        page, runs = write_phase_report(folder)
+def report_on_sweep(folder: Path, device: str, threshold: float | None, terminal: Terminal) -> Path:
+    """report.html of a folder of copying experiments or of modular runs, analyzed first; its path."""
+    options = {"device": choose_device(device), **({} if threshold is None else {"threshold": threshold})}
+    if (modular := runs_below(folder)) or not (folder / "baseline").is_dir():
+        for run in modular:
+            analyzed(run, device, terminal)
+        page, runs = write_phase_report(folder, **options)
         terminal.show(
             [{str(name): _shown(name, value) for name, value in row.items()} for row in runs.to_dict("records")]
         )
         terminal.say(f"report: {page}")
         terminal.finish({"report": page, "runs": runs.to_dict("records")}, made=[page])
         return page
-    page, claims = write_sweep_report(folder)
+    experiments = finished_experiments(folder)
+    for run in experiments.all_runs:
+        analyzed(run, device, terminal)
+    for run, ways in experiments.ablated_runs:
+        ablate_shown(run, device, terminal, ways=ways)
+    page, claims = write_sweep_report(folder, **options)
     terminal.show([{"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims])
     terminal.say(f"report: {page}")
     terminal.finish({"report": page, "claims": [asdict(each) for each in claims]}, made=[page])

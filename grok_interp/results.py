@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from grok_interp.checkpoints.store import write_atomically
 
 ATTRIBUTES = "attributes"
+MOST_STEPS = 6  # that a sentence names one by one
+
+
+def shown_steps(steps: Sequence[int]) -> str:
+    """0, 10, 20; of many the first ones, the last one and how many they are."""
+    if len(steps) <= MOST_STEPS:
+        return ", ".join(f"{step:,}" for step in steps)
+    first = ", ".join(f"{step:,}" for step in steps[: MOST_STEPS - 1])
+    return f"{first}, ..., {steps[-1]:,} ({len(steps)} checkpoints)"
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,23 @@ class LabelledResult:
     def __post_init__(self) -> None:
         if self.array.dims != self.dims:
             raise ValueError(f"{type(self).__name__} has dims {self.dims}, got {self.array.dims}")
+
+    def expected(self) -> xr.DataArray:
+        """The values that are finite whenever a checkpoint is; subclasses leave out those that may be undefined."""
+        return self.array
+
+    def not_finite(self) -> tuple[int, ...]:
+        """The steps at which a value is NaN or infinite because weights, activations or logits are."""
+        if "checkpoint" not in self.array.dims:
+            return ()
+        values = self.expected()
+        finite = (abs(values) < np.inf).all([dim for dim in values.dims if dim != "checkpoint"])
+        return tuple(int(step) for step in self.array["checkpoint"].to_numpy()[~finite.to_numpy()])
+
+    def warning(self) -> str:
+        """What `print` adds for checkpoints that are not finite; empty when all are."""
+        steps = self.not_finite()
+        return f"; NOT FINITE at {'step' if len(steps) == 1 else 'steps'} {shown_steps(steps)}" if steps else ""
 
     def to_frame(self) -> pd.DataFrame:
         """One row per cell: a column for each dimension, the value last."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -15,7 +15,7 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.device import choose_device, keep_freed_memory, use_threads
 from grok_interp.progress import TrainingProgress
-from grok_interp.studies.catalogue import OF_MANY_RUNS, Size, study_of
+from grok_interp.studies.catalogue import FIGURES, OF_MANY_RUNS, Size, study_of
 from grok_interp.terminal import Terminal
 
 
@@ -83,7 +83,26 @@ def ask_about_heads(directory: Path, device: str, terminal: Terminal) -> None:
     from grok_interp.studies.copying.ablation import single_ablations
 
     analyzed(directory, device, terminal)
-    single_ablations(directory)
+    with terminal.progress("ablating each head") as advance:
+        single_ablations(directory, device=choose_device(device), on_model=advance)
+
+
+def ablate_shown(directory: Path, device: str, terminal: Terminal, *, ways: Sequence[str] | None = None) -> None:
+    """What is lost without the induction heads of a copying run, over training, kept with its results."""
+    from grok_interp.studies.copying.ablation import WAYS, ablations
+
+    with terminal.progress("ablating induction heads") as advance:
+        ablations(directory, ways=ways or WAYS, device=choose_device(device), on_checkpoint=advance)
+
+
+def drawn(figure: str, runs: Sequence[Path], device: str, terminal: Terminal) -> Any:
+    """A figure of analyzed runs; what takes long shows its progress."""
+    for directory in runs:
+        if figure == "copying/ablation":
+            ablate_shown(directory, device, terminal)
+        elif figure == "copying/heads":
+            ask_about_heads(directory, device, terminal)
+    return getattr(study_of(runs[0]), FIGURES[figure])(*runs, device=choose_device(device))
 
 
 def analyzed(directory: Path, device: str, terminal: Terminal) -> tuple[Any, Any]:

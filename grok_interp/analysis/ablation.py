@@ -11,7 +11,7 @@ A draw is a choice of random heads and, under resample, of donors. What is not r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
@@ -23,9 +23,12 @@ from torch import Tensor
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named, require_ablation
 from grok_interp.analysis.ablation_controls import attention_entropies, entropy_controls, random_controls
+from grok_interp.analysis.arguments import require_threshold
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.loss import position_losses
 from grok_interp.data.copying import CopySamples
+from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 MEASURES = ["whole", "per_token", "loss"]
@@ -45,7 +48,8 @@ class HeadAblation(LabelledResult):
 
     def onset(self, *, threshold: float) -> float:
         """The first step at which ablating the heads leaves fewer whole suffixes than every control, by a share above
-        `threshold`; NaN if there is none."""
+        `threshold`; NaN if there is none. Raises ValueError for a threshold that is not a finite number."""
+        require_threshold(threshold)
         whole = self.array.sel(measure="whole")
         controls = whole.sel(condition=CONTROLS).min(("condition", "draw"))
         above = controls - whole.sel(condition="ablated").max("draw") > threshold
@@ -57,14 +61,14 @@ class HeadAblation(LabelledResult):
         return (
             f"without {self.array.attrs['heads']} ({self.array.attrs['how']}) at {self.array.sizes['checkpoint']} "
             f"checkpoints; suffixes copied whole at the last: {intact} intact, {without} ablated, {random} without "
-            f"random heads, {entropy} without heads of the nearest entropy"
+            f"random heads, {entropy} without heads of the nearest entropy{self.warning()}"
         )
 
 
 def head_ablation(
-    checkpoints: Iterable[tuple[int, HookedModel]],
+    checkpoints: Checkpoints,
     samples: CopySamples,
-    windows: Int64[Tensor, "batch pos"],
+    windows: Tokens,
     *,
     heads: Sequence[Head],
     how: str,
@@ -89,8 +93,9 @@ def head_ablation(
         loss = position_losses([(0, without)], windows, batch_size=batch_size)
         return [float(each[0]) for each in (copied.exact(), copied.per_token(), loss.mean())]
 
+    windows = token_rows(windows, "windows")
     steps, rows, names = [], [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints):
         require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
         conditions = _conditions(model, samples, heads, n_draws=n_draws, seed=seed, spared=spared)
         cells = [

@@ -20,7 +20,7 @@ or y = 0) of the others; `generic` are neither. Beyond the paper, which shows si
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.queries import solved_queries
 from grok_interp.analysis.questions import Answers, Questions, answers_of, draw_questions
 from grok_interp.analysis.shots import mean_and_error
@@ -66,13 +66,25 @@ class AlgorithmAgreement(LabelledResult):
         names = values["hypothesis"][index].drop_vars("hypothesis")
         return names.where(unsure.sum("hypothesis") == 1, "undecided")  # the best itself leads by 0
 
+    def expected(self) -> xr.DataArray:
+        """The log-likelihood over all subsets: one of them holds every query, the others may be empty."""
+        return self.array.sel(measure="log_likelihood").max("subset")
+
+    def not_finite(self) -> tuple[int, ...]:
+        """Besides, the steps at which a value is missing that other checkpoints have."""
+        values = self.array.sel(measure="log_likelihood")
+        missing = (values.isnull() & values.notnull().any("checkpoint")).any(("split", "subset", "hypothesis", "shot"))
+        steps = {*super().not_finite(), *values["checkpoint"].to_numpy()[missing.to_numpy()].tolist()}
+        return tuple(sorted(int(step) for step in steps))
+
     def __str__(self) -> str:
         best = self.best().isel(checkpoint=-1)
         lines = [
             f"{split} " + ", ".join(f"{shots} {name}" for shots, name in _stretches(best.sel(split=split)))
             for split in best["split"].values
         ]
-        return f"likeliest hypothesis by number of shots at step {int(best['checkpoint']):,}: " + "; ".join(lines)
+        found = "; ".join(lines)
+        return f"likeliest hypothesis by number of shots at step {int(best['checkpoint']):,}: {found}{self.warning()}"
 
 
 def _stretches(best: xr.DataArray) -> list[tuple[str, str]]:
@@ -85,7 +97,7 @@ def _stretches(best: xr.DataArray) -> list[tuple[str, str]]:
 
 
 def algorithm_agreement(
-    checkpoints: Iterable[tuple[int, HookedModel]],
+    checkpoints: Checkpoints,
     tasks: ModularTasks,
     *,
     n_contexts: int,
@@ -95,7 +107,7 @@ def algorithm_agreement(
 ) -> AlgorithmAgreement:
     """Every (step, model) on the contexts of `shot_curve` with the same seed; it raises the same errors."""
     steps, rows, asked = [], [], None
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints):
         size = model.cfg.n_ctx // 3
         asked = asked or draw_questions(tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed)
         steps.append(step)
@@ -129,7 +141,7 @@ def agreement_of(
 
 
 def _of_split(given: Answers, tasks: ModularTasks) -> Float[Tensor, "subset hypothesis measure shot"]:
-    believed = predicted(given, tasks)
+    believed = predicted(given, tasks).masked_fill(given.loss.isnan(), torch.nan)
     subsets = _subsets(given.questions)
     return torch.stack([log_likelihood(believed[:, chosen], counted, tasks.p) for chosen, counted in subsets])
 
@@ -170,7 +182,7 @@ def log_likelihood(
     best = mean.nan_to_num(-torch.inf).argmax(dim=0)  # shot
     of_best = logs.gather(0, best.expand(1, *logs.shape[1:]))
     _, lead_error = mean_and_error(of_best - logs, counted)
-    return torch.stack([mean, error, torch.where(counted.any(dim=0), e, torch.nan), lead_error], dim=1)
+    return torch.stack([mean, error, e.masked_fill(mean.isnan(), torch.nan), lead_error], dim=1)
 
 
 def random_share(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, pattern_name, read
+from grok_interp.activations import pattern_name, read
+from grok_interp.analysis.arguments import require_head
+from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
+from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 
@@ -20,9 +22,7 @@ class AttentionMaps(LabelledResult):
 
     def of(self, layer: int, head: int) -> xr.DataArray:
         """query x key of one head. Raises ValueError for a head that the model does not have."""
-        n_layers, n_heads = self.array.sizes["layer"], self.array.sizes["head"]
-        if not (0 <= layer < n_layers and 0 <= head < n_heads):
-            raise ValueError(f"no head L{layer}H{head}: the model has {n_layers} layers of {n_heads} heads")
+        require_head(layer, head, n_layers=self.array.sizes["layer"], n_heads=self.array.sizes["head"])
         return self.array.isel(layer=layer, head=head)
 
     def __str__(self) -> str:
@@ -30,10 +30,18 @@ class AttentionMaps(LabelledResult):
         return f"attention of {sizes['layer']} x {sizes['head']} heads over {sizes['query']} tokens"
 
 
-def attention_maps(model: HookedModel, tokens: Int64[Tensor, " pos"]) -> AttentionMaps:
-    """The patterns of all heads on one sequence of tokens."""
+def attention_maps(model: Model, tokens: Tokens) -> AttentionMaps:
+    """The patterns of all heads on one sequence of tokens.
+
+    Raises ValueError for a model without hooks, for several sequences, and for tokens that the model cannot read.
+    """
+    require_model(model)
+    rows = token_rows(tokens)
+    if len(rows) > 1:
+        raise ValueError(f"attention maps are of one sequence, got {len(rows)}: give one row, tokens[0]")
+    require_readable(rows, model.cfg)
     names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
-    found = read(model, tokens.unsqueeze(0), dict.fromkeys(names, _first_in_batch))
+    found = read(model, rows, dict.fromkeys(names, _first_in_batch))
     patterns = torch.stack([found[name] for name in names]).numpy()
     coords = {dim: np.arange(size) for dim, size in zip(AttentionMaps.dims, patterns.shape, strict=True)}
     return AttentionMaps(xr.DataArray(patterns, dims=AttentionMaps.dims, coords=coords))

@@ -9,18 +9,18 @@ that is, `circularity` says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
+from grok_interp.analysis.arguments import require_count
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import head_outputs
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.data.slot import slot_position, slot_task
+from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 
@@ -42,17 +42,21 @@ class CirclePCA(LabelledResult):
         sizes, attrs = self.array.sizes, self.array.attrs
         return (
             f"L{attrs['layer']}H{attrs['head']} over {sizes['x'] * sizes['y']} pairs at {sizes['checkpoint']} "
-            f"checkpoints; {sizes['component']} components explain {float(self.explained[-1].sum()):.0%} at the last"
+            f"checkpoints; {sizes['component']} components explain "
+            f"{float(self.explained[-1].sum(skipna=False)):.0%} at the last{self.warning()}"
         )
 
 
 def principal_components(
     vectors: Float[Tensor, "point feature"], n_components: int
 ) -> tuple[Float[Tensor, "point component"], Float[Tensor, " component"]]:
-    """(components, share of the variance that each explains); zeros where all vectors are the same. Kernel."""
+    """(components, share of the variance that each explains); zeros where all vectors are the same, NaN where one is
+    not finite. Kernel."""
     from scipy.linalg import eigh
 
     points = vectors.double()
+    if not points.isfinite().all():
+        return torch.full((len(points), n_components), torch.nan), torch.full((n_components,), torch.nan)
     if (points == points[0]).all():
         return torch.zeros(len(points), n_components), torch.zeros(n_components)
     centred = points - points.mean(dim=0)
@@ -65,8 +69,8 @@ def principal_components(
 
 
 def circle_pca(
-    checkpoints: Iterable[tuple[int, HookedModel]],
-    tokens: Int64[Tensor, "pair pos"],
+    checkpoints: Checkpoints,
+    tokens: Tokens,
     *,
     p: int,
     slot: int,
@@ -81,12 +85,14 @@ def circle_pca(
 
     Raises ValueError for tokens of another slot, for a root that is not primitive and for a head that is not there.
     """
+    tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)
+    require_count(n_components, "n_components", most=p * p)
     root = primitive_root(p) if root is None else root
     logs = discrete_log(p, root).numpy()
     positions = [slot_position(slot, "x"), slot_position(slot, "y")]
     steps, components, explained = [], [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, tokens=tokens, n_read=max(positions) + 1):
         vectors = head_outputs(model, tokens, layer=layer, head=head, positions=positions, batch_size=batch_size)
         found, shares = principal_components(vectors.flatten(1), n_components)
         steps.append(step)

@@ -39,7 +39,7 @@ class Circularity(LabelledResult):
         return (
             f"circularity {last['circularity']:.2f} at the last of {self.array.sizes['checkpoint']} checkpoints "
             f"(log x {last['share_x']:.2f}, log y {last['share_y']:.2f}); shuffled {last['null_mean']:.2f}, "
-            f"95% below {last['null_q95']:.2f}"
+            f"95% below {last['null_q95']:.2f}{self.warning()}"
         )
 
 
@@ -68,7 +68,8 @@ def circularity(circles: CirclePCA, *, seed: int, n_shuffles: int = N_SHUFFLES) 
         components = torch.as_tensor(values)
         best = mode_shares(components, logs).max(dim=1)
         null = torch.stack([_circularity(components, torch.cat([logs[:1], logs[1:][order]])) for order in orders])
-        rows.append(torch.cat([best.values.sum()[None], best.values, best.indices + 1, mean_and_quantile(null)]))
+        frequencies = (best.indices + 1).where(best.values.isfinite(), torch.nan)  # NaN is not the best of frequencies
+        rows.append(torch.cat([best.values.sum()[None], best.values, frequencies, mean_and_quantile(null)]))
     array = xr.DataArray(
         torch.stack(rows, dim=1).numpy(),
         dims=Circularity.dims,

@@ -87,7 +87,7 @@ def condition_of(config: TrainConfig, varied: Sequence[str]) -> str:
 
 
 def _measures(accuracy: CopyingAccuracy, loss: PositionLoss, induction: InductionScores) -> xr.DataArray:
-    strongest = induction.I.max(("layer", "head"))
+    strongest = induction.I.max(("layer", "head"), skipna=False)
     measures = {
         "whole": accuracy.exact(),
         "per_token": accuracy.per_token(),

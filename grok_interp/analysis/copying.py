@@ -19,6 +19,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, evaluating, logits
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import BOUNDS, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Caching, prefix_cache
@@ -132,13 +133,11 @@ def predicted(
     return correct.where(of_suffix.amax(dim=-1).isfinite(), torch.nan)
 
 
-def copying_accuracy(
-    checkpoints: Iterable[tuple[int, HookedModel]], samples: CopySamples, *, batch_size: int = 64
-) -> CopyingAccuracy:
+def copying_accuracy(checkpoints: Checkpoints, samples: CopySamples, *, batch_size: int = 64) -> CopyingAccuracy:
     """Every (step, model) on the same samples.
 
     Args:
-        checkpoints: any iterable of (step, model).
+        checkpoints: one model, (step, model) pairs, or a series of checkpoints.
         samples: strings of the copying test, from `CopyTask.sample()`.
         batch_size: samples per forward pass; changes memory, not the result.
 
@@ -155,7 +154,7 @@ def copying_accuracy(
         (1, 2)
     """
     steps, correct = [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, tokens=samples.context, n_read=0):
         samples.task.require_context(model.cfg.n_ctx)
         parts = [_correct(model, CopySamples(samples.task, part)) for part in samples.strings.split(batch_size)]
         steps.append(step)

@@ -8,11 +8,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from grok_interp.analysis.arguments import require_level
 from grok_interp.analysis.emergence import Estimate
 
 
 def mean_effect(values: Float[np.ndarray, " seed"], *, level: float = 0.95) -> Estimate:
-    """The mean of one number a seed; no interval from fewer than two."""
+    """The mean of one number a seed; no interval from fewer than two. Raises ValueError for a level outside (0, 1)."""
+    require_level(level)
     if not len(values):
         return Estimate()
     mean = float(values.mean())
@@ -23,7 +25,11 @@ def mean_effect(values: Float[np.ndarray, " seed"], *, level: float = 0.95) -> E
 
 
 def slope(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"], *, level: float = 0.95) -> Estimate:
-    """Least squares slope of y on x; none when x does not vary, no interval from fewer than three runs."""
+    """Least squares slope of y on x; none when x does not vary, no interval from fewer than three runs.
+
+    Raises ValueError for a level outside (0, 1).
+    """
+    require_level(level)
     if len(set(x.tolist())) < 2:
         return Estimate()
     fit: Any = stats.linregress(x, y)

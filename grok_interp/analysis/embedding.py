@@ -9,7 +9,6 @@ primitive root is needed to tell. The null shuffles which numbers are even and a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from grok_interp.analysis.arguments import require_count
+from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.circles import principal_components
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
 from grok_interp.data.discrete_log import discrete_log, primitive_root
@@ -42,7 +43,7 @@ class EmbeddingPCA(LabelledResult):
         sizes = self.array.sizes
         return (
             f"embeddings of {sizes['number']} numbers at {sizes['checkpoint']} checkpoints; {sizes['component']} "
-            f"components explain {float(self.explained[-1].sum()):.0%} at the last"
+            f"components explain {float(self.explained[-1].sum(skipna=False)):.0%} at the last{self.warning()}"
         )
 
 
@@ -57,7 +58,7 @@ class ParitySeparation(LabelledResult):
         return (
             f"parity separation {last['separation']:.2f} along component {last['component']:.0f} at the last of "
             f"{self.array.sizes['checkpoint']} checkpoints; shuffled {last['null_mean']:.2f}, "
-            f"95% below {last['null_q95']:.2f}"
+            f"95% below {last['null_q95']:.2f}{self.warning()}"
         )
 
 
@@ -83,16 +84,17 @@ def number_embeddings(model: Any, p: int) -> Float[Tensor, "number d_model"]:
 
 
 def embedding_pca(
-    checkpoints: Iterable[tuple[int, Any]], *, p: int, n_components: int = 3, root: int | None = None
+    checkpoints: WithEmbedding, *, p: int, n_components: int = 3, root: int | None = None
 ) -> EmbeddingPCA:
     """Rows 0 .. p - 1 of each model's W_E; logarithms to the smallest root if none is given.
 
     Raises ValueError for a root that is not primitive and for a vocabulary of fewer than p tokens.
     """
     root = primitive_root(p) if root is None else root
+    require_count(n_components, "n_components", most=p)
     logs = discrete_log(p, root).numpy()
     steps, components, explained = [], [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, needs=EMBEDDING):
         found, shares = principal_components(number_embeddings(model, p), n_components)
         steps.append(step)
         components.append(found)
@@ -122,7 +124,8 @@ def parity_separation(embedding: EmbeddingPCA, *, seed: int, n_shuffles: int = N
     for values in embedding.array.to_numpy():
         numbers = torch.as_tensor(values[1:])
         best, null = (between_class_share(numbers, parity).max(dim=-1) for parity in (even, shuffled))
-        rows.append(torch.cat([best.values[None], best.indices[None], mean_and_quantile(null.values)]))
+        component = best.indices.where(best.values.isfinite(), torch.nan)  # NaN is not the best of components
+        rows.append(torch.cat([best.values[None], component[None], mean_and_quantile(null.values)]))
     array = xr.DataArray(
         torch.stack(rows, dim=1).numpy(),
         dims=ParitySeparation.dims,

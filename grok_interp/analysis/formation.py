@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
+from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.results import LabelledResult
 
 N_PERMUTATIONS = 9_999
+if TYPE_CHECKING:
+    Scores = InductionScores | xr.DataArray
+else:  # at run time `formation_order` itself refuses what is neither, with a message for the reader
+    Scores = Any
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,10 @@ class DepthOrder:
 
 
 class FormationOrder(LabelledResult):
-    """The first checkpoint step at which each head's score is above the threshold; NaN if it never is."""
+    """The first checkpoint step at which each head's score is above the threshold; NaN if it never is.
+
+    Checkpoints whose scores are not finite are left out; `not_finite` names them.
+    """
 
     name = "onset"
     dims = ("layer", "head")
@@ -51,21 +59,62 @@ class FormationOrder(LabelledResult):
         layers = formed.index.get_level_values("layer").to_numpy()
         return kendall_tau(layers, formed.to_numpy(), seed=seed)
 
+    def not_finite(self) -> tuple[int, ...]:
+        return tuple(self.array.attrs.get("not_finite", ()))
+
     def __str__(self) -> str:
         formed = self.array.to_series().dropna().sort_values()
         heads = ", ".join(
             f"L{layer}H{head} at {step:.0f}" for (layer, head), step in zip(formed.index.tolist(), formed, strict=True)
         )
-        return f"{len(formed)} of {self.array.size} heads pass {self.array.attrs['threshold']:g}: {heads or 'none'}"
+        threshold = self.array.attrs["threshold"]
+        return f"{len(formed)} of {self.array.size} heads pass {threshold:g}: {heads or 'none'}{self.warning()}"
 
 
-def formation_order(scores: InductionScores, *, threshold: float) -> FormationOrder:
-    """First passage of I(L, H) over `threshold`, to the resolution of the checkpoints."""
-    above = scores.I > threshold  # noqa: SIM300 (I is no constant)
-    steps = scores.array["checkpoint"].to_numpy()
+def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:
+    """The first checkpoint at which each head's score is above a threshold, to the resolution of the checkpoints.
+
+    Args:
+        scores: `InductionScores`, of which I(L, H) is taken, or any score as an array with the dimensions checkpoint,
+            layer and head, such as `head_scores(...).of("prefix_matching")`. Steps are put in order.
+        threshold: a finite number, in the unit of the score.
+
+    Returns:
+        Steps with dims (layer, head); NaN for a head that never passes the threshold.
+
+    Raises:
+        ValueError: for other dimensions, steps that are given twice, and a threshold that is not a finite number.
+
+    Example:
+        >>> scores = xr.DataArray([[[0.1]], [[0.9]]], {"checkpoint": [0, 8]}, dims=("checkpoint", "layer", "head"))
+        >>> float(formation_order(scores, threshold=0.5).array[0, 0])
+        8.0
+    """
+    require_threshold(threshold)
+    curves = _curves(scores)
+    steps, finite = curves["checkpoint"].to_numpy(), abs(curves) < np.inf
+    above = (curves > threshold) & finite
     first = above.argmax("checkpoint")
     onset = xr.where(above.any("checkpoint"), steps[first.to_numpy()].astype(float), np.nan)
-    return FormationOrder(onset.transpose(*FormationOrder.dims).assign_attrs(threshold=threshold))
+    undefined = steps[~finite.all(("layer", "head")).to_numpy()].tolist()
+    attrs = {"threshold": threshold, **({"not_finite": undefined} if undefined else {})}
+    return FormationOrder(onset.transpose(*FormationOrder.dims).drop_attrs().assign_attrs(attrs))
+
+
+def _curves(scores: Scores) -> xr.DataArray:
+    """One score by checkpoint, layer and head, with increasing steps."""
+    curves = scores.I if isinstance(scores, InductionScores) else scores
+    if not isinstance(curves, xr.DataArray) or set(curves.dims) != {"checkpoint", *FormationOrder.dims}:
+        got = f"dims {curves.dims}" if isinstance(curves, xr.DataArray) else type(curves).__name__
+        raise ValueError(
+            f"formation_order needs one score of every head with dims checkpoint, layer and head, got {got}: select "
+            "one, as in head_scores(...).of(name)"
+        )
+    ordered = curves.sortby("checkpoint")
+    steps = ordered["checkpoint"].to_numpy()
+    if len(twice := steps[1:][steps[1:] == steps[:-1]]):
+        raise ValueError(f"step {twice[0]} was given twice: give each checkpoint once")
+    return ordered
 
 
 def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> DepthOrder:

@@ -24,8 +24,7 @@ components, squared and divided by the variance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.results import LabelledResult
@@ -58,22 +58,29 @@ class FourierSpectrum(LabelledResult):
             `n_key` frequencies, largest variance first.
 
         Raises:
-            ValueError: for an unknown group, for `n_key` out of range and for a step that was not analyzed.
+            ValueError: for an unknown group, for `n_key` out of range, for a step that was not analyzed and for one
+                whose embeddings are not finite.
         """
         require_group(group)
         require_n_key(n_key, self.array.sizes["frequency"])
-        fractions = self.at(step).sel(group=group).to_series()
+        at = self.at(step)
+        if bool(at.isnull().any()):
+            raise ValueError(
+                f"the embeddings at step {int(at['checkpoint'])} are not finite and have no key frequencies: choose "
+                "them at another step"
+            )
+        fractions = at.sel(group=group).to_series()
         largest = fractions.sort_values(ascending=False, kind="stable").index[:n_key]
         return tuple(int(frequency) for frequency in largest)
 
     def __str__(self) -> str:
         sizes, tops = self.array.sizes, []
-        for group in GROUPS:
+        for group in GROUPS if bool(self.at().notnull().all()) else ():
             top = self.key_frequencies(group, 1)[0]
             tops.append(f"{group} frequency {top} ({float(self.at().sel(group=group, frequency=top)):.0%})")
         return (
             f"spectra of {self.array.attrs['p']} number embeddings at {sizes['checkpoint']} checkpoints; most variance "
-            f"at the last: {', '.join(tops)}"
+            f"at the last: {', '.join(tops) or 'undefined'}{self.warning()}"
         )
 
 
@@ -110,7 +117,7 @@ def group_elements(group: str, p: int, root: int) -> Int64[Tensor, " element"]:
     return torch.arange(p) if group == "additive" else 1 + logs[1:].argsort()
 
 
-def fourier_spectrum(checkpoints: Iterable[tuple[int, Any]], *, p: int, root: int | None = None) -> FourierSpectrum:
+def fourier_spectrum(checkpoints: WithEmbedding, *, p: int, root: int | None = None) -> FourierSpectrum:
     """The spectrum of W_E[0 .. p - 1] over both groups at every checkpoint.
 
     Args:
@@ -136,11 +143,10 @@ def fourier_spectrum(checkpoints: Iterable[tuple[int, Any]], *, p: int, root: in
     root = primitive_root(p) if root is None else root
     orders = [group_elements(group, p, root) for group in GROUPS]
     steps, rows = [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, needs=EMBEDDING):
         vectors = number_embeddings(model, p)
         steps.append(step)
         rows.append(torch.stack([variance_fractions(vectors[order]) for order in orders]))
-    require_checkpoints(steps)
     array = xr.DataArray(
         torch.stack(rows, dim=1).numpy(),
         dims=FourierSpectrum.dims,
@@ -160,9 +166,3 @@ def require_n_key(n_key: int, n_frequencies: int) -> None:
     """Raises ValueError for no frequency and for more than there are."""
     if not 1 <= n_key <= n_frequencies:
         raise ValueError(f"n_key must be between 1 and the {n_frequencies} frequencies of each group, got {n_key}")
-
-
-def require_checkpoints(steps: Sequence[int]) -> None:
-    """Raises ValueError when there is none."""
-    if not steps:
-        raise ValueError("no checkpoints were given: pass at least one (step, model)")

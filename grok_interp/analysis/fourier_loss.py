@@ -25,7 +25,7 @@ an excluded loss can exceed chance.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,10 +36,12 @@ from torch import Tensor
 
 from grok_interp.activations import HookedModel, read
 from grok_interp.analysis.ablated_model import AblatedModel
+from grok_interp.analysis.checkpoints_of import HOOKED, Checkpoints, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
-from grok_interp.analysis.fourier import group_elements, projection, require_checkpoints
+from grok_interp.analysis.fourier import group_elements, projection
 from grok_interp.analysis.questions import answer_logits
 from grok_interp.data.discrete_log import primitive_root
+from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 CONDITIONS = ("full", "restricted", "excluded")
@@ -57,12 +59,17 @@ class FourierLoss(LabelledResult):
         """The loss under one of CONDITIONS by checkpoint, in nats."""
         return self.array.sel(measure="loss", condition=condition, drop=True)
 
+    def expected(self) -> xr.DataArray:
+        """The losses: a standard error is NaN for one context."""
+        return self.array.sel(measure="loss")
+
     def __str__(self) -> str:
         last, attrs = self.at().sel(measure="loss"), self.array.attrs
         losses = ", ".join(f"{name} {float(last.sel(condition=name)):.3f}" for name in CONDITIONS)
         return (
             f"loss with {attrs['group']} frequencies {', '.join(map(str, attrs['frequencies']))} at the last of "
             f"{self.array.sizes['checkpoint']} checkpoints: {losses} nats; chance {math.log(attrs['p']):.3f}"
+            f"{self.warning()}"
         )
 
 
@@ -85,8 +92,8 @@ def excluded_embedding(
 
 
 def fourier_losses(
-    checkpoints: Iterable[tuple[int, Any]],
-    tokens: Int64[Tensor, "context pos"],
+    checkpoints: Checkpoints,
+    tokens: Tokens,
     *,
     p: int,
     group: str,
@@ -122,16 +129,17 @@ def fourier_losses(
         >>> bool((losses.loss("restricted") - losses.loss("full") < 1e-4).all())  # no frequency is missing
         True
     """
+    tokens = token_rows(tokens)
     root = primitive_root(p) if root is None else root
     elements = group_elements(group, p, root)
     _require_examples(tokens, p)
     _require_frequencies(frequencies, p)
     steps, rows = [], []
-    for step, model in checkpoints:
+    n_read = tokens.shape[1] - 1
+    for step, model in checkpoints_of(checkpoints, tokens=tokens, n_read=n_read, needs=(*HOOKED, "W_E")):
         models = [model, *_edited(model, tokens[:1], p, elements, frequencies)]
         steps.append(step)
         rows.append(torch.stack([_loss(each, tokens, batch_size) for each in models], dim=1))
-    require_checkpoints(steps)
     array = xr.DataArray(
         torch.stack(rows, dim=1).numpy(),
         dims=FourierLoss.dims,
@@ -153,7 +161,9 @@ def _edited(
 ) -> tuple[AblatedModel, AblatedModel]:
     """The model with restricted and with excluded embeddings. Raises ValueError if `hook_embed` is not W_E's rows."""
     vectors, found = number_embeddings(model, p), read(model, tokens, {EMBEDDING: lambda part: part.float().cpu()})
-    if not torch.allclose(found[EMBEDDING], vectors[tokens.cpu()], rtol=1e-3, atol=1e-5):
+    rows = vectors[tokens.cpu()]
+    comparable = found[EMBEDDING].isfinite().all() and rows.isfinite().all()
+    if comparable and not torch.allclose(found[EMBEDDING], rows, rtol=1e-3, atol=1e-5):
         raise ValueError(
             f"{EMBEDDING} does not hold the rows of W_E, so its frequencies cannot be edited there: the model scales "
             "its embeddings or adds to them; pass one whose hook_embed is W_E[tokens]"

@@ -19,20 +19,17 @@ k = 1 it has little power: 48 of the 720 orders of 1 .. 6 keep the multiplicativ
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
 from grok_interp.analysis.fourier import (
     GROUPS,
     group_elements,
-    require_checkpoints,
     require_n_key,
     variance_fractions,
 )
@@ -51,6 +48,10 @@ class TopFrequencyFraction(LabelledResult):
     name = "top_frequency_fraction"
     dims = ("measure", "group", "checkpoint")
 
+    def expected(self) -> xr.DataArray:
+        """The fraction and its null: the Gaussian one does not depend on the model."""
+        return self.array.sel(measure=["fraction", *NULL])
+
     def __str__(self) -> str:
         last, k = self.at(), self.array.attrs["n_key"]
         shown = [
@@ -60,7 +61,7 @@ class TopFrequencyFraction(LabelledResult):
         ]
         return (
             f"fraction of the variance in the top {k} frequencies at the last of {self.array.sizes['checkpoint']} "
-            f"checkpoints: {', '.join(shown)}"
+            f"checkpoints: {', '.join(shown)}{self.warning()}"
         )
 
 
@@ -79,7 +80,7 @@ def gaussian_spectra(group: str, p: int, d_model: int, *, n_draws: int, seed: in
 
 
 def top_frequency_fraction(
-    checkpoints: Iterable[tuple[int, Any]],
+    checkpoints: WithEmbedding,
     *,
     p: int,
     n_key: int,
@@ -116,13 +117,12 @@ def top_frequency_fraction(
     require_n_key(n_key, (p - 1) // 2)
     shuffles = {group: shuffled_orders(len(order), n_shuffles=n_shuffles, seed=seed) for group, order in orders.items()}
     steps, rows = [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, needs=EMBEDDING):
         vectors = number_embeddings(model, p)
         steps.append(step)
         measured = [_of_group(vectors[orders[group]], shuffles[group], n_key) for group in GROUPS]
         chance = [_gaussian(group, p, vectors.shape[1], n_key, seed) for group in GROUPS]
         rows.append(torch.cat([torch.stack(measured, dim=1), torch.stack(chance, dim=1)]))
-    require_checkpoints(steps)
     array = xr.DataArray(
         torch.stack(rows, dim=-1).numpy(),
         dims=TopFrequencyFraction.dims,

@@ -17,14 +17,17 @@ from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, evaluating, logits
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
+from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Branching, prefix_cache
 from grok_interp.data.modular import answers, require_task, sequences
+from grok_interp.data.token_rows import Tokens, in_batches, token_rows
 from grok_interp.results import LabelledResult
 
 
 class GridComparison(LabelledResult):
-    """1 where right, 0 where not, for every query (x, y) of one task after the same k examples."""
+    """1 where right, 0 where not, for every query (x, y) of one task after the same k examples; NaN where the model's
+    logits are not finite."""
 
     name = "right"
     dims = ("who", "x", "y")
@@ -34,13 +37,12 @@ class GridComparison(LabelledResult):
         return self.array.sel(who="model", drop=True) - self.array.sel(who=algorithm, drop=True)
 
     def counts(self) -> dict[str, int]:
-        """Queries of the p^2: right by the model and by each algorithm, only by the model, only by Ratio Matching."""
+        """Queries of the p^2: right by the model and by each algorithm, only by the model, only by Ratio Matching; and
+        those to which the model's logits are not finite, if there are any."""
         right = {str(who): int(self.array.sel(who=who).sum()) for who in self.array["who"].values}
-        difference = self.model_minus()
-        return right | {
-            "only the model": int((difference > 0).sum()),
-            "only ratio matching": int((difference < 0).sum()),
-        }
+        difference, n_undefined = self.model_minus(), int(self.array.sel(who="model").isnull().sum())
+        only = {"only the model": int((difference > 0).sum()), "only ratio matching": int((difference < 0).sum())}
+        return right | only | ({"NOT FINITE": n_undefined} if n_undefined else {})
 
     def __str__(self) -> str:
         counts = ", ".join(f"{who} {count}" for who, count in self.counts().items())
@@ -48,7 +50,7 @@ class GridComparison(LabelledResult):
 
 
 def grid_comparison(
-    model: HookedModel, task: tuple[int, int], inputs: Int64[Tensor, "example 2"], p: int, *, batch_size: int = 512
+    model: Model, task: tuple[int, int], inputs: Tokens, p: int, *, batch_size: int = 512
 ) -> GridComparison:
     """Every query after the given examples of a task.
 
@@ -58,9 +60,9 @@ def grid_comparison(
 
 
 def grid_comparisons(
-    model: HookedModel,
+    model: Model,
     task: tuple[int, int],
-    inputs: Int64[Tensor, "example 2"],
+    inputs: Tokens,
     p: int,
     *,
     shots: Sequence[int],
@@ -68,9 +70,13 @@ def grid_comparisons(
 ) -> list[GridComparison]:
     """Every query after the first k of the examples, for each k of `shots`; all k share one run over the examples.
 
-    Raises ValueError for a task outside Z_p, and for more examples than are given or than the model's context holds.
+    Raises ValueError for a task outside Z_p, for more examples than are given or than the model's context holds, and
+    for a model without hooks or with a vocabulary without all of Z_p.
     """
     require_task(task, p)
+    require_model(model)
+    inputs = token_rows(inputs, "inputs") if len(inputs) else torch.zeros(0, 2, dtype=torch.int64)
+    require_readable(torch.tensor([[0, p - 1]]), model.cfg, name="numbers modulo p")
     _require_shots(shots, len(inputs), model.cfg.n_ctx)
     examples = sequences(torch.tensor([task]), inputs.unsqueeze(0), p)[0, 0].unflatten(0, (len(inputs), 3))
     right_answers = answers(torch.tensor([task]), _every_query(p).unsqueeze(1), p)[0, :, 0]
@@ -79,9 +85,10 @@ def grid_comparisons(
     algorithms = [algorithm(examples, p) for algorithm in (ratio_matching, modular_regression)]
     grids = []
     for k, scores in zip(shots, found, strict=True):
-        right = (predicted_tokens(scores) == right_answers).unflatten(0, (p, p))
+        right = (predicted_tokens(scores) == right_answers).float().masked_fill(scores.isnan().any(dim=-1), torch.nan)
+        solved = [solution.after(k).float() for solution in algorithms]
         array = xr.DataArray(
-            torch.stack([right, *(solution.after(k) for solution in algorithms)]).numpy().astype(np.int8),
+            torch.stack([right.unflatten(0, (p, p)), *solved]).numpy(),
             dims=GridComparison.dims,
             coords={"who": ["model", "ratio matching", "modular regression"], "x": np.arange(p), "y": np.arange(p)},
             attrs={"a": int(task[0]), "b": int(task[1]), "k": k, "p": p},
@@ -108,7 +115,7 @@ def _logits_of_whole_sequences(
     queries = _every_query(p)
     for k in shots:
         tokens = torch.cat([examples[:k].flatten().expand(len(queries), -1), queries], dim=1)
-        yield torch.cat([logits(model, part)[:, -1].cpu() for part in tokens.split(batch_size)])
+        yield torch.cat([logits(model, part)[:, -1].cpu() for part in in_batches(tokens, batch_size)])
 
 
 def _logits_after_prefix(

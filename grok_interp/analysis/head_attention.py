@@ -22,14 +22,24 @@ def previous_token_targets(tokens: Int64[Tensor, "batch pos"]) -> Bool[Tensor, "
     return one_before.repeat(len(tokens), 1, 1)
 
 
-def duplicate_token_targets(tokens: Int64[Tensor, "batch pos"]) -> Bool[Tensor, "batch query key"]:
-    """True at the earlier keys that hold the query's own token."""
-    return (tokens[:, :, None] == tokens[:, None, :]).tril(-1)
+def duplicate_token_targets(
+    tokens: Int64[Tensor, "batch pos"], attention_mask: Bool[Tensor, "batch pos"] | None = None
+) -> Bool[Tensor, "batch query key"]:
+    """True at the earlier keys that hold the query's own token; never at or from a pad, where a mask marks tokens."""
+    targets = (tokens[:, :, None] == tokens[:, None, :]).tril(-1)
+    return targets if attention_mask is None else between_tokens(targets, attention_mask)
 
 
 def prefix_targets(tokens: Int64[Tensor, "batch pos"]) -> Bool[Tensor, "batch query key"]:
     """True at the keys that follow an earlier occurrence of the query's token, the query itself among them."""
     return F.pad(duplicate_token_targets(tokens)[:, :, :-1], (1, 0))
+
+
+def between_tokens(
+    targets: Bool[Tensor, "batch query key"], real: Bool[Tensor, "batch pos"]
+) -> Bool[Tensor, "batch query key"]:
+    """The targets whose query and key are both real tokens, and not pads."""
+    return targets & real[:, :, None] & real[:, None, :]
 
 
 def n_queries_with_target(targets: Bool[Tensor, "batch query key"]) -> int:

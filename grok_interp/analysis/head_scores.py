@@ -6,17 +6,26 @@ pass over the tokens, and no activation is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, pattern_name, read
-from grok_interp.analysis.head_attention import attention_on_targets, n_queries_with_target
-from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, WeightScore
+from grok_interp.activations import HookedModel, has_finite_weights, pattern_name, read
+from grok_interp.analysis.arguments import require_count
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.head_attention import (
+    attention_on_targets,
+    between_tokens,
+    n_queries_with_target,
+    uniform_attention,
+)
+from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, HeadScore, WeightScore
+from grok_interp.data.token_rows import Mask, Tokens, in_batches, token_rows, unpadded
 from grok_interp.results import LabelledResult
 
 
@@ -34,7 +43,12 @@ class HeadScores(LabelledResult):
         return self.array.sel(score=score, drop=True)
 
     def strongest(self, score: str, n_heads: int = 1) -> list[tuple[int, int]]:
-        """(layer, head) of the largest values at the last checkpoint, largest first."""
+        """(layer, head) of the largest values at the last checkpoint, largest first.
+
+        All heads when there are fewer than `n_heads`. Raises ValueError for a score that was not measured and for
+        `n_heads` below 1.
+        """
+        require_count(n_heads, "n_heads")
         last = self.of(score).isel(checkpoint=-1).to_series().sort_values(ascending=False)
         return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
 
@@ -46,27 +60,51 @@ class HeadScores(LabelledResult):
             strongest.append(f"{score} L{layer}H{head} = {value:.2f}")
         return (
             f"head scores of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} checkpoints; "
-            f"strongest at the last: {', '.join(strongest)}"
+            f"strongest at the last: {', '.join(strongest)}{self.warning()}"
         )
 
 
 def head_scores(
-    checkpoints: Iterable[tuple[int, HookedModel]],
-    tokens: Int64[Tensor, "batch pos"],
+    checkpoints: Checkpoints,
+    tokens: Tokens,
     *,
+    attention_mask: Mask | None = None,
     scores: Sequence[str] = tuple(HEAD_SCORES),
     batch_size: int = 16,
 ) -> HeadScores:
     """The named scores of each (step, model), all on the same tokens from `repeated_tokens`.
 
-    Raises ValueError for names that are not in `HEAD_SCORES`, and for tokens on which a score has no target.
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        tokens: token indices in which tokens come again, batch x pos, of n_ctx tokens or fewer. A BOS token at the
+            beginning (`repeated_tokens(..., bos=...)`) is no target of prefix matching, as it occurs once.
+        attention_mask: 1 at tokens, 0 at pads, with the shape of `tokens`, as Hugging Face has it. Rows padded on
+            either side are read from their first token on; pads are no query and no target, and never a duplicate.
+            Without it every token counts: pads are not detected.
+        scores: names of `HEAD_SCORES`.
+        batch_size: sequences per forward pass; changes memory, never the result.
+
+    Returns:
+        The scores with dims (score, checkpoint, layer, head); NaN where weights or activations are not finite.
+
+    Raises:
+        ValueError: for names that are not in `HEAD_SCORES`, for tokens on which a score has no target, for a mask that
+            does not fit, and as `checkpoints_of` does.
+
+    Example:
+        >>> from grok_interp import Transformer, llama_copier, repeated_tokens
+        >>> model = Transformer(llama_copier(n_layers=1, n_heads=2, d_model=8, d_mlp=8, d_vocab=64, n_ctx=33), seed=0)
+        >>> tokens = repeated_tokens(n_sequences=5, half=16, alphabet=range(1, 64), seed=0, bos=0)
+        >>> dict(head_scores(model, tokens, scores=["prefix_matching"]).array.sizes)
+        {'score': 1, 'checkpoint': 1, 'layer': 1, 'head': 2}
     """
     _require_known(scores)
+    tokens, real = unpadded(token_rows(tokens), attention_mask)
     steps, rows, chance = [], [], {}
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, tokens=tokens):
         steps.append(step)
-        rows.append(_scores_of(model, tokens, scores, batch_size))
-        chance = {name: HEAD_SCORES[name].chance(tokens, model) for name in scores}
+        rows.append(_scores_of(model, tokens, real, scores, batch_size))
+        chance = {name: _chance(HEAD_SCORES[name], tokens, real, model) for name in scores}
     array = xr.DataArray(
         torch.stack(rows, dim=1).numpy(),
         dims=HeadScores.dims,
@@ -90,26 +128,39 @@ def _require_known(scores: Sequence[str]) -> None:
 
 
 def _scores_of(
-    model: HookedModel, tokens: Tensor, scores: Sequence[str], batch_size: int
+    model: HookedModel, tokens: Tensor, real: Tensor, scores: Sequence[str], batch_size: int
 ) -> Float[Tensor, "score layer head"]:
     asked = [HEAD_SCORES[name] for name in scores]
     names = {*scores, *(need for score in asked if isinstance(score, WeightScore) for need in score.needs)}
     reading = [score for score in HEAD_SCORES.values() if score.name in names and isinstance(score, AttentionScore)]
-    found = _attention_scores(model, tokens, reading, batch_size) if reading else {}
+    found = _attention_scores(model, tokens, real, reading, batch_size) if reading else {}
     for score in asked:
         if isinstance(score, WeightScore):
-            found[score.name] = score.measure(model, tokens, found)
+            measured = score.measure(model, tokens[real], found)
+            # comparisons and argmax inside a measure would turn a NaN into a score
+            defined = has_finite_weights(model) and all(bool(found[need].isfinite().all()) for need in score.needs)
+            found[score.name] = measured if defined else torch.full_like(measured, torch.nan)
     return torch.stack([found[name] for name in scores])
 
 
+def _targets(score: AttentionScore, tokens: Tensor, real: Tensor) -> Bool[Tensor, "batch query key"]:
+    return between_tokens(score.targets(tokens), real)
+
+
+def _chance(score: HeadScore, tokens: Tensor, real: Tensor, model: Any) -> float:
+    if isinstance(score, AttentionScore):
+        return uniform_attention(_targets(score, tokens, real))
+    return score.chance(tokens, model)
+
+
 def _attention_scores(
-    model: HookedModel, tokens: Tensor, scores: Sequence[AttentionScore], batch_size: int
+    model: HookedModel, tokens: Tensor, real: Tensor, scores: Sequence[AttentionScore], batch_size: int
 ) -> dict[str, Float[Tensor, "layer head"]]:
     """All of them from one forward pass over the tokens."""
     layers = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
-    targets = [score.targets(tokens.cpu()) for score in scores]
+    targets = [_targets(score, tokens, real) for score in scores]
     totals = torch.zeros(len(scores), model.cfg.n_layers, model.cfg.n_heads)
-    for rows in torch.arange(len(tokens)).split(batch_size):
+    for rows in in_batches(torch.arange(len(tokens)), batch_size):
         parts = [each[rows] for each in targets]
 
         def on_all_targets(pattern: Tensor, parts: list[Tensor] = parts) -> Tensor:

@@ -16,7 +16,6 @@ induction head about 1/2, where Abar gives 1. Compare only scores of one definit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -25,8 +24,11 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, mean_of_patterns
+from grok_interp.activations import HookedModel, device_of, evaluating, has_finite_weights, mean_of_patterns
+from grok_interp.analysis.arguments import require_count
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.data.copying import induction_targets
+from grok_interp.data.token_rows import Tokens, in_batches, token_rows
 from grok_interp.results import LabelledResult
 
 NormGain = Literal["ignored", "folded"]
@@ -52,7 +54,11 @@ class InductionScores(LabelledResult):
         return self.array.sel(score="EP", drop=True)
 
     def strongest(self, n_heads: int = 1) -> list[tuple[int, int]]:
-        """(layer, head) of the largest I at the last checkpoint, largest first."""
+        """(layer, head) of the largest I at the last checkpoint, largest first.
+
+        All heads when there are fewer than `n_heads`. Raises ValueError for `n_heads` below 1.
+        """
+        require_count(n_heads, "n_heads")
         last = self.I.isel(checkpoint=-1).to_series().sort_values(ascending=False)
         return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
 
@@ -61,7 +67,7 @@ class InductionScores(LabelledResult):
         value = float(self.I.isel(checkpoint=-1).sel(layer=layer, head=head))
         return (
             f"I(L,H) of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} checkpoints; "
-            f"strongest at the last: L{layer}H{head} = {value:.2f}"
+            f"strongest at the last: L{layer}H{head} = {value:.2f}{self.warning()}"
         )
 
 
@@ -73,22 +79,25 @@ class TellsEntries(Protocol):
 
 
 def induction_attention(pattern: Float[Tensor, "batch head query key"]) -> Float[Tensor, " head"]:
-    """Kernel of Abar; the pattern is that of two identical halves."""
-    queries, keys = induction_targets(pattern.shape[-1] // 2)
+    """Kernel of Abar; the pattern is that of two identical halves, after BOS where its size is odd."""
+    queries, keys = induction_targets(*divmod(pattern.shape[-1], 2))
     return pattern[:, :, queries, keys].float().mean(dim=(0, 2))
 
 
 def eigenvalue_positivity(circuit: Float[Tensor, "*lead size size"]) -> Float[Tensor, "*lead"]:
-    """Kernel of EP: the sum of the eigenvalues (a real matrix's trace) over the sum of their absolute values."""
-    circuit = circuit.double()
+    """Kernel of EP: the sum of the eigenvalues (a real matrix's trace) over the sum of their absolute values; NaN
+    for a circuit that is not finite."""
+    finite = circuit.isfinite().all(dim=-1).all(dim=-1)
+    circuit = circuit.double().where(finite[..., None, None], 0.0)
     total = torch.linalg.eigvals(circuit).abs().sum(dim=-1)
     trace = circuit.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
-    return torch.where(total > 0, trace / total.clamp_min(torch.finfo(total.dtype).tiny), 0.0).float()
+    positivity = torch.where(total > 0, trace / total.clamp_min(torch.finfo(total.dtype).tiny), 0.0)
+    return positivity.where(finite, torch.nan).float()
 
 
 def induction_scores(
-    checkpoints: Iterable[tuple[int, HookedModel]],
-    tokens: Int64[Tensor, "batch pos"],
+    checkpoints: Checkpoints,
+    tokens: Tokens,
     *,
     norm_gain: NormGain = "ignored",
     batch_size: int = 16,
@@ -97,11 +106,14 @@ def induction_scores(
 
     The paper does not say how the gains of the norms enter EP: "ignored" takes the weights as they are; "folded"
     multiplies the gain before attention into W_V and the final gain into W_U.
-    Raises ValueError for tokens that are not repeated.
+    Rows with an odd number of tokens begin with BOS (`repeated_tokens(..., bos=...)`), which is no target.
+    Values are NaN where weights or activations are not finite. Raises ValueError for tokens that are not repeated, and
+    as `checkpoints_of` does.
     """
-    _require_two_halves(tokens)
+    tokens = token_rows(tokens)
+    bos = _require_two_halves(tokens)
     steps, rows = [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, tokens=tokens):
         attention = _induction_attentions(model, tokens, batch_size)
         positivity = eigenvalue_positivity(ov_circuits(model, norm_gain))
         steps.append(step)
@@ -115,7 +127,7 @@ def induction_scores(
             "layer": np.arange(rows[0].shape[1]),
             "head": np.arange(rows[0].shape[2]),
         },
-        attrs={"n_sequences": len(tokens), "half": tokens.shape[1] // 2, "norm_gain": norm_gain},
+        attrs={"n_sequences": len(tokens), "half": tokens.shape[1] // 2, "norm_gain": norm_gain, **bos},
     )
     return InductionScores(array)
 
@@ -124,10 +136,12 @@ def _induction_attentions(model: HookedModel, tokens: Tensor, batch_size: int) -
     """Abar of every head: from the entries alone where the model tells them, else from the patterns."""
     if not isinstance(model, TellsEntries):
         return mean_of_patterns(model, tokens, induction_attention, batch_size=batch_size)
-    entries, device = induction_targets(tokens.shape[1] // 2), device_of(model)
+    if not has_finite_weights(model):  # the entries are read before the last MLP and the logits
+        return torch.full((model.cfg.n_layers, model.cfg.n_heads), torch.nan)
+    entries, device = induction_targets(*divmod(tokens.shape[1], 2)), device_of(model)
     total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
     with evaluating(model):
-        for part in tokens.split(batch_size):
+        for part in in_batches(tokens, batch_size):
             attention = model.attention_entries(part.to(device), *entries).float()
             total += attention.mean(dim=-1).sum(dim=1).cpu()
     return total / len(tokens)
@@ -163,10 +177,13 @@ def _gain(norm: Any) -> Tensor:
     return (norm.weight if gain is None else gain).double().cpu()
 
 
-def _require_two_halves(tokens: Tensor) -> None:
-    half = tokens.shape[1] // 2
-    if half < 3 or tokens.shape[1] % 2 or not torch.equal(tokens[:, :half], tokens[:, half:]):
+def _require_two_halves(tokens: Int64[Tensor, "batch pos"]) -> dict[str, int]:
+    """The BOS token that stands before the halves, where the rows have an odd number of tokens; nothing otherwise."""
+    half, with_bos = divmod(tokens.shape[1], 2)
+    first, second = tokens[:, with_bos:].split(half, dim=1) if half else (tokens, tokens)
+    if half < 3 or not torch.equal(first, second) or (with_bos and tokens[:, 0].unique().numel() > 1):
         raise ValueError(
-            f"induction scores need rows of two identical halves (see repeated_tokens), got {tuple(tokens.shape)} "
-            "tokens whose halves differ"
+            "induction scores need rows of two identical halves of 3 tokens or more (see repeated_tokens), with one "
+            f"same token before them in all rows (BOS) or none, got {tuple(tokens.shape)} tokens whose halves differ"
         )
+    return {"bos": int(tokens[0, 0])} if with_bos else {}

@@ -41,7 +41,7 @@ class Kaleidoscope(LabelledResult):
         last = self.at()
         shown = ", ".join(f"{name} {float(last.sel(measure='spearman', pattern=name)):.2f}" for name in PATTERNS)
         quantile = float(last.sel(measure="null_q95").max())
-        return f"rank correlation at the last checkpoint: {shown}; shuffled, 95% below {quantile:.2f}"
+        return f"rank correlation at the last checkpoint: {shown}; shuffled, 95% below {quantile:.2f}{self.warning()}"
 
 
 def ratio_pattern(p: int) -> Bool[Tensor, "pair other_pair"]:

@@ -6,27 +6,42 @@ learning score.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+import numpy as np
 import torch
 import torch.nn.functional as F
 import xarray as xr
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, logits
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.data.token_rows import Mask, Tokens, in_batches, token_rows, unpadded
 from grok_interp.results import LabelledResult
 
 
 class PositionLoss(LabelledResult):
-    """Mean cross-entropy of the token after each position, over windows; nats, 0 or more."""
+    """Mean cross-entropy of the token after each position, over windows; nats, 0 or more.
+
+    With an attention mask the coordinate `n_windows` counts the windows that have a token and its successor at each
+    position; where no window has them the loss is NaN.
+    """
 
     name = "loss"
     dims = ("checkpoint", "pos")
 
     def mean(self) -> xr.DataArray:
-        """The validation loss of every checkpoint."""
-        return self.array.mean("pos")
+        """The validation loss of every checkpoint: the mean over all tokens that are predicted."""
+        if "n_windows" not in self.array.coords:
+            return self.array.mean("pos", skipna=False)
+        n = self.array["n_windows"]
+        total = (self.array.where(n > 0, 0.0) * n).sum("pos", skipna=False)
+        return (total / n.sum()).drop_attrs()
+
+    def expected(self) -> xr.DataArray:
+        """The positions at which some window has a token and its successor."""
+        if "n_windows" not in self.array.coords:
+            return self.array
+        return self.array.isel(pos=np.flatnonzero(self.array["n_windows"].to_numpy()))
 
     def in_context_score(self, *, early: int, late: int) -> xr.DataArray:
         """Loss at position `late` minus loss at `early`, of every checkpoint: below 0 when more context helps.
@@ -45,34 +60,75 @@ class PositionLoss(LabelledResult):
 
     def __str__(self) -> str:
         last = self.mean()[-1]
-        return f"validation loss at {self.array.sizes['checkpoint']} checkpoints; at the last {float(last):.3f} nats"
+        return (
+            f"validation loss at {self.array.sizes['checkpoint']} checkpoints; at the last {float(last):.3f} nats"
+            f"{self.warning()}"
+        )
 
 
 def position_loss(
-    scores: Float[Tensor, "batch pos d_vocab"], targets: Int64[Tensor, "batch pos"]
+    scores: Float[Tensor, "batch pos d_vocab"],
+    targets: Int64[Tensor, "batch pos"],
+    counted: Bool[Tensor, "batch pos"] | None = None,
 ) -> Float[Tensor, " pos"]:
-    """Kernel: mean over the batch of the cross-entropy at each position."""
-    return F.cross_entropy(scores.transpose(1, 2), targets, reduction="none").mean(dim=0)
+    """Kernel: mean over the batch of the cross-entropy at each position, over the targets that are counted (all)."""
+    losses = F.cross_entropy(scores.transpose(1, 2), targets, reduction="none")
+    return losses.mean(dim=0) if counted is None else losses.where(counted, 0.0).sum(dim=0) / counted.sum(dim=0)
 
 
 def position_losses(
-    checkpoints: Iterable[tuple[int, HookedModel]], windows: Int64[Tensor, "batch pos"], *, batch_size: int = 64
+    checkpoints: Checkpoints, windows: Tokens, *, attention_mask: Mask | None = None, batch_size: int = 64
 ) -> PositionLoss:
-    """The loss of each (step, model) on the same windows; each window's last token is a target only."""
+    """The next-token loss of each (step, model) on the same windows, position by position.
+
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        windows: token indices, batch x pos, of n_ctx + 1 tokens or fewer; each window's last token is a target only.
+            A BOS token at the beginning is a token like any other: the loss at position 0 is then that of the token
+            after BOS.
+        attention_mask: 1 at tokens, 0 at pads, with the shape of `windows`, as Hugging Face has it. Rows padded on
+            either side are read from their first token on, and pads are neither read before a token nor counted.
+            Without it every token counts: pads are not detected.
+        batch_size: windows per forward pass; changes memory, never the result.
+
+    Returns:
+        Nats with dims (checkpoint, pos); position t is that of the token that predicts the one at t + 1, counted from
+        the first token of each row. NaN where the logits of a checkpoint are not finite.
+
+    Raises:
+        ValueError: for windows of one token, for a mask that does not fit, and as `checkpoints_of` does.
+
+    Example:
+        >>> from grok_interp import Transformer, llama_copier
+        >>> model = Transformer(llama_copier(n_layers=1, n_heads=2, d_model=8, d_mlp=8, d_vocab=5, n_ctx=8), seed=0)
+        >>> mask = [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]
+        >>> losses = position_losses(model, [[0, 0, 1, 2, 3], [1, 2, 3, 4, 1]], attention_mask=mask)
+        >>> losses.array["n_windows"].to_numpy().tolist()
+        [2, 2, 1, 1]
+    """
+    windows = token_rows(windows, "windows")
+    if windows.shape[1] < 2:
+        raise ValueError("windows need 2 tokens or more, to predict the second from the first, got 1")
+    windows, real = unpadded(windows, attention_mask)
+    counted = real[:, 1:]
+    n_windows = counted.sum(dim=0)
+    batches = list(zip(in_batches(windows, batch_size), in_batches(counted, batch_size), strict=True))
     steps, rows = [], []
-    for step, model in checkpoints:
-        parts = [_summed(model, part) for part in windows.split(batch_size)]
+    for step, model in checkpoints_of(checkpoints, tokens=windows, n_read=windows.shape[1] - 1):
+        parts = [_summed(model, *batch) for batch in batches]
         steps.append(step)
-        rows.append(torch.stack(parts).sum(dim=0) / len(windows))
+        rows.append(torch.stack(parts).sum(dim=0) / n_windows)
     array = xr.DataArray(
         torch.stack(rows).numpy(),
         dims=PositionLoss.dims,
         coords={"checkpoint": steps},
         attrs={"units": "nats", "n_windows": len(windows)},
     )
+    if attention_mask is not None:
+        array = array.assign_coords(n_windows=("pos", n_windows.numpy()))
     return PositionLoss(array)
 
 
-def _summed(model: HookedModel, windows: Tensor) -> Tensor:
-    scores = logits(model, windows[:, :-1]).cpu()
-    return position_loss(scores, windows[:, 1:]) * len(windows)
+def _summed(model: HookedModel, windows: Tensor, counted: Tensor) -> Tensor:
+    means = position_loss(logits(model, windows[:, :-1]).cpu(), windows[:, 1:], counted)
+    return (means * counted.sum(dim=0)).where(counted.any(dim=0), 0.0)

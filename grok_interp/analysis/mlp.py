@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Int64
-from torch import Tensor
 
-from grok_interp.activations import HookedModel
+from grok_interp.analysis.arguments import require_count
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at
 from grok_interp.data.slot import Position, slot_position, slot_task
+from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 
@@ -25,22 +23,24 @@ class MLPActivations(LabelledResult):
     def most_varied(self, n_neurons: int, step: int | None = None) -> list[int]:
         """The neurons of the largest variance over all pairs, largest first, at a step or at the last.
 
-        Raises ValueError for a step that was not analyzed.
+        All neurons when there are fewer. Raises ValueError for a step that was not analyzed, and for `n_neurons` below
+        1.
         """
-        variance = self.at(step).var(("x", "y")).to_series()
+        require_count(n_neurons, "n_neurons")
+        variance = self.at(step).var(("x", "y"), skipna=False).to_series()
         return [int(neuron) for neuron in variance.sort_values(ascending=False, kind="stable").index[:n_neurons]]
 
     def __str__(self) -> str:
         sizes, attrs = self.array.sizes, self.array.attrs
         return (
             f"{sizes['neuron']} neurons of block {attrs['layer']} over {sizes['x'] * sizes['y']} pairs at "
-            f"{attrs['position']} of slot {attrs['slot']}, {sizes['checkpoint']} checkpoints"
+            f"{attrs['position']} of slot {attrs['slot']}, {sizes['checkpoint']} checkpoints{self.warning()}"
         )
 
 
 def mlp_activations(
-    checkpoints: Iterable[tuple[int, HookedModel]],
-    tokens: Int64[Tensor, "pair pos"],
+    checkpoints: Checkpoints,
+    tokens: Tokens,
     *,
     p: int,
     slot: int,
@@ -52,10 +52,11 @@ def mlp_activations(
 
     Raises ValueError for tokens of another slot and for a layer that is not there.
     """
+    tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)
     name, where = f"blocks.{layer}.mlp.hook_post", [slot_position(slot, position)]
     steps, rows = [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, tokens=tokens, n_read=max(where) + 1):
         found = activations_at(model, tokens, name, positions=where, batch_size=batch_size)
         steps.append(step)
         rows.append(found[:, 0].T.unflatten(1, (p, p)))

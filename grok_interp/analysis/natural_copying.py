@@ -27,8 +27,6 @@ degrees of freedom. They assume many documents of which none dominates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -37,8 +35,10 @@ from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, logits
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.pair_estimates import LEVEL, MEASURES, pair_estimates
 from grok_interp.data.ngrams import repeated_ngrams
+from grok_interp.data.token_rows import Tokens, in_batches, token_rows
 from grok_interp.results import LabelledResult
 
 ESTIMATES = ("mean", "low", "high")
@@ -59,6 +59,10 @@ class NaturalCopying(LabelledResult):
             raise ValueError(f"natural copying has the measures {', '.join(MEASURES)}, got {measure!r}")
         return self.array.sel(measure=measure, drop=True)
 
+    def expected(self) -> xr.DataArray:
+        """The means that need no interval and no comparison with unrepeated tokens."""
+        return self.array.sel(measure=list(MEASURES[:3]), estimate="mean")
+
     def __str__(self) -> str:
         first, repeat, benefit = (self.of(name).isel(checkpoint=-1).to_numpy() for name in MEASURES[:3])
         attrs = self.array.attrs
@@ -67,12 +71,13 @@ class NaturalCopying(LabelledResult):
             f"natural copying at {self.array.sizes['checkpoint']} checkpoints, {attrs['n_pairs']:,} pairs with n = "
             f"{attrs['n']} in {attrs['n_documents']} documents; at the last {first[0]:.3f} nats at first occurrences, "
             f"{repeat[0]:.3f} at repeats, benefit {benefit[0]:.3f} ({interval})"
+            f"{self.warning()}"
         )
 
 
 def natural_copying(
-    checkpoints: Iterable[tuple[int, HookedModel]],
-    windows: Int64[Tensor, "batch pos"],
+    checkpoints: Checkpoints,
+    windows: Tokens,
     *,
     n: int,
     documents: Int[Tensor, " window"] | None = None,
@@ -81,7 +86,7 @@ def natural_copying(
     """The loss of each (step, model) at first occurrences and at repeats of n-grams in unmodified text.
 
     Args:
-        checkpoints: any iterable of (step, model), such as a run's `CheckpointSeries`.
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
         windows: text of n_ctx + 1 tokens or fewer, batch x pos, within documents (see `document_windows`). The first
             token of each window is context only.
         n: tokens of context that the two occurrences share, 1 or more. Smaller n gives more pairs, more of them by
@@ -107,6 +112,7 @@ def natural_copying(
         >>> natural_copying([(0, model)], tokens, n=2).array.sizes["estimate"]
         3
     """
+    windows = token_rows(windows, "windows")
     pairs = repeated_ngrams(windows, n=n)
     if not len(pairs):
         raise ValueError(
@@ -115,12 +121,10 @@ def natural_copying(
         )
     clusters = _clusters(documents, len(windows))
     steps, rows = [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, tokens=windows, n_read=windows.shape[1] - 1):
         losses = token_losses(model, windows, batch_size=batch_size).double().numpy()
         steps.append(step)
         rows.append(pair_estimates(losses, pairs, clusters))
-    if not rows:
-        raise ValueError("natural copying needs at least one checkpoint, got none: give (step, model) pairs")
     array = xr.DataArray(
         np.stack(rows, axis=1),
         dims=NaturalCopying.dims,
@@ -142,7 +146,7 @@ def token_losses(
 ) -> Float[Tensor, "batch pos"]:
     """The cross-entropy in nats of the token at each position; NaN at position 0, which nothing predicts."""
     device, parts = device_of(model), []
-    for part in windows.split(batch_size):
+    for part in in_batches(windows, batch_size):
         scores, targets = logits(model, part[:, :-1]), part[:, 1:].to(device)
         parts.append(F.cross_entropy(scores.transpose(1, 2), targets, reduction="none").cpu())
     return F.pad(torch.cat(parts), (1, 0), value=torch.nan)

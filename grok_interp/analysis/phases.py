@@ -118,5 +118,5 @@ class Transience:
 def transience(curve: xr.DataArray) -> Transience:
     """Of one curve over checkpoints: o.o.d. generalization may rise and fall again (B.3)."""
     values = curve.to_numpy()
-    index = int(np.argmax(values))
+    index = int(np.argmax(np.where(np.isnan(values), -np.inf, values)))  # a checkpoint that is not finite is no peak
     return Transience(float(values[index]), int(curve["checkpoint"][index]), float(values[-1]))

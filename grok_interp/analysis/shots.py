@@ -11,7 +11,7 @@ With `noise`, a share of the answers shown as examples is replaced by wrong ones
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.queries import QUERIES
 from grok_interp.analysis.questions import Answers, answers_of, draw_questions
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
@@ -63,17 +63,22 @@ class ShotCurves(LabelledResult):
     def best_checkpoint(self, *splits: Split, queries: str = "all") -> int:
         """The step of the largest last-shot accuracy, mean over these splits: early stopping, as in the paper.
 
-        Splits without queries of that kind are left out.
+        Splits without queries of that kind are left out, and checkpoints that are not finite while others are.
         """
-        curve = self.last_shot(queries).sel(split=list(splits)).mean("split").fillna(0)
+        undefined = self.array["checkpoint"].isin(self.not_finite())
+        curve = self.last_shot(queries).sel(split=list(splits)).mean("split").fillna(0).where(~undefined, -1)
         return int(curve["checkpoint"][int(curve.argmax("checkpoint"))])
+
+    def expected(self) -> xr.DataArray:
+        """The loss over all queries: kinds of query may be missing at some shots."""
+        return self.loss()
 
     def __str__(self) -> str:
         last = self.last_shot().isel(checkpoint=-1)
         shown = ", ".join(f"{split} {float(last.sel(split=split)):.0%}" for split in last["split"].values)
         return (
             f"{self.array.sizes['shot']} shots at {self.array.sizes['checkpoint']} checkpoints; last shot of the last: "
-            f"{shown}"
+            f"{shown}{self.warning()}"
         )
 
 
@@ -88,7 +93,7 @@ def mean_and_error(
 
 
 def shot_curve(
-    checkpoints: Iterable[tuple[int, HookedModel]],
+    checkpoints: Checkpoints,
     tasks: ModularTasks,
     *,
     n_contexts: int,
@@ -102,7 +107,7 @@ def shot_curve(
     Raises ValueError for noise outside [0, 1), no checkpoints, no contexts, and a model too small for the tasks.
     """
     steps, rows, asked = [], [], None
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints):
         size = model.cfg.n_ctx // 3
         asked = asked or draw_questions(tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed, noise=noise)
         steps.append(step)
@@ -133,7 +138,7 @@ def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -
 
 
 def _of_split(given: Answers) -> Float[Tensor, "queries measure shot"]:
-    correct = (given.found == given.questions.true).float()
+    correct = (given.found == given.questions.true).float().masked_fill(given.loss.isnan(), torch.nan)
     rows = [
         torch.stack([*mean_and_error(correct, kind), *mean_and_error(given.loss, kind), kind.float().mean(dim=0)])
         for kind in given.questions.counted

@@ -8,17 +8,16 @@ a matrix shows, `kaleidoscope` says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at, head_outputs
 from grok_interp.data.slot import Position, slot_position, slot_task
+from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 
@@ -32,7 +31,7 @@ class CosineSimilarity(LabelledResult):
         attrs, sizes = self.array.attrs, self.array.sizes
         return (
             f"similarity of {sizes['pair']} pairs at {attrs['position']} of slot {attrs['slot']}, {source(attrs)}, "
-            f"task ({attrs['a']}, {attrs['b']}), {sizes['checkpoint']} checkpoints"
+            f"task ({attrs['a']}, {attrs['b']}), {sizes['checkpoint']} checkpoints{self.warning()}"
         )
 
 
@@ -42,18 +41,19 @@ def source(attrs: dict) -> str:
 
 
 def pearson_similarity(vectors: Float[Tensor, "pair feature"]) -> Float[Tensor, "pair other_pair"]:
-    """Cosine of every two vectors, each centred over its features; 0 for one that does not vary. Kernel."""
+    """Cosine of every two vectors, each centred over its features; 0 for one that does not vary, NaN for one that is
+    not finite. Kernel."""
     vectors = vectors.double()
     centred = vectors - vectors.mean(dim=-1, keepdim=True)
     norm = centred.norm(dim=-1, keepdim=True)
     varies = norm > torch.finfo(norm.dtype).eps * vectors.norm(dim=-1, keepdim=True)
-    directions = torch.where(varies, centred / norm.where(varies, 1.0), 0.0)
+    directions = torch.where(varies | ~norm.isfinite(), centred / norm.where(varies, 1.0), 0.0)
     return (directions @ directions.T).clamp(-1, 1).float()
 
 
 def cosine_similarity(
-    checkpoints: Iterable[tuple[int, HookedModel]],
-    tokens: Int64[Tensor, "pair pos"],
+    checkpoints: Checkpoints,
+    tokens: Tokens,
     *,
     p: int,
     slot: int,
@@ -66,9 +66,10 @@ def cosine_similarity(
 
     Raises ValueError for tokens of another slot and for a layer or head that is not there.
     """
+    tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)
     where, steps, rows = [slot_position(slot, position)], [], []
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints, tokens=tokens, n_read=max(where) + 1):
         if head is None:
             name = f"blocks.{layer}.hook_resid_post"
             vectors = activations_at(model, tokens, name, positions=where, batch_size=batch_size)

@@ -6,7 +6,7 @@ copy from there; the previous-token head that such a head reads has an I of 0 an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import xarray as xr
@@ -16,9 +16,11 @@ from torch import Tensor
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named
 from grok_interp.analysis.ablation import MEASURES
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.loss import position_losses
 from grok_interp.data.copying import CopySamples
+from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 
@@ -45,40 +47,52 @@ class SingleAblation(LabelledResult):
         return (
             f"each of {last.size} heads taken away alone ({self.array.attrs['how']}); suffixes copied whole at the "
             f"last checkpoint: {float(last['intact']):.1%} intact, fewest without "
-            f"{named([most])}, {float(last[most]):.1%}"
+            f"{named([most])}, {float(last[most]):.1%}{self.warning()}"
         )
 
 
 def single_ablation(
-    checkpoints: Iterable[tuple[int, HookedModel]],
+    checkpoints: Checkpoints,
     samples: CopySamples,
-    windows: Int64[Tensor, "batch pos"],
+    windows: Tokens,
     *,
     how: str,
     reference: Int64[Tensor, "reference reference_pos"] | None = None,
     n_match: int | None = None,
     seed: int = 0,
     batch_size: int = 64,
+    on_model: Callable[[int, int], None] | None = None,
 ) -> SingleAblation:
     """Every (step, model) without each of its heads in turn; `how` and its options as in `ablated`.
 
-    Raises ValueError for what `ablated` refuses.
+    `on_model` is told (models done, models to do) of each checkpoint: the intact one, and one without each head.
+    Raises ValueError for what `ablated` and `checkpoints_of` refuse.
     """
 
-    def without_each(model: HookedModel) -> Iterator[tuple[int, HookedModel]]:
-        """The intact model, then one without each head: to an analyzer they are a series like any other."""
-        yield 0, model
-        for number, head in enumerate(np.ndindex(model.cfg.n_layers, model.cfg.n_heads), start=1):
-            yield number, ablated(model, [head], how, reference=reference, n_match=n_match, seed=seed)
+    def without_each(model: HookedModel) -> Iterator[HookedModel]:
+        """The intact model, then one without each head."""
+        yield model
+        for head in np.ndindex(model.cfg.n_layers, model.cfg.n_heads):
+            yield ablated(model, [head], how, reference=reference, n_match=n_match, seed=seed)
 
+    def measured(model: HookedModel) -> list[float]:
+        """In the order of `MEASURES`."""
+        copied = copying_accuracy(model, samples, batch_size=batch_size)
+        loss = position_losses(model, windows, batch_size=batch_size)
+        return [float(each[0]) for each in (copied.exact(), copied.per_token(), loss.mean())]
+
+    windows = token_rows(windows, "windows")
     steps, rows, shape = [], [], (0, 0)
-    for step, model in checkpoints:
+    for step, model in checkpoints_of(checkpoints):
         shape = model.cfg.n_layers, model.cfg.n_heads
-        copied = copying_accuracy(without_each(model), samples, batch_size=batch_size)
-        loss = position_losses(without_each(model), windows, batch_size=batch_size)
+        found, n_models = [], 1 + int(np.prod(shape))
+        for done, without in enumerate(without_each(model), start=1):
+            found.append(measured(without))
+            if on_model:
+                on_model(done, n_models)
         steps.append(step)
-        rows.append(np.stack([copied.exact(), copied.per_token(), loss.mean()]))
-    values = np.stack(rows, axis=1)  # measure x checkpoint x (intact, then head by head)
+        rows.append(found)
+    values = np.moveaxis(np.array(rows), -1, 0)  # measure x checkpoint x (intact, then head by head)
     array = xr.DataArray(
         values[..., 1:].reshape(*values.shape[:2], *shape),
         dims=SingleAblation.dims,

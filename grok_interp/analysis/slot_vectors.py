@@ -14,7 +14,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, Reducer, read
+from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.prefixes import after_shared_tokens
+from grok_interp.data.token_rows import in_batches
 
 
 def activations_at(
@@ -45,9 +47,7 @@ def head_outputs(
 
     Raises ValueError for a head that the model does not have.
     """
-    n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
-    if not (0 <= layer < n_layers and 0 <= head < n_heads):
-        raise ValueError(f"no head L{layer}H{head}: the model has {n_layers} layers of {n_heads} heads")
+    require_head(layer, head, n_layers=model.cfg.n_layers, n_heads=model.cfg.n_heads)
     name = f"blocks.{layer}.attn.hook_z"  # batch pos head d_head
     z = _read_in_batches(model, tokens, name, lambda found: found[:, :, head], positions, batch_size)
     return z @ model.W_O[layer, head].detach().float().cpu()
@@ -63,4 +63,4 @@ def _read_in_batches(
     def reducer(found: Tensor) -> Tensor:
         return part_of(found[:, at]).float().cpu()
 
-    return torch.cat([read(continuing, part, {name: reducer})[name] for part in rest.split(batch_size)])
+    return torch.cat([read(continuing, part, {name: reducer})[name] for part in in_batches(rest, batch_size)])

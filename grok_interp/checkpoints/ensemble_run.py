@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from grok_interp.checkpoints.recorder import Journal, Recorder, load_newest_resume_point
+from grok_interp.checkpoints.recorder import Journal, Recorder, load_newest_resume_point, naming_last_good
 from grok_interp.checkpoints.run import claim, deferred_interrupts, only_process
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
+from grok_interp.training.divergence import Update
 from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, Update
+from grok_interp.training.loop import TrainingState
 
 
 def run_ensemble(
@@ -40,8 +41,8 @@ def run_ensemble(
         stack.enter_context(execution.threads())
         members = [TrainingState(config, device=device, precision=execution.precision) for config in runs.values()]
         recorders = [
-            Recorder(Path(directory), member, load_newest_resume_point(member, Path(directory)))
-            for directory, member in zip(runs, members, strict=True)
+            Recorder(Path(directory), member, own, load_newest_resume_point(member, Path(directory)))
+            for directory, member, own in zip(runs, members, batches, strict=True)
         ]
         state = EnsembleState(members)
         journal = Journal(recorders, interrupted, resume_seconds=resume_seconds, on_update=on_update)
@@ -55,8 +56,9 @@ def run_ensemble(
             on_update=lambda updates: journal(*updates),
             compiled=execution.compiled,
         )
-        for step, models in training:
-            for series, model in zip(all_series, models, strict=True):
-                series.save(step, model)
-        journal.save()
+        with naming_last_good(recorders, all_series):
+            for step, models in training:
+                for series, model in zip(all_series, models, strict=True):
+                    series.save(step, model)
+            journal.save()
     return all_series

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
+from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.checkpoints.store import DamagedFileError, load_state, save_state, write_text
-from grok_interp.training.loop import TrainingState, Update
+from grok_interp.training.batches import Batches
+from grok_interp.training.divergence import (
+    UPDATES_AT_ONCE,
+    DivergedError,
+    FiniteCheck,
+    Update,
+    read_updates,
+    require_finite_update,
+)
+from grok_interp.training.loop import TrainingState
 
 SAVING_SHARE = 0.05  # of the time at most goes into resume points, however large they are
-METRICS_BUFFER = 50  # updates whose losses stay on the device before they are written
 
 
 def resume_points(directory: Path) -> list[Path]:
@@ -37,10 +44,10 @@ def load_newest_resume_point(state: TrainingState, directory: Path) -> float:
 
 
 class Recorder:
-    """One run's metrics and resume points."""
+    """One run's metrics and resume points. What is not finite is neither logged nor kept."""
 
-    def __init__(self, directory: Path, state: TrainingState, seconds: float) -> None:
-        self.directory, self.state = directory, state
+    def __init__(self, directory: Path, state: TrainingState, batches: Batches, seconds: float) -> None:
+        self.directory, self.state, self.check = directory, state, FiniteCheck.of(state, batches)
         self.began = time.monotonic() - seconds
         self.buffer: list[tuple[Update, float]] = []
         self.metrics = directory / "metrics.jsonl"
@@ -48,29 +55,31 @@ class Recorder:
 
     def note(self, update: Update) -> None:
         self.buffer.append((update, time.monotonic() - self.began))
-        if len(self.buffer) >= METRICS_BUFFER:
-            self._write_metrics()
+        if len(self.buffer) >= UPDATES_AT_ONCE:
+            self.write_metrics()
 
     def save(self) -> None:
-        self._write_metrics()
+        """Raises DivergedError instead of keeping a state that is not finite."""
+        self.write_metrics()
+        self.check.require_finite()
         state = {**self.state.state_dict(), "seconds": time.monotonic() - self.began}
         save_state(self.directory / "resume" / f"step_{self.state.step:08d}.state", state)
         for outdated in resume_points(self.directory)[2:]:
             outdated.unlink()
 
-    def _write_metrics(self) -> None:
+    def write_metrics(self) -> None:
+        """Log the updates noted. Raises DivergedError at the first that is not finite, after those before it."""
         if not self.buffer:
             return
-        updates = [update for update, _ in self.buffer]
-        measured = torch.stack([torch.stack([u.loss, u.grad_norm]) for u in updates]).tolist()
+        buffer, self.buffer = self.buffer, []
+        measured = read_updates([update for update, _ in buffer])
         tokens = self.state.config.tokens_per_step
         with self.metrics.open("a") as file:
-            for (update, seconds), (loss, norm) in zip(self.buffer, measured, strict=True):
-                _require_finite(loss, update)
+            for (update, seconds), (loss, norm) in zip(buffer, measured, strict=True):
+                require_finite_update(update, loss, norm)
                 row = {"step": update.step, "tokens": update.step * tokens, "loss": loss, "grad_norm": norm}
                 row |= {"learning_rate": update.learning_rate, "seconds": round(seconds, 3)}
                 file.write(json.dumps(row) + "\n")
-        self.buffer.clear()
 
 
 class Journal:
@@ -108,12 +117,27 @@ class Journal:
         self.resume_seconds = max(self.resume_seconds, (self.saved_at - began) / SAVING_SHARE)
 
 
-def _require_finite(loss: float, update: Update) -> None:
-    if not math.isfinite(loss):
-        raise ValueError(
-            f"the loss is {loss} at step {update.step} (learning rate {update.learning_rate:g}): train into a new "
-            "directory with a lower learning_rate, a longer warm-up or a smaller max_grad_norm"
-        )
+@contextmanager
+def naming_last_good(recorders: Sequence[Recorder], series: Sequence[CheckpointSeries]) -> Iterator[None]:
+    """A divergence inside logs the updates before it, and says of which run it is and which checkpoint was the last."""
+    try:
+        yield
+    except DivergedError as error:
+        first = str(error)
+        for recorder in recorders:
+            try:
+                recorder.write_metrics()
+            except DivergedError as earlier:  # an update that was noted and not yet read
+                first = f"{recorder.directory}: {earlier}"
+        raise DivergedError(f"{first}. {_last_good(series[0])}") from None
+
+
+def _last_good(series: CheckpointSeries) -> str:
+    """Of a run, and of all that train in lockstep with it."""
+    if not series.steps:
+        return f"{series.directory} has no checkpoint before it."
+    step = series.steps[-1]
+    return f"The last good checkpoint is step {step:,}: {series.path(step)}."
 
 
 def _cut_metrics(file: Path, step: int) -> None:

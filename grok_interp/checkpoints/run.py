@@ -23,12 +23,13 @@ from pathlib import Path
 
 import filelock
 
-from grok_interp.checkpoints.recorder import Journal, Recorder, load_newest_resume_point
+from grok_interp.checkpoints.recorder import Journal, Recorder, load_newest_resume_point, naming_last_good
 from grok_interp.checkpoints.series import CheckpointSeries, write_config
 from grok_interp.configs import TrainConfig
 from grok_interp.training.batches import Batches, open_batches
+from grok_interp.training.divergence import Update
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, Update, train
+from grok_interp.training.loop import TrainingState, train
 
 
 def run_training(
@@ -46,20 +47,23 @@ def run_training(
     Every `resume_seconds` a resume point is written; Ctrl-C and SIGTERM write one too and raise KeyboardInterrupt.
     `compiled` counts for a new run; a run that is resumed keeps its precision, number of threads and compilation.
     `on_start` is told the step it starts from. Raises ValueError when the directory holds another config, data that has
-    changed since, files that are no run, or a run that another process is training.
+    changed since, files that are no run, or a run that another process is training; and DivergedError, which names the
+    last good checkpoint, when a loss, a gradient norm or the weights are not finite: nothing of it is kept.
     """
     directory = Path(directory)
     batches, execution = claim(directory, config, Execution.resolve(config, device=device, compiled=compiled))
     with only_process(directory), deferred_interrupts() as interrupted, execution.threads():
         state = TrainingState(config, device=device, precision=execution.precision)
-        recorder = Recorder(directory, state, load_newest_resume_point(state, directory))
+        recorder = Recorder(directory, state, batches, load_newest_resume_point(state, directory))
         journal = Journal([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update)
         if on_start:
             on_start(state.step)
         series = CheckpointSeries(directory)
-        for step, model in train(config, state=state, batches=batches, on_update=journal, compiled=execution.compiled):
-            series.save(step, model)
-        journal.save()
+        training = train(config, state=state, batches=batches, on_update=journal, compiled=execution.compiled)
+        with naming_last_good([recorder], [series]):
+            for step, model in training:
+                series.save(step, model)
+            journal.save()
     return series
 
 

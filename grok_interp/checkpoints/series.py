@@ -57,9 +57,9 @@ class CheckpointSeries:
     def __iter__(self) -> Iterator[tuple[int, Transformer]]:
         return self.at(self.steps)
 
-    def at(self, steps: Iterable[int]) -> Iterator[tuple[int, Transformer]]:
-        """(step, model) of the steps given."""
-        return ((step, self.load(step)) for step in steps)
+    def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterator[tuple[int, Transformer]]:
+        """(step, model) of the steps given, each model on `device`, a torch device."""
+        return ((step, self.load(step).to(device)) for step in steps)
 
     def path(self, step: int) -> Path:
         return self.directory / "checkpoints" / f"step_{step:08d}.safetensors"

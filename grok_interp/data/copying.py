@@ -21,7 +21,8 @@ class CopyTask:
 
     The defaults are the paper's (A.2): 500 samples of 50 strings of 12 + 6 hexadecimal characters and a newline, all
     prefixes of a sample distinct and all suffixes too, asked for i = 0 (mod 5). `alphabet` and `separator` are token
-    ids; the defaults are those of the byte vocabulary.
+    ids; the defaults are those of the byte vocabulary. With `bos` that token is put before the first string, as models
+    trained with a beginning-of-sequence token expect; it is one token of the context and is never asked for.
 
     The alphabet is a choice that changes the accuracy: results record its name (`alphabet_label`, or what
     `alphabet_name` says without one) and its size. Hexadecimal strings repeat pairs of symbols by chance, so that
@@ -37,6 +38,7 @@ class CopyTask:
     alphabet: tuple[int, ...] = HEXADECIMAL
     separator: int = NEWLINE
     seed: int = 0
+    bos: int | None = None
     alphabet_label: str = ""
 
     def __post_init__(self) -> None:
@@ -45,6 +47,7 @@ class CopyTask:
                 raise ValueError(f"CopyTask: {name} must be at least 1, got {getattr(self, name)}")
         if len(set(self.alphabet)) != len(self.alphabet) or self.separator in self.alphabet:
             raise ValueError("CopyTask: the alphabet's tokens must be distinct, and the separator none of them")
+        require_bos(self.bos, (*self.alphabet, self.separator))
         for part, length in (("prefixes", self.n_prefix), ("suffixes", self.n_suffix)):
             if len(self.alphabet) ** length < self.n_sequences:
                 raise ValueError(
@@ -56,7 +59,7 @@ class CopyTask:
     def fitting(cls, n_ctx: int, **options) -> CopyTask:
         """The paper's test with as many sequences as the context holds, at most its 50; short ones are all queried."""
         task = cls(n_sequences=1, **options)
-        n_sequences = min(PAPER_N_SEQUENCES, (n_ctx - task.n_prefix - task.n_suffix) // task.n_line)
+        n_sequences = min(PAPER_N_SEQUENCES, task.most_sequences(n_ctx))
         task.require_context(n_ctx)
         options = {"query_every": 5 if n_sequences > 10 else 1, **options}
         return cls(n_sequences=n_sequences, **options)
@@ -73,7 +76,16 @@ class CopyTask:
     @property
     def n_tokens(self) -> int:
         """The context that the test needs."""
-        return self.n_sequences * self.n_line + self.n_prefix + self.n_suffix
+        return self.n_bos + self.n_sequences * self.n_line + self.n_prefix + self.n_suffix
+
+    @property
+    def n_bos(self) -> int:
+        """Tokens before the first string: 1 with `bos`, else 0."""
+        return int(self.bos is not None)
+
+    def most_sequences(self, n_ctx: int) -> int:
+        """How many sequences a context of n_ctx tokens has room for; 0 or less when the query alone is too long."""
+        return (n_ctx - self.n_bos - self.n_prefix - self.n_suffix) // self.n_line
 
     @property
     def queries(self) -> range:
@@ -85,7 +97,7 @@ class CopyTask:
         if self.n_tokens > n_ctx:
             raise ValueError(
                 f"the copy test of {self.n_sequences} sequences needs {self.n_tokens} tokens, the context holds {n_ctx}"
-                f": take at most {max(0, (n_ctx - self.n_prefix - self.n_suffix) // self.n_line)} sequences"
+                f": take at most {max(0, self.most_sequences(n_ctx))} sequences"
             )
 
     def sample(self) -> CopySamples:
@@ -119,9 +131,9 @@ class CopySamples:
 
     @property
     def context(self) -> Int64[Tensor, "sample pos"]:
-        """The strings one after the other, a separator after each: what all queries of a sample share."""
+        """BOS if there is one, then the strings, a separator after each: what all queries of a sample share."""
         separators = torch.full((*self.strings.shape[:2], 1), self.task.separator)
-        return torch.cat([self.strings, separators], dim=2).flatten(1)
+        return after_bos(torch.cat([self.strings, separators], dim=2).flatten(1), self.task.bos)
 
     def query(self, index: int) -> Int64[Tensor, "sample char"]:
         """The string asked for: its prefix is the prompt, its suffix the answer."""
@@ -133,24 +145,63 @@ class CopySamples:
 
 
 def repeated_tokens(
-    *, n_sequences: int, half: int, alphabet: Sequence[int] | Int64[Tensor, " symbol"], seed: int
+    *,
+    n_sequences: int,
+    half: int,
+    alphabet: Sequence[int] | Int64[Tensor, " symbol"],
+    seed: int,
+    bos: int | None = None,
 ) -> Int64[Tensor, "batch pos"]:
-    """Random tokens, then the same again: 2 * half tokens a row (the paper: half = 100), drawn from `alphabet`."""
+    """Random tokens, then the same again.
+
+    Args:
+        n_sequences: rows, 1 or more.
+        half: tokens of each half, 3 or more (the paper: 100).
+        alphabet: the token ids to draw from, two or more.
+        seed: of the drawing.
+        bos: a token to put before each row, not of the alphabet; none if None.
+
+    Returns:
+        Rows of 2 * half tokens, one more with `bos`. Analyzers know such a row by its odd number of tokens.
+
+    Raises:
+        ValueError: for sizes below these, and for a `bos` that is in the alphabet.
+
+    Example:
+        >>> repeated_tokens(n_sequences=1, half=3, alphabet=[5, 6, 7], seed=0, bos=1).shape
+        torch.Size([1, 7])
+    """
     if n_sequences < 1 or half < 3 or len(alphabet) < 2:
         raise ValueError(
             f"repeated_tokens needs n_sequences >= 1, half >= 3 and two symbols or more, got {n_sequences}, {half} and "
             f"{len(alphabet)} symbols"
         )
     symbols = torch.as_tensor(alphabet, dtype=torch.int64)
+    require_bos(bos, symbols.tolist())
     generator = torch.Generator().manual_seed(seed)
     first = symbols[torch.randint(len(symbols), (n_sequences, half), generator=generator)]
-    return torch.cat([first, first], dim=1)
+    return after_bos(torch.cat([first, first], dim=1), bos)
 
 
-def induction_targets(half: int) -> tuple[Int64[Tensor, " target"], Int64[Tensor, " target"]]:
+def require_bos(bos: int | None, others: Sequence[int]) -> None:
+    """Raises ValueError for a BOS token that is drawn, too: its second occurrence would be a target."""
+    if bos is not None and (isinstance(bos, bool) or bos < 0 or bos in others):
+        raise ValueError(
+            f"bos must be a token id of 0 or more that is neither in the alphabet nor a separator, got {bos}: leave it "
+            "out of the alphabet"
+        )
+
+
+def after_bos(tokens: Int64[Tensor, "batch pos"], bos: int | None) -> Int64[Tensor, "batch bos_and_pos"]:
+    """The rows with BOS before each; unchanged for None."""
+    return tokens if bos is None else torch.nn.functional.pad(tokens, (1, 0), value=bos)
+
+
+def induction_targets(half: int, n_bos: int = 0) -> tuple[Int64[Tensor, " target"], Int64[Tensor, " target"]]:
     """(queries, keys) of a sequence from `repeated_tokens`: where each token of the second half must look.
 
-    The token at s + i - 1 looks at position i, for i in 1 .. s - 1 (A.3): at what followed its first occurrence.
+    The token at s + i - 1 looks at position i, for i in 1 .. s - 1 (A.3): at what followed its first occurrence. With
+    `n_bos` tokens before the halves all positions are as much later.
     """
-    keys = torch.arange(1, half)
+    keys = torch.arange(1, half) + n_bos
     return half + keys - 1, keys

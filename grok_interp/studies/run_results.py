@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, get_type_hints
 from grok_interp.activations import HookedModel
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.checkpoints.store import write_text
-from grok_interp.results import LabelledResult
+from grok_interp.results import LabelledResult, shown_steps
 
 SAVE_EVERY = 8  # checkpoints analyzed between two saves: what a kill can cost
 
@@ -53,6 +53,19 @@ class RunResults:
         """Checkpoints that all results have answered."""
         answered = (set(result.array["checkpoint"].values.tolist()) for result in self.each.values())
         return tuple(sorted(set.intersection(*answered)))
+
+    def not_finite(self) -> tuple[int, ...]:
+        """The steps at which a result is NaN or infinite because weights, activations or logits are."""
+        return tuple(sorted({step for result in self.each.values() for step in result.not_finite()}))
+
+    def not_finite_warnings(self) -> list[str]:
+        """What a report says of them: nothing, or one sentence."""
+        steps = self.not_finite()
+        where = f"checkpoint {shown_steps(steps)}" if len(steps) == 1 else f"checkpoints {shown_steps(steps)}"
+        return [
+            f"Not finite: weights, activations or logits are NaN or infinite at {where}. Their values are undefined "
+            "(NaN) and are left out of curves and headlines: training diverged, or the files are damaged."
+        ] * bool(steps)
 
     @classmethod
     def load(cls, directory: Path) -> Self:

@@ -141,7 +141,7 @@ def report_of(directory: Path, device: str) -> Page:
     study, report = study_of(directory), study_of(directory, ".report")
     probes = study.probes_of_run(directory)
     results = study.analyze(directory, probes, device=device)
-    return report.report_page(directory, results, probes, threshold=report.THRESHOLD)[0]
+    return report.report_page(directory, results, probes, threshold=report.THRESHOLD, device=device)[0]
 
 
 def _waiting(series: CheckpointSeries) -> Page:

@@ -12,6 +12,7 @@ costs: members then take their steps in turn.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,8 @@ from grok_interp.models.rotary import rotary
 from grok_interp.models.stacked import stacked_logits
 from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import Batches, open_batches
-from grok_interp.training.loop import TrainingState, Update, train_step
+from grok_interp.training.divergence import DivergedError, FiniteCheck, Update
+from grok_interp.training.loop import TrainingState, train_step
 from grok_interp.training.muon import Muon
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, take_step
 from grok_interp.training.precision import autocast
@@ -121,20 +123,37 @@ def train_ensemble(
 ) -> Iterator[tuple[int, list[Transformer]]]:
     """Train all members from `state` (default: from their initializations, on the CPU) to the end of their config.
 
-    `on_update` gets one `Update` a member. Raises ValueError as `EnsembleState` and `train` do.
+    `on_update` gets one `Update` a member. Raises ValueError as `EnsembleState` and `train` do, and DivergedError when
+    one member diverges.
     """
     state = state or EnsembleState([TrainingState(config) for config in configs])
     batches = batches or [open_batches(config) for config in configs]
     step = step_function(state, batches[0].loss, compiled=compiled)
     kept_steps = frozenset(state.config.kept_steps)
+    checks = [FiniteCheck.of(member, own) for member, own in zip(state.members, batches, strict=True)]
     while True:
         if state.step in kept_steps:
+            for number, check in enumerate(checks):
+                with _naming(number, configs):
+                    check.require_finite()
             yield state.step, [member.model for member in state.members]
         if state.step == state.config.n_steps:
             return
         updates = step([each.batch(state.step, state.device) for each in batches])
+        for number, (check, update) in enumerate(zip(checks, updates, strict=True)):
+            with _naming(number, configs):
+                check.note(update)
         if on_update:
             on_update(updates)
+
+
+@contextmanager
+def _naming(number: int, configs: Sequence[TrainConfig]) -> Iterator[None]:
+    """A divergence says which member it is of."""
+    try:
+        yield
+    except DivergedError as error:
+        raise DivergedError(f"member {number} (init_seed {configs[number].init_seed}): {error}") from None
 
 
 def step_function(state: EnsembleState, loss: Callable, *, compiled: bool) -> Callable[[list[Tensor]], list[Update]]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,18 +20,9 @@ from torch import Tensor, nn
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import Batches, open_batches
+from grok_interp.training.divergence import FiniteCheck, Update
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, take_step
 from grok_interp.training.precision import Precision, autocast, resolve_precision
-
-
-@dataclass(frozen=True)
-class Update:
-    """What one optimizer update measured. The tensors stay on the device until somebody reads them."""
-
-    step: int  # updates done, this one included
-    loss: Float[Tensor, ""]  # mean next-token cross-entropy of the batch before the update, in nats
-    grad_norm: Float[Tensor, ""]  # global norm of the gradient before clipping
-    learning_rate: float  # of AdamW
 
 
 class TrainingState:
@@ -75,18 +65,23 @@ def train(
 
     `on_update` is called after every update, when the state is whole: it may save it, or raise to stop. `compiled`
     compiles the loss of a micro-batch with torch.compile: it pays on a GPU, and on a CPU only for long runs.
-    Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn.
+    Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn; and
+    DivergedError (a ValueError) when a loss, a gradient norm or the weights are not finite. Such a model is never
+    yielded.
     """
     state = state or TrainingState(config)
     batches = batches or open_batches(config)
     kept_steps = frozenset(config.kept_steps)
     loss = torch.compile(batches.loss) if compiled else batches.loss
+    check = FiniteCheck.of(state, batches)
     while True:
         if state.step in kept_steps:
+            check.require_finite()
             yield state.step, state.model
         if state.step == config.n_steps:
             return
         update = train_step(state, batches.batch(state.step, state.device), loss)
+        check.note(update)
         if on_update:
             on_update(update)
 

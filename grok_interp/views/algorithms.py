@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -64,8 +65,12 @@ def _grid(grid: GridComparison, algorithm: str) -> Graph:
         limits=(-1 if algorithm else 0, 1),
         square=True,
         height=260,
-        customdata=[[[RIGHT[int(each)] for each in who] for who in row] for row in right.values],
+        customdata=[[[_verdict(each) for each in who] for who in row] for row in right.values],
     )
+
+
+def _verdict(right: float) -> str:
+    return "not finite" if np.isnan(right) else RIGHT[int(right)]
 
 
 def plot_agreement(agreement: AlgorithmAgreement, *, step: int, subset: str = "generic") -> Figure:
@@ -92,6 +97,7 @@ def agreement_twin(agreement: AlgorithmAgreement, *, subset: str = "generic") ->
     arrays = [agreement.log_likelihood(subset), *agreement.interval(subset)]
     frames = {split: {step: _lines(arrays, checkpoint=step, split=split) for step in steps} for split in splits}
     lowest = float(min(array.min() for array in arrays))
+    lowest = lowest if np.isfinite(lowest) else -1.0
     graphs = [
         line_graph(
             frames[split][steps[-1]],

@@ -20,7 +20,8 @@ CHANGES = {  # name, unit and digits of a measure's change
     "loss": ("validation loss", "nats", 3),
 }
 Places = Mapping[Head, tuple[float, float]]
-MOST_NAMES = 3  # heads that stand in one place and are all named
+MOST_NAMES = 3  # heads near one another that are all named
+NAME_HEIGHT = 9.0  # points between two names, one above the other
 
 
 def plot_single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> Figure:
@@ -101,9 +102,30 @@ def _draw_dots(axis: Any, places: Places) -> None:
 
 def _draw_names(axis: Any, places: Places) -> None:
     size = np.array([0.4 * np.ptp(axis.get_xlim()), 0.1 * np.ptp(axis.get_ylim())])  # of a name
+    points_per_unit = 72 / axis.figure.dpi * axis.get_window_extent().height / np.ptp(axis.get_ylim())
     for heads in _neighbours(places, size):
-        name = named(heads) if len(heads) <= MOST_NAMES else f"{len(heads)} heads"
-        axis.annotate(name, places[heads[0]], xytext=(5, 2), textcoords="offset points", fontsize="small")
+        if len(heads) > MOST_NAMES:
+            middle = np.mean([places[head] for head in heads], axis=0)
+            _write(axis, f"{len(heads)} heads", (float(middle[0]), float(middle[1])), 0.0)
+            continue
+        heights = points_per_unit * np.array([places[head][1] for head in heads])
+        for head, shift in zip(heads, _shifts(heights), strict=True):
+            _write(axis, named([head]), places[head], shift)
+
+
+def _write(axis: Any, name: str, place: tuple[float, float], shift: float) -> None:
+    """Beside a dot; `shift` points above its height, with a line to it where that is not beside it."""
+    line = {"arrowstyle": "-", "lw": 0.4, "color": "0.6", "shrinkA": 0, "shrinkB": 2} if abs(shift) > 2 else None
+    x = 5 if line is None else 12
+    axis.annotate(name, place, xytext=(x, 2 + shift), textcoords="offset points", fontsize="small", arrowprops=line)
+
+
+def _shifts(heights: np.ndarray) -> np.ndarray:
+    """How far each name, from the top to the bottom, moves from its dot's height so that no two overlap, in points."""
+    moved = heights.copy()
+    for below in range(1, len(moved)):
+        moved[below] = min(moved[below], moved[below - 1] - NAME_HEIGHT)
+    return moved - heights - (moved - heights).mean()
 
 
 def _neighbours(places: Places, size: np.ndarray) -> list[list[Head]]:

@@ -142,5 +142,5 @@ def test_axes_and_refusals() -> None:
     assert found.array["split"].values.tolist() == ["id_test", "ood_test"]
     assert found.array["hypothesis"].values.tolist() == list(HYPOTHESES)
     assert "ratio matching" in str(found)
-    with pytest.raises(ValueError, match="no checkpoints were asked"):
+    with pytest.raises(ValueError, match="no checkpoints were given"):
         algorithm_agreement([], TASKS, n_contexts=3, seed=0)

@@ -26,6 +26,14 @@ def test_the_slope_is_that_of_least_squares() -> None:
     assert found.high - found.value == pytest.approx(4.302652729749464 * known.stderr)
 
 
+@pytest.mark.parametrize("level", [0.0, 1.0, 2.0, -0.5, float("nan")])
+def test_a_level_is_a_probability(level: float) -> None:
+    with pytest.raises(ValueError, match="level must be between 0 and 1, such as 0.95, got"):
+        mean_effect(np.array([1.0, 2.0]), level=level)
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+        slope(np.array([1.0, 2.0]), np.array([1.0, 2.0]), level=level)
+
+
 def test_a_slope_needs_two_values_of_x() -> None:
     assert str(slope(np.array([2.0, 2.0]), np.array([0.0, 1.0]))) == "none"
     assert slope(np.array([1.0, 2.0]), np.array([0.0, 1.0])).low == -np.inf

@@ -5,12 +5,15 @@ from itertools import permutations
 import ground_truth
 import numpy as np
 import pytest
-from ground_truth import induction_circuit, repeated_distinct_tokens
+import xarray as xr
+from ground_truth import induction_circuit, labelled, repeated_distinct_tokens
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.formation import DepthOrder, FormationOrder, formation_order, kendall_tau
+from grok_interp.analysis.head_scores import head_scores
 from grok_interp.analysis.induction import InductionScores, induction_scores
 
 STEPS = [0, 10, 40, 50]
@@ -137,3 +140,51 @@ def test_without_two_layers_and_two_onsets_there_is_no_order(rows: tuple[list[fl
 def test_a_depth_order_is_told_in_one_line() -> None:
     assert str(DepthOrder(0.8125, 0.0213, 6)) == "tau = +0.81 (p = 0.021, 6 heads)"
     assert str(DepthOrder(-1.0, 1.0, 2)) == "tau = -1.00 (p = 1, 2 heads)"
+
+
+# Any score, in any order, finite or not
+
+
+def scores_by_hand(values: list[list[float]], steps: list[int]) -> xr.DataArray:
+    """checkpoint x head of one layer."""
+    return labelled(
+        np.array(values)[:, None], ("checkpoint", "layer", "head"), dict(checkpoint=steps, layer=[0], head=[0, 1])
+    )
+
+
+def test_any_score_of_heads_has_a_formation_order() -> None:
+    tokens = repeated_distinct_tokens()
+    series = [(0, induction_circuit(sharpness=0.0)), (10, induction_circuit())]
+    scores = head_scores(series, tokens, scores=["previous_token", "prefix_matching"])
+    order = formation_order(scores.of("previous_token"), threshold=0.5)
+    assert float(order.array[ground_truth.PREVIOUS_TOKEN_HEAD]) == 10
+    assert int(order.array.count()) == 1
+    with pytest.raises(ValueError, match=r"got HeadScores: select one, as in head_scores\(...\).of\(name\)"):
+        formation_order(scores, threshold=0.5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"got dims \('layer', 'head'\)"):
+        formation_order(scores.of("previous_token")[0], threshold=0.5)
+
+
+def test_steps_are_put_in_order_and_counted_once() -> None:
+    shuffled = scores_by_hand([[0.9, 0.9], [0.1, 0.1], [0.9, 0.1]], [1000, 0, 200])
+    assert formation_order(shuffled, threshold=0.5).array[0].to_numpy().tolist() == [200, 1000]
+    with pytest.raises(ValueError, match="step 200 was given twice"):
+        formation_order(scores_by_hand([[0.1, 0.1]] * 2, [200, 200]), threshold=0.5)
+
+
+def test_checkpoints_that_are_not_finite_are_left_out_and_named() -> None:
+    scores = scores_by_hand([[0.1, np.nan], [np.inf, np.nan], [0.9, np.nan]], [0, 10, 20])
+    order = formation_order(scores, threshold=0.5)
+    np.testing.assert_array_equal(order.array[0], [20, np.nan])
+    assert order.not_finite() == (0, 10, 20) and str(order).endswith("NOT FINITE at steps 0, 10, 20")
+    assert formation_order(scores[:, :, :1], threshold=0.5).not_finite() == (10,)
+
+
+@pytest.mark.parametrize("threshold", [np.nan, np.inf])
+def test_a_threshold_is_a_finite_number(threshold: float) -> None:
+    with pytest.raises(ValueError, match=f"threshold must be a finite number, got {threshold}"):
+        formation_order(scores_by_hand([[0.1, 0.2]], [0]), threshold=threshold)
+    for other in (True, "0.1", None):
+        with pytest.raises(ValueError, match=f"threshold must be a finite number, got {other!r}"):
+            require_threshold(other)
+    require_threshold(np.float32(0.5))

@@ -103,5 +103,5 @@ def test_checkpoints_are_rows_in_nats() -> None:
 def test_a_window_fills_the_context_and_one_target() -> None:
     model = random_model(LLAMA)
     assert position_losses([(0, model)], random_tokens(LLAMA, length=20)).array.sizes["pos"] == 19
-    with pytest.raises(ValueError, match="20 tokens do not fit a context of 19"):
+    with pytest.raises(ValueError, match=r"20 tokens are read, the model's context \(n_ctx\) holds 19"):
         position_losses([(0, model)], random_tokens(LLAMA, length=21))

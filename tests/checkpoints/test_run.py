@@ -14,7 +14,7 @@ import pytest
 from grok_interp.checkpoints.recorder import resume_points
 from grok_interp.checkpoints.run import run_training
 from grok_interp.configs import TrainConfig
-from grok_interp.training.loop import Update
+from grok_interp.training.divergence import Update
 
 SCRIPT = """
 import json, sys
@@ -154,5 +154,5 @@ def test_two_processes_do_not_train_one_run(tiny: TrainConfig, tmp_path: Path) -
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_advice(tiny: TrainConfig, tmp_path: Path) -> None:
     diverging = replace(tiny, learning_rate=1e30, max_grad_norm=None, warmup_steps=0)
-    with pytest.raises(ValueError, match="the loss is .* lower learning_rate"):
+    with pytest.raises(ValueError, match="training diverged: .* lower learning_rate"):
         run_training(tmp_path / "run", diverging)

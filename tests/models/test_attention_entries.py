@@ -283,3 +283,22 @@ def test_entries_are_before_dropout() -> None:
     )
     torch.testing.assert_close(entries[0], without[0])
     assert not torch.allclose(entries[1], without[1])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_saturated_weights_are_at_most_one(seed: int, both_forms: None) -> None:
+    """Scores in the thousands: the pattern is one-hot, and rounding must not show as a weight of 1.002."""
+    model = random_model(LLAMA, seed=seed)
+    with torch.no_grad():
+        for name, weight in canonical_views(model).items():
+            if name.endswith(("W_Q", "W_K")):
+                weight.mul_(40)
+    tokens = random_tokens(LLAMA, length=19, seed=seed)
+    queries, keys = torch.tril_indices(19, 19)
+    with torch.no_grad():
+        found = model.attention_entries(tokens, queries, keys)
+    assert float(found.min()) >= 0 and float(found.max()) <= 1
+    _, cache = model.run_with_cache(tokens)
+    for layer, entries in enumerate(found):
+        exact = cache[f"blocks.{layer}.attn.hook_pattern"][:, :, queries, keys]
+        torch.testing.assert_close(entries, exact, atol=5e-3, rtol=0)

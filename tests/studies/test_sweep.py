@@ -134,7 +134,7 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     assert "3 runs in runs/copier-tiny, 2 to train" in made[1]
     assert main(["reproduce", "copying/fig4", "--preset", "tiny", "--seeds", "1", "--device", "cpu"]) == 0
     assert "3 runs in runs/copier-tiny, 0 to train" in capsys.readouterr().out
-    assert main(["report", "runs/copier-tiny"]) == 0
+    assert main(["report", "runs/copier-tiny", "--threshold", "0.01", "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
     assert "undecided  Copying emerges after the loss has settled" in shown
     folder = Path("runs/copier-tiny")
@@ -154,6 +154,7 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     }
     page = (folder / "report.html").read_text()
     assert "Claim by claim" in page and "undecided" in page
+    assert "A head has formed when I(L,H) is above 0.01." in page
 
 
 def test_a_report_on_experiments_names_what_is_missing(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from grok_interp.models.stacked import stacked_logits
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import preset, training_preset
 from grok_interp.training import ensemble
+from grok_interp.training.divergence import Update
 from grok_interp.training.ensemble import EnsembleState, clip_each, train_ensemble
-from grok_interp.training.loop import TrainingState, Update, train
+from grok_interp.training.loop import TrainingState, train
 
 FAMILIES = {
     "llama": preset("copier-tiny"),

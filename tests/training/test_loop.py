@@ -13,7 +13,8 @@ from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import repeated_tokens
 from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import next_token_loss
-from grok_interp.training.loop import TrainingState, Update, train, train_step
+from grok_interp.training.divergence import Update
+from grok_interp.training.loop import TrainingState, train, train_step
 
 
 def trained(config: TrainConfig) -> dict[str, Tensor]:

@@ -1,16 +1,18 @@
 """Pictures of ablations: what is drawn is what the results hold."""
 
 import io
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
-from ground_truth import INDUCTION_HEAD, distinct_copy_samples, induction_circuit, repeated_distinct_tokens
+from ground_truth import INDUCTION_HEAD, distinct_copy_samples, induction_circuit, labelled, repeated_distinct_tokens
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from grok_interp.analysis.ablation import HeadAblation, head_ablation
-from grok_interp.analysis.induction import induction_scores
+from grok_interp.analysis.ablation import MEASURES, HeadAblation, head_ablation
+from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
 from grok_interp.views.ablation import LINES, MEASURED, ablation_twin, plot_ablation
 from grok_interp.views.single_heads import plot_single_heads, single_heads_twin
@@ -140,6 +142,26 @@ def test_names_that_would_overlap_are_joined_and_none_is_lost() -> None:
     figure = plot_single_heads([of_each("zero")], induction_scores(MODELS, repeated_distinct_tokens()))
     names = [text.get_text() for text in figure.axes[0].texts]
     assert sorted(names) == ["8 heads", "L0H0", "L1H0"]
+
+
+def test_each_of_a_few_near_heads_is_named_at_its_own_height() -> None:
+    """Two dots on one another and one close by: three names, none over another, each tied to its own dot."""
+    effects = {(0, 0): -0.40, (0, 1): -0.40, (1, 0): -0.41, (1, 1): 0.0}
+    left = np.array([[0.5 + effects[layer, head] for head in range(2)] for layer in range(2)])
+    sizes = dict(checkpoint=[7], layer=range(2), head=range(2))
+    array = labelled(
+        np.stack([left, left, 3 - left])[:, None], SingleAblation.dims, {"measure": MEASURES, **sizes}
+    ).assign_coords(intact=(SingleAblation.dims[:2], np.array([[0.5], [0.5], [2.5]])))
+    scores = labelled(np.full((3, 1, 2, 2), 0.3), InductionScores.dims, {"score": ["Abar", "EP", "I"], **sizes})
+    figure = plot_single_heads([SingleAblation(array.assign_attrs(how="zero"))], InductionScores(scores))
+    figure.draw_without_rendering()
+    for axis, scale in zip(figure.axes, (100, -1), strict=True):
+        names = {text.get_text(): text for text in axis.texts}
+        assert sorted(names) == ["L0H0", "L0H1", "L1H0", "L1H1"]
+        for (layer, head), effect in effects.items():
+            np.testing.assert_allclose(names[f"L{layer}H{head}"].xy, (0.3, scale * effect), atol=1e-9)
+        boxes = [Text.get_window_extent(text) for text in names.values()]  # without the lines to the dots
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_what_does_not_belong_together_is_refused() -> None:

@@ -33,14 +33,14 @@ SEED = 0
 KINDS: dict[str, type[LabelledResult]] = {"ablation": HeadAblation, "single_heads": SingleAblation}
 
 
-def ablation(directory: Path, *, heads: Sequence[Head] | None = None) -> Figure:
+def ablation(directory: Path, *, heads: Sequence[Head] | None = None, device: str = "cpu") -> Figure:
     """Copying and loss over training without the induction heads, or without `heads`, in every way."""
-    return plot_ablation(ablations(directory, heads=heads))
+    return plot_ablation(ablations(directory, heads=heads, device=device))
 
 
-def single_heads(directory: Path) -> Figure:
+def single_heads(directory: Path, *, device: str = "cpu") -> Figure:
     """What the absence of each head alone costs at the last checkpoint, against its I(L, H), in every way."""
-    return plot_single_heads(single_ablations(directory), analyzed(directory).induction)
+    return plot_single_heads(single_ablations(directory, device=device), analyzed(directory).induction)
 
 
 def ablations(
@@ -57,9 +57,12 @@ def ablations(
     The k heads of largest score: `heads=analyzed(directory).induction.strongest(k)`. `on_checkpoint` is told
     (checkpoints done, checkpoints to do), each once for every way that is not known yet.
     """
-    results, series = analyzed(directory), CheckpointSeries(directory)
-    probes, steps = ablation_probes(directory, results, heads=heads), spread_steps(results.steps, n_checkpoints)
-    done, to_do = count(1), len(ways) * len(steps)
+    results, series = analyzed(directory, device=device), CheckpointSeries(directory)
+    probes = ablation_probes(directory, results, heads=heads, device=device)
+    steps = spread_steps(results.steps, n_checkpoints)
+    asked = {**probes.description(), **checkpoint_files(series, steps)}
+    missing = [how for how in ways if not known(directory, f"ablation_{how}", HeadAblation, asked)]
+    done, to_do = count(1), len(missing) * len(steps)
 
     def models() -> Iterator[tuple[int, Transformer]]:
         for step in steps:
@@ -70,7 +73,6 @@ def ablations(
     def measured(how: str) -> HeadAblation:
         return ablation_of(models(), probes, how)
 
-    asked = {**probes.description(), **checkpoint_files(series, steps)}
     return [kept(directory, f"ablation_{how}", HeadAblation, asked, partial(measured, how)) for how in ways]
 
 
@@ -89,18 +91,34 @@ def ablation_of(checkpoints: Any, probes: AblationProbes, how: str) -> HeadAblat
     )
 
 
-def single_ablations(directory: Path, *, ways: Sequence[str] = WAYS, device: str = "cpu") -> list[SingleAblation]:
-    """Every head of the last checkpoint knocked out alone, one result for each way."""
-    results, series = analyzed(directory), CheckpointSeries(directory)
-    probes, step = ablation_probes(directory, results), results.steps[-1]
+def single_ablations(
+    directory: Path,
+    *,
+    ways: Sequence[str] = WAYS,
+    device: str = "cpu",
+    on_model: Callable[[int, int], None] | None = None,
+) -> list[SingleAblation]:
+    """Every head of the last checkpoint ablated alone, one result for each way.
+
+    `on_model` is told (models done, models to do), each once for every way that is not known yet: the intact model, and
+    one without each head.
+    """
+    results, series = analyzed(directory, device=device), CheckpointSeries(directory)
+    probes, step = ablation_probes(directory, results, device=device), results.steps[-1]
+    asked = {**probes.text(), **checkpoint_files(series, [step])}
+    missing = [how for how in ways if not known(directory, f"single_heads_{how}", SingleAblation, asked)]
+    done = count(1)
+
+    def advance(_: int, n_models: int) -> None:
+        if on_model:
+            on_model(next(done), n_models * len(missing))
 
     def measured(how: str) -> SingleAblation:
-        model = series.load(step).to(device)
+        model, options = series.load(step).to(device), probes.options(how)
         return single_ablation(
-            [(step, model)], probes.samples, probes.windows, how=how, seed=SEED, **probes.options(how)
+            [(step, model)], probes.samples, probes.windows, how=how, seed=SEED, on_model=advance, **options
         )
 
-    asked = {**probes.text(), **checkpoint_files(series, [step])}
     return [kept(directory, f"single_heads_{how}", SingleAblation, asked, partial(measured, how)) for how in ways]
 
 

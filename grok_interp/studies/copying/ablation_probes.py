@@ -81,6 +81,7 @@ def ablation_probes(
     heads: Sequence[Head] | None = None,
     n_samples: int = 100,
     n_windows: int = 32,
+    device: str = "cpu",
 ) -> AblationProbes:
     """Fitted to an analyzed run; `heads` other than those that formed may be named.
 
@@ -92,7 +93,7 @@ def ablation_probes(
             f"the held-out text of {directory} has one window, an ablation needs two: take a larger corpus"
         )
     step = results.steps[-1]
-    model, induction = CheckpointSeries(directory).load(step), results.induction
+    model, induction = CheckpointSeries(directory).load(step).to(device), results.induction
     scores = head_scores([(step, model)], probes.tokens, scores=["previous_token", "k_composition"])
     formed = formed_heads(induction)
     if heads is None:

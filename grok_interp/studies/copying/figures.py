@@ -34,68 +34,72 @@ PANELS: dict[str, list[Panel]] = {
 }
 
 
-def figure_2(*directories: Path) -> Figure:
+def figure_2(*directories: Path, device: str = "cpu") -> Figure:
     """Copying accuracy and loss over training; of one run with 95% intervals over samples."""
-    accuracy = analyzed(directories[0]).accuracy if len(directories) == 1 else None
-    return plot_copying_and_loss(curves_of(directories), accuracy)
+    accuracy = analyzed(directories[0], device=device).accuracy if len(directories) == 1 else None
+    return plot_copying_and_loss(curves_of(directories, device=device), accuracy)
 
 
-def figure_3(*directories: Path) -> Figure:
+def figure_3(*directories: Path, device: str = "cpu") -> Figure:
     """Copying at several batch sizes, against updates and against tokens: which of the two makes the curves agree?"""
-    return plot_conditions(curves_of(directories, varied=BATCH_SIZE.varied), PANELS["fig3"], ncols=2)
+    return plot_conditions(curves_of(directories, varied=BATCH_SIZE.varied, device=device), PANELS["fig3"], ncols=2)
 
 
-def figure_4(*directories: Path) -> Figure:
+def figure_4(*directories: Path, device: str = "cpu") -> Figure:
     """The same runs: loss and copying against tokens and against updates."""
-    return plot_conditions(curves_of(directories, varied=BATCH_SIZE.varied), PANELS["fig4"], ncols=2)
+    return plot_conditions(curves_of(directories, varied=BATCH_SIZE.varied, device=device), PANELS["fig4"], ncols=2)
 
 
-def figure_5(*directories: Path) -> Figure:
+def figure_5(*directories: Path, device: str = "cpu") -> Figure:
     """Copying and loss at several learning rates."""
-    return plot_conditions(curves_of(directories, varied=LEARNING_RATE.varied), PANELS["fig5"], ncols=3)
+    return plot_conditions(curves_of(directories, varied=LEARNING_RATE.varied, device=device), PANELS["fig5"], ncols=3)
 
 
-def figure_6(*directories: Path, threshold: float = FORMED) -> Figure:
+def figure_6(*directories: Path, threshold: float = FORMED, device: str = "cpu") -> Figure:
     """I(L, H) of every head over training, with each head's first step above `threshold`: a panel a run."""
-    return plot_formation(formations(directories, threshold=threshold))
+    return plot_formation(formations(directories, threshold=threshold, device=device))
 
 
-def figure_7(*directories: Path) -> Figure:
+def figure_7(*directories: Path, device: str = "cpu") -> Figure:
     """Copying and loss with attention dropout, with weight decay, and with neither."""
-    return plot_conditions(curves_of(directories, varied=REGULARISATION.varied), PANELS["fig7"], ncols=3)
+    return plot_conditions(curves_of(directories, varied=REGULARISATION.varied, device=device), PANELS["fig7"], ncols=3)
 
 
-def synthetic_data_diagram(*directories: Path) -> Figure:
+def synthetic_data_diagram(*directories: Path, device: str = "cpu") -> Figure:
     """Final exact-match accuracy against the fractions of windows with copies and of random windows."""
-    runs = ((CheckpointSeries(directory).config, analyzed(directory).accuracy) for directory in directories)
+    runs = (
+        (CheckpointSeries(directory).config, analyzed(directory, device=device).accuracy) for directory in directories
+    )
     return plot_copying_diagram(copying_diagram(runs))
 
 
-def strings(directory: Path) -> Figure:
+def strings(directory: Path, *, device: str = "cpu") -> Figure:
     """Exact-match accuracy string by string over training, on printable and on hexadecimal strings."""
-    results = analyzed(directory)
+    results = analyzed(directory, device=device)
     return plot_strings([results.accuracy, results.hexadecimal])
 
 
 def formations(
-    directories: Sequence[Path], *, threshold: float = FORMED
+    directories: Sequence[Path], *, threshold: float = FORMED, device: str = "cpu"
 ) -> list[tuple[InductionScores, FormationOrder]]:
     """Of each run."""
-    scores = [analyzed(directory).induction for directory in directories]
+    scores = [analyzed(directory, device=device).induction for directory in directories]
     return [(each, formation_order(each, threshold=threshold)) for each in scores]
 
 
-def interactive(figure: str, directories: Sequence[Path], *, varied: Sequence[str] = ()) -> Twin:
+def interactive(
+    figure: str, directories: Sequence[Path], *, varied: Sequence[str] = (), threshold: float = FORMED
+) -> Twin:
     """The twin of fig2 to fig7."""
     if figure == "fig6":
-        return formation_twin(formations(directories))
+        return formation_twin(formations(directories, threshold=threshold))
     curves = curves_of(directories, varied=varied)
     if figure == "fig2":
         return copying_twin(curves)
     return conditions_twin(curves, PANELS[figure], ncols=2 if len(PANELS[figure]) == 4 else 3)
 
 
-def curves_of(directories: Sequence[Path], *, varied: Sequence[str] = ()) -> TrainingCurves:
+def curves_of(directories: Sequence[Path], *, varied: Sequence[str] = (), device: str = "cpu") -> TrainingCurves:
     """The curves of analyzed runs that differ in `varied` fields and seeds only.
 
     Raises ValueError for runs that differ in more, their text included.
@@ -105,5 +109,7 @@ def curves_of(directories: Sequence[Path], *, varied: Sequence[str] = ()) -> Tra
         raise ValueError(
             f"these runs read different texts, so that they cannot be compared: {', '.join(texts.values())}"
         )
-    runs = (analyzed(directory).with_config(CheckpointSeries(directory).config) for directory in directories)
+    runs = (
+        analyzed(directory, device=device).with_config(CheckpointSeries(directory).config) for directory in directories
+    )
     return training_curves(runs, varied=varied)

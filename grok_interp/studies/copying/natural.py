@@ -24,14 +24,15 @@ N_WINDOWS = 512
 N_CHECKPOINTS = 32
 
 
-def natural(directory: Path, *, n: int | None = None) -> Figure:
+def natural(directory: Path, *, n: int | None = None, device: str = "cpu") -> Figure:
     """Loss at first occurrences and at repeats of n-grams over training, with the difference.
 
     Args:
         directory: the run's folder.
         n: as in `natural_copying`; 8 by default for a vocabulary of bytes, 2 for BPE.
+        device: where the models run, a torch device.
     """
-    return plot_natural_copying(natural_copying_of_run(directory, n=n))
+    return plot_natural_copying(natural_copying_of_run(directory, n=n, device=device))
 
 
 def natural_copying_of_run(

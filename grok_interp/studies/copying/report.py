@@ -37,19 +37,22 @@ HEADS_SHOWN, STEPS_SHOWN = 16, 12  # of the attention view
 THRESHOLD = FORMED
 
 
-def write_report(directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float) -> Path:
+def write_report(
+    directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float, device: str = "cpu"
+) -> Path:
     """report.html, and its figures as SVG and PDF in `figures`; the page's path.
 
-    A head counts as formed when I(L, H) is above `threshold`. Works on a run that is still training.
+    A head counts as formed when I(L, H) is above `threshold`. Models whose attention is shown run on `device`. Works on
+    a run that is still training.
     """
-    page, figures = report_page(directory, results, probes, threshold=threshold)
+    page, figures = report_page(directory, results, probes, threshold=threshold, device=device)
     for name, figure in figures.items():
         save_figure(figure, Path(directory) / "figures" / name)
     return page.write(Path(directory) / "report.html")
 
 
 def report_page(
-    directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float
+    directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float, device: str = "cpu"
 ) -> tuple[Page, dict[str, Figure]]:
     """The page, and those of its figures that are kept for paper."""
     directory, series = Path(directory), CheckpointSeries(directory)
@@ -72,7 +75,7 @@ def report_page(
             _head_map_section(results),
             _formation_section(inline_svg(figures["formation"]), results, order),
             *known_sections(directory),
-            _attention_section(series, results, prompt(last, probes.samples, results.accuracy), show),
+            _attention_section(series, results, prompt(last, probes.samples, results.accuracy), show, device),
         ],
         settings=_settings(directory, config, probes),
         warnings=list(_warnings(config, results, order)),
@@ -83,11 +86,13 @@ def report_page(
 def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     """What the page and the command line say first: label -> value."""
     order = formation_order(results.induction, threshold=threshold)
-    accuracy, token, loss = results.accuracy, results.accuracy.per_token().dropna("checkpoint"), results.loss.mean()
+    accuracy = results.accuracy
+    token, loss = (curve.dropna("checkpoint") for curve in (accuracy.per_token(), results.loss.mean()))
     layer, head = results.induction.strongest()[0]
     score = float(results.induction.I.isel(checkpoint=-1).sel(layer=layer, head=head))
     half = midpoint(token) if token.size else np.nan
-    loss_made = share_of_change(loss).sel(checkpoint=half).item() if np.isfinite(half) else np.nan
+    made = share_of_change(loss) if loss.size else loss
+    loss_made = made.sel(checkpoint=half).item() if half in loss["checkpoint"] else np.nan
     return {
         f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": accuracy.exact_in_words(),
         f"exact-match accuracy by string {accuracy.strings_in_words}": accuracy.per_sequence_in_words(),
@@ -96,7 +101,7 @@ def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
         "onset of per-token accuracy (step of the change point, 95% CI)": _onset(token),
         "step at which per-token accuracy had made half of its total change": _step(half),
         "of its total fall the validation loss had made by that step": _share(loss_made),
-        "step at which the validation loss had made half of its fall": _step(midpoint(loss)),
+        "step at which the validation loss had made half of its fall": _step(midpoint(loss) if loss.size else np.nan),
         f"I(L,H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
         f"step at which L{layer}H{head} passed I(L,H) = {threshold:g}": _step(
             float(order.array.sel(layer=layer, head=head))
@@ -162,6 +167,7 @@ def _synthetic_copies(config: TrainConfig) -> str:
 
 
 def _warnings(config: TrainConfig, results: CopyingResults, order: FormationOrder) -> Iterator[str]:
+    yield from results.not_finite_warnings()
     if (last := results.steps[-1]) < config.n_steps:
         yield f"Partial run: analyzed up to step {last:,} of {config.n_steps:,}."
     for accuracy in (results.accuracy, results.hexadecimal):
@@ -193,15 +199,14 @@ def _formation_section(picture: str, results: CopyingResults, order: FormationOr
 
 
 def _attention_section(
-    series: CheckpointSeries, results: CopyingResults, shown: tuple[Tensor, str], show: Show
+    series: CheckpointSeries, results: CopyingResults, shown: tuple[Tensor, str], show: Show, device: str
 ) -> Section:
     tokens, text = shown
     view = attention_view(
-        series,
+        series.at(spread_steps(results.steps, STEPS_SHOWN), device=device),
         tokens,
         names=show,
         heads=results.induction.strongest(HEADS_SHOWN),
-        steps=spread_steps(results.steps, STEPS_SHOWN),
         scores=results.induction.I.isel(checkpoint=-1),
         score_name=f"I(L, H) at step {results.steps[-1]:,}",
     )

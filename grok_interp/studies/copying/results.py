@@ -146,6 +146,6 @@ def analyze(
     return ask_run(directory, CopyingResults, probes, device=device, on_checkpoint=on_checkpoint)
 
 
-def analyzed(directory: Path) -> CopyingResults:
+def analyzed(directory: Path, *, device: str = "cpu") -> CopyingResults:
     """The results of a run, with the default probes."""
-    return analyze(directory, probes_of_run(directory))
+    return analyze(directory, probes_of_run(directory), device=device)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.formation import formation_order
 from grok_interp.checkpoints.series import CheckpointSeries
@@ -51,6 +52,7 @@ FIGURES: dict[str, tuple[str, Experiment, Callable[..., Figure]]] = {
     "fig6": ("In which order heads form", BASELINE, figure_6),
     "fig7": ("Dropout and weight decay", REGULARISATION, figure_7),
 }
+CLAIMED_WAYS = ("mean",)  # of ablation, in the claim on heads
 COMPARED = (BASELINE, BATCH_SIZE, LEARNING_RATE, REGULARISATION)
 
 
@@ -76,23 +78,48 @@ class Experiments:
         return curves_of(self.runs(experiment), varied=experiment.varied)
 
     @property
+    def all_runs(self) -> list[Path]:
+        """Of every experiment, each once."""
+        return list(dict.fromkeys(run for experiment in COMPARED for run in self.runs(experiment)))
+
+    @property
+    def ablated_runs(self) -> list[tuple[Path, Sequence[str]]]:
+        """(run, ways to ablate its heads): every seed of the baseline in those of the claim, the first one in all."""
+        first, *others = self.runs(BASELINE)
+        return [(first, WAYS), *((run, CLAIMED_WAYS) for run in others)]
+
+    @property
     def missing(self) -> list[str]:
         return [f"copying/{name}" for name, (_, experiment, _) in FIGURES.items() if not self.runs(experiment)]
 
 
-def write_sweep_report(folder: Path) -> tuple[Path, list[Claim]]:
-    """The page's path, and the claims that it tests.
-
-    Raises ValueError when an experiment has no finished seed, naming the command that makes it.
-    """
+def finished_experiments(folder: Path) -> Experiments:
+    """Raises ValueError when an experiment has no finished seed, naming the command that makes it."""
     experiments = Experiments(Path(folder))
     if missing := experiments.missing:
         raise ValueError(
             f"{folder} has no finished seed for {', '.join(missing)}: "
             f"grok-interp reproduce {missing[0]} --preset SIZE --folder {folder} trains it"
         )
+    return experiments
+
+
+def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str = "cpu") -> tuple[Path, list[Claim]]:
+    """The page's path, and the claims that it tests.
+
+    Args:
+        folder: of the experiments.
+        threshold: I(L, H) above which a head counts as formed, in the figure and the claim on formation order. The
+            heads that are ablated do not depend on it.
+        device: where models run that were not evaluated yet, a torch device.
+
+    Raises:
+        ValueError: when an experiment has no finished seed, naming the command that makes it.
+    """
+    experiments = finished_experiments(folder)
+    _evaluate(experiments, device)
     onsets = {each: onsets_of(experiments.curves(each)) for each in COMPARED}
-    claims = claims_of(experiments, onsets)
+    claims = claims_of(experiments, onsets, threshold=threshold)
     tables = _tables(onsets, claims)
     for name, table in tables.items():
         write_text(experiments.folder / "tables" / f"{name}.csv", table.to_csv(index=False, float_format="%.5g"))
@@ -100,20 +127,33 @@ def write_sweep_report(folder: Path) -> tuple[Path, list[Claim]]:
         title="When and how does copying emerge? Claims of the paper, tested",
         summary=_summary(experiments),
         headlines=_headlines(tables["claims"]),
-        sections=[_claims_section(tables["claims"]), *(_figure_section(experiments, name) for name in FIGURES)]
+        sections=[
+            _claims_section(tables["claims"]),
+            *(_figure_section(experiments, name, threshold) for name in FIGURES),
+        ]
         + [ablation_section(experiments.runs(BASELINE)[0])],
         settings=experiments.baseline.flattened(),
-        warnings=[],
+        warnings=[f"{run}: {text}" for run in experiments.all_runs for text in analyzed(run).not_finite_warnings()],
     )
     return page.write(experiments.folder / "report.html"), claims
 
 
-def claims_of(experiments: Experiments, onsets: Mapping[Experiment, ByMeasure]) -> list[Claim]:
+def _evaluate(experiments: Experiments, device: str) -> None:
+    """What is cached already is not evaluated again."""
+    for run in experiments.all_runs:
+        analyzed(run, device=device)
+    for run, ways in experiments.ablated_runs:
+        ablations(run, ways=ways, device=device)
+
+
+def claims_of(
+    experiments: Experiments, onsets: Mapping[Experiment, ByMeasure], *, threshold: float = FORMED
+) -> list[Claim]:
     """Every claim, in the paper's order, then those beyond it."""
     baseline = experiments.runs(BASELINE)
-    order = [formation_order(analyzed(run).induction, threshold=FORMED) for run in baseline]
+    order = [formation_order(analyzed(run).induction, threshold=threshold) for run in baseline]
     decided = [*curve_claims(*(onsets[each] for each in COMPARED)), shallow_to_deep(order)]
-    causal = heads_that_copy([ablations(run, ways=["mean"])[0] for run in baseline])
+    causal = heads_that_copy([ablations(run, ways=CLAIMED_WAYS)[0] for run in baseline])
     return sorted(decided, key=lambda claim: claim.source) + causal
 
 
@@ -156,14 +196,19 @@ def _claims_section(claims: pd.DataFrame) -> Section:
     return Section("Claim by claim", text, f'<div class="wide">{table_html(named)}</div>', table=named)
 
 
-def _figure_section(experiments: Experiments, name: str) -> Section:
+def _figure_section(experiments: Experiments, name: str, threshold: float) -> Section:
     title, experiment, draw = FIGURES[name]
     runs = experiments.runs(experiment)
-    figure = draw(*runs)
+    options = {"threshold": threshold} if name == "fig6" else {}
+    figure = draw(*runs, **options)
     save_figure(figure, experiments.folder / "figures" / f"copying_{name}")
-    text = f"{len(runs)} runs. Thick: the mean over seeds; thin: each seed." if name != "fig6" else f"{len(runs)} runs."
+    text = (
+        f"{len(runs)} runs. Thick: the mean over seeds; thin: each seed."
+        if name != "fig6"
+        else (f"{len(runs)} runs. A head has formed when I(L,H) is above {threshold:g}.")
+    )
     caption = f"After Figure {name[3:]} of “Language Models ‘Grok’ to Copy”."
-    twin, table = interactive(name, runs, varied=experiment.varied), _drawn(name, runs, experiment)
+    twin, table = interactive(name, runs, varied=experiment.varied, threshold=threshold), _drawn(name, runs, experiment)
     return Section(title, text, inline_svg(figure), caption, twin, table)
 
 

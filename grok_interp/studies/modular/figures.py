@@ -1,6 +1,6 @@
 """Each figure of "Learning to grok" as one function of a run, whatever its size: the preset decides it.
 
-Those that look into one checkpoint take the early-stopped one if no `step` is named.
+Those that look into one checkpoint take the early-stopped one if no `step` is named. Models run on `device`.
 """
 
 from __future__ import annotations
@@ -44,52 +44,64 @@ from grok_interp.views.shots import plot_last_shot, plot_noise, plot_shots
 NOISES = (0.0, 0.1, 0.2, 0.4, 0.6)
 
 
-def sweep_diagram(*directories: Path, queries: str = "all") -> PhaseDiagram:
+def sweep_diagram(*directories: Path, queries: str = "all", device: str = "cpu") -> PhaseDiagram:
     """The phase diagram of a sweep: one run for each n_id, alpha and seed."""
-    runs = ((CheckpointSeries(directory).config, analyzed(directory).shots) for directory in directories)
+    runs = ((CheckpointSeries(directory).config, analyzed(directory, device=device).shots) for directory in directories)
     return phase_diagram(runs, queries=queries)
 
 
-def figure_1b(*directories: Path, threshold: float = PAPER_THRESHOLD, queries: str = "all") -> Figure:
+def figure_1b(
+    *directories: Path, threshold: float = PAPER_THRESHOLD, queries: str = "all", device: str = "cpu"
+) -> Figure:
     """Phase diagram over the tasks trained on and alpha, of the best seed with early stopping."""
-    return plot_phase_diagram(sweep_diagram(*directories, queries=queries), threshold=threshold)
+    return plot_phase_diagram(sweep_diagram(*directories, queries=queries, device=device), threshold=threshold)
 
 
-def figure_1c(directory: Path, *, step: int | None = None) -> Figure:
+def figure_1c(directory: Path, *, step: int | None = None, device: str = "cpu") -> Figure:
     """Accuracy by number of shots, at the early-stopped checkpoint if no step is named."""
-    results = analyzed(directory)
+    results = analyzed(directory, device=device)
     return plot_shots(results.shots, step=results.best_step if step is None else step, split="ood_train")
 
 
-def figure_3(directory: Path, *, threshold: float = PAPER_THRESHOLD) -> Figure:
+def figure_3(directory: Path, *, threshold: float = PAPER_THRESHOLD, device: str = "cpu") -> Figure:
     """Last-shot accuracy on the four splits over training: o.o.d. generalization may be transient."""
-    return plot_last_shot(analyzed(directory).shots, threshold=threshold)
+    return plot_last_shot(analyzed(directory, device=device).shots, threshold=threshold)
 
 
 def figure_5(
-    directory: Path, *, step: int | None = None, task: tuple[int, int] | None = None, shots: Sequence[int] = ()
+    directory: Path,
+    *,
+    step: int | None = None,
+    task: tuple[int, int] | None = None,
+    shots: Sequence[int] = (),
+    device: str = "cpu",
 ) -> Figure:
     """The grid comparison of one task (default: the first o.o.d. one) after some numbers of examples."""
-    series, tasks, step = _at(directory, step)
-    model, n_examples = series.load(step), series.config.model.n_ctx // 3
+    series, tasks, step = _at(directory, step, device)
+    model, n_examples = series.load(step).to(device), series.config.model.n_ctx // 3
     chosen = task or unseen_task(tasks)
     inputs = grid_examples(tasks.p, n_examples - 1)
     shots = shots or default_shots(n_examples)
     return plot_grids(grid_comparisons(model, chosen, inputs, tasks.p, shots=shots))
 
 
-def algorithm_shift(directory: Path, *, step: int | None = None) -> Figure:
+def algorithm_shift(directory: Path, *, step: int | None = None, device: str = "cpu") -> Figure:
     """Beyond the paper: the likelihood of the answers under each algorithm, by number of shots."""
-    results = analyzed(directory)
+    results = analyzed(directory, device=device)
     return plot_agreement(results.agreement, step=results.best_step if step is None else step)
 
 
 def figure_6(
-    directory: Path, *, step: int | None = None, head: tuple[int, int] | None = None, slot: int | None = None
+    directory: Path,
+    *,
+    step: int | None = None,
+    head: tuple[int, int] | None = None,
+    slot: int | None = None,
+    device: str = "cpu",
 ) -> Figure:
     """The circle of circles of one head; default: the most circular one, in the last slot."""
-    series, tasks, step = _at(directory, step)
-    model = series.load(step)
+    series, tasks, step = _at(directory, step, device)
+    model = series.load(step).to(device)
     circles = most_circular(model, tasks, step=step, heads=[head] if head else None, slot=slot)
     return plot_circles(circles)
 
@@ -101,71 +113,80 @@ def figure_7(
     position: Position = "z",
     step: int | None = None,
     slot: int | None = None,
+    device: str = "cpu",
 ) -> Figure:
     """Cosine similarity of a block's output over all pairs of the slot (default: the last of both)."""
-    series, tasks, step = _at(directory, step)
-    model = series.load(step)
+    series, tasks, step = _at(directory, step, device)
+    model = series.load(step).to(device)
     layer = model.cfg.n_layers - 1 if layer is None else layer
     return plot_similarity(block_similarity(model, tasks, step=step, layer=layer, position=position, slot=slot))
 
 
-def label_noise(directory: Path, *, step: int | None = None, noises: Sequence[float] = NOISES) -> Figure:
+def label_noise(
+    directory: Path, *, step: int | None = None, noises: Sequence[float] = NOISES, device: str = "cpu"
+) -> Figure:
     """Accuracy by number of shots when a share of the answers shown is wrong (B.4)."""
-    series, tasks, step = _at(directory, step)
-    pair = (step, series.load(step))
+    series, tasks, step = _at(directory, step, device)
+    pair = (step, series.load(step).to(device))
     curves = [shot_curve([pair], tasks, n_contexts=64, seed=0, noise=noise, splits=["ood_train"]) for noise in noises]
     return plot_noise(curves, split="ood_train")
 
 
-def attention(directory: Path, *, step: int | None = None, n_tokens: int = 24) -> Figure:
+def attention(directory: Path, *, step: int | None = None, n_tokens: int = 24, device: str = "cpu") -> Figure:
     """The patterns of all heads on the first tokens of an unseen task."""
-    series, tasks, step = _at(directory, step)
-    model = series.load(step)
+    series, tasks, step = _at(directory, step, device)
+    model = series.load(step).to(device)
     n_ctx = model.cfg.n_ctx
     tokens = slot_tokens(n_ctx, tasks, last_slot(n_ctx))[-1, :n_tokens]
     return plot_attention(attention_maps(model, tokens), token_names(tokens))
 
 
-def embedding(directory: Path, *, step: int | None = None) -> Figure:
+def embedding(directory: Path, *, step: int | None = None, device: str = "cpu") -> Figure:
     """The embeddings of the numbers, even and odd logarithms apart (B.5)."""
-    series, tasks, step = _at(directory, step)
-    return plot_embedding(embedding_pca([(step, series.load(step))], p=tasks.p))
+    series, tasks, step = _at(directory, step, device)
+    return plot_embedding(embedding_pca([(step, series.load(step).to(device))], p=tasks.p))
 
 
 def mlp_maps(
-    directory: Path, *, layer: int = 0, position: Position = "y", n_neurons: int = 12, step: int | None = None
+    directory: Path,
+    *,
+    layer: int = 0,
+    position: Position = "y",
+    n_neurons: int = 12,
+    step: int | None = None,
+    device: str = "cpu",
 ) -> Figure:
     """The most varied neurons of one MLP against (x, y) of the last slot (B.5)."""
-    series, tasks, step = _at(directory, step)
-    model = series.load(step)
+    series, tasks, step = _at(directory, step, device)
+    model = series.load(step).to(device)
     slot = last_slot(model.cfg.n_ctx)
     tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
     found = mlp_activations([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
     return plot_mlp_activations(found, found.most_varied(n_neurons))
 
 
-def circles_over_training(directory: Path) -> Figure:
+def circles_over_training(directory: Path, *, device: str = "cpu") -> Figure:
     """Beyond the paper: the circularity of every head at every checkpoint, in the last slot of an unseen task."""
-    return plot_circularity(circularities(directory))
+    return plot_circularity(circularities(directory, device=device))
 
 
-def kaleidoscopes_over_training(directory: Path) -> Figure:
+def kaleidoscopes_over_training(directory: Path, *, device: str = "cpu") -> Figure:
     """Beyond the paper: both patterns in the output of every block, at y and z, at every checkpoint."""
-    return plot_kaleidoscope(kaleidoscopes(directory))
+    return plot_kaleidoscope(kaleidoscopes(directory, device=device))
 
 
-def fourier_over_training(directory: Path, *, n_key: int | None = None) -> Figure:
+def fourier_over_training(directory: Path, *, n_key: int | None = None, device: str = "cpu") -> Figure:
     """Beyond the paper: Fourier spectra of the number embeddings at every checkpoint, restricted and excluded loss on
     o.o.d. train contexts, and the fraction of the variance in the top frequencies.
 
     Each group has `n_key` key frequencies, chosen at the last checkpoint; half of all, at most 5, if None.
     """
-    found = fourier_analysis(directory, n_key=n_key)
+    found = fourier_analysis(directory, n_key=n_key, device=device)
     return plot_fourier(found.spectrum, found.losses, found.tops)
 
 
-def _at(directory: Path, step: int | None) -> tuple[CheckpointSeries, ModularTasks, int]:
+def _at(directory: Path, step: int | None, device: str) -> tuple[CheckpointSeries, ModularTasks, int]:
     """(series, tasks, step): the early-stopped step if none is named."""
     probes = probes_of_run(directory)
-    step = analyze(directory, probes).best_step if step is None else step
+    step = analyze(directory, probes, device=device).best_step if step is None else step
     return CheckpointSeries(directory), probes.tasks, step

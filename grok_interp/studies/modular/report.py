@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.circularity import circularity
@@ -53,23 +54,26 @@ CIRCULARITIES = 24  # checkpoints of which the report shows them: half a second 
 EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 24 tokens, as in the paper
 
 
-def write_report(directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float) -> Path:
+def write_report(
+    directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float, device: str = "cpu"
+) -> Path:
     """report.html, and its figures as SVG and PDF in `figures`; the page's path.
 
-    A split counts as learnt when its last-shot accuracy is above `threshold`. Works on a run that is still training.
+    A split counts as learnt when its last-shot accuracy is above `threshold`. Models run on `device`. Works on a
+    run that is still training.
     """
-    page, figures = report_page(directory, results, probes, threshold=threshold)
+    page, figures = report_page(directory, results, probes, threshold=threshold, device=device)
     for name, figure in figures.items():
         save_figure(figure, Path(directory) / "figures" / name)
     return page.write(Path(directory) / "report.html")
 
 
 def report_page(
-    directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float
+    directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float, device: str = "cpu"
 ) -> tuple[Page, dict[str, Figure]]:
     """The page, and its figures, which are kept for paper."""
     directory, series, step = Path(directory), CheckpointSeries(directory), results.best_step
-    model = series.load(step)
+    model = series.load(step).to(device)
     sections = [
         _training_section(results, threshold),
         _shots_section(results, step),
@@ -77,14 +81,14 @@ def report_page(
         _grid_section(model, probes),
         _circles_section(model, probes, step),
         *(_similarity_section(model, probes, step, layer) for layer in range(model.cfg.n_layers)[-2:]),
-        _kaleidoscope_section(directory),
-        _circularity_section(directory, len(series)),
+        _kaleidoscope_section(directory, device),
+        _circularity_section(directory, len(series), device),
     ]
     page = Page(
         title="When does in-context modular arithmetic emerge?",
         summary=_summary(series.config, results),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
-        sections=[section for _, section, _ in sections] + [_attention_section(series, probes, step)],
+        sections=[section for _, section, _ in sections] + [_attention_section(series, probes, step, device)],
         settings=_settings(directory, series.config, probes),
         warnings=list(_warnings(series.config, results, threshold)),
         start=step,
@@ -101,11 +105,13 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
         every, new = (shots.last_shot(queries).sel(checkpoint=step, split=split) for queries in ("all", "new"))
         found[f"last-shot accuracy, {name} (new queries: {float(new):.1%})"] = f"{float(every):.1%}"
     last: dict[Split, float] = {s: float(shots.last_shot().sel(checkpoint=step, split=s)) for s in SPLITS}
-    ood = transience(shots.last_shot("new").sel(split=list(EARLY_STOPPING)).mean("split").fillna(0))
+    ood = transience(_ood_curve(results))
     best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
     return found | {
         "step of the best o.o.d. accuracy over new queries: early stopping": f"{step:,}",
-        f"phase at that step (learnt: above {threshold:g})": phase(last, threshold=threshold),
+        f"phase at that step (learnt: above {threshold:g})": (
+            phase(last, threshold=threshold) if np.isfinite(list(last.values())).all() else "undefined: not finite"
+        ),
         "likeliest algorithm there at the last shot, o.o.d. train": str(best.values),
         "step at which o.o.d. train reached half of its last value": _step(
             midpoint(shots.last_shot().sel(split="ood_train"))
@@ -115,8 +121,14 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
     }
 
 
+def _ood_curve(results: ModularResults) -> xr.DataArray:
+    """Over new queries, 0 where there are none; NaN at checkpoints that are not finite."""
+    curve = results.shots.last_shot("new").sel(split=list(EARLY_STOPPING)).mean("split").fillna(0)
+    return curve.where(~curve["checkpoint"].isin(results.not_finite()))
+
+
 def _kept(found: Transience) -> str:
-    return f"{found.last / found.peak:.0%}" if found.peak else "not defined"
+    return f"{found.last / found.peak:.0%}" if found.peak and np.isfinite(found.last) else "not defined"
 
 
 def _step(step: float) -> str:
@@ -135,6 +147,7 @@ def _summary(config: TrainConfig, results: ModularResults) -> str:
 
 
 def _warnings(config: TrainConfig, results: ModularResults, threshold: float) -> Iterator[str]:
+    yield from results.not_finite_warnings()
     if (last := results.steps[-1]) < config.n_steps:
         yield f"Partial run: analyzed up to step {last:,} of {config.n_steps:,}."
     highest = results.shots.last_shot("new").max("checkpoint")
@@ -207,8 +220,8 @@ def _similarity_section(
     return f"similarity_{layer}", section, figure
 
 
-def _kaleidoscope_section(directory: Path) -> tuple[str, Section, Figure]:
-    blocks = kaleidoscopes(directory)
+def _kaleidoscope_section(directory: Path, device: str) -> tuple[str, Section, Figure]:
+    blocks = kaleidoscopes(directory, device=device)
     figure = plot_kaleidoscope(blocks)
     text = (
         "How far the similarities of all pairs follow each algorithm's pattern, at every checkpoint: y/x = y'/x' "
@@ -221,9 +234,9 @@ def _kaleidoscope_section(directory: Path) -> tuple[str, Section, Figure]:
     return "kaleidoscopes", section, figure
 
 
-def _circularity_section(directory: Path, n_checkpoints: int) -> tuple[str, Section, Figure]:
+def _circularity_section(directory: Path, n_checkpoints: int, device: str) -> tuple[str, Section, Figure]:
     every = -(-n_checkpoints // CIRCULARITIES)
-    heads = circularities(directory, every=every)
+    heads = circularities(directory, every=every, device=device)
     figure = plot_circularity(heads)
     text = (
         "How circular the outputs of each head at x and y are, from 0 to 1, and how far that is above what 95% of "
@@ -245,12 +258,12 @@ def _stacked(results: Sequence[LabelledResult]) -> pd.DataFrame:
     return pd.concat(tables)
 
 
-def _attention_section(series: CheckpointSeries, probes: ModularProbes, step: int) -> Section:
+def _attention_section(series: CheckpointSeries, probes: ModularProbes, step: int, device: str) -> Section:
     model = series.config.model
     tokens = slot_tokens(model.n_ctx, probes.tasks, last_slot(model.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
     heads = list(np.ndindex(model.n_layers, model.n_heads))[-HEADS_SHOWN:]
     steps = sorted({*spread_steps(series.steps, STEPS_SHOWN), step})
-    view = attention_view(series, tokens, names=lambda _: token_names(tokens), heads=heads, steps=steps)
+    view = attention_view(series.at(steps, device=device), tokens, names=lambda _: token_names(tokens), heads=heads)
     text = (
         f"The first {EXAMPLES_SHOWN} examples of an unseen task. Choose a head, and move the slider through training."
     )

@@ -31,34 +31,36 @@ POSITIONS: tuple[Position, ...] = ("y", "z")
 REMEMBERED = 4096  # checkpoints, a few kB each
 
 
-def circularities(directory: Path, *, every: int = 1) -> list[Circularity]:
+def circularities(directory: Path, *, every: int = 1, device: str = "cpu") -> list[Circularity]:
     """Of every head, at every checkpoint or every n-th, counted from the last."""
-    return _over_training(directory, _circularities_at, every)
+    return _over_training(directory, _circularities_at, every, device)
 
 
-def kaleidoscopes(directory: Path) -> list[Kaleidoscope]:
+def kaleidoscopes(directory: Path, *, device: str = "cpu") -> list[Kaleidoscope]:
     """Both patterns in the output of every block, at y and at z, at every checkpoint."""
-    return _over_training(directory, _kaleidoscopes_at, 1)
+    return _over_training(directory, _kaleidoscopes_at, 1, device)
 
 
-def _over_training(directory: Path, of: Callable[[Path, int, int], list[Result]], every: int) -> list[Result]:
+def _over_training(
+    directory: Path, of: Callable[[Path, int, int, str], list[Result]], every: int, device: str
+) -> list[Result]:
     series = CheckpointSeries(directory)
     steps = series.steps[::-1][::every][::-1]
-    rows = [of(series.directory.resolve(), step, series.path(step).stat().st_mtime_ns) for step in steps]
+    rows = [of(series.directory.resolve(), step, series.path(step).stat().st_mtime_ns, device) for step in steps]
     return [first.extended(*later) for first, *later in zip(*rows, strict=True)]
 
 
 @lru_cache(REMEMBERED)
-def _circularities_at(directory: Path, step: int, written: int) -> list[Circularity]:  # noqa: ARG001 (a key)
-    model, (tokens, where) = CheckpointSeries(directory).load(step), _asked(directory)
+def _circularities_at(directory: Path, step: int, written: int, device: str) -> list[Circularity]:  # noqa: ARG001 (a key)
+    model, (tokens, where) = CheckpointSeries(directory).load(step).to(device), _asked(directory)
     heads = np.ndindex(model.cfg.n_layers, model.cfg.n_heads)
     found = (circle_pca([(step, model)], tokens, layer=layer, head=head, **where) for layer, head in heads)
     return [circularity(circles, seed=0) for circles in found]
 
 
 @lru_cache(REMEMBERED)
-def _kaleidoscopes_at(directory: Path, step: int, written: int) -> list[Kaleidoscope]:  # noqa: ARG001 (a key)
-    model, (tokens, where) = CheckpointSeries(directory).load(step), _asked(directory)
+def _kaleidoscopes_at(directory: Path, step: int, written: int, device: str) -> list[Kaleidoscope]:  # noqa: ARG001 (a key)
+    model, (tokens, where) = CheckpointSeries(directory).load(step).to(device), _asked(directory)
     places = product(POSITIONS, range(model.cfg.n_layers))
     found = (
         cosine_similarity([(step, model)], tokens, position=position, layer=layer, **where)

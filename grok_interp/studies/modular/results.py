@@ -76,6 +76,6 @@ def analyze(
     return ask_run(directory, ModularResults, probes, device=device, on_checkpoint=on_checkpoint)
 
 
-def analyzed(directory: Path) -> ModularResults:
+def analyzed(directory: Path, *, device: str = "cpu") -> ModularResults:
     """The results of a run, with the default probes."""
-    return analyze(directory, probes_of_run(directory))
+    return analyze(directory, probes_of_run(directory), device=device)

@@ -6,6 +6,7 @@ FOLDER/figures/modular_fig1b.*      as SVG and PDF
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig
 from grok_interp.studies.catalogue import kind_of
 from grok_interp.studies.modular.figures import sweep_diagram
+from grok_interp.studies.modular.results import analyzed
 from grok_interp.views.phases import phase_twin, plot_phase_diagram
 from grok_interp.views.report import Headline, Page, Section, inline_svg, table_html
 from grok_interp.views.shots import SPLIT_NAMES
@@ -29,7 +31,9 @@ def runs_below(folder: Path) -> list[Path]:
     return [run for run in runs if kind_of(run) == "modular" and CheckpointSeries(run).steps]
 
 
-def write_phase_report(folder: Path, *, threshold: float = PAPER_THRESHOLD) -> tuple[Path, pd.DataFrame]:
+def write_phase_report(
+    folder: Path, *, threshold: float = PAPER_THRESHOLD, device: str = "cpu"
+) -> tuple[Path, pd.DataFrame]:
     """The page's path, and one row a run: its setting, and the last-shot accuracies that the diagram counts.
 
     Raises ValueError for a folder without modular runs, and for runs that differ in more than n_id, alpha, seed and
@@ -42,7 +46,7 @@ def write_phase_report(folder: Path, *, threshold: float = PAPER_THRESHOLD) -> t
             f"`grok-interp reproduce modular/fig1b --preset mini --folder {folder}` trains a sweep"
         )
     lengths = _lengths(runs)
-    diagram = sweep_diagram(*runs)
+    diagram = sweep_diagram(*runs, device=device)
     figure = plot_phase_diagram(diagram, threshold=threshold)
     save_figure(figure, folder / "figures" / "modular_fig1b")
     table, config = _table(diagram), CheckpointSeries(runs[0]).config
@@ -52,10 +56,17 @@ def write_phase_report(folder: Path, *, threshold: float = PAPER_THRESHOLD) -> t
         summary=f"{len(runs)} runs at p = {config.data.p}: {diagram}, each at the checkpoint of its largest mean.",
         headlines=_headlines(diagram, threshold),
         sections=[_diagram_section(diagram, threshold, inline_svg(figure)), _table_section(table)],
-        warnings=[f"These runs are of different lengths: {lengths} updates."] if len(lengths) > 1 else [],
+        warnings=list(_warnings(runs, lengths)),
         settings={name: value for name, value in config.flattened().items() if name not in VARIED},
     )
     return page.write(folder / "report.html"), table
+
+
+def _warnings(runs: list[Path], lengths: list[int]) -> Iterator[str]:
+    if len(lengths) > 1:
+        yield f"These runs are of different lengths: {lengths} updates."
+    for run in runs:
+        yield from (f"{run}: {text}" for text in analyzed(run).not_finite_warnings())
 
 
 def _lengths(runs: list[Path]) -> list[int]:

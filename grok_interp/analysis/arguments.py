@@ -1,0 +1,31 @@
+"""Numbers that callers give: finite, in their range, or refused with the range and what came."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any
+
+
+def require_threshold(threshold: Any, name: str = "threshold") -> None:
+    """Raises ValueError for what is no finite number."""
+    if isinstance(threshold, bool) or not isinstance(threshold, Real) or not math.isfinite(threshold):
+        raise ValueError(f"{name} must be a finite number, got {threshold!r}")
+
+
+def require_level(level: Any) -> None:
+    """Raises ValueError for a confidence level outside (0, 1)."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}")
+
+
+def require_count(n: int, name: str, *, most: int | None = None) -> None:
+    """Raises ValueError for fewer than 1 and for more than there are."""
+    if n < 1 or (most is not None and n > most):
+        raise ValueError(f"{name} must be {'1 or more' if most is None else f'from 1 to {most}'}, got {n!r}")
+
+
+def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
+    """Raises ValueError for a head that the model does not have."""
+    if not (0 <= layer < n_layers and 0 <= head < n_heads):
+        raise ValueError(f"no head L{layer}H{head}: the model has {n_layers} layers of {n_heads} heads")

@@ -1,0 +1,148 @@
+"""Options reach all that they promise: --device every model that runs, --threshold reports of folders too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from grok_interp.checkpoints.run import run_training
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.cli import main
+from grok_interp.presets import training_preset
+from grok_interp.studies.catalogue import FIGURES, study_of
+from grok_interp.studies.copying.ablation import ablations, single_ablations
+from grok_interp.studies.modular import results as modular
+from grok_interp.studies.modular.sweep_report import write_phase_report
+from grok_interp.studies.run_results import RunResults
+
+# Figures that are drawn from cached results alone, once the checkpoints are evaluated.
+OF_RESULTS = {
+    *(f"copying/fig{number}" for number in range(2, 8)),
+    *("copying/strings", "modular/fig1b", "modular/fig1c", "modular/fig3", "modular/shift"),
+}
+NO_DATA = "meta"  # a device of torch that computes shapes and no values: reading a value from it is an error
+
+
+@pytest.fixture(scope="module")
+def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One run of each study, its checkpoints evaluated."""
+    folder, found = tmp_path_factory.mktemp("options"), {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GROK_INTERP_CACHE", str(folder / "cache"))
+        for kind, preset in (("copying", "copier-tiny"), ("modular", "modular-tiny")):
+            config = replace(training_preset(preset), n_steps=4, checkpoint_steps=(0,), warmup_steps=1)
+            config = replace(config, data=replace(config.data, source=str(text_file))) if kind == "copying" else config
+            run_training(folder / kind, config)
+            study = study_of(folder / kind)
+            study.analyze(folder / kind, study.probes_of_run(folder / kind))
+            found[kind] = folder / kind
+        yield found
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_runs_its_models_on_the_device(figure: str, runs: dict[str, Path]) -> None:
+    run = runs[figure.partition("/")[0]]
+    draw = getattr(study_of(run), FIGURES[figure])
+    if figure in OF_RESULTS:
+        assert draw(run, device=NO_DATA).axes
+    else:
+        with pytest.raises(RuntimeError, match="meta"):
+            draw(run, device=NO_DATA)
+
+
+@pytest.mark.parametrize("kind", ["copying", "modular"])
+def test_reports_run_their_models_on_the_device(kind: str, runs: dict[str, Path]) -> None:
+    study, report = study_of(runs[kind]), study_of(runs[kind], ".report")
+    probes = study.probes_of_run(runs[kind])
+    results = study.analyze(runs[kind], probes)
+    with pytest.raises(RuntimeError, match="meta"):
+        report.write_report(runs[kind], results, probes, threshold=0.5, device=NO_DATA)
+
+
+def test_evaluating_a_run_uses_the_device(runs: dict[str, Path], tmp_path: Path) -> None:
+    run_training(tmp_path / "run", CheckpointSeries(runs["modular"]).config)
+    with pytest.raises(RuntimeError, match="meta"):
+        modular.analyzed(tmp_path / "run", device=NO_DATA)
+    with pytest.raises(RuntimeError, match="meta"):
+        write_phase_report(tmp_path, device=NO_DATA)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["demo", "RUN"],
+        ["analyze", "RUN"],
+        ["report", "RUN"],
+        ["report", "FOLDER"],
+        ["watch", "RUN"],
+        ["reproduce", "modular/fig5", "--run", "RUN"],
+        ["train", "modular-tiny", "--run", "NEW"],
+    ],
+    ids=" ".join,
+)
+def test_no_command_ignores_a_device_that_is_not_there(
+    command: list[str], runs: dict[str, Path], tmp_path: Path, capsys
+) -> None:
+    places = {"RUN": str(runs["modular"]), "FOLDER": str(runs["modular"].parent), "NEW": str(tmp_path / "new")}
+    assert main([*(places.get(word, word) for word in command), "--device", "cuda:77"]) == 2
+    assert "device 'cuda:77' was asked for" in capsys.readouterr().err
+
+
+def test_a_threshold_reaches_the_report_of_a_folder(runs: dict[str, Path], capsys) -> None:
+    """Every accuracy is above 0, and none of an untrained model above 0.99."""
+    folder = runs["modular"].parent
+    for threshold, phase in (("0.0", "o.o.d. generalization"), ("0.99", "nothing lear")):
+        assert main(["report", str(folder), "--threshold", threshold, "--device", "cpu"]) == 0
+        page = (folder / "report.html").read_text()
+        assert f"cells: {phase}" in page
+        assert f"above {float(threshold):.0%} at the last shot" in page
+
+
+def test_ablations_report_their_progress(runs: dict[str, Path]) -> None:
+    told: list[tuple[int, int]] = []
+    ablations(runs["copying"], ways=["zero"], on_checkpoint=lambda *each: told.append(each))
+    assert told == [(1, 2), (2, 2)]
+    told.clear()
+    single_ablations(runs["copying"], ways=["zero"], on_model=lambda *each: told.append(each))
+    n_models = 1 + 2 * 2
+    assert told == [(done, n_models) for done in range(1, n_models + 1)]
+    told.clear()
+    single_ablations(runs["copying"], ways=["zero"], on_model=lambda *each: told.append(each))
+    assert not told, "a cached result is not measured again"
+
+
+def test_the_command_shows_the_progress_of_ablations(runs: dict[str, Path], capsys) -> None:
+    run = str(runs["copying"])
+    single_ablations(runs["copying"], ways=["zero"])  # one way of four is cached
+    assert main(["reproduce", "copying/heads", "--run", run, "--device", "cpu"]) == 0
+    assert "ablating each head: 15 of 15 after" in capsys.readouterr().err
+    assert main(["reproduce", "copying/ablation", "--run", run, "--device", "cpu"]) == 0
+    assert "ablating induction heads: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["copying", "modular"])
+def test_a_report_of_checkpoints_that_are_not_finite_says_so(
+    kind: str, runs: dict[str, Path], tmp_path: Path, capsys
+) -> None:
+    run = tmp_path / "run"
+    run_training(run, replace(CheckpointSeries(runs[kind]).config, init_seed=5))
+    series = CheckpointSeries(run)
+    for steps in ((4,), (0, 4)) if kind == "copying" else ((0, 4),):
+        for step in steps:
+            model = series.load(step)
+            with torch.no_grad():
+                for weight in model.parameters():
+                    weight.fill_(float("nan"))
+            series.save(step, model)
+        for file in (run / "results").glob("*"):
+            file.unlink()
+        assert main(["report", str(run), "--device", "cpu"]) == 0
+        capsys.readouterr()
+        where = "checkpoint 4" if len(steps) == 1 else "checkpoints 0, 4"
+        assert f"NaN or infinite at {where}. Their values are undefined" in (run / "report.html").read_text()
+        study = study_of(run)
+        results: RunResults = study.analyze(run, study.probes_of_run(run))
+        assert results.not_finite() == steps
