@@ -145,7 +145,7 @@ def _summary(directory: Path, results: CopyingResults, probes: CopyingProbes) ->
     assert isinstance(config.data, TextConfig)
     return (
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
-        f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), looked into at "
+        f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), evaluated at "
         f"{len(results.steps)} checkpoints. {_synthetic_copies(config)} "
         f"{probes.held_out_sentence}"
     )
