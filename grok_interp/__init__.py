@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from grok_interp.analysis.circularity import circularity as circularity
     from grok_interp.analysis.comparison import training_curves as training_curves
     from grok_interp.analysis.copying import copying_accuracy as copying_accuracy
+    from grok_interp.analysis.copying_diagram import copying_diagram as copying_diagram
     from grok_interp.analysis.embedding import embedding_pca as embedding_pca
     from grok_interp.analysis.emergence import emergence as emergence
     from grok_interp.analysis.formation import formation_order as formation_order
@@ -82,6 +83,7 @@ _HOME = {
     "checkpoints.ensemble_run": ("run_ensemble",),
     "analysis.loss": ("position_losses",),
     "analysis.copying": ("copying_accuracy",),
+    "analysis.copying_diagram": ("copying_diagram",),
     "analysis.induction": ("induction_scores",),
     "analysis.formation": ("formation_order",),
     "analysis.attention": ("attention_maps",),

@@ -181,7 +181,9 @@ def reproduce(
     """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
 
     Args:
-        figure: which one. Beyond the papers: copying/ablation, what is lost without the heads found;
+        figure: which one. Beyond the papers: copying/strings, exact-match accuracy string by string;
+            copying/ablation, what is lost without the heads found;
+            copying/diagram, final copying accuracy against the fractions of synthetic windows;
             copying/natural, the loss on repeated n-grams of unmodified validation text;
             modular/shift, the likelihood of each algorithm by number of shots; modular/circles and
             modular/kaleidoscopes, how structured representations are over training; modular/fourier, spectra of the

@@ -14,7 +14,7 @@ from grok_interp.configs import (
     llama_copier,
     modular_gpt,
 )
-from grok_interp.schedules import join_steps, linear_steps, logarithmic_steps
+from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps
 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
 
@@ -26,6 +26,7 @@ PRESETS: dict[str, ModelConfig] = {
     "copier-mini": llama_copier(
         n_layers=3, n_heads=4, d_head=32, d_model=64, d_mlp=176, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=128
     ),
+    "copier-deep": llama_copier(n_layers=6, n_heads=8, d_model=96, d_mlp=264, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=128),
     "copier-tiny": llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=64),
     # 6.32, 12.62 and 18.91 million parameters (B.2)
     "modular-paper-d2": modular_gpt(n_layers=2),
@@ -87,6 +88,21 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
             logarithmic_steps(100, per_decade=3), linear_steps(1_000, every=50), linear_steps(4_000, every=100)
         ),
     ),
+    # More layers and heads, so that induction heads form in several layers; dense checkpoints where they do.
+    "copier-deep": TrainConfig(
+        model=PRESETS["copier-deep"],
+        data=TextConfig(copy_fraction=0.8, random_fraction=0.4),
+        n_steps=2_000,
+        batch_size=16,
+        optimizer="muon",
+        muon_learning_rate=0.02,
+        learning_rate=6e-3,
+        warmup_steps=100,
+        betas=(0.9, 0.99),
+        weight_decay=0.1,
+        precision="auto",
+        checkpoint_steps=join_steps(linear_steps(2_000, every=100), dense_steps(center=750, width=450, every=10)),
+    ),
     "copier-tiny": TrainConfig(
         model=PRESETS["copier-tiny"],
         data=TextConfig(copy_fraction=0.5),
@@ -131,7 +147,7 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
         learning_rate=2e-3,
         warmup_steps=100,
         betas=(0.9, 0.98),
-        weight_decay=0.02,
+        weight_decay=0.04,
         max_grad_norm=None,
         precision="auto",
         checkpoint_steps=join_steps(logarithmic_steps(500, per_decade=3), linear_steps(26_000, every=500)),
@@ -150,6 +166,7 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
 DESCRIPTIONS = {  # of the training presets, for who chooses one
     "copier-paper": "12 layers, 162M parameters: the copying paper's model. Needs a GPU and --data.source.",
     "copier-mini": "3 layers, 233k parameters: copying on a laptop in minutes. The demo.",
+    "copier-deep": "6 layers, 8 heads, 728k parameters: in which order induction heads form.",
     "copier-tiny": "2 layers, 13k parameters, 20 updates: to see the machinery run.",
     "modular-paper-d2": "2 layers, 6.3M parameters: modular arithmetic at p = 29, as in the paper. Needs a GPU.",
     "modular-paper-d4": "4 layers, 12.6M parameters: the same. Needs a GPU.",

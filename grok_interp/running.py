@@ -13,7 +13,7 @@ from grok_interp.checkpoints.ensemble_run import run_ensemble
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
-from grok_interp.device import choose_device, use_threads
+from grok_interp.device import choose_device, keep_freed_memory, use_threads
 from grok_interp.progress import TrainingProgress
 from grok_interp.studies.catalogue import OF_MANY_RUNS, Size, study_of
 from grok_interp.terminal import Terminal
@@ -21,6 +21,7 @@ from grok_interp.terminal import Terminal
 
 def train_shown(config: TrainConfig, run: Path, device: str, terminal: Terminal, *, compiled: bool = False) -> None:
     """Train a run, or what is missing of it."""
+    keep_freed_memory()
     with terminal.progress("training") as advance:
         shown = TrainingProgress(config, advance)
         series = run_training(
@@ -55,7 +56,7 @@ def trained_for(
     kind = figure.partition("/")[0]
     experiments = import_module(f"grok_interp.studies.{kind}.experiments")
     n_seeds = seeds if figure in OF_MANY_RUNS else 1
-    sweep = experiments.experiment_of(figure).sweep(experiments.BASELINES[size], folder, n_seeds=n_seeds)
+    sweep = experiments.experiment_of(figure).sweep(experiments.baseline_of(figure, size), folder, n_seeds=n_seeds)
     terminal.say(f"{figure}: {len(sweep.runs)} runs in {folder}, {len(sweep.unfinished())} to train")
     if at_once.n_members > 1:
         for runs in sweep.in_ensembles(at_once.n_members):
@@ -65,6 +66,7 @@ def trained_for(
 
 
 def _train_ensemble_shown(runs: Mapping[Path, TrainConfig], device: str, terminal: Terminal) -> None:
+    keep_freed_memory()
     first = next(iter(runs.values()))
     with terminal.progress(f"training {len(runs)} runs in lockstep") as advance:
         shown = TrainingProgress(first, advance, n_members=len(runs))

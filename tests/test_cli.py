@@ -123,9 +123,7 @@ def test_every_training_flag_is_explained(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["train", "copier-mini", "--help"])
     printed = capsys.readouterr().out
-    assert all(
-        f"--{flag}" in printed for flag in ("learning-rate", "model.n-layers", "data.repeat-fraction", "n-steps")
-    )
+    assert all(f"--{flag}" in printed for flag in ("learning-rate", "model.n-layers", "data.copy-fraction", "n-steps"))
 
 
 def test_lists_and_doctor_speak_json(capsys) -> None:
@@ -161,10 +159,10 @@ def test_wrong_input_gets_one_message_and_exit_code_2(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "copier-huge", "--run", "{run}"], "copier-paper, copier-mini, copier-tiny"),
+        (["train", "copier-huge", "--run", "{run}"], "copier-paper, copier-mini, copier-deep"),
         (["train", "copier-tiny", "--run", "{run}", "--learning-rate", "-1"], "learning_rate must be positive"),
         (["train", "copier-tiny", "--run", "{run}", "--model.d-head", "7"], "d_head must be even"),
-        (["train", "copier-tiny", "--run", "{run}", "--data.repeat-lags", "8", "64"], "leave nothing to repeat"),
+        (["train", "copier-tiny", "--run", "{run}", "--data.segment-lengths", "60", "64"], "leave no room for a copy"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused_while_parsing(
@@ -286,7 +284,7 @@ def test_quiet_verbs_print_paths_alone(train_tiny: list[str], tmp_path: Path, ca
     assert {verb: printed.err for verb, printed in said.items()} == dict.fromkeys(said, "")
     assert said["train"].out == said["list"].out == f"{run}\n"
     assert said["report"].out == f"{run / 'report.html'}\n"
-    assert [Path(line).exists() for line in said["analyze"].out.splitlines()] == [True, True, True]
+    assert [Path(line).exists() for line in said["analyze"].out.splitlines()] == [True] * 4
     assert main(["analyze", str(tmp_path / "none"), "--quiet"]) == 2
     assert "no run at" in capfd.readouterr().err, "errors are never quiet"
 
@@ -303,7 +301,8 @@ def test_verbs_speak_json_alone_on_stdout(train_tiny: list[str], tmp_path: Path,
     assert Path(found["file"]).exists()
     reported = spoken("report", run)
     assert Path(reported["report"]).exists()
-    assert reported["headlines"]["of suffixes copied whole at the last checkpoint"].endswith("%")
+    exact = "exact-match accuracy at the last checkpoint, 95% CI (100 samples x 2 strings)"
+    assert "% [" in reported["headlines"][exact]
     drawn = spoken("reproduce", "copying/fig6", "--run", run)
     assert [Path(file).suffix for file in drawn["files"]] == [".svg", ".pdf"]
 

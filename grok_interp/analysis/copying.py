@@ -1,7 +1,9 @@
-"""Copying accuracy (A.2, Figure 1): given the prefix of an earlier string again, does the model go on with its suffix?
+"""Copying accuracy (A.2, Figure 1): does the model continue the prefix of an earlier string with its suffix?
 
-Greedy decoding copies a suffix exactly if and only if each of its tokens is the arg-max under teacher forcing, so one
-forward pass decides. The strings that all queries of a sample share are run once when the model has a KV cache.
+Greedy decoding copies a suffix exactly if and only if each of its tokens is predicted under teacher forcing, so one
+forward pass decides. A token counts as predicted only if its logit is strictly the largest (`predictions`): ties are
+wrong. Where the largest logit is not finite the answer is undefined, NaN, and so are the accuracies of its checkpoint.
+The strings that all queries of a sample share are run once when the model has a KV cache.
 """
 
 from __future__ import annotations
@@ -10,60 +12,154 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, evaluating, logits
+from grok_interp.analysis.intervals import BOUNDS, with_bounds
+from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Caching, prefix_cache
 from grok_interp.data.copying import CopySamples
 from grok_interp.results import LabelledResult
 
 
 class CopyingAccuracy(LabelledResult):
-    """Was each suffix token predicted? 1 or 0, for every sample, queried sequence i and position in the suffix."""
+    """Was each suffix token predicted? 1, 0 or NaN (undefined), by sample, queried string and position in the suffix.
+
+    `array.attrs["alphabet"]` names the symbols that the strings are made of. Intervals are over samples, 95%. All
+    strings of a sample share one context; pooled over strings their answers are counted as independent, which measured
+    variances over samples support (dev/LOG.md).
+    """
 
     name = "correct"
     dims = ("checkpoint", "sample", "sequence", "char")
 
     def exact(self) -> xr.DataArray:
-        """The paper's accuracy: the share of suffixes copied whole, between 0 and 1, per checkpoint."""
-        return self.per_sequence().mean("sequence")
+        """Exact-match accuracy, the paper's: the fraction of suffixes copied without an error, by checkpoint."""
+        return self.per_sequence().mean("sequence", skipna=False)
+
+    def exact_interval(self) -> xr.DataArray:
+        """Wilson interval of `exact` over all samples and strings: bound x checkpoint."""
+        return with_bounds(self.exact(), self.n_samples * self.array.sizes["sequence"])
 
     def per_sequence(self) -> xr.DataArray:
-        """The same for each queried sequence i."""
-        return self.array.min("char").mean("sample")
+        """Exact-match accuracy of each queried string: checkpoint x sequence."""
+        return self.array.min("char", skipna=False).mean("sample", skipna=False)
+
+    def per_sequence_interval(self) -> xr.DataArray:
+        """Wilson interval of `per_sequence` over samples: bound x checkpoint x sequence."""
+        return with_bounds(self.per_sequence(), self.n_samples)
 
     def per_token(self) -> xr.DataArray:
-        """The share of suffix tokens predicted, earlier ones given; chance is 1 over the alphabet."""
-        return self.array.mean(("sample", "sequence", "char"))
+        """The fraction of suffix tokens predicted, earlier ones given; chance is 1 over the alphabet."""
+        return self.array.mean(("sample", "sequence", "char"), skipna=False)
+
+    def per_token_error(self) -> xr.DataArray:
+        """Standard error of `per_token`, clustered by sample: from the spread of the samples' means; NaN for one."""
+        of_samples = self.array.mean(("sequence", "char"), skipna=False)
+        squares = ((of_samples - of_samples.mean("sample", skipna=False)) ** 2).sum("sample", skipna=False)
+        n = self.n_samples
+        return (squares / (n - 1 if n > 1 else np.nan) / n) ** 0.5
+
+    def per_token_interval(self) -> xr.DataArray:
+        """`per_token` ± 1.96 clustered standard errors, cut to [0, 1]: bound x checkpoint."""
+        middle, half = self.per_token(), 1.96 * self.per_token_error()
+        return xr.concat([middle - half, middle + half], pd.Index(BOUNDS, name="bound")).clip(0, 1)
+
+    @property
+    def n_samples(self) -> int:
+        return self.array.sizes["sample"]
+
+    @property
+    def undefined_steps(self) -> list[int]:
+        """Checkpoints with an answer whose largest logit is not finite."""
+        undefined = self.array.isnull().any(("sample", "sequence", "char"))
+        return self.array["checkpoint"].to_numpy()[undefined.to_numpy()].tolist()
+
+    @property
+    def sizes_in_words(self) -> str:
+        """500 samples x 5 strings"""
+        return f"{self.n_samples:,} samples x {self.array.sizes['sequence']} strings"
+
+    @property
+    def strings_in_words(self) -> str:
+        """The indices of the queried strings: 0-4, or 0, 5, 10."""
+        indices = self.array["sequence"].to_numpy().tolist()
+        consecutive = len(indices) > 1 and indices == list(range(indices[0], indices[-1] + 1))
+        return f"{indices[0]}-{indices[-1]}" if consecutive else ", ".join(map(str, indices))
+
+    def exact_in_words(self) -> str:
+        """Of the last checkpoint with its interval: 96.6% [95.8, 97.3]"""
+        return _percent_in(self.exact()[-1], self.exact_interval().isel(checkpoint=-1))
+
+    def per_sequence_in_words(self) -> str:
+        """Of the last checkpoint, string by string: 98 / 96 / 96 / 96 / 97%"""
+        last = self.per_sequence()[-1].to_numpy()
+        return "undefined" if np.isnan(last).any() else " / ".join(f"{100 * each:.0f}" for each in last) + "%"
+
+    def per_token_in_words(self) -> str:
+        """Of the last checkpoint with its standard error: 99.4% ± 0.1"""
+        last, error = float(self.per_token()[-1]), float(self.per_token_error()[-1])
+        if np.isnan(last):
+            return "undefined"
+        return f"{last:.1%}" + (f" ± {100 * error:.1f}" if np.isfinite(error) else "")
 
     def __str__(self) -> str:
-        exact, token = self.exact()[-1], self.per_token()[-1]
         return (
-            f"copying accuracy at {self.array.sizes['checkpoint']} checkpoints; at the last {float(exact):.1%} of "
-            f"suffixes, {float(token):.1%} of their tokens"
+            f"copying accuracy ({self.array.attrs['alphabet']} strings) at {self.array.sizes['checkpoint']} "
+            f"checkpoints; at the last {self.exact_in_words()} exact match ({self.sizes_in_words}), "
+            f"{self.per_sequence_in_words()} by string {self.strings_in_words}, {self.per_token_in_words()} per token"
         )
 
 
 def predicted(
     scores: Float[Tensor, "sample pos d_vocab"], suffix: Int64[Tensor, "sample char"]
-) -> Bool[Tensor, "sample char"]:
-    """Kernel: is each suffix token the arg-max? The last scores belong to the last suffix token."""
-    return scores[:, -suffix.shape[1] :].argmax(dim=-1) == suffix
+) -> Float[Tensor, "sample char"]:
+    """Is each suffix token predicted? Kernel.
+
+    Args:
+        scores: logits; the last ones belong to the last suffix token.
+        suffix: the expected tokens.
+
+    Returns:
+        1 where the logit of the expected token is strictly the largest, NaN where the largest is not finite, else 0.
+    """
+    of_suffix = scores[:, -suffix.shape[1] :]
+    correct = (predicted_tokens(of_suffix) == suffix).float()
+    return correct.where(of_suffix.amax(dim=-1).isfinite(), torch.nan)
 
 
 def copying_accuracy(
     checkpoints: Iterable[tuple[int, HookedModel]], samples: CopySamples, *, batch_size: int = 64
 ) -> CopyingAccuracy:
-    """Every (step, model) on the same samples. Raises ValueError when the test is longer than a model's context."""
+    """Every (step, model) on the same samples.
+
+    Args:
+        checkpoints: any iterable of (step, model).
+        samples: strings of the copying test, from `CopyTask.sample()`.
+        batch_size: samples per forward pass; changes memory, not the result.
+
+    Returns:
+        Whether each suffix token was predicted: 1, 0 or NaN by checkpoint, sample, sequence and char.
+
+    Raises:
+        ValueError: if the test is longer than a model's context.
+
+    Example:
+        >>> from grok_interp import CopyTask, Transformer, copying_accuracy, preset
+        >>> samples = CopyTask.fitting(64, n_samples=3).sample()
+        >>> copying_accuracy([(0, Transformer(preset("copier-tiny"), seed=0))], samples).per_sequence().shape
+        (1, 2)
+    """
     steps, correct = [], []
     for step, model in checkpoints:
         samples.task.require_context(model.cfg.n_ctx)
         parts = [_correct(model, CopySamples(samples.task, part)) for part in samples.strings.split(batch_size)]
         steps.append(step)
-        correct.append(torch.cat(parts).numpy().astype(np.int8))
+        correct.append(torch.cat(parts).numpy())
     task = samples.task
     array = xr.DataArray(
         np.stack(correct),
@@ -74,16 +170,23 @@ def copying_accuracy(
             "n_prefix": task.n_prefix,
             "n_suffix": task.n_suffix,
             "seed": task.seed,
+            "alphabet": task.alphabet_name,
+            "n_symbols": len(task.alphabet),
         },
     )
     return CopyingAccuracy(array)
 
 
-def _correct(model: HookedModel, samples: CopySamples) -> Bool[Tensor, "sample sequence char"]:
+def suffix_scores(model: HookedModel, samples: CopySamples) -> Iterable[Float[Tensor, "sample char d_vocab"]]:
+    """The logits of every suffix token, earlier ones given: one tensor for each queried string, on the CPU."""
+    n_suffix = samples.task.n_suffix
     score = _scores_from_cache if isinstance(model, Caching) else _scores_from_the_start
-    n_prefix = samples.task.n_prefix
-    suffixes = [samples.query(index)[:, n_prefix:] for index in samples.task.queries]
-    scores = score(model, samples)
+    return (scores[:, -n_suffix:] for scores in score(model, samples))
+
+
+def _correct(model: HookedModel, samples: CopySamples) -> Float[Tensor, "sample sequence char"]:
+    suffixes = [samples.suffix(index) for index in samples.task.queries]
+    scores = suffix_scores(model, samples)
     return torch.stack([predicted(s, suffix) for s, suffix in zip(scores, suffixes, strict=True)], dim=1)
 
 
@@ -98,4 +201,12 @@ def _scores_from_cache(model: Any, samples: CopySamples) -> Iterable[Tensor]:
 def _scores_from_the_start(model: HookedModel, samples: CopySamples) -> Iterable[Tensor]:
     for index in samples.task.queries:
         tokens = torch.cat([samples.context, samples.query(index)[:, :-1]], dim=1)
-        yield logits(model, tokens)[:, -samples.task.n_suffix :].cpu()
+        yield logits(model, tokens).cpu()
+
+
+def _percent_in(value: xr.DataArray, bounds: xr.DataArray) -> str:
+    """96.6% [95.8, 97.3]"""
+    if value.isnull():
+        return "undefined"
+    low, high = (100 * float(bound) for bound in bounds)
+    return f"{float(value):.1%} [{low:.1f}, {high:.1f}]"

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, evaluating, logits
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
+from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Branching, prefix_cache
 from grok_interp.data.modular import answers, require_task, sequences
 from grok_interp.results import LabelledResult
@@ -78,7 +79,7 @@ def grid_comparisons(
     algorithms = [algorithm(examples, p) for algorithm in (ratio_matching, modular_regression)]
     grids = []
     for k, scores in zip(shots, found, strict=True):
-        right = (scores.argmax(dim=-1) == right_answers).unflatten(0, (p, p))
+        right = (predicted_tokens(scores) == right_answers).unflatten(0, (p, p))
         array = xr.DataArray(
             torch.stack([right, *(solution.after(k) for solution in algorithms)]).numpy().astype(np.int8),
             dims=GridComparison.dims,

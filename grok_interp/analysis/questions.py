@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, logits
+from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.queries import query_kinds
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers, draw_inputs, sequences
 
@@ -72,7 +73,7 @@ class Answers:
     """What one model answers to the questions of a split."""
 
     questions: Questions
-    found: Int64[Tensor, "task context shot"]  # the most probable token
+    found: Int64[Tensor, "task context shot"]  # `predicted_tokens`: NO_PREDICTION for a tie
     loss: Float[Tensor, "task context shot"]  # cross-entropy of the true answer, in nats
 
 
@@ -105,7 +106,7 @@ def _answers(model: HookedModel, asked: Questions, batch_size: int) -> Answers:
         asked.shown.flatten(0, 1).split(batch_size), asked.true.flatten(0, 1).split(batch_size), strict=True
     ):
         scores = answer_logits(model, tokens, batch_size=batch_size)
-        found.append(scores.argmax(dim=-1))
+        found.append(predicted_tokens(scores))
         loss.append(torch.nn.functional.cross_entropy(scores.movedim(-1, 1), true, reduction="none"))
     shape = asked.shown.shape[:2]
     return Answers(asked, torch.cat(found).unflatten(0, shape), torch.cat(loss).unflatten(0, shape))

@@ -22,6 +22,11 @@ class CopyTask:
     The defaults are the paper's (A.2): 500 samples of 50 strings of 12 + 6 hexadecimal characters and a newline, all
     prefixes of a sample distinct and all suffixes too, asked for i = 0 (mod 5). `alphabet` and `separator` are token
     ids; the defaults are those of the byte vocabulary.
+
+    The alphabet is a choice that changes the accuracy: results record its name (`alphabet_label`, or what
+    `alphabet_name` says without one) and its size. Hexadecimal strings repeat pairs of symbols by chance, so that
+    longer matches are needed to find the place to copy from; among the 94 symbols of `vocabulary.printable_alphabet` a
+    match of two symbols is almost always the right one.
     """
 
     n_sequences: int = PAPER_N_SEQUENCES
@@ -32,6 +37,7 @@ class CopyTask:
     alphabet: tuple[int, ...] = HEXADECIMAL
     separator: int = NEWLINE
     seed: int = 0
+    alphabet_label: str = ""
 
     def __post_init__(self) -> None:
         for name in ("n_sequences", "n_prefix", "n_suffix", "n_samples", "query_every"):
@@ -54,6 +60,11 @@ class CopyTask:
         task.require_context(n_ctx)
         options = {"query_every": 5 if n_sequences > 10 else 1, **options}
         return cls(n_sequences=n_sequences, **options)
+
+    @property
+    def alphabet_name(self) -> str:
+        """The label; without one, "hexadecimal" for the default alphabet and "custom" for any other."""
+        return self.alphabet_label or ("hexadecimal" if self.alphabet == HEXADECIMAL else "custom")
 
     @property
     def n_line(self) -> int:
@@ -115,6 +126,10 @@ class CopySamples:
     def query(self, index: int) -> Int64[Tensor, "sample char"]:
         """The string asked for: its prefix is the prompt, its suffix the answer."""
         return self.strings[:, index]
+
+    def suffix(self, index: int) -> Int64[Tensor, "sample char"]:
+        """The expected answer to the query of a string."""
+        return self.strings[:, index, self.task.n_prefix :]
 
 
 def repeated_tokens(

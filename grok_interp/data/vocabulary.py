@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Integer
 
 END_OF_DOCUMENT = "\0"  # no text holds it, and both vocabularies have a token for it
+PART = "\N{REPLACEMENT CHARACTER}"  # what bytes that are a part of a character are shown as
 
 
 @runtime_checkable
@@ -104,6 +105,24 @@ class BPEVocabulary:
 
     def show(self, tokens: Iterable[int]) -> list[str]:
         return [self.tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
+
+
+def printable_alphabet(vocabulary: Vocabulary) -> tuple[int, ...]:
+    """Tokens that can be seen: those of `vocabulary.common` whose text is printable and not blank.
+
+    Args:
+        vocabulary: of bytes or BPE.
+
+    Returns:
+        Token ids in increasing order; the 94 bytes 33 to 126 for the byte vocabulary. Neither a space nor a newline,
+        nor a part of a character, is among them.
+
+    Example:
+        >>> printable_alphabet(ByteVocabulary()) == tuple(range(33, 127))
+        True
+    """
+    shown = zip(vocabulary.common, vocabulary.show(vocabulary.common), strict=True)
+    return tuple(token for token, text in shown if text.isprintable() and text.strip() and PART not in text)
 
 
 def _decoded(texts: Iterable[bytes]) -> Iterator[str]:

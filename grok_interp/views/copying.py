@@ -10,19 +10,31 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from grok_interp.analysis.comparison import TrainingCurves
-from grok_interp.views.interactive import Line, Twin, line_graph
+from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.views.interactive import Line, Twin, band, line_graph
 from grok_interp.views.theme import BLUE, ORANGE, VERMILION, new_figure
 
+PER_TOKEN, EXACT = "per-token accuracy", "exact-match accuracy"
 
-def plot_copying_and_loss(curves: TrainingCurves) -> Figure:
+
+def plot_copying_and_loss(curves: TrainingCurves, accuracy: CopyingAccuracy | None = None) -> Figure:
     """Accuracy (left axis, %) and validation loss (right axis, nats) of one condition, by updates; tokens above.
 
-    The mean over seeds, and each seed thinly where there are several. Raises ValueError for several conditions.
+    The mean over seeds, and each seed thinly where there are several.
+
+    Args:
+        curves: of one condition.
+        accuracy: of its only run: draws 95% intervals over samples as bands.
+
+    Raises:
+        ValueError: if there are several conditions.
     """
     condition, tokens_per_step = _only_condition(curves), int(curves.array["tokens_per_step"].item())
     with new_figure(6.4, 3.4) as (figure, axis):
-        _draw(axis, 100 * curves.of("per_token", condition), color=ORANGE, label="suffix tokens copied")
-        _draw(axis, 100 * curves.of("whole", condition), color=VERMILION, label="whole suffixes copied", lw=2)
+        for name, color, low, high in _intervals(accuracy):
+            axis.fill_between(low["checkpoint"], low, high, color=color, alpha=0.2, lw=0, label=f"_{name}")
+        _draw(axis, 100 * curves.of("per_token", condition), color=ORANGE, label=PER_TOKEN)
+        _draw(axis, 100 * curves.of("whole", condition), color=VERMILION, label=EXACT, lw=2)
         axis.set(xlabel="training step (updates)", ylabel="copying accuracy (%)", ylim=(0, 100))
         right = axis.twinx()
         _draw(right, curves.of("loss", condition), color=BLUE, label="validation loss")
@@ -36,16 +48,27 @@ def plot_copying_and_loss(curves: TrainingCurves) -> Figure:
     return figure
 
 
-def copying_twin(curves: TrainingCurves) -> Twin:
+def copying_twin(curves: TrainingCurves, accuracy: CopyingAccuracy | None = None) -> Twin:
     """Accuracy (%) and validation loss (nats) of one condition by updates, one above the other.
 
-    The mean over seeds, and each seed thinly where there are several. Raises ValueError for several conditions.
+    The mean over seeds, and each seed thinly where there are several.
+
+    Args:
+        curves: of one condition.
+        accuracy: of its only run: draws 95% intervals over samples as bands.
+
+    Raises:
+        ValueError: if there are several conditions.
     """
     condition = _only_condition(curves)
 
     copied = [
-        *_lines(100 * curves.of("per_token", condition), "suffix tokens copied", ORANGE),
-        *_lines(100 * curves.of("whole", condition), "whole suffixes copied", VERMILION),
+        *(
+            band(Line(name, low["checkpoint"], low, color), low, high)
+            for name, color, low, high in _intervals(accuracy)
+        ),
+        *_lines(100 * curves.of("per_token", condition), PER_TOKEN, ORANGE),
+        *_lines(100 * curves.of("whole", condition), EXACT, VERMILION),
     ]
     loss = _lines(curves.of("loss", condition), "validation loss", BLUE)
     x = "training step (updates)"
@@ -55,6 +78,14 @@ def copying_twin(curves: TrainingCurves) -> Twin:
     ]
     steps = curves.of("loss", condition)["checkpoint"].values.tolist()
     return Twin(graphs, steps, [*copied, *loss])
+
+
+def _intervals(accuracy: CopyingAccuracy | None) -> list[tuple[str, str, xr.DataArray, xr.DataArray]]:
+    """Name, color, and low and high ends in percent, of each accuracy."""
+    if accuracy is None:
+        return []
+    bounds = [(PER_TOKEN, ORANGE, accuracy.per_token_interval()), (EXACT, VERMILION, accuracy.exact_interval())]
+    return [(name, color, 100 * found.sel(bound="low"), 100 * found.sel(bound="high")) for name, color, found in bounds]
 
 
 def _lines(seeds: xr.DataArray, name: str, colour: str) -> list[Line]:

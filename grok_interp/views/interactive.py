@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from numpy.typing import ArrayLike
 
 from grok_interp.views.theme import BLACK, LAYER_COLOURS
@@ -58,6 +58,7 @@ class Line:
     names: Sequence[str] = ()
     opacity: float = 1
     thin: bool = False  # one of several seeds, without a hover of its own
+    filled: bool = False  # an area with no edge: see `band`
 
     @property
     def switch(self) -> str:
@@ -81,6 +82,7 @@ class Line:
             **({} if self.dots else style),
             **({"text": list(self.names), "hovertemplate": "%{text}<extra></extra>"} if self.names else {}),
             **self._error_bars(colour),
+            **(_area(self.colour) if self.filled else {}),
         }
 
     def frame(self) -> dict[str, Any]:
@@ -179,6 +181,21 @@ def line_graph(
     )
 
 
+def band(line: Line, low: ArrayLike, high: ArrayLike) -> Line:
+    """The area between two curves over a line's abscissa, in the line's color and switched on and off with it.
+
+    Args:
+        line: what the band belongs to.
+        low: lower ends, one for each x of the line; where an end is not finite the band has a gap.
+        high: upper ends.
+    """
+    low, high, x = (np.asarray(values, float) for values in (low, high, line.x))
+    known = np.isfinite(low) & np.isfinite(high)
+    x, low, high = x[known], low[known], high[known]
+    outline = np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]])
+    return Line(line.name, *outline, line.colour, line.switch, thin=True, filled=True)
+
+
 def plotly_javascript() -> str:
     """The library itself, to be inlined once in a page."""
     from plotly.offline import get_plotlyjs
@@ -201,6 +218,11 @@ def _level(level: tuple[float, str]) -> dict[str, Any]:
 def _band(low: float, high: float) -> dict[str, Any]:
     place = {"xref": "paper", "x0": 0, "x1": 1, "y0": low, "y1": high, "layer": "below"}
     return {"type": "rect", **place, "fillcolor": "#808080", "opacity": 0.2, "line": {"width": 0}}
+
+
+def _area(colour: Any) -> dict[str, Any]:
+    red, green, blue = (round(255 * part) for part in to_rgb(colour))
+    return {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.15)", "line": {"width": 0}, "opacity": 1}
 
 
 def _numbers(values: ArrayLike) -> list[float | None]:

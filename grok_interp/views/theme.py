@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from grok_interp.checkpoints.store import write_atomically
@@ -41,6 +43,11 @@ STYLE: dict[Any, Any] = {
 
 def layer_colour(layer: int) -> str:
     return LAYER_COLOURS[layer % len(LAYER_COLOURS)]
+
+
+def ordered_colors(n: int) -> list[str]:
+    """Colors for n things in an order, dark to light; none is too light to be seen on white."""
+    return [to_hex(color) for color in plt.get_cmap("viridis")(np.linspace(0, 0.85, n))]
 
 
 @contextmanager

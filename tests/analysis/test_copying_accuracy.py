@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import ground_truth
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from ground_truth import CIRCUIT, LLAMA, MODULAR, distinct_copy_samples, induction_circuit, random_model
 from torch import Tensor
 
@@ -140,11 +142,50 @@ def test_the_batch_size_does_not_matter(cfg: ModelConfig) -> None:
 
 
 def test_the_kernel_compares_the_last_scores_with_the_suffix() -> None:
-    scores = torch.zeros(2, 5, 4)  # the arg-max of equal scores is token 0
+    scores = torch.zeros(2, 5, 4)
     scores[0, -2, 3] = scores[0, -1, 1] = scores[1, -1, 2] = 1.0
     before = scores.clone()
     assert predicted(scores, torch.tensor([[3, 1], [3, 2]])).tolist() == [[True, True], [False, True]]
     assert torch.equal(scores, before)
+
+
+# Ties are wrong, and what is not finite is undefined
+
+
+def test_a_tie_is_wrong_and_logits_that_are_not_finite_are_undefined() -> None:
+    inf, nan = float("inf"), float("nan")
+    logits = [[2.0, 2.0, 1.0], [2.0, 1.0, -inf], [nan, 1.0, 1.0], [inf, 1.0, 1.0], [-inf, -inf, -inf]]
+    found = predicted(torch.tensor([logits]), torch.zeros(1, 5, dtype=torch.int64))
+    np.testing.assert_array_equal(found, [[0, 1, nan, nan, nan]])
+
+
+def test_a_model_of_equal_logits_copies_nothing() -> None:
+    """Arg-max alone answers token 0, which is a symbol of this test."""
+    model = random_model(replace(LLAMA, n_layers=1, n_heads=2, d_vocab=3))
+    canonical_views(model)["unembed.W_U"].zero_()
+    task = replace(GUESSABLE, alphabet=(0, 1), separator=2)
+    assert copying_accuracy([(0, model)], task.sample()).per_token().item() == 0
+
+
+def test_a_model_of_nan_has_no_accuracy_and_its_neighbors_keep_theirs(tmp_path: Path) -> None:
+    broken, samples = induction_circuit(), distinct_copy_samples()
+    canonical_views(broken)["unembed.W_U"].fill_(torch.nan)
+    accuracy = copying_accuracy([(10, induction_circuit()), (30, broken)], samples)
+    for found in (accuracy.exact(), accuracy.per_token(), accuracy.exact_interval().sel(bound="low")):
+        assert found.isnull().values.tolist() == [False, True]
+    assert accuracy.undefined_steps == [30]
+    assert "at the last undefined exact match" in str(accuracy)
+    accuracy.save(tmp_path / "correct.nc")
+    assert CopyingAccuracy.load(tmp_path / "correct.nc").array.equals(accuracy.array)
+
+
+def test_one_undefined_answer_makes_its_string_undefined() -> None:
+    """Not the accuracy of those that are left: which they are depends on the model."""
+    values = np.ones((1, 3, 2, 2))
+    values[0, 1, 1, 0] = np.nan
+    accuracy = CopyingAccuracy(xr.DataArray(values, dims=CopyingAccuracy.dims, coords={"checkpoint": [5]}))
+    np.testing.assert_array_equal(accuracy.per_sequence(), [[1, np.nan]])
+    assert np.isnan(accuracy.exact()).all() and accuracy.undefined_steps == [5]
 
 
 # The result
@@ -155,7 +196,8 @@ def by_hand() -> CopyingAccuracy:
     early = [[[1, 0], [0, 0], [0, 1]], [[0, 0], [0, 1], [1, 0]]]
     late = [[[1, 1], [1, 1], [0, 1]], [[1, 1], [0, 1], [1, 1]]]
     coords = {"checkpoint": [10, 30], "sequence": [0, 5, 10]}
-    return CopyingAccuracy(ground_truth.labelled(np.array([early, late]), CopyingAccuracy.dims, coords))
+    array = ground_truth.labelled(np.array([early, late]), CopyingAccuracy.dims, coords)
+    return CopyingAccuracy(array.assign_attrs(alphabet="printable"))
 
 
 def test_a_suffix_counts_only_when_all_of_it_is_right() -> None:
@@ -170,9 +212,41 @@ def test_sequences_are_counted_apart() -> None:
     assert per_sequence.sel(checkpoint=30, sequence=0) == 1
 
 
+def test_intervals_are_wilsons_over_samples_and_over_samples_times_strings() -> None:
+    low, high = by_hand().per_sequence_interval().sel(checkpoint=30)
+    np.testing.assert_allclose(low, [0.3424, 0.0945, 0.0945], atol=1e-4)  # of 2 samples: 2, 1 and 1
+    np.testing.assert_allclose(high, [1, 0.9055, 0.9055], atol=1e-4)
+    np.testing.assert_allclose(by_hand().exact_interval().sel(checkpoint=30), [0.3000, 0.9032], atol=1e-4)  # 4 of 6
+
+
+def test_the_error_per_token_is_that_of_the_samples_means() -> None:
+    means = np.array([[2 / 6, 2 / 6], [5 / 6, 5 / 6]])
+    np.testing.assert_allclose(by_hand().per_token_error(), means.std(axis=1, ddof=1) / np.sqrt(2), atol=1e-12)
+    array = by_hand().array.copy()
+    array[1, 0] = 0  # the samples' means are now 0 and 5/6
+    found = CopyingAccuracy(array)
+    assert float(found.per_token_error()[1]) == pytest.approx(5 / 12)
+    np.testing.assert_allclose(found.per_token_interval().sel(checkpoint=30), [0, 1])  # cut to what is possible
+
+
+def test_one_sample_has_no_error() -> None:
+    alone = CopyingAccuracy(by_hand().array.isel(sample=[0]))
+    assert np.isnan(alone.per_token_error()).all()
+    assert alone.per_token_in_words() == "83.3%"
+
+
+@pytest.mark.parametrize(("indices", "words"), [([0, 1, 2, 3], "0-3"), ([0, 5, 10, 15], "0, 5, 10, 15"), ([4], "4")])
+def test_strings_are_named_by_their_indices(indices: list[int], words: str) -> None:
+    values = np.ones((1, 2, len(indices), 1))
+    coords = {"checkpoint": [0], "sequence": indices}
+    assert CopyingAccuracy(ground_truth.labelled(values, CopyingAccuracy.dims, coords)).strings_in_words == words
+
+
 def test_a_result_is_told_in_one_line() -> None:
-    expected = "copying accuracy at 2 checkpoints; at the last 66.7% of suffixes, 83.3% of their tokens"
-    assert str(by_hand()) == expected
+    assert str(by_hand()) == (
+        "copying accuracy (printable strings) at 2 checkpoints; at the last 66.7% [30.0, 90.3] exact match (2 "
+        "samples x 3 strings), 100 / 50 / 50% by string 0, 5, 10, 83.3% ± 0.0 per token"
+    )
 
 
 def test_a_whole_suffix_is_never_more_frequent_than_a_token() -> None:
@@ -187,7 +261,8 @@ def test_the_result_is_labelled_and_says_how_it_was_made() -> None:
     array = copying_accuracy(models, replace(GUESSABLE, seed=11).sample()).array
     assert dict(array.sizes) == {"checkpoint": 2, "sample": 31, "sequence": 2, "char": 2}
     assert array["checkpoint"].to_numpy().tolist() == [10, 30] and array["sequence"].to_numpy().tolist() == [0, 2]
-    assert array.attrs == {"n_sequences": 3, "n_prefix": 2, "n_suffix": 2, "seed": 11}
+    shape = {"n_sequences": 3, "n_prefix": 2, "n_suffix": 2, "seed": 11}
+    assert array.attrs == {**shape, "alphabet": "custom", "n_symbols": 2}
     assert set(np.unique(array)) == {0, 1}
 
 

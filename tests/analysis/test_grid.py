@@ -54,6 +54,12 @@ def test_no_examples_leave_the_origin() -> None:
     assert grid.counts()["ratio matching"] == 0
 
 
+def test_equal_logits_are_right_nowhere() -> None:
+    model = Solver(always(0))
+    model.sharpness.data.zero_()
+    assert grid_comparison(model, (2, 3), INPUTS, P).counts()["model"] == 0
+
+
 def test_what_cannot_be_asked_is_refused_with_the_numbers() -> None:
     with pytest.raises(ValueError, match=r"task \(2, 7\) is outside Z_7: both parts must be within 0..6"):
         grid_comparison(Solver(always(0)), (2, 7), INPUTS, P)

@@ -83,6 +83,7 @@ def test_a_model_that_knows_nothing_loses_the_log_of_the_vocabulary_at_every_sho
     found = shot_curve([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED).array.sel(queries="all")
     np.testing.assert_allclose(found.sel(measure="loss"), np.full((1, 4, 5), math.log(P + 1)), rtol=1e-6)
     np.testing.assert_allclose(found.sel(measure="loss_se"), 0.0, atol=1e-6)
+    assert (found.sel(measure="accuracy") == 0).all(), "equal logits are no prediction"
 
 
 @pytest.mark.parametrize("answer", [0, 4])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVocabulary
+from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVocabulary, printable_alphabet
 
 SIZE = 311
 RHYME = b"Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily, life is but a dream.\n"
@@ -100,3 +100,16 @@ def test_widths_add_up_to_the_bytes_that_were_read(bpe: BPEVocabulary, text: byt
     for vocabulary in (ByteVocabulary(), bpe):
         assert vocabulary.widths.shape == (vocabulary.size,)
         assert vocabulary.widths[vocabulary.encode(text)].sum() == len(vocabulary.read(text))
+
+
+def test_printable_bytes_are_those_that_can_be_seen() -> None:
+    found = printable_alphabet(ByteVocabulary())
+    assert bytes(found).decode() == "".join(map(chr, range(33, 127)))
+
+
+def test_printable_tokens_of_bpe_are_text_that_can_be_seen(bpe: BPEVocabulary) -> None:
+    tokens = printable_alphabet(bpe)
+    shown, common = set(bpe.show(tokens)), set(bpe.show(bpe.common))
+    assert len(shown) == len(tokens) and set("abcdefghijklmnopqrstuvwxyz~") < shown
+    assert any(len(text.strip()) > 1 for text in shown), "tokens of several characters too"
+    assert {" ", "\n", "\t", "\x01", "\ufffd"} <= common - shown, "blank, control, part of a character"

@@ -4,13 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
-from grok_interp.studies.copying import CopyingResults, analyze, figure_2, figure_6, probes_of_run
-from grok_interp.studies.copying.report import headlines, prompt, write_report
+from grok_interp.models.weights import canonical_views
+from grok_interp.studies.copying import CopyingResults, analyze, figure_2, figure_6, probes_of_run, strings
+from grok_interp.studies.copying.accuracy_sections import strings_table
+from grok_interp.studies.copying.example_section import prompt
+from grok_interp.studies.copying.report import headlines, write_report
 
 
 @pytest.fixture
@@ -34,7 +39,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def same(a: CopyingResults, b: CopyingResults) -> bool:
-    pairs = ((a.accuracy, b.accuracy), (a.loss, b.loss), (a.induction, b.induction))
+    pairs = [(getattr(a, name), getattr(b, name)) for name in CopyingResults.kinds()]
     return all(x.array.equals(y.array) and x.array.attrs == y.array.attrs for x, y in pairs)
 
 
@@ -106,27 +111,54 @@ def test_a_context_shorter_than_one_string_is_refused(tiny: TrainConfig, tmp_pat
         probes_of_run(tmp_path / "short")
 
 
+def test_the_alphabet_is_printable_and_beside_it_hexadecimal(run: Path) -> None:
+    probes = probes_of_run(run)
+    assert probes.samples.task.alphabet == tuple(range(33, 127))
+    assert bytes(probes.hexadecimal.task.alphabet) == b"0123456789abcdef"
+    results = analyze(run, probes)
+    found = [(each.array.attrs["alphabet"], each.array.attrs["n_symbols"]) for each in accuracies(results)]
+    assert found == [("printable", 94), ("hexadecimal", 16)]
+    assert {file.name for file in (run / "results").glob("correct*")} == {"correct.nc", "correct_hexadecimal.nc"}
+    with pytest.raises(ValueError, match="holds 'correct_hexadecimal', not 'correct'"):
+        CopyingAccuracy.load(run / "results" / "correct_hexadecimal.nc")
+
+
+def accuracies(results: CopyingResults) -> list[CopyingAccuracy]:
+    return [results.accuracy, results.hexadecimal]
+
+
 def test_probes_speak_the_corpus_own_tokens(tiny: TrainConfig, tmp_path: Path) -> None:
     """With BPE the test's characters are other token ids, and each is one token."""
     config = tiny.with_data(vocabulary="bpe").with_model(d_vocab=400)
     run_training(tmp_path / "bpe", replace(config, n_steps=2, warmup_steps=0))
     probes = probes_of_run(tmp_path / "bpe", n_samples=3)
-    assert len(set(probes.samples.task.alphabet)) == 16
-    assert probes.samples.task.alphabet != CopyTask().alphabet
-    assert analyze(tmp_path / "bpe", probes).steps == (0, 2)
+    assert len(set(probes.hexadecimal.task.alphabet)) == 16
+    assert probes.hexadecimal.task.alphabet != CopyTask().alphabet
+    assert len(probes.samples.task.alphabet) > 94
+    assert probes.samples.task.separator == probes.hexadecimal.task.separator != CopyTask().separator
+    results = analyze(tmp_path / "bpe", probes)
+    assert results.steps == (0, 2)
+    page = write_report(tmp_path / "bpe", results, probes, threshold=0.1).read_text()
+    assert "random strings of 12 + 6 symbols" in page
 
 
 def test_the_prompt_is_a_test_with_its_answer(run: Path) -> None:
-    tokens = bytes(prompt(probes_of_run(run)).tolist()).decode()
-    first, second, again = tokens.split("\n")
+    probes = probes_of_run(run)
+    tokens, text = prompt(CheckpointSeries(run).load(20), probes.samples, analyze(run, probes).accuracy)
+    first, second, again = bytes(tokens.tolist()).decode().split("\n")
     assert again == first != second
     assert len(first) == 18
+    assert (
+        text == "Sample 0, string 0 of the copying test, with its answer. No suffix is copied at the last checkpoint."
+    )
 
 
 def test_headlines_of_a_run_in_which_nothing_emerged(run: Path) -> None:
     results = analyze(run, probes_of_run(run))
     found = headlines(results, threshold=0.9)
-    assert found["of suffixes copied whole at the last checkpoint"] == "0.0%"
+    assert found["exact-match accuracy at the last checkpoint, 95% CI (100 samples x 2 strings)"] == "0.0% [0.0, 1.9]"
+    assert found["exact-match accuracy by string 0-1"] == "0 / 0%"
+    assert found["exact-match accuracy on hexadecimal strings by string 0-1"] == "0 / 0%"
     assert found["heads with I(L,H) above 0.9 at some checkpoint"] == "0"
 
 
@@ -149,8 +181,38 @@ def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Path, tiny: T
     dropped, examined = probes.held_out.n_dropped, probes.held_out.n_examined
     assert f"{dropped:,} of {examined:,} validation windows were dropped because they share a 50-token span" in page
     assert {file.name for file in (run / "figures").iterdir()} == {
-        f"{name}.{suffix}" for name in ("copying_and_loss", "formation") for suffix in ("svg", "pdf")
+        f"{name}.{suffix}" for name in ("copying_and_loss", "strings", "formation") for suffix in ("svg", "pdf")
     }
+    assert "printable strings, last checkpoint: 0.0% [0.0, 1.9] exact match (100 samples x 2 strings)" in page.lower()
+    assert "No suffix is copied at the last checkpoint. Shown: the first evaluation input" in page
+
+
+def test_the_report_names_checkpoints_without_an_accuracy(run: Path) -> None:
+    """Weights of NaN at steps 10 and 20."""
+    series = CheckpointSeries(run)
+    for step in (10, 20):
+        model = series.load(step)
+        for weight in canonical_views(model).values():
+            weight.fill_(torch.nan)
+        series.save(step, model)
+    probes = probes_of_run(run, n_samples=3, n_windows=4)
+    results = analyze(run, probes)
+    assert results.accuracy.undefined_steps == [10, 20]
+    assert headlines(results, threshold=0.1)["exact-match accuracy by string 0-1"] == "undefined"
+    page = write_report(run, results, probes, threshold=0.1).read_text()
+    for alphabet in ("printable", "hexadecimal"):
+        assert f"Logits are not finite at step 10, 20: accuracy on {alphabet} strings is undefined there." in page
+    assert "The logits of the last checkpoint are not finite" in page
+
+
+def test_exact_match_by_string_is_a_figure(run: Path) -> None:
+    results = analyze(run, probes_of_run(run))
+    for axis, accuracy in zip(strings(run).axes, accuracies(results), strict=True):
+        assert [line.get_xdata().tolist() for line in axis.lines] == [[0, 5, 10, 15, 20]] * 2
+        assert accuracy.array.attrs["alphabet"] in axis.get_title()
+    table = strings_table(accuracies(results))
+    assert len(table) == 2 * 5 * 2
+    assert list(table) == ["checkpoint", "sequence", "exact_match", "low", "high", "alphabet"]
 
 
 def test_a_partial_run_is_reported_as_partial(run: Path) -> None:

@@ -12,8 +12,8 @@ from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.data.document_windows import document_windows
 from grok_interp.studies.copying import natural
+from grok_interp.studies.copying.evaluation_text import EvaluationText, corpus_of_run
 from grok_interp.studies.copying.natural import default_n, natural_copying_of_run
-from grok_interp.studies.copying.results import corpus_of_run
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def test_a_run_is_evaluated_on_its_validation_documents(run: Path) -> None:
     result = natural_copying_of_run(run, n=3)
     assert result.array["checkpoint"].to_numpy().tolist() == [0, 5, 10, 15, 20]
     assert result.array.attrs["n"] == 3 and 2 < result.array.attrs["n_documents"] <= 60 * 0.3
-    n_ctx, validation = CheckpointSeries(run).config.model.n_ctx, corpus_of_run(run).validation
-    windows, _ = document_windows(validation, n_ctx=n_ctx, n_windows=512, end=0)
+    n_ctx, corpus = CheckpointSeries(run).config.model.n_ctx, corpus_of_run(run)
+    windows, _ = document_windows(corpus.validation, n_ctx=n_ctx, n_windows=512, end=0, leaks=corpus.leaks)
     assert result.array.attrs["n_windows"] == len(windows)
     assert np.isfinite(result.of("benefit")).all()
 
@@ -70,5 +70,5 @@ def test_the_result_is_cached_until_something_differs(run: Path, loaded: list[in
 def test_the_command_line_draws_the_figure(run: Path) -> None:
     assert main(["reproduce", "copying/natural", "--run", str(run), "--quiet"]) == 0
     assert {file.suffix for file in (run / "figures").glob("copying_natural.*")} == {".svg", ".pdf"}
-    assert default_n(corpus_of_run(run)) == 8
+    assert default_n(EvaluationText(run).vocabulary) == 8
     assert "tokens after the same 8 tokens" in natural(run).get_suptitle()

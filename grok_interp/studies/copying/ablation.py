@@ -23,7 +23,7 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.results import LabelledResult
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes
-from grok_interp.studies.copying.kept import checkpoint_files, kept, known
+from grok_interp.studies.copying.kept import checkpoint_files, is_stored, kept, known
 from grok_interp.studies.copying.results import analyzed
 from grok_interp.views.ablation import plot_ablation
 from grok_interp.views.single_heads import plot_single_heads
@@ -106,6 +106,8 @@ def single_ablations(directory: Path, *, ways: Sequence[str] = WAYS, device: str
 
 def are_known(directory: Path, name: str) -> bool:
     """Is ablation, or single_heads, measured in every way, with the defaults, on the files that there are now?"""
+    if not all(is_stored(directory, f"{name}_{how}") for how in WAYS):
+        return False
     results, series = analyzed(directory), CheckpointSeries(directory)
     probes, kind = ablation_probes(directory, results), KINDS[name]
     if name == "ablation":

@@ -62,6 +62,7 @@ class AblationProbes:
         return {
             "n_samples": len(self.samples.strings),
             "n_sequences": self.samples.task.n_sequences,
+            "alphabet": self.samples.task.alphabet_name,
             "n_windows": len(self.windows),
             "n_reference": len(self.reference),
             "n_match": self.n_match,
@@ -162,8 +163,8 @@ def n_control_sets(heads: Sequence[Head], spared: Sequence[Head], n_heads: int) 
 def unambiguous_match(task: CopyTask) -> int:
     """The shortest match that leaves a query of the copying test fewer than `BY_CHANCE` targets by chance.
 
-    With n_match = 1 a hexadecimal character has dozens of targets in the paper's test: cutting them all is another
-    experiment than cutting the one edge that leads to the answer.
+    With n_match = 1 a hexadecimal character has dozens of targets in the paper's test, and a printable one has ten:
+    cutting them all is another experiment than cutting the one edge that leads to the answer.
     """
     lengths = range(1, task.n_prefix)
     return next((n for n in lengths if task.n_tokens / len(task.alphabet) ** n < BY_CHANCE), task.n_prefix)

@@ -7,6 +7,7 @@ Figure 7 does. Each varies one thing of it, by the paper's own factors.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
@@ -16,6 +17,7 @@ from grok_interp.studies.sweep import BASELINE, Experiment
 
 FACTORS = (0.5, 1, 2)  # of the batch size: 32, 64, 128 a GPU; of the learning rate: 1e-4, 2e-4, 4e-4 (A.4)
 ATTENTION_DROPOUT, WEIGHT_DECAY = 0.1, 0.1
+COPY_FRACTIONS, RANDOM_FRACTIONS = (0.0, 0.2, 0.5, 0.8), (0.0, 1 / 16, 1 / 8, 1 / 4)
 
 BASELINES: dict[Size, TrainConfig] = {
     "paper": replace(training_preset("copier-paper"), final_factor=1.0),
@@ -23,6 +25,11 @@ BASELINES: dict[Size, TrainConfig] = {
     "mini": replace(training_preset("copier-mini"), final_factor=1.0, weight_decay=0.0, n_steps=4_000),
     "tiny": replace(training_preset("copier-tiny"), final_factor=1.0, checkpoint_steps=linear_steps(20, every=2)),
 }
+
+
+def baseline_of(figure: str, size: Size) -> TrainConfig:
+    """What an experiment varies: for the copying diagram the preset's own recipe, its schedule included."""
+    return training_preset(f"copier-{size}") if figure == "copying/diagram" else BASELINES[size]
 
 
 def batch_sizes(baseline: TrainConfig) -> list[TrainConfig]:
@@ -43,14 +50,25 @@ def regularisations(baseline: TrainConfig) -> list[TrainConfig]:
     ]
 
 
+def synthetic_data(recipe: TrainConfig) -> list[TrainConfig]:
+    """The recipe with other fractions of windows with copies and of random windows; checkpoints at the end count."""
+    few = replace(recipe, checkpoint_steps=linear_steps(recipe.n_steps, every=max(1, recipe.n_steps // 8)))
+    return [
+        few.with_data(copy_fraction=copies, random_fraction=random)
+        for copies, random in product(COPY_FRACTIONS, RANDOM_FRACTIONS)
+    ]
+
+
 BATCH_SIZE = Experiment(("batch_size",), batch_sizes)
 LEARNING_RATE = Experiment(("learning_rate",), learning_rates)
 REGULARISATION = Experiment(("model.attn_dropout", "weight_decay"), regularisations)
+SYNTHETIC_DATA = Experiment(("data.copy_fraction", "data.random_fraction"), synthetic_data)
 EXPERIMENTS = {
     "copying/fig3": BATCH_SIZE,
     "copying/fig4": BATCH_SIZE,
     "copying/fig5": LEARNING_RATE,
     "copying/fig7": REGULARISATION,
+    "copying/diagram": SYNTHETIC_DATA,
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.comparison import TrainingCurves, training_curves
+from grok_interp.analysis.copying_diagram import copying_diagram
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.checkpoints.run import run_provenance
@@ -19,8 +20,10 @@ from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, R
 from grok_interp.studies.copying.results import FORMED, analyzed
 from grok_interp.views.comparison import Panel, conditions_twin, plot_conditions
 from grok_interp.views.copying import copying_twin, plot_copying_and_loss
+from grok_interp.views.copying_diagram import plot_copying_diagram
 from grok_interp.views.formation import formation_twin, plot_formation
 from grok_interp.views.interactive import Twin
+from grok_interp.views.strings import plot_strings
 
 OVER_UPDATES: list[Panel] = [("per_token", "updates"), ("whole", "updates"), ("loss", "updates")]
 PANELS: dict[str, list[Panel]] = {
@@ -32,8 +35,9 @@ PANELS: dict[str, list[Panel]] = {
 
 
 def figure_2(*directories: Path) -> Figure:
-    """Copying accuracy and loss over training."""
-    return plot_copying_and_loss(curves_of(directories))
+    """Copying accuracy and loss over training; of one run with 95% intervals over samples."""
+    accuracy = analyzed(directories[0]).accuracy if len(directories) == 1 else None
+    return plot_copying_and_loss(curves_of(directories), accuracy)
 
 
 def figure_3(*directories: Path) -> Figure:
@@ -59,6 +63,18 @@ def figure_6(*directories: Path, threshold: float = FORMED) -> Figure:
 def figure_7(*directories: Path) -> Figure:
     """Copying and loss with attention dropout, with weight decay, and with neither."""
     return plot_conditions(curves_of(directories, varied=REGULARISATION.varied), PANELS["fig7"], ncols=3)
+
+
+def synthetic_data_diagram(*directories: Path) -> Figure:
+    """Final exact-match accuracy against the fractions of windows with copies and of random windows."""
+    runs = ((CheckpointSeries(directory).config, analyzed(directory).accuracy) for directory in directories)
+    return plot_copying_diagram(copying_diagram(runs))
+
+
+def strings(directory: Path) -> Figure:
+    """Exact-match accuracy string by string over training, on printable and on hexadecimal strings."""
+    results = analyzed(directory)
+    return plot_strings([results.accuracy, results.hexadecimal])
 
 
 def formations(

@@ -33,10 +33,15 @@ def kept(
 
 def known(directory: Path, name: str, kind: type[Result], asked: dict[str, Any]) -> Result | None:
     """The result on disk if exactly this was asked."""
-    if not _path(directory, name).exists():
+    if not is_stored(directory, name):
         return None
     found = kind.load(_path(directory, name))
     return found if found.array.attrs.get("asked") == asked else None
+
+
+def is_stored(directory: Path, name: str) -> bool:
+    """Is there a result of that name, whatever its evaluation inputs?"""
+    return _path(directory, name).exists()
 
 
 def _path(directory: Path, name: str) -> Path:

@@ -12,12 +12,10 @@ from matplotlib.figure import Figure
 
 from grok_interp.analysis.natural_copying import NaturalCopying, natural_copying
 from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.data.corpus import Corpus
-from grok_interp.data.document_windows import document_windows
-from grok_interp.data.vocabulary import END_OF_DOCUMENT, ByteVocabulary
+from grok_interp.data.vocabulary import ByteVocabulary, Vocabulary
 from grok_interp.schedules import spread_steps
+from grok_interp.studies.copying.evaluation_text import EvaluationText
 from grok_interp.studies.copying.kept import checkpoint_files, kept
-from grok_interp.studies.copying.results import corpus_of_run
 from grok_interp.views.natural_copying import plot_natural_copying
 
 N_BYTES = 8  # in 512 windows of 128 bytes of the standard library: 4,236 pairs in 38 documents (n = 12: 2,412 in 34)
@@ -56,21 +54,19 @@ def natural_copying_of_run(
     Raises:
         ValueError: if the run is not on text, its text has changed, or it has too little text for one pair.
     """
-    series, corpus = CheckpointSeries(directory), corpus_of_run(directory)
-    n = default_n(corpus) if n is None else n
-    end = int(corpus.vocabulary.encode(END_OF_DOCUMENT.encode())[0])
-    n_ctx, leaks = series.config.model.n_ctx, corpus.leaks
-    text = document_windows(corpus.validation, n_ctx=n_ctx, n_windows=n_windows, end=end, leaks=leaks)
+    series, kept_text = CheckpointSeries(directory), EvaluationText(directory)
+    n = default_n(kept_text.vocabulary) if n is None else n
+    text = kept_text.documents(n_windows)
     steps = spread_steps(series.steps, n_checkpoints)
 
     def measured() -> NaturalCopying:
         models = ((step, series.load(step).to(device)) for step in steps)
         return natural_copying(models, text.windows, n=n, documents=text.documents)
 
-    asked = {"n": n, "n_windows": len(text.windows), "corpus": corpus.hash, **checkpoint_files(series, steps)}
+    asked = {"n": n, "n_windows": len(text.windows), "corpus": kept_text.corpus_hash, **checkpoint_files(series, steps)}
     return kept(directory, NaturalCopying.name, NaturalCopying, asked, measured)
 
 
-def default_n(corpus: Corpus) -> int:
-    """n for a corpus: about 8 bytes of context."""
-    return N_BYTES if isinstance(corpus.vocabulary, ByteVocabulary) else N_BPE_TOKENS
+def default_n(vocabulary: Vocabulary) -> int:
+    """n for a vocabulary: about 8 bytes of context."""
+    return N_BYTES if isinstance(vocabulary, ByteVocabulary) else N_BPE_TOKENS

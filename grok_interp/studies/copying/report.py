@@ -7,29 +7,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from grok_interp.analysis.comparison import TrainingCurves, training_curves
+from grok_interp.analysis.comparison import training_curves
+from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, emergence
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.shares import midpoint, share_of_change
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
-from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_report import known_sections
-from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults, corpus_of_run
+from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
+from grok_interp.studies.copying.evaluation_text import EvaluationText
+from grok_interp.studies.copying.example_section import Show, example_section, prompt
+from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults
 from grok_interp.views.attention import attention_view
-from grok_interp.views.copying import copying_twin, plot_copying_and_loss
+from grok_interp.views.copying import plot_copying_and_loss
 from grok_interp.views.formation import formation_twin, plot_formation
 from grok_interp.views.heads import head_map_twin, plot_head_map
 from grok_interp.views.report import Headline, Page, Section, inline_svg
+from grok_interp.views.strings import plot_strings
 from grok_interp.views.theme import save_figure
 
-HEADS_SHOWN, STEPS_SHOWN, TOKENS_SHOWN = 16, 12, 128  # of the attention view
+HEADS_SHOWN, STEPS_SHOWN = 16, 12  # of the attention view
 THRESHOLD = FORMED
 
 
@@ -51,8 +55,10 @@ def report_page(
     directory, series = Path(directory), CheckpointSeries(directory)
     config, order = series.config, formation_order(results.induction, threshold=threshold)
     curves = training_curves([results.with_config(config)])
+    last, show = series.load(results.steps[-1]), EvaluationText(directory).vocabulary.show
     figures = {
-        "copying_and_loss": plot_copying_and_loss(curves),
+        "copying_and_loss": plot_copying_and_loss(curves, results.accuracy),
+        "strings": plot_strings([results.accuracy, results.hexadecimal]),
         "formation": plot_formation([(results.induction, order)]),
     }
     page = Page(
@@ -60,11 +66,13 @@ def report_page(
         summary=_summary(directory, results, probes),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
         sections=[
-            _copying_section(inline_svg(figures["copying_and_loss"]), curves, probes),
+            copying_section(inline_svg(figures["copying_and_loss"]), curves, results, probes),
+            strings_section(inline_svg(figures["strings"]), results),
+            example_section(last, probes.samples, results.accuracy, show),
             _head_map_section(results),
             _formation_section(inline_svg(figures["formation"]), results, order),
             *known_sections(directory),
-            _attention_section(series, results, probes),
+            _attention_section(series, results, prompt(last, probes.samples, results.accuracy), show),
         ],
         settings=_settings(directory, config, probes),
         warnings=list(_warnings(config, results, order)),
@@ -75,16 +83,18 @@ def report_page(
 def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     """What the page and the command line say first: label -> value."""
     order = formation_order(results.induction, threshold=threshold)
-    exact, token, loss = results.accuracy.exact(), results.accuracy.per_token(), results.loss.mean()
+    accuracy, token, loss = results.accuracy, results.accuracy.per_token().dropna("checkpoint"), results.loss.mean()
     layer, head = results.induction.strongest()[0]
     score = float(results.induction.I.isel(checkpoint=-1).sel(layer=layer, head=head))
-    half = midpoint(token)
+    half = midpoint(token) if token.size else np.nan
     loss_made = share_of_change(loss).sel(checkpoint=half).item() if np.isfinite(half) else np.nan
     return {
-        "of suffixes copied whole at the last checkpoint": f"{float(exact[-1]):.1%}",
-        "of suffix tokens predicted at the last checkpoint": f"{float(token[-1]):.1%}",
-        "step at which predicted suffix tokens began to rise, a change point with 95%": _onset(token),
-        "step at which predicted suffix tokens reached half of their last value": _step(half),
+        f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": accuracy.exact_in_words(),
+        f"exact-match accuracy by string {accuracy.strings_in_words}": accuracy.per_sequence_in_words(),
+        "per-token accuracy at the last checkpoint, ± s.e. over samples": accuracy.per_token_in_words(),
+        **_hexadecimal(results.hexadecimal),
+        "onset of per-token accuracy (step of the change point, 95% CI)": _onset(token),
+        "step at which per-token accuracy had made half of its total change": _step(half),
         "of its total fall the validation loss had made by that step": _share(loss_made),
         "step at which the validation loss had made half of its fall": _step(midpoint(loss)),
         f"I(L,H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
@@ -93,6 +103,15 @@ def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
         ),
         f"heads with I(L,H) above {threshold:g} at some checkpoint": f"{int(order.array.count())}",
         "Kendall's tau of the formed heads' depth against their onset": _tau(order),
+    }
+
+
+def _hexadecimal(accuracy: CopyingAccuracy) -> dict[str, str]:
+    return {
+        f"exact-match accuracy on hexadecimal strings, 95% CI ({accuracy.sizes_in_words})": accuracy.exact_in_words(),
+        f"exact-match accuracy on hexadecimal strings by string {accuracy.strings_in_words}": (
+            accuracy.per_sequence_in_words()
+        ),
     }
 
 
@@ -123,7 +142,7 @@ def _summary(directory: Path, results: CopyingResults, probes: CopyingProbes) ->
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
         f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), looked into at "
         f"{len(results.steps)} checkpoints. {_synthetic_copies(config)} "
-        f"{corpus_of_run(directory).held_out(probes.held_out)}"
+        f"{probes.held_out_sentence}"
     )
 
 
@@ -145,23 +164,14 @@ def _synthetic_copies(config: TrainConfig) -> str:
 def _warnings(config: TrainConfig, results: CopyingResults, order: FormationOrder) -> Iterator[str]:
     if (last := results.steps[-1]) < config.n_steps:
         yield f"Partial run: analyzed up to step {last:,} of {config.n_steps:,}."
+    for accuracy in (results.accuracy, results.hexadecimal):
+        if undefined := accuracy.undefined_steps:
+            steps, alphabet = ", ".join(f"{step:,}" for step in undefined), accuracy.array.attrs["alphabet"]
+            yield f"Logits are not finite at step {steps}: accuracy on {alphabet} strings is undefined there."
     if float(results.accuracy.exact().max()) == 0:
-        yield "No suffix was copied whole at any checkpoint: copying has not emerged in this run."
+        yield "Exact-match accuracy is 0% at every checkpoint: copying has not emerged in this run."
     if not int(order.array.count()):
         yield "No head passed the threshold: no induction head has formed in this run."
-
-
-def _copying_section(picture: str, curves: TrainingCurves, probes: CopyingProbes) -> Section:
-    task = probes.samples.task
-    asked = "each string" if task.query_every == 1 else f"the strings i = 0 (mod {task.query_every})"
-    text = (
-        f"Each test is {task.n_sequences} random strings of {task.n_prefix} + {task.n_suffix} hexadecimal characters, "
-        f"one a line, then the first {task.n_prefix} characters of one of them again; {task.n_samples} such samples, "
-        f"asked for {asked}. Copied whole: all {task.n_suffix} characters that follow are the most probable ones. "
-        f"Guessing among the {len(task.alphabet)} characters gets {1 / len(task.alphabet):.1%} of them right."
-    )
-    caption = "After Figure 2 of “Language Models ‘Grok’ to Copy”."
-    return Section("Copying and loss", text, picture, caption, copying_twin(curves), curves.to_frame())
 
 
 def _head_map_section(results: CopyingResults) -> Section:
@@ -182,26 +192,21 @@ def _formation_section(picture: str, results: CopyingResults, order: FormationOr
     return Section("In which order heads form", text, picture, "After Figure 6 of the paper.", twin, order.to_frame())
 
 
-def _attention_section(series: CheckpointSeries, results: CopyingResults, probes: CopyingProbes) -> Section:
+def _attention_section(
+    series: CheckpointSeries, results: CopyingResults, shown: tuple[Tensor, str], show: Show
+) -> Section:
+    tokens, text = shown
     view = attention_view(
         series,
-        prompt(probes),
-        names=corpus_of_run(series.directory).vocabulary.show,
+        tokens,
+        names=show,
         heads=results.induction.strongest(HEADS_SHOWN),
         steps=spread_steps(results.steps, STEPS_SHOWN),
         scores=results.induction.I.isel(checkpoint=-1),
         score_name=f"I(L, H) at step {results.steps[-1]:,}",
     )
-    text = "On one copying test with its answer. Choose a head, and move the slider through training."
+    text = f"{text} Choose a head, and move the slider through training."
     return Section("Attention of the strongest heads", text, view.html())
-
-
-def prompt(probes: CopyingProbes) -> torch.Tensor:
-    """The first copying test with its answer, with at most 128 tokens, as an attention view is read well."""
-    task, strings = probes.samples.task, probes.samples.strings
-    kept = min(task.n_sequences, CopyTask.fitting(TOKENS_SHOWN).n_sequences)
-    samples = CopySamples(task, strings[:1, :kept])
-    return torch.cat([samples.context, samples.query(0)], dim=1)[0]
 
 
 def _settings(directory: Path, config: TrainConfig, probes: CopyingProbes) -> dict[str, Any]:

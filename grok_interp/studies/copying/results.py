@@ -1,8 +1,14 @@
-"""The study of "Language Models 'Grok' to Copy": every checkpoint of a run asked the same three questions.
+"""The study of "Language Models 'Grok' to Copy": four results of every checkpoint of a run.
 
-    correct     the copying test (Figure 1), as many strings as the context holds
-    loss        the loss on held-out text, position by position
-    induction   Abar, EP and I of every head (A.3)
+    correct               the copying test (Figure 1) on printable strings, as many as the context holds
+    correct_hexadecimal   the same test on hexadecimal strings, as in the paper
+    loss                  the loss on held-out text, position by position
+    induction             Abar, EP and I of every head (A.3)
+
+The alphabet of the copying test is a choice, recorded in every result (`attrs["alphabet"]`). Printable strings are the
+primary test, which curves, claims and ablations use: among 94 symbols a match of two symbols nearly always leads to the
+right place, so the test measures copying. Among 16 symbols matches by chance are common, and the test also measures how
+long a match the model can find.
 
 `analyze` asks only the checkpoints that it has not asked before, so it can be called while a run trains.
 """
@@ -12,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from jaxtyping import Int64
 from torch import Tensor
@@ -22,26 +28,35 @@ from grok_interp.analysis.comparison import Answers
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
-from grok_interp.checkpoints.run import batches_of_run
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
-from grok_interp.data.copying import CopySamples, CopyTask, repeated_tokens
-from grok_interp.data.corpus import Corpus
-from grok_interp.data.windows import ValidationWindows, validation_windows
+from grok_interp.data.copying import HEXADECIMAL, CopySamples, CopyTask, repeated_tokens
+from grok_interp.data.vocabulary import printable_alphabet
+from grok_interp.data.windows import ValidationWindows
+from grok_interp.studies.copying.evaluation_text import EvaluationText
 from grok_interp.studies.run_results import RunResults, ask_run
-from grok_interp.training.batches import TextBatches
 
 FORMED = 0.1  # I(L,H) above which a head counts as an induction head
 PAPER_HALF = 100  # tokens of each half of a repeated sequence
 
 
+class HexadecimalAccuracy(CopyingAccuracy):
+    """The copying test on hexadecimal strings."""
+
+    name = "correct_hexadecimal"
+
+
 @dataclass(frozen=True)
 class CopyingProbes:
-    """What every checkpoint is asked; all of it a function of the context length, the corpus and fixed seeds."""
+    """The evaluation inputs; all of them a function of the context length, the corpus and fixed seeds.
+
+    `samples` are the copying test on printable strings, `hexadecimal` the same test on hexadecimal strings.
+    """
 
     samples: CopySamples
+    hexadecimal: CopySamples
     tokens: Int64[Tensor, "batch pos"]
     held_out: ValidationWindows
+    held_out_sentence: str
     corpus_hash: str
 
     @property
@@ -50,22 +65,34 @@ class CopyingProbes:
         return self.held_out.tokens
 
     @classmethod
-    def build(cls, corpus: Corpus, n_ctx: int, *, n_samples: int, n_sequences: int, n_windows: int) -> Self:
+    def build(cls, text: EvaluationText, *, n_samples: int, n_sequences: int, n_windows: int) -> Self:
         """`n_samples` of the copying test, `n_sequences` of repeated random tokens and `n_windows` of held-out text."""
-        vocabulary = corpus.vocabulary
-        symbols = tuple(int(vocabulary.encode(bytes([symbol]))[0]) for symbol in b"0123456789abcdef")
+        vocabulary, n_ctx = text.vocabulary, text.config.model.n_ctx
         newline = int(vocabulary.encode(b"\n")[0])
-        task = CopyTask.fitting(n_ctx, n_samples=n_samples, alphabet=symbols, separator=newline)
+        alphabets = {
+            "printable": printable_alphabet(vocabulary),
+            "hexadecimal": tuple(int(vocabulary.encode(bytes([symbol]))[0]) for symbol in HEXADECIMAL),
+        }
+        options = {"n_samples": n_samples, "separator": newline}
+        printable, hexadecimal = (
+            CopyTask.fitting(n_ctx, alphabet=alphabet, alphabet_label=label, **options).sample()
+            for label, alphabet in alphabets.items()
+        )
         half = min(PAPER_HALF, n_ctx // 2)
         tokens = repeated_tokens(n_sequences=n_sequences, half=half, alphabet=vocabulary.common, seed=0)
-        held_out = validation_windows(corpus.validation, corpus.leaks, n_ctx=n_ctx, n_windows=n_windows)
-        return cls(task.sample(), tokens, held_out, corpus.hash)
+        return cls(printable, hexadecimal, tokens, text.windows(n_windows), text.held_out, text.corpus_hash)
 
-    def description(self) -> dict[str, int | str]:
+    @property
+    def tasks(self) -> list[CopyTask]:
+        """Of the printable and of the hexadecimal strings."""
+        return [self.samples.task, self.hexadecimal.task]
+
+    def description(self) -> dict[str, Any]:
         task = self.samples.task
         return {
             "n_samples": task.n_samples,
             "n_sequences": task.n_sequences,
+            "alphabets": [f"{each.alphabet_name}: {len(each.alphabet)} symbols" for each in self.tasks],
             "repeated": len(self.tokens),
             "half": self.tokens.shape[1] // 2,
             "n_windows": len(self.windows),
@@ -77,9 +104,12 @@ class CopyingProbes:
 
 @dataclass(frozen=True)
 class CopyingResults(RunResults):
-    """The three answers of the same checkpoints."""
+    """The results of the same checkpoints; `accuracy` is on printable strings."""
+
+    version: ClassVar[int] = 2
 
     accuracy: CopyingAccuracy
+    hexadecimal: HexadecimalAccuracy
     loss: PositionLoss
     induction: InductionScores
 
@@ -91,24 +121,18 @@ class CopyingResults(RunResults):
     def ask(cls, pair: tuple[int, HookedModel], probes: CopyingProbes) -> Self:
         return cls(
             copying_accuracy([pair], probes.samples),
+            HexadecimalAccuracy(copying_accuracy([pair], probes.hexadecimal).array),
             position_losses([pair], probes.windows),
             induction_scores([pair], probes.tokens),
         )
 
 
 def probes_of_run(directory: Path, *, n_samples: int = 100, n_windows: int = 128) -> CopyingProbes:
-    """The probes of a run, fitted to its context. Raises ValueError when its corpus has changed."""
-    n_ctx = CheckpointSeries(directory).config.model.n_ctx
-    corpus = corpus_of_run(directory)
-    return CopyingProbes.build(corpus, n_ctx, n_samples=n_samples, n_sequences=32, n_windows=n_windows)
+    """The evaluation inputs of a run, fitted to its context, stored with the run once they were made.
 
-
-def corpus_of_run(directory: Path) -> Corpus:
-    """The text that a run reads. Raises ValueError when it has changed, and for a run on no text."""
-    batches = batches_of_run(directory)
-    if not isinstance(batches, TextBatches):
-        raise ValueError(f"{directory} is no run on text ({batches.description}): the copying study cannot look at it")
-    return batches.corpus
+    Raises ValueError when they have not been made yet and the run's text has changed.
+    """
+    return CopyingProbes.build(EvaluationText(directory), n_samples=n_samples, n_sequences=32, n_windows=n_windows)
 
 
 def analyze(
@@ -118,7 +142,7 @@ def analyze(
     device: str = "cpu",
     on_checkpoint: Callable[[int, int], None] | None = None,
 ) -> CopyingResults:
-    """Ask every checkpoint of a run that was not asked before: `ask_run` of these three results."""
+    """Ask every checkpoint of a run that was not asked before: `ask_run` of these results."""
     return ask_run(directory, CopyingResults, probes, device=device, on_checkpoint=on_checkpoint)
 
 

@@ -1,0 +1,62 @@
+"""Final copying accuracy against the synthetic data: fraction of windows with copies x fraction of random windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+import xarray as xr
+
+from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.results import LabelledResult
+
+
+class CopyingDiagram(LabelledResult):
+    """Exact-match accuracy (0 to 1) at the last checkpoint of every run of a sweep; NaN where there is no run."""
+
+    name = "copying_diagram"
+    dims = ("copy_fraction", "random_fraction", "seed")
+
+    def mean(self) -> xr.DataArray:
+        """Over the seeds of each cell."""
+        return self.array.mean("seed")
+
+    def spread(self) -> xr.DataArray:
+        """Half of the difference between the best and the worst seed of each cell."""
+        return (self.array.max("seed") - self.array.min("seed")) / 2
+
+    def n_seeds(self) -> xr.DataArray:
+        return self.array.notnull().sum("seed")
+
+    def __str__(self) -> str:
+        best = self.mean().stack(cell=("copy_fraction", "random_fraction")).dropna("cell")
+        copies, random = best["cell"].values[int(best.argmax("cell"))]
+        return (
+            f"exact-match accuracy of {int(self.array.notnull().sum())} runs; the highest mean is "
+            f"{float(best.max()):.0%}, with copies in {copies:.0%} and random characters in {random:.0%} of the windows"
+        )
+
+
+def copying_diagram(runs: Iterable[tuple[TrainConfig, CopyingAccuracy]]) -> CopyingDiagram:
+    """One cell per (copy_fraction, random_fraction, init_seed).
+
+    Args:
+        runs: (config, accuracy) of each run; the accuracy at its last checkpoint counts.
+
+    Raises:
+        ValueError: for no runs, two runs of one cell, and runs that are not on text.
+    """
+    cells: dict[tuple[float, float, int], float] = {}
+    for config, accuracy in runs:
+        if not isinstance(config.data, TextConfig):
+            raise ValueError("a copying diagram needs runs on text, got one on modular arithmetic")
+        cell = (config.data.copy_fraction, config.data.random_fraction, config.init_seed)
+        if cell in cells:
+            raise ValueError(f"two runs with (copy_fraction, random_fraction, init_seed) = {cell}: give one of them")
+        cells[cell] = float(accuracy.exact()[-1])
+    if not cells:
+        raise ValueError("a copying diagram needs at least one run")
+    index = pd.MultiIndex.from_tuples(list(cells), names=CopyingDiagram.dims)
+    array = xr.DataArray.from_series(pd.Series(list(cells.values()), index=index))
+    return CopyingDiagram(array.transpose(*CopyingDiagram.dims).sortby(list(CopyingDiagram.dims)))

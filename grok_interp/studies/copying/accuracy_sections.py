@@ -1,0 +1,64 @@
+"""The report's sections on the copying test: accuracy over training, and exact match string by string."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import xarray as xr
+
+from grok_interp.analysis.comparison import TrainingCurves
+from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.data.copying import CopyTask
+from grok_interp.studies.copying.results import CopyingProbes, CopyingResults
+from grok_interp.views.copying import copying_twin
+from grok_interp.views.report import Section
+from grok_interp.views.strings import strings_twin
+
+
+def copying_section(picture: str, curves: TrainingCurves, results: CopyingResults, probes: CopyingProbes) -> Section:
+    task, hexadecimal = probes.tasks
+    queried = "each string" if task.query_every == 1 else f"the strings i = 0 (mod {task.query_every})"
+    text = (
+        f"Each evaluation input is {task.n_sequences} random strings of {task.n_prefix} + {task.n_suffix} symbols, one "
+        f"per line, followed by the first {task.n_prefix} symbols of one of them. There are {task.n_samples} samples, "
+        f"and {queried} is queried. Exact match: all {task.n_suffix} symbols that follow have the largest logit; ties "
+        f"count as wrong. The curves are measured on strings of {_alphabet(task)}; the paper uses "
+        f"{_alphabet(hexadecimal)}. {_guessing(task)} {_guessing(hexadecimal)}"
+    )
+    caption = (
+        "After Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% intervals over samples (exact match: Wilson; "
+        "per token: ±1.96 s.e.)."
+    )
+    twin = copying_twin(curves, results.accuracy)
+    return Section("Copying and loss", text, picture, caption, twin, curves.to_frame())
+
+
+def _alphabet(task: CopyTask) -> str:
+    return f"{len(task.alphabet):,} {task.alphabet_name} symbols"
+
+
+def _guessing(task: CopyTask) -> str:
+    return f"Guessing among {_alphabet(task)} gets {1 / len(task.alphabet):.2g} of the tokens right."
+
+
+def strings_section(picture: str, results: CopyingResults) -> Section:
+    accuracies = [results.accuracy, results.hexadecimal]
+    text = " ".join(
+        f"{each.array.attrs['alphabet'].capitalize()} strings, last checkpoint: {each.exact_in_words()} exact match "
+        f"({each.sizes_in_words}), {each.per_sequence_in_words()} by string {each.strings_in_words}."
+        for each in accuracies
+    )
+    caption = "String 0 comes first in the prompt, farthest from the query. Bands: 95% Wilson intervals over samples."
+    return Section("Exact match by string", text, picture, caption, strings_twin(accuracies), strings_table(accuracies))
+
+
+def strings_table(accuracies: Sequence[CopyingAccuracy]) -> pd.DataFrame:
+    """One row per alphabet, checkpoint and string: exact-match accuracy with its 95% interval."""
+    tables = []
+    for each in accuracies:
+        low, high = each.per_sequence_interval()
+        columns = {"exact_match": each.per_sequence(), "low": low, "high": high}
+        table = xr.Dataset({name: array.drop_vars("bound", errors="ignore") for name, array in columns.items()})
+        tables.append(table.to_dataframe().reset_index().assign(alphabet=each.array.attrs["alphabet"]))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,110 @@
+"""The validation text that a run is evaluated on, stored with the run.
+
+    results/evaluation_text.safetensors   windows of validation text, and the corpus that they are from
+    results/tokenizer.json                its vocabulary, if that is a BPE
+
+So a run can be evaluated and reported when its source text has moved or changed. What was never read from the text is
+read from it then, and refused if it has changed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from grok_interp.checkpoints.run import batches_of_run, run_provenance
+from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.checkpoints.store import load_weights, save_weights
+from grok_interp.configs import TextConfig
+from grok_interp.data.corpus import Corpus
+from grok_interp.data.document_windows import DocumentWindows, document_windows
+from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVocabulary, Vocabulary
+from grok_interp.data.windows import ValidationWindows, validation_windows
+from grok_interp.training.batches import TextBatches
+
+
+def corpus_of_run(directory: Path) -> Corpus:
+    """The text that a run reads. Raises ValueError when it has changed, and for a run on no text."""
+    batches = batches_of_run(directory)
+    if not isinstance(batches, TextBatches):
+        raise ValueError(f"{directory} is no run on text ({batches.description}): the copying study cannot look at it")
+    return batches.corpus
+
+
+class EvaluationText:
+    """Windows of a run's validation text, read from the corpus once and from the run's folder afterwards.
+
+    Raises ValueError, wherever the text itself is needed, when it has changed, and for a run that is not on text.
+
+    Args:
+        directory: the run's folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(directory)
+        self.config = CheckpointSeries(self.directory).config
+        self.file = self.directory / "results" / "evaluation_text.safetensors"
+        self.tensors: dict[str, Tensor] = {}
+        self.facts: dict[str, str] = {}
+        if self.file.exists():
+            tensors, facts = load_weights(self.file)
+            if facts.get("corpus") == self.corpus_hash:
+                self.tensors, self.facts = tensors, facts
+
+    @property
+    def corpus_hash(self) -> str:
+        """Of the text that the run was trained on."""
+        return run_provenance(self.directory)["data"]["hash"]
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        return corpus_of_run(self.directory)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        kept = self.directory / "results" / "tokenizer.json"
+        if kept.exists() and self.facts:
+            return BPEVocabulary.load(kept)
+        bytes_only = isinstance(self.config.data, TextConfig) and self.config.data.vocabulary == "bytes"
+        return ByteVocabulary() if bytes_only else self.corpus.vocabulary
+
+    def windows(self, n_windows: int) -> ValidationWindows:
+        """`validation_windows` of the run's context length."""
+        name = f"windows_{n_windows}"
+        if name not in self.tensors:
+            found = validation_windows(
+                self.corpus.validation, self.corpus.leaks, n_ctx=self.config.model.n_ctx, n_windows=n_windows
+            )
+            counts = {"n_dropped": str(found.n_dropped), "n_examined": str(found.n_examined)}
+            self._keep({name: found.tokens}, {**counts, "held_out": self.corpus.held_out(found)})
+        n_dropped, n_examined = int(self.facts["n_dropped"]), int(self.facts["n_examined"])
+        return ValidationWindows(self.tensors[name].long(), n_dropped=n_dropped, n_examined=n_examined)
+
+    def documents(self, n_windows: int) -> DocumentWindows:
+        """`document_windows` of the run's context length."""
+        name = f"documents_{n_windows}"
+        if name not in self.tensors:
+            end = int(self.vocabulary.encode(END_OF_DOCUMENT.encode())[0])
+            options = {"n_ctx": self.config.model.n_ctx, "n_windows": n_windows, "end": end}
+            found = document_windows(self.corpus.validation, leaks=self.corpus.leaks, **options)
+            self._keep({name: found.windows, f"{name}_index": found.documents}, {})
+        return DocumentWindows(self.tensors[name].long(), self.tensors[f"{name}_index"].long())
+
+    @property
+    def held_out(self) -> str:
+        """One sentence on what keeps the validation text held out."""
+        return self.facts["held_out"]
+
+    def _keep(self, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
+        small = torch.uint8 if self.config.model.d_vocab <= 256 else torch.int32
+        self.tensors |= {name: t if name.endswith("_index") else t.to(small) for name, t in tensors.items()}
+        self.facts |= {"corpus": self.corpus_hash, **facts}
+        tokenizer = self.corpus.directory / "tokenizer.json"
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        if tokenizer.exists():
+            shutil.copy(tokenizer, self.file.parent / tokenizer.name)
+        save_weights(self.file, self.tensors, self.facts)

@@ -1,0 +1,77 @@
+"""Precision of a training step: resolved once, and equal to float32 within its rounding."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from grok_interp.checkpoints.run import execution_of_run, run_training
+from grok_interp.models.transformer import Transformer
+from grok_interp.presets import training_preset
+from grok_interp.training.batches import open_batches
+from grok_interp.training.execution import Execution
+from grok_interp.training.loop import TrainingState, Update, train_step
+from grok_interp.training.precision import autocast, multiplies_bfloat16, resolve_precision
+
+CPU = torch.device("cpu")
+MUON = dict(optimizer="muon", muon_learning_rate=0.02)
+
+
+def test_auto_is_bfloat16_where_the_processor_multiplies_it() -> None:
+    assert resolve_precision("auto", CPU) == ("bfloat16" if multiplies_bfloat16(CPU) else "float32")
+    assert resolve_precision("float32", CPU) == "float32"
+    assert resolve_precision("bfloat16", CPU) == "bfloat16"
+
+
+@pytest.mark.parametrize("name", ["copier-tiny", "modular-tiny"])
+def test_loss_and_gradient_norm_in_bfloat16_are_those_of_float32(name: str) -> None:
+    updates = []
+    for precision in ("float32", "bfloat16"):
+        config = replace(training_preset(name), precision=precision, **MUON)
+        state, batches = TrainingState(config), open_batches(config)
+        updates.append(train_step(state, batches.batch(0, CPU), batches.loss))
+    exact, half = updates
+    assert half.loss == pytest.approx(float(exact.loss), rel=2e-3)
+    assert half.grad_norm == pytest.approx(float(exact.grad_norm), rel=2e-2)
+
+
+def test_attention_stays_in_float32_under_autocast_on_a_cpu() -> None:
+    model = Transformer(training_preset("copier-tiny").model, seed=0)
+    seen: dict[str, torch.dtype] = {}
+    names = ("blocks.0.attn.hook_q", "blocks.0.attn.hook_z", "blocks.0.mlp.hook_pre")
+    hooks = [(name, lambda value, hook, name=name: seen.update({name: value.dtype})) for name in names]
+    with autocast(CPU, "bfloat16"):
+        model.run_with_hooks(torch.arange(12).view(2, 6), fwd_hooks=hooks)
+    assert list(seen.values()) == [torch.float32, torch.float32, torch.bfloat16]
+
+
+def stop(_: Update) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_keeps_the_precision_that_it_was_begun_with(tmp_path: Path) -> None:
+    config = replace(training_preset("copier-tiny"), precision="auto")
+    with pytest.raises(KeyboardInterrupt):
+        run_training(tmp_path / "run", config, on_update=stop)
+    recorded = execution_of_run(tmp_path / "run")
+    assert recorded == Execution.resolve(config, device="cpu", compiled=False)
+    other = "bfloat16" if recorded.precision == "float32" else "float32"
+    file = tmp_path / "run" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "execution": asdict(recorded) | {"precision": other}}))
+    resumed = run_training(tmp_path / "run", config).load(config.n_steps)
+    expected = run_training(tmp_path / "other", replace(config, precision=other)).load(config.n_steps)
+    assert all(torch.equal(*pair) for pair in zip(resumed.parameters(), expected.parameters(), strict=True))
+
+
+def test_threads_are_those_of_the_run_while_it_trains_and_the_callers_afterwards(tmp_path: Path) -> None:
+    before, during = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        config = training_preset("copier-tiny")
+        run_training(tmp_path / "run", config, on_update=lambda _: during.append(torch.get_num_threads()))
+        assert set(during) == {execution_of_run(tmp_path / "run").n_threads}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
