@@ -44,7 +44,7 @@ class ChangePoint:
     best: Float[np.ndarray, " 2"]  # onset, end
     pairs: Float[np.ndarray, "pair 2"]
     best_levels: Float[np.ndarray, " 2"]  # of the fitted line at the onset and at the end
-    levels: Float[np.ndarray, "pair 2 2"]  # lower and upper bound of both levels; NaN bounds where they are undefined
+    levels: Float[np.ndarray, "used 2 2"]  # of some of the pairs: for both levels, lower and upper bound
 
 
 def change_point(
@@ -99,10 +99,9 @@ def allowed_drop(n: int, level: float, *, known: bool) -> float:
 def _search(s: np.ndarray, y: np.ndarray, noise: Noise, slack: float) -> tuple[KnotPairs, np.ndarray]:
     """Candidates that resolve the confidence set, and their log-likelihoods."""
     onsets = ends = _first_grid(s)
+    pairs, log_l = _evaluated(s, y, onsets, ends, noise)
     for _ in range(ROUNDS):
-        pairs = knot_pairs(s, onsets, ends)
-        log_l = logsumexp(log_likelihoods(s, pairs, y[None], noise)[:, 0], axis=0)
-        best = log_l.argmax()
+        best = int(log_l.argmax())
         windows = [
             _Window.around(grid, pairs.ends[:, axis], log_l - log_l[best], slack)
             for axis, grid in enumerate((onsets, ends))
@@ -110,7 +109,15 @@ def _search(s: np.ndarray, y: np.ndarray, noise: Noise, slack: float) -> tuple[K
         if all(window.resolved for window in windows):
             break
         onsets, ends = (window.refined(s, pairs.evaluated[best, axis]) for axis, window in enumerate(windows))
+        pairs, log_l = _evaluated(s, y, onsets, ends, noise)
     return pairs, log_l
+
+
+def _evaluated(
+    s: np.ndarray, y: np.ndarray, onsets: np.ndarray, ends: np.ndarray, noise: Noise
+) -> tuple[KnotPairs, np.ndarray]:
+    pairs = knot_pairs(s, onsets, ends)
+    return pairs, np.asarray(logsumexp(log_likelihoods(s, pairs, y[None], noise)[:, 0], axis=0))
 
 
 def _first_grid(s: np.ndarray) -> np.ndarray:

@@ -87,12 +87,13 @@ def _fits(schedule: Schedule, curves: np.ndarray) -> tuple[np.ndarray, np.ndarra
     of_best = np.concatenate(
         [_of_best_line(log_likelihoods(steps, pairs, part, Noise(RHOS))) for part in parts], axis=1
     )
-    total = logsumexp(of_best, axis=0)
-    return total - logsumexp(flat_log_likelihoods(curves, RHOS), axis=0), _on_table(np.exp(of_best - total))
+    total = np.asarray(logsumexp(of_best, axis=0))
+    flat = np.asarray(logsumexp(flat_log_likelihoods(curves, RHOS), axis=0))
+    return total - flat, _on_table(np.exp(of_best - total))
 
 
 def _of_best_line(log_l: Float[np.ndarray, "rho curve pair"]) -> Float[np.ndarray, "rho curve"]:
-    best = logsumexp(log_l, axis=0).argmax(axis=1)
+    best = np.asarray(logsumexp(log_l, axis=0)).argmax(axis=1)
     return np.take_along_axis(log_l, best[None, :, None], axis=2)[..., 0]
 
 
