@@ -40,6 +40,7 @@ class LabelledResult:
     def __post_init__(self) -> None:
         if self.array.dims != self.dims:
             raise ValueError(f"{type(self).__name__} has dims {self.dims}, got {self.array.dims}")
+        object.__setattr__(self, "array", by_step(self.array))
 
     def expected(self) -> xr.DataArray:
         """The values that are finite whenever a checkpoint is; subclasses leave out those that may be undefined."""
@@ -100,3 +101,41 @@ class LabelledResult:
         arrays = [self.array, *(other.array for other in later)]
         joined = xr.concat(arrays, dim="checkpoint", join="exact", combine_attrs="identical")
         return replace(self, array=joined.sortby("checkpoint"))
+
+
+def by_step(array: xr.DataArray) -> xr.DataArray:
+    """The array with its checkpoints in the order of their steps, which become numbers if they are strings of digits.
+
+    Arrays without the dimension `checkpoint`, or without steps, are returned as they are.
+
+    Args:
+        array: any dimensions; the coordinate `checkpoint` holds the training steps.
+
+    Raises:
+        ValueError: if a step is given twice or is not a number.
+
+    Example:
+        >>> by_step(xr.DataArray([3.0, 1.0], {"checkpoint": ["1000", "200"]}, ["checkpoint"])).to_numpy()
+        array([1., 3.])
+    """
+    if "checkpoint" not in array.dims or "checkpoint" not in array.coords:
+        return array
+    steps = _numbers(array["checkpoint"].to_numpy())
+    increases = np.diff(steps) > 0
+    if np.issubdtype(array["checkpoint"].dtype, np.number) and increases.all():
+        return array
+    array = array.assign_coords(checkpoint=steps).sortby("checkpoint")
+    ordered = array["checkpoint"].to_numpy()
+    if (twice := ordered[1:][np.diff(ordered) == 0]).size:
+        raise ValueError(f"step {twice[0]:g} is given {int((ordered == twice[0]).sum())} times: keep one of them")
+    return array
+
+
+def _numbers(steps: np.ndarray) -> np.ndarray:
+    try:
+        numbers = steps if np.issubdtype(steps.dtype, np.number) else steps.astype(float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"steps must be numbers, got {steps.tolist()[:3]}: convert them first") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"steps must be finite, got {numbers[~np.isfinite(numbers)][0]}")
+    return numbers.astype(int) if (numbers == np.round(numbers)).all() else numbers

@@ -28,7 +28,8 @@ NEITHER = "neither"  # the condition in which all that is varied is 0
 class TrainingCurves(LabelledResult):
     """Four measures over training; NaN where a run has no such checkpoint.
 
-    The coordinate `tokens_per_step` of a condition turns its updates into training tokens.
+    The coordinate `tokens_per_step` of a condition turns its updates into training tokens. `array.attrs["chance"]` has
+    the accuracies of a uniform guess, by measure.
     """
 
     name = "value"
@@ -76,7 +77,8 @@ def training_curves(runs: Iterable[Answers], *, varied: Sequence[str] = ()) -> T
     array = xr.concat(rows, dim="condition", join="outer").assign_coords(
         condition=conditions, tokens_per_step=("condition", [tokens[condition] for condition in conditions])
     )
-    return TrainingCurves(array.transpose(*TrainingCurves.dims).assign_attrs(varied=list(varied)))
+    attributes = {"varied": list(varied), "chance": runs[0][1].chance}
+    return TrainingCurves(array.transpose(*TrainingCurves.dims).assign_attrs(attributes))
 
 
 def condition_of(config: TrainConfig, varied: Sequence[str]) -> str:

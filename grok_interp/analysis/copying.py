@@ -108,6 +108,17 @@ class CopyingAccuracy(LabelledResult):
             return "undefined"
         return f"{last:.1%}" + (f" ± {100 * error:.1f}" if np.isfinite(error) else "")
 
+    @property
+    def chance(self) -> dict[str, float]:
+        """Accuracies of a uniform guess among the symbols of the strings, by the names of `TrainingCurves`.
+
+        Empty for a result that does not record how many symbols there are.
+        """
+        if "n_symbols" not in self.array.attrs:
+            return {}
+        per_token = 1 / self.array.attrs["n_symbols"]
+        return {"per_token": per_token, "whole": per_token ** self.array.sizes["char"]}
+
     def __str__(self) -> str:
         return (
             f"copying accuracy ({self.array.attrs['alphabet']} strings) at {self.array.sizes['checkpoint']} "

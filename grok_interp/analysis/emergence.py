@@ -1,32 +1,40 @@
-"""Emergence: from which step on does an ability appear, how long does its rise take, and how sure is that?
+"""Emergence: from which step on does an ability appear, how long does its rise take, and how certain is that?
 
-A curve over checkpoints is fitted by a level, a straight way to another one, and a drift slower than that way:
+A curve over checkpoints is modeled as a broken line: a level, which may drift, a rise (or a fall), and a level again.
 
-    fit(step) = before + (after - before) * clip((step - onset) / (end - onset), 0, 1) + drift * max(step - end, 0)
-    midpoint = (onset + end) / 2,   width = end - onset       (updates; a fall is fitted like a rise)
+    onset, end  where the rise starts and where it ends, in steps; between checkpoints too
+    midpoint    (onset + end) / 2: half-way between the levels before and after the rise
+    width       end - onset; 0 for a jump
+    before, after  the fitted levels at onset and end, in units of the curve
 
-onset < end are checkpoints, the pair of least squared error with |drift| < |after - before| / width. Without the drift
-an ability that creeps on after its rise, as most do, would have its whole life taken for the rise. Intervals come from
-a bootstrap: the residuals of the fit, in blocks of neighbours because what disturbs one checkpoint disturbs the next,
-are put back on it and fitted again.
+Drifts are at most half as steep as the rise, so an ability that improves slowly after its rise has an onset and an end.
+Noise may be autocorrelated over checkpoints, AR(1). The intervals and the test of a flat curve are those of
+`grok_interp.statistics`; docs/calibration.md reports how often they are right.
 
-A curve is flat, and has no onset, when its fit explains no more than the fits of its own values in another order do
-(blocks permuted): p above 1 - level. A steady trend is not flat: its onset is the first checkpoint. For shares of a
-curve's way without a model, see `shares`.
+A curve gets a change point when the test rejects that it is flat. Otherwise its outcome is "flat" if a clear rise would
+have been detected with a probability of at least `ENOUGH_POWER`, and "cannot tell" if not. With `chance` and `margin`,
+a change that ends at chance + margin or below has no onset either: its outcome is "at chance".
+
+All results are deterministic. For fractions of the total change without a model, see `shares`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
 
-MIN_CHECKPOINTS = 8  # with fewer, no order of the blocks is rare enough to rule out chance
-MAX_CANDIDATES = 100  # of checkpoints for onset and end: longer series are searched at this resolution
+from grok_interp.results import by_step
+from grok_interp.statistics.change_point import MIN_POINTS, ChangePoint, change_point
+from grok_interp.statistics.flatness import Flatness, flatness
+
+MIN_CHECKPOINTS = MIN_POINTS
+ENOUGH_POWER = 0.9
 NEVER = float("nan")
+
+Outcome = Literal["emerged", "flat", "cannot tell", "at chance"]
 
 
 @dataclass(frozen=True)
@@ -43,95 +51,81 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Emergence:
-    """The change point of one curve; all estimates are `none` for a flat one."""
+    """The change point of one curve; its estimates are `none` unless the outcome is "emerged"."""
 
     p_value: float  # of a flat curve
-    onset: Estimate = field(default_factory=Estimate)  # updates
+    power: float  # of the test, against a rise of 5 standard deviations of the noise
+    outcome: Outcome = "flat"
+    onset: Estimate = field(default_factory=Estimate)  # steps
     midpoint: Estimate = field(default_factory=Estimate)
     end: Estimate = field(default_factory=Estimate)
     width: Estimate = field(default_factory=Estimate)
     before: Estimate = field(default_factory=Estimate)  # in units of the curve
-    after: Estimate = field(default_factory=Estimate)  # where the rise ends; a drift may follow
+    after: Estimate = field(default_factory=Estimate)
 
     @property
     def emerged(self) -> bool:
-        return not np.isnan(self.onset.value)
+        """Whether the curve changes, up or down."""
+        return self.outcome == "emerged"
 
     @property
     def rises(self) -> bool:
+        """Whether it changes upward."""
         return self.emerged and self.after.value > self.before.value
 
     def __str__(self) -> str:
-        if not self.emerged:
-            return f"none: flat (p = {self.p_value:.2g})"
-        return f"onset {self.onset}, midpoint {self.midpoint}, width {self.width}, {self.before} to {self.after}"
+        if self.outcome == "emerged":
+            return f"onset {self.onset}, midpoint {self.midpoint}, width {self.width}, {self.before} to {self.after}"
+        reasons = {
+            "flat": f"p = {self.p_value:.2g}",
+            "cannot tell": f"p = {self.p_value:.2g}, but only {self.power:.0%} of clear rises would be detected",
+            "at chance": f"the level after the change, {self.after.value:.3g}, is not above chance plus the margin",
+        }
+        return f"none: {self.outcome} ({reasons[self.outcome]})"
 
 
-@dataclass(frozen=True)
-class Ramps:
-    """Every candidate: its ramp, and what its drift adds to that; centred, orthogonal and of norm 1."""
+def emergence(
+    curve: xr.DataArray, *, chance: float | None = None, margin: float | None = None, level: float = 0.95
+) -> Emergence:
+    """The change point of a curve over checkpoints, with confidence intervals.
 
-    ends: Float[np.ndarray, "ramp 2"]  # onset, end
-    ramps: Float[np.ndarray, "ramp point"]
-    drifts: Float[np.ndarray, "ramp point"]
-    ramp_norm: Float[np.ndarray, " ramp"]
-    drift_norm: Float[np.ndarray, " ramp"]
-    overlap: Float[np.ndarray, " ramp"]  # of the drift with the ramp
+    Args:
+        curve: values over the dimension `checkpoint`, whose coordinate is the training step. Sorted by step here.
+        chance: the level of an uninformed model, in units of the curve. Without it, every change has an onset.
+        margin: how far above `chance` the level after the rise must be, in units of the curve, 0 or more. Needed with
+            `chance`.
+        level: confidence level of the intervals, between 0 and 1; the test of a flat curve has size 1 - level.
 
-    def fit(self, curves: Float[np.ndarray, "curve point"]) -> Float[np.ndarray, "curve 5"]:
-        """onset, end, rise, drift and explained squared error of the best candidate for each curve."""
-        on_ramp, on_drift = curves @ self.ramps.T, curves @ self.drifts.T
-        drift = on_drift / self.drift_norm
-        rise = (on_ramp - drift * self.overlap) / self.ramp_norm
-        slower = np.abs(drift) < np.abs(rise) / (self.ends[:, 1] - self.ends[:, 0])
-        explained = on_ramp**2 + np.where(slower, on_drift**2, 0)
-        best = explained.argmax(axis=1)[:, None]
+    Raises:
+        ValueError: for other dimensions than `checkpoint`, fewer than 8 checkpoints, missing or infinite values, steps
+            that are given twice or are not numbers, or `chance` without `margin`.
 
-        def of_best(values: np.ndarray) -> np.ndarray:
-            return np.take_along_axis(values, best, axis=1)[:, 0]
-
-        rise = np.where(slower, rise, on_ramp / self.ramp_norm)
-        found = [of_best(each) for each in (rise, np.where(slower, drift, 0), explained)]
-        return np.column_stack([self.ends[best[:, 0]], *found])
-
-
-def ramps_between(steps: Float[np.ndarray, " point"]) -> Ramps:
-    """Between all pairs of checkpoints."""
-    kept = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), MAX_CANDIDATES)).round().astype(int))
-    ends = np.array(list(combinations(steps[kept].tolist(), 2)))
-    ramps, ramp_norm = _unit(_ramp(steps, ends))
-    drift = _drift(steps, ends)
-    overlap = (drift * ramps).sum(axis=1)
-    drifts, drift_norm = _unit(drift - overlap[:, None] * ramps)
-    return Ramps(ends, ramps, drifts, ramp_norm, drift_norm, overlap)
-
-
-def _unit(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centred rows of norm 1, and their norms; a row that is constant stays 0, with a norm of 1."""
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(centred, axis=1)
-    constant = norms < 1e-9 * np.abs(rows).max(initial=1e-300)
-    centred[constant], norms[constant] = 0, 1
-    return centred / norms[:, None], norms
-
-
-def emergence(curve: xr.DataArray, *, seed: int = 0, n_resamples: int = 999, level: float = 0.95) -> Emergence:
-    """The change point of a curve over checkpoints, with intervals of that level.
-
-    Raises ValueError for other dimensions than `checkpoint`, for fewer than 8 checkpoints and for missing values.
+    Example:
+        >>> steps = np.arange(0, 2000, 100)
+        >>> accuracy = xr.DataArray(np.where(steps < 850, 0.1, 0.9), {"checkpoint": steps}, ["checkpoint"])
+        >>> str(emergence(accuracy, chance=0.1, margin=0.05).onset)
+        '800 [800, 900]'
     """
+    _require_options(chance, margin, level)
     steps, values = _checked(curve)
-    ramps, rng, block = ramps_between(steps), np.random.default_rng(seed), round(len(steps) ** (1 / 3))
-    best = ramps.fit(values[None])
-    orders = np.stack([_permuted_blocks(len(steps), block, rng) for _ in range(n_resamples)])
-    as_good = (ramps.fit(values[orders])[:, -1] >= best[0, -1] * (1 - 1e-9)).sum()
-    p_value = float((1 + as_good) / (1 + n_resamples))
-    if p_value > 1 - level or best[0, -1] <= 1e-24 * (values**2).sum():
-        return Emergence(p_value)
-    fitted = _fitted(steps, best, values[None])[0]
-    drawn = np.stack([_drawn_blocks(len(steps), block, rng) for _ in range(n_resamples)])
-    redrawn = fitted + (values - fitted)[drawn]
-    return Emergence(p_value, **_estimates(steps, np.vstack([values, redrawn]), ramps, level))
+    if np.ptp(values) <= 1e-12 * np.abs(values).max():
+        return Emergence(1.0, 1.0)
+    test = flatness(steps, values)
+    if test.p_value > 1 - level:
+        return Emergence(test.p_value, test.power, "flat" if test.power >= ENOUGH_POWER else "cannot tell")
+    found = _labeled(change_point(steps, values, level=level), test)
+    if chance is not None and margin is not None and found.after.value <= chance + margin:
+        return Emergence(test.p_value, test.power, "at chance", before=found.before, after=found.after)
+    return found
+
+
+def _require_options(chance: float | None, margin: float | None, level: float) -> None:
+    if (chance is None) != (margin is None):
+        raise ValueError(f"chance and margin go together, got chance={chance} and margin={margin}: give both or none")
+    if margin is not None and not margin >= 0:
+        raise ValueError(f"margin must be 0 or more, got {margin}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
 
 
 def _checked(curve: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,53 +136,28 @@ def _checked(curve: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
             f"a change point needs {MIN_CHECKPOINTS} checkpoints or more, got {curve.size}: keep more of them "
             "(checkpoint_steps), or wait for the run to reach them"
         )
-    if missing := int(curve.isnull().sum()):
-        raise ValueError(f"{missing} of {curve.size} checkpoints have no value: drop them first (dropna)")
-    return curve["checkpoint"].to_numpy().astype(float), curve.to_numpy().astype(float)
+    curve = by_step(curve)
+    values = curve.to_numpy().astype(float)
+    if missing := int((~np.isfinite(values)).sum()):
+        raise ValueError(f"{missing} of {curve.size} checkpoints have no finite value: drop them first (dropna)")
+    return curve["checkpoint"].to_numpy().astype(float), values
 
 
-def _estimates(steps: np.ndarray, curves: np.ndarray, ramps: Ramps, level: float) -> dict[str, Estimate]:
-    """The first curve is the measured one, the others tell how sure its estimates are."""
-    fits = ramps.fit(curves)
-    onset, end, rise, *_ = fits.T
-    before = _fitted(steps, fits, curves)[:, 0]
-    columns = {
-        "onset": onset,
-        "midpoint": (onset + end) / 2,
-        "end": end,
-        "width": end - onset,
-        "before": before,
-        "after": before + rise,
-    }
-    shares = [(1 - level) / 2, (1 + level) / 2]
-    return {name: Estimate(float(each[0]), *np.quantile(each[1:], shares).tolist()) for name, each in columns.items()}
+def _labeled(found: ChangePoint, test: Flatness) -> Emergence:
+    onset, end = found.best
+    onsets, ends = found.pairs.T
 
+    def over_set(value: float, values: np.ndarray) -> Estimate:
+        return Estimate(float(value), float(values.min()), float(values.max()))
 
-def _fitted(steps: np.ndarray, fits: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """curve x point."""
-    rise, drift = fits[:, 2:3], fits[:, 3:4]
-    shape = rise * _ramp(steps, fits[:, :2]) + drift * _drift(steps, fits[:, :2])
-    return shape + (curves - shape).mean(axis=1, keepdims=True)
-
-
-def _ramp(steps: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """0 up to each onset, 1 from each end on."""
-    return np.clip((steps - ends[:, :1]) / (ends[:, 1:] - ends[:, :1]), 0, 1)
-
-
-def _drift(steps: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """0 up to each end, then the steps since."""
-    return np.maximum(steps - ends[:, 1:], 0)
-
-
-def _permuted_blocks(n: int, block: int, rng: np.random.Generator) -> np.ndarray:
-    """0 .. n-1 in blocks of neighbours, the blocks in another order."""
-    offset = int(rng.integers(block))
-    blocks = np.split(np.arange(n), np.arange(offset, n, block))
-    return np.concatenate([blocks[index] for index in rng.permutation(len(blocks))])
-
-
-def _drawn_blocks(n: int, block: int, rng: np.random.Generator) -> np.ndarray:
-    """n indices in blocks of neighbours, drawn with replacement."""
-    starts = rng.integers(n - block + 1, size=-(-n // block))
-    return (starts[:, None] + np.arange(block)).ravel()[:n]
+    return Emergence(
+        test.p_value,
+        test.power,
+        "emerged",
+        onset=over_set(onset, onsets),
+        midpoint=over_set((onset + end) / 2, (onsets + ends) / 2),
+        end=over_set(end, ends),
+        width=over_set(end - onset, ends - onsets),
+        before=over_set(found.best_levels[0], found.levels[:, 0]),
+        after=over_set(found.best_levels[1], found.levels[:, 1]),
+    )

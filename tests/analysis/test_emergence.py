@@ -1,4 +1,4 @@
-"""Emergence: change points that are known, curves that have none, and intervals that hold what they should."""
+"""Emergence: outcomes, labels and checks of a curve over checkpoints. The statistics are tested in tests/statistics."""
 
 import ground_truth
 import numpy as np
@@ -7,7 +7,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grok_interp.analysis.emergence import emergence, ramps_between
+from grok_interp.analysis.emergence import Emergence, emergence
 
 STEPS = np.arange(0, 4100, 100)
 
@@ -24,117 +24,135 @@ def noisy(values: np.ndarray, scale: float, seed: int) -> np.ndarray:
     return values + scale * np.random.default_rng(seed).standard_normal(len(values))
 
 
-def test_a_rise_without_noise_is_found_exactly() -> None:
-    found = emergence(curve(ramp(1200, 1700, 0.06, 0.6)))
-    assert (found.onset.value, found.end.value, found.width.value) == (1200, 1700, 500)
-    assert found.midpoint.value == 1450
-    np.testing.assert_allclose((found.before.value, found.after.value), (0.06, 0.6))
-    assert (found.onset.low, found.onset.high) == (1200, 1200), "no noise, no doubt"
+def test_a_rise_without_noise_is_found_exactly_between_checkpoints_too() -> None:
+    for onset, end in ((1200, 1700), (1234, 1567)):
+        found = emergence(curve(ramp(onset, end, 0.06, 0.6)))
+        values = [found.onset.value, found.midpoint.value, found.end.value, found.width.value]
+        np.testing.assert_allclose(values, [onset, (onset + end) / 2, end, end - onset], atol=0.01)
+        np.testing.assert_allclose([found.onset.low, found.onset.high], onset, atol=0.01)
+        np.testing.assert_allclose([found.before.value, found.after.value], [0.06, 0.6], atol=1e-4)
 
 
-def test_a_fall_is_a_change_too() -> None:
+def test_a_jump_between_two_checkpoints_may_be_anywhere_between_them() -> None:
+    found = emergence(curve(np.where(STEPS <= 800, 0.1, 0.9)))
+    for estimate in (found.onset, found.midpoint, found.end):
+        assert (estimate.low, estimate.high) == (800, 900)
+    assert (found.onset.value, found.midpoint.value, found.end.value) == (800, 850, 900)
+    assert (found.width.low, found.width.high) == (0, 100)
+
+
+def test_a_fall_is_a_change_but_no_rise() -> None:
     found = emergence(curve(noisy(ramp(300, 900, 5.0, 1.0), 0.05, seed=1)))
     assert found.onset.low <= 300 <= found.onset.high
-    assert found.before.value > found.after.value
+    assert found.emerged and not found.rises
 
 
 @pytest.mark.parametrize("drift", [1e-4, -1e-4])
-def test_what_creeps_on_after_its_rise_has_risen_before(drift: float) -> None:
+def test_a_drift_after_the_rise_is_not_part_of_it(drift: float) -> None:
     creeping = ramp(800, 1300, 0.05, 0.5) + drift * np.maximum(STEPS - 1300, 0)
     exact = emergence(curve(creeping))
-    assert (exact.onset.value, exact.end.value) == (800, 1300)
-    np.testing.assert_allclose((exact.before.value, exact.after.value), (0.05, 0.5))
+    np.testing.assert_allclose([exact.onset.value, exact.end.value], [800, 1300], atol=0.01)
+    np.testing.assert_allclose([exact.before.value, exact.after.value], [0.05, 0.5], atol=1e-4)
     found = emergence(curve(noisy(creeping, 0.02, seed=4)))
     assert found.onset.low <= 800 <= found.onset.high
     assert found.onset.high - found.onset.low <= 400
 
 
 def test_a_slow_beginning_is_not_taken_for_the_rise() -> None:
-    """The drift is slower than the rise by definition, so the steep part is the rise, wherever it stands."""
     late = 2e-6 * STEPS + ramp(3000, 3500, 0, 0.5)
     assert emergence(curve(noisy(late, 0.01, seed=6))).onset.value == pytest.approx(3000, abs=200)
-
-
-def test_the_fit_is_the_best_of_all_candidates_by_brute_force() -> None:
-    steps = np.array([0.0, 1, 3, 10, 20, 35, 50, 80, 90])
-    values = np.random.default_rng(8).standard_normal(len(steps)).cumsum()
-    errors = {}
-    for at, onset in enumerate(steps):
-        for end in steps[at + 1 :]:
-            rises = np.clip((steps - onset) / (end - onset), 0, 1)
-            drifts = np.maximum(steps - end, 0)
-            for columns in ([rises, drifts], [rises]):
-                design = np.column_stack([np.ones(len(steps)), *columns])
-                weights, *_ = np.linalg.lstsq(design, values, rcond=None)
-                if len(columns) == 1 or abs(weights[2]) < abs(weights[1]) / (end - onset):
-                    error = ((values - design @ weights) ** 2).sum()
-                    errors[onset, end] = min(error, errors.get((onset, end), np.inf))
-    best = ramps_between(steps).fit(values[None])[0]
-    assert tuple(best[:2]) == min(errors, key=lambda ends: errors[ends])
-    total = ((values - values.mean()) ** 2).sum()
-    assert total - best[-1] == pytest.approx(min(errors.values()))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, -7.0])
 def test_a_constant_curve_has_no_onset(value: float) -> None:
     found = emergence(curve(np.full(len(STEPS), value)))
-    assert not found.emerged
+    assert found.outcome == "flat"
     assert np.isnan([found.onset.value, found.midpoint.value, found.width.value, found.after.value]).all()
     assert str(found).startswith("none: flat")
 
 
-def test_noise_alone_is_called_flat_about_as_often_as_promised() -> None:
-    """At a level of 95%, one flat curve in twenty is taken for a change: 3 of 60 expected, 9 is beyond 99.8%."""
-    flat = np.zeros(len(STEPS))
-    found = [emergence(curve(noisy(flat, 1.0, seed)), n_resamples=199) for seed in range(60)]
-    assert sum(each.emerged for each in found) <= 9
+def test_noise_is_flat_with_41_checkpoints_and_undecided_with_8() -> None:
+    long, short = (emergence(curve(noisy(np.zeros(n), 1.0, seed=3), STEPS[:n])) for n in (41, 8))
+    assert long.outcome == "flat" and long.power >= 0.9
+    assert short.outcome == "cannot tell" and short.power < 0.9
+    assert "cannot tell" in str(short) and np.isnan(short.onset.value)
 
 
-def test_intervals_hold_the_truth_about_as_often_as_promised() -> None:
-    """Block bootstraps are a little narrow at this size: 95% promised, four of five demanded."""
-    truth = ramp(1500, 2100, 0.1, 0.7)
-    found = [emergence(curve(noisy(truth, 0.05, seed)), n_resamples=199).midpoint for seed in range(40)]
-    assert sum(each.low <= 1800 <= each.high for each in found) >= 32
+def test_a_rise_that_ends_below_chance_plus_margin_has_no_onset() -> None:
+    """From 0% to 4% where a uniform guess is right in 6%: the model has learned which tokens are likely, no more."""
+    low = curve(noisy(ramp(1000, 1300, 0.0, 0.04), 0.002, seed=2))
+    assert emergence(low).rises
+    found = emergence(low, chance=0.0625, margin=0.05)
+    assert found.outcome == "at chance" and not found.rises and np.isnan(found.midpoint.value)
+    high = curve(noisy(ramp(1000, 1300, 0.0, 0.2), 0.002, seed=2))
+    assert emergence(high, chance=0.0625, margin=0.05).rises
+    assert emergence(high, chance=0.0625, margin=0.15).outcome == "at chance"
 
 
 @settings(deadline=None, max_examples=20)
 @given(scale=st.sampled_from([-3.0, 0.5, 20.0]), shift=st.floats(-5, 5), stretch=st.sampled_from([0.5, 7.0]))
 def test_units_of_the_curve_and_of_the_steps_do_not_matter(scale: float, shift: float, stretch: float) -> None:
     values = noisy(ramp(1000, 2000, 0.0, 1.0), 0.1, seed=3)
-    plain = emergence(curve(values), n_resamples=99)
-    changed = emergence(curve(scale * values + shift, STEPS * stretch), n_resamples=99)
+    plain = emergence(curve(values))
+    changed = emergence(curve(scale * values + shift, STEPS * stretch))
     for name in ("value", "low", "high"):
-        assert getattr(changed.onset, name) == pytest.approx(stretch * getattr(plain.onset, name))
-    assert changed.after.value == pytest.approx(scale * plain.after.value + shift)
+        assert getattr(changed.onset, name) == pytest.approx(stretch * getattr(plain.onset, name), abs=2 * stretch)
+    assert changed.after.value == pytest.approx(scale * plain.after.value + shift, abs=0.01 * abs(scale))
 
 
-def test_the_same_seed_gives_the_same_intervals_and_the_curve_is_left_alone() -> None:
+def test_the_same_curve_gives_the_same_result_and_is_left_alone() -> None:
     values = curve(noisy(ramp(1000, 1500, 0, 1), 0.2, seed=5))
     before = values.copy()
-    assert emergence(values, seed=7) == emergence(values, seed=7)
+    assert emergence(values) == emergence(values)
     assert values.equals(before)
+
+
+@pytest.mark.parametrize("as_strings", [False, True])
+def test_the_order_of_the_checkpoints_does_not_matter(as_strings: bool) -> None:
+    """Names of files sort as 0, 100, 1000, 1100, ...: the steps decide, not the order."""
+    values = noisy(ramp(200, 700, 0, 1), 0.05, seed=7)
+    order = np.argsort([str(step) for step in STEPS])
+    assert not np.array_equal(order, np.arange(len(STEPS)))
+    steps = STEPS[order].astype(str) if as_strings else STEPS[order]
+    found = emergence(curve(values[order], steps))
+    assert found == emergence(curve(values))
+    assert found.onset.low <= 200 <= found.onset.high and found.width.value > 0
 
 
 def test_uneven_checkpoints_are_fitted_in_steps_not_in_their_number() -> None:
     steps = np.array([0, 1, 2, 5, 10, 22, 46, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000])
     found = emergence(curve(ramp(200, 700, 0, 1, steps), steps))
-    assert (found.onset.value, found.end.value) == (200, 700)
+    np.testing.assert_allclose([found.onset.value, found.end.value], [200, 700], atol=0.01)
 
 
-def test_a_long_series_is_searched_at_a_coarser_resolution() -> None:
-    steps = np.arange(0, 3000, 5)
-    found = emergence(curve(noisy(ramp(1000, 1500, 0, 1, steps), 0.05, seed=2), steps), n_resamples=99)
-    assert found.onset.value == pytest.approx(1000, abs=40)
+def test_a_level_of_99_percent_gives_wider_intervals() -> None:
+    values = curve(noisy(ramp(1000, 1500, 0, 1), 0.05, seed=5))
+    wide, narrow = emergence(values, level=0.99).onset, emergence(values, level=0.8).onset
+    assert wide.low < narrow.low and narrow.high < wide.high
 
 
 @pytest.mark.parametrize(
-    ("broken", "message"),
+    ("broken", "options", "message"),
     [
-        (curve(np.arange(7.0), STEPS[:7]), "needs 8 checkpoints or more, got 7: keep more of them"),
-        (curve(np.where(STEPS == 300, np.nan, 1.0)), "1 of 41 checkpoints have no value"),
-        (xr.concat([curve(ramp(100, 900, 0, 1))] * 2, dim="head"), r"one curve over `checkpoint`, got dims \('head'"),
+        (curve(np.arange(7.0), STEPS[:7]), {}, "needs 8 checkpoints or more, got 7: keep more of them"),
+        (curve(np.where(STEPS == 300, np.nan, 1.0)), {}, "1 of 41 checkpoints have no finite value"),
+        (curve(np.where(STEPS == 300, np.inf, 1.0)), {}, "1 of 41 checkpoints have no finite value"),
+        (
+            xr.concat([curve(ramp(100, 900, 0, 1))] * 2, dim="head"),
+            {},
+            r"one curve over `checkpoint`, got dims \('head",
+        ),
+        (curve(ramp(100, 900, 0, 1), np.where(STEPS == 300, 200, STEPS)), {}, "step 200 is given 2 times: keep one"),
+        (curve(np.arange(8.0), np.array(list("abcdefgh"))), {}, r"steps must be numbers, got \['a', 'b', 'c'\]"),
+        (curve(ramp(100, 900, 0, 1)), {"chance": 0.1}, "chance and margin go together"),
+        (curve(ramp(100, 900, 0, 1)), {"chance": 0.1, "margin": -1.0}, "margin must be 0 or more, got -1"),
+        (curve(ramp(100, 900, 0, 1)), {"level": 95.0}, "level must be between 0 and 1, got 95"),
     ],
 )
-def test_bad_curves_are_refused(broken: xr.DataArray, message: str) -> None:
+def test_bad_input_is_refused(broken: xr.DataArray, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        emergence(broken)
+        emergence(broken, **options)
+
+
+def test_an_emergence_is_made_of_its_estimates() -> None:
+    assert str(Emergence(0.3, 1.0)) == "none: flat (p = 0.3)"

@@ -148,3 +148,13 @@ def test_the_table_has_a_row_a_run() -> None:
     assert len(table) == 9
     assert (table["onset_low"] <= table["onset"]).all() and (table["onset"] <= table["onset_high"]).all()
     np.testing.assert_allclose(table["final"], 0.6, atol=0.02)
+
+
+def test_an_onset_needs_an_accuracy_above_chance() -> None:
+    """Half of the symbols by chance: a rise to 0.4 is none, and a rise to 0.6 is one."""
+    curves = curves_of_runs({("neither", 0): (1500.0, 0.4), ("neither", 1): (1500.0, 0.6)})
+    curves = type(curves)(curves.array.assign_attrs(chance={"per_token": 0.5}))
+    found = Onsets(curves, "per_token")
+    assert [each.outcome for each in found.emergences.values()] == ["at chance", "emerged"]
+    assert found.onsets.isna().tolist() == [True, False]
+    assert list(found.to_frame()["outcome"]) == ["at chance", "emerged"]

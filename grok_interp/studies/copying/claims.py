@@ -52,7 +52,7 @@ def after_the_loss(baseline: Onsets) -> Claim:
     losses, onsets = baseline.curves.each("loss"), baseline.onsets.dropna()
     settled = by_run({run: emergence(losses[run]).end.value for run in onsets.index})
     delay = mean_effect((onsets - settled).dropna().to_numpy())
-    made = [float(share_of_change(losses[run]).sel(checkpoint=onsets[run])) for run in onsets.index]
+    made = [float(share_of_change(losses[run]).interp(checkpoint=onsets[run])) for run in onsets.index]
     share = f"; {np.mean(made):.0%} of its fall was made at the onset" if made else ""
     text = f"onset less the end of the loss's fall: {delay} updates{share}"
     return _on_copying("Copying emerges after the loss has settled", "Figure 2", baseline, verdict(delay), text)

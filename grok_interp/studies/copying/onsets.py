@@ -12,6 +12,7 @@ import pandas as pd
 from grok_interp.analysis.comparison import TrainingCurves, final
 from grok_interp.analysis.effects import mean_effect, slope
 from grok_interp.analysis.emergence import Emergence, Estimate, emergence
+from grok_interp.studies.rises import MARGIN
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,14 @@ class Onsets:
 
     @cached_property
     def emergences(self) -> dict[tuple[str, int], Emergence]:
-        return {run: emergence(curve) for run, curve in self.curves.each(self.measure).items()}
+        chance = self.curves.array.attrs.get("chance", {}).get(self.measure)
+        margin = None if chance is None else MARGIN
+        curves = self.curves.each(self.measure)
+        return {run: emergence(curve, chance=chance, margin=margin) for run, curve in curves.items()}
 
     @property
     def onsets(self) -> pd.Series:
-        """Updates; NaN where the curve is flat or falls."""
+        """Steps, between checkpoints too; NaN where the curve has no rise that ends above chance plus `MARGIN`."""
         return by_run({run: found.onset.value if found.rises else np.nan for run, found in self.emergences.items()})
 
     @property
@@ -36,13 +40,14 @@ class Onsets:
         return by_run({run: final(curve) for run, curve in self.curves.each(self.measure).items()})
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a run: change point with intervals (updates), p-value of a flat curve, final value."""
+        """One row per run: outcome, change point with 95% CIs (steps), p-value of a flat curve, final value."""
         finals = self.finals
         rows = [
             {
                 "condition": condition,
                 "seed": seed,
                 "measure": self.measure,
+                "outcome": found.outcome,
                 "p_flat": found.p_value,
                 **_columns("onset", found.onset),
                 **_columns("midpoint", found.midpoint),

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from grok_interp.analysis.comparison import training_curves
 from grok_interp.analysis.copying import CopyingAccuracy
-from grok_interp.analysis.emergence import MIN_CHECKPOINTS, emergence
 from grok_interp.analysis.formation import FormationOrder, formation_order
-from grok_interp.analysis.shares import midpoint, share_of_change
+from grok_interp.analysis.shares import half_change, share_of_change
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
@@ -25,6 +23,7 @@ from grok_interp.studies.copying.accuracy_sections import copying_section, strin
 from grok_interp.studies.copying.evaluation_text import EvaluationText
 from grok_interp.studies.copying.example_section import Show, example_section, prompt
 from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults
+from grok_interp.studies.rises import MARGIN, rise, rise_in_words
 from grok_interp.views.attention import attention_view
 from grok_interp.views.copying import plot_copying_and_loss
 from grok_interp.views.formation import formation_twin, plot_formation
@@ -90,18 +89,20 @@ def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     token, loss = (curve.dropna("checkpoint") for curve in (accuracy.per_token(), results.loss.mean()))
     layer, head = results.induction.strongest()[0]
     score = float(results.induction.I.isel(checkpoint=-1).sel(layer=layer, head=head))
-    half = midpoint(token) if token.size else np.nan
-    made = share_of_change(loss) if loss.size else loss
-    loss_made = made.sel(checkpoint=half).item() if half in loss["checkpoint"] else np.nan
+    found = rise(token, chance=accuracy.chance["per_token"])
+    half = found.midpoint.value if found and found.rises else np.nan
+    loss_made = share_of_change(loss).interp(checkpoint=half).item() if np.isfinite(half) and loss.size else np.nan
     return {
         f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": accuracy.exact_in_words(),
         f"exact-match accuracy by string {accuracy.strings_in_words}": accuracy.per_sequence_in_words(),
         "per-token accuracy at the last checkpoint, ± s.e. over samples": accuracy.per_token_in_words(),
         **_hexadecimal(results.hexadecimal),
-        "onset of per-token accuracy (step of the change point, 95% CI)": _onset(token),
-        "step at which per-token accuracy had made half of its total change": _step(half),
+        f"onset of per-token accuracy, {MARGIN:.0%} above chance or more (step, 95% CI)": rise_in_words(found, "onset"),
+        "midpoint of the rise of per-token accuracy (step, 95% CI)": rise_in_words(found, "midpoint"),
         "of its total fall the validation loss had made by that step": _share(loss_made),
-        "step at which the validation loss had made half of its fall": _step(midpoint(loss) if loss.size else np.nan),
+        "step at which the validation loss had made half of its fall": _step(
+            half_change(loss) if loss.size else np.nan
+        ),
         f"I(L,H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
         f"step at which L{layer}H{head} passed I(L,H) = {threshold:g}": _step(
             float(order.array.sel(layer=layer, head=head))
@@ -123,13 +124,6 @@ def _hexadecimal(accuracy: CopyingAccuracy) -> dict[str, str]:
 def _tau(order: FormationOrder) -> str:
     found = order.depth_order()
     return f"{found.tau:+.2f}" if np.isfinite(found.tau) else "not defined"
-
-
-def _onset(curve: xr.DataArray) -> str:
-    if curve.size < MIN_CHECKPOINTS:
-        return "too few checkpoints"
-    found = emergence(curve)
-    return str(found.onset) if found.rises else "never"
 
 
 def _step(step: float) -> str:

@@ -15,7 +15,6 @@ from grok_interp.analysis.circularity import circularity
 from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.kaleidoscope import kaleidoscope
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phase, transience
-from grok_interp.analysis.shares import midpoint
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
@@ -35,6 +34,7 @@ from grok_interp.studies.modular.inputs import (
 )
 from grok_interp.studies.modular.representations import circularities, kaleidoscopes
 from grok_interp.studies.modular.results import EARLY_STOPPING, ModularProbes, ModularResults
+from grok_interp.studies.rises import rise, rise_in_words
 from grok_interp.views.algorithms import agreement_twin, grids_twin, plot_agreement, plot_grids
 from grok_interp.views.attention import attention_view
 from grok_interp.views.circles import circles_twin, place, plot_circles
@@ -113,8 +113,8 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
             phase(last, threshold=threshold) if np.isfinite(list(last.values())).all() else "undefined: not finite"
         ),
         "likeliest algorithm there at the last shot, o.o.d. train": str(best.values),
-        "step at which o.o.d. train reached half of its last value": _step(
-            midpoint(shots.last_shot().sel(split="ood_train"))
+        "midpoint of the rise of o.o.d. train accuracy (step, 95% CI)": rise_in_words(
+            rise(shots.last_shot().sel(split="ood_train"), chance=1 / shots.array.attrs["p"]), "midpoint"
         ),
         f"of the best o.o.d. accuracy over new queries, {ood.peak:.1%}, left at the last checkpoint": _kept(ood),
         "chance": f"{1 / shots.array.attrs['p']:.1%}",

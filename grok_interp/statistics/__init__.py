@@ -1,0 +1,1 @@
+"""Statistics of plain NumPy arrays; nothing here knows of models."""

@@ -1,0 +1,186 @@
+"""Where a curve changes: the confidence set of (onset, end) under a broken line with AR(1) errors.
+
+rho is averaged out of the likelihood of `broken_line`. The set holds the pairs whose likelihood is close to the
+largest, with the 95% point of an F distribution as for three parameters (onset, end, rho):
+
+    2 log (L_max / L) <= (n - 4) log(1 + 3 F(3, n - 5) / (n - 5))
+
+When the noise is known there are two parameters, and the bound is the 95% point of chi-squared. The interval of onset,
+midpoint, end or width is the range of that number over the set. A likelihood ratio of one parameter would cover too
+seldom: the likelihood is not smooth where the curve jumps, and rho is uncertain in short series.
+
+The search starts at the checkpoints and refines the grid around the set, so onset and end may be between checkpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+from scipy.special import logsumexp
+
+from grok_interp.statistics.broken_line import (
+    N_LINEAR,
+    UNKNOWN_NOISE,
+    KnotPairs,
+    Noise,
+    knot_pairs,
+    log_likelihoods,
+    whitened,
+)
+
+MIN_POINTS = N_LINEAR + 4
+MAX_POINTS_SEARCHED = 400  # longer series start from every second point, every third, ...
+REFINED, ROUNDS, RESOLVED = 40, 8, 12  # grid points per axis; rounds; grid points in the set that are enough
+LEVELS_FROM = 80  # pairs of the set from which the intervals of the levels are computed
+
+
+@dataclass(frozen=True)
+class ChangePoint:
+    """The best pair of knots and the confidence set; in the units of the steps and of the curve."""
+
+    best: Float[np.ndarray, " 2"]  # onset, end
+    pairs: Float[np.ndarray, "pair 2"]
+    best_levels: Float[np.ndarray, " 2"]  # of the fitted line at the onset and at the end
+    levels: Float[np.ndarray, "used 2 2"]  # of some of the pairs: for both levels, lower and upper bound
+
+
+def change_point(
+    steps: Float[np.ndarray, " point"],
+    curve: Float[np.ndarray, " point"],
+    *,
+    level: float = 0.95,
+    noise: Noise = UNKNOWN_NOISE,
+) -> ChangePoint:
+    """The rise or fall of a curve that is known to have one.
+
+    Args:
+        steps: increasing.
+        curve: one value per step, not constant.
+        level: confidence level, between 0 and 1.
+        noise: what is known about the errors; its standard deviation is in units of the curve.
+
+    Raises:
+        ValueError: for fewer than 8 points.
+
+    Example:
+        >>> steps = np.arange(0.0, 1000, 50)
+        >>> change_point(steps, np.clip((steps - 330) / 200, 0, 1)).best.round()
+        array([330., 530.])
+    """
+    if len(steps) < MIN_POINTS:
+        raise ValueError(f"a change point needs at least {MIN_POINTS} points, got {len(steps)}")
+    start, span, center, scale = steps[0], steps[-1] - steps[0], curve.mean(), curve.std()
+    noise = Noise(noise.rhos, None if noise.sd is None else noise.sd / scale)
+    s, y = (steps - start) / span, (curve - center) / scale
+    slack = allowed_drop(len(steps), level, known=noise.sd is not None)
+    pairs, log_l = _search(s, y, noise, slack)
+    best = int(log_l.argmax())
+    inside = np.flatnonzero(log_l >= log_l[best] - slack)
+    at, levels = _levels(s, y, pairs, log_l, best, inside, slack, noise)
+    return ChangePoint(
+        start + span * pairs.evaluated[best],
+        start + span * pairs.ends[inside],
+        center + scale * at,
+        center + scale * levels,
+    )
+
+
+def allowed_drop(n: int, level: float, *, known: bool) -> float:
+    """How far below its maximum the log-likelihood may be inside the confidence set."""
+    if known:
+        return float(stats.chi2.ppf(level, 2)) / 2
+    free = n - N_LINEAR - 1
+    return (n - N_LINEAR) / 2 * float(np.log1p(3 * stats.f.ppf(level, 3, free) / free))
+
+
+def _search(s: np.ndarray, y: np.ndarray, noise: Noise, slack: float) -> tuple[KnotPairs, np.ndarray]:
+    """Candidates that resolve the confidence set, and their log-likelihoods."""
+    onsets = ends = _first_grid(s)
+    pairs, log_l = _evaluated(s, y, onsets, ends, noise)
+    for _ in range(ROUNDS):
+        best = int(log_l.argmax())
+        windows = [
+            _Window.around(grid, pairs.ends[:, axis], log_l - log_l[best], slack)
+            for axis, grid in enumerate((onsets, ends))
+        ]
+        if all(window.resolved for window in windows):
+            break
+        onsets, ends = (window.refined(s, pairs.evaluated[best, axis]) for axis, window in enumerate(windows))
+        pairs, log_l = _evaluated(s, y, onsets, ends, noise)
+    return pairs, log_l
+
+
+def _evaluated(
+    s: np.ndarray, y: np.ndarray, onsets: np.ndarray, ends: np.ndarray, noise: Noise
+) -> tuple[KnotPairs, np.ndarray]:
+    pairs = knot_pairs(s, onsets, ends)
+    return pairs, np.asarray(logsumexp(log_likelihoods(s, pairs, y[None], noise)[:, 0], axis=0))
+
+
+def _first_grid(s: np.ndarray) -> np.ndarray:
+    kept = s[np.unique(np.linspace(0, len(s) - 1, min(len(s), MAX_POINTS_SEARCHED)).round().astype(int))]
+    return np.union1d(kept, (kept[1:] + kept[:-1]) / 2) if len(kept) <= MAX_POINTS_SEARCHED // 4 else kept
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The part of a grid in which the confidence set is, and whether the grid is fine enough."""
+
+    low: float
+    high: float
+    resolved: bool
+
+    @classmethod
+    def around(cls, grid: np.ndarray, values: np.ndarray, below_best: np.ndarray, slack: float) -> _Window:
+        inside, near = values[below_best >= -slack], values[below_best >= -2 * slack]
+        count = np.searchsorted(grid, inside.max()) - np.searchsorted(grid, inside.min())
+        low, high = np.searchsorted(grid, near.min()) - 1, np.searchsorted(grid, near.max()) + 1
+        return cls(grid[max(low, 0)], grid[min(high, len(grid) - 1)], bool(count >= RESOLVED))
+
+    def refined(self, s: np.ndarray, best: float) -> np.ndarray:
+        """Evenly spaced, with the best value, the checkpoints in between, and their two neighbors."""
+        first, last = np.searchsorted(s, self.low, side="right") - 1, np.searchsorted(s, self.high)
+        checkpoints = s[max(first, 0) : last + 1]
+        if len(checkpoints) > 2 * REFINED:
+            checkpoints = checkpoints[np.linspace(0, len(checkpoints) - 1, 2 * REFINED).round().astype(int)]
+        return np.unique(np.concatenate([np.linspace(self.low, self.high, REFINED), checkpoints, [best]]))
+
+
+def _levels(
+    s: np.ndarray,
+    y: np.ndarray,
+    pairs: KnotPairs,
+    log_l: np.ndarray,
+    best: int,
+    inside: np.ndarray,
+    slack: float,
+    noise: Noise,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Levels at both ends of the best rise, and bounds over the set: all values within `slack` of the best."""
+    rho = _likeliest_rho(s, y, pairs, best, noise)
+    used = np.append(inside[np.unique(np.linspace(0, len(inside) - 1, LEVELS_FROM).astype(int))], best)
+    bounds = []
+    for pair in used:
+        at, variance, rss = _fit(s, y, pairs.evaluated[pair], rho)
+        left = max(slack - (log_l[best] - log_l[pair]), 0)
+        reach = 2 * left * noise.sd**2 if noise.sd is not None else rss * np.expm1(2 * left / (len(s) - N_LINEAR))
+        bounds.append(at[:, None] + np.sqrt(variance * reach)[:, None] * np.array([-1, 1]))
+    return bounds[-1].mean(axis=1), np.stack(bounds)
+
+
+def _likeliest_rho(s: np.ndarray, y: np.ndarray, pairs: KnotPairs, best: int, noise: Noise) -> float:
+    alone = KnotPairs(pairs.ends[[best]], pairs.knots, pairs.index[[best]])
+    return float(noise.rhos[log_likelihoods(s, alone, y[None], noise)[:, 0, 0].argmax()])
+
+
+def _fit(s: np.ndarray, y: np.ndarray, knots: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Fitted levels at both knots, their variances in units of the error's, and the residual sum of squares."""
+    design = np.stack([np.ones_like(s), s, *np.maximum(s - knots[:, None], 0)])
+    at = np.stack([np.ones(2), knots, *np.maximum(knots - knots[:, None], 0)])
+    x, z = whitened(design, rho).T, whitened(y[None], rho)[0]
+    inverse = np.linalg.pinv(x)
+    levels, residuals = at.T @ inverse @ z, z - x @ inverse @ z
+    return levels, ((at.T @ inverse) ** 2).sum(axis=1), float(residuals @ residuals)

@@ -1,0 +1,34 @@
+"""The rise of an accuracy in words, as the reports of both studies say it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import xarray as xr
+
+from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, emergence
+
+MARGIN = 0.05  # an onset needs an accuracy of more than 5 percentage points above chance
+
+
+def rise(accuracy: xr.DataArray, *, chance: float) -> Emergence | None:
+    """The change point of an accuracy over checkpoints; None with too few checkpoints to fit one."""
+    if accuracy.size < MIN_CHECKPOINTS:
+        return None
+    return emergence(accuracy, chance=chance, margin=MARGIN)
+
+
+def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"]) -> str:
+    """The estimate and its interval; otherwise why there is none.
+
+    Example:
+        >>> rise_in_words(None, "onset")
+        'too few checkpoints'
+        >>> rise_in_words(Emergence(0.6, 0.99, "flat"), "onset")
+        'never'
+    """
+    if found is None:
+        return "too few checkpoints"
+    if found.rises:
+        return str(getattr(found, estimate))
+    return "cannot tell" if found.outcome == "cannot tell" else "never"

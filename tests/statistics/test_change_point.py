@@ -1,0 +1,128 @@
+"""Change points: against brute force, and coverage by simulation with fixed seeds."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.linalg import toeplitz
+
+from grok_interp.statistics.broken_line import Noise, flat_log_likelihoods, knot_pairs, log_likelihoods
+from grok_interp.statistics.change_point import change_point
+from grok_interp.statistics.flatness import autocorrelated, flatness
+
+STEPS = np.array([0.0, 1, 3, 10, 20, 35, 50, 80, 90, 100, 120]) / 120
+EVEN = np.linspace(0, 1, 41)
+
+
+def random_curve(seed: int, n: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(n).cumsum()
+
+
+def restricted_log_likelihood(design: np.ndarray, curve: np.ndarray, rho: float) -> float:
+    """From the matrices, as the formula is written."""
+    n = len(curve)
+    covariance = toeplitz(rho ** np.arange(n))
+    inverse = np.linalg.inv(covariance)
+    information = design.T @ inverse @ design
+    residuals = curve - design @ np.linalg.solve(information, design.T @ inverse @ curve)
+    log_dets = [np.linalg.slogdet(each)[1] for each in (covariance, information, design.T @ design)]
+    rss = residuals @ inverse @ residuals
+    return float(-0.5 * (log_dets[0] + log_dets[1] - log_dets[2]) - (n - 4) / 2 * np.log(rss))
+
+
+def hinges(knots: np.ndarray) -> np.ndarray:
+    return np.column_stack([np.ones(len(STEPS)), STEPS, *np.maximum(STEPS - knots[:, None], 0)])
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.4, 0.9])
+def test_likelihoods_are_those_of_the_matrices(rho: float) -> None:
+    curve = 3 * np.clip((STEPS - 0.2) / 0.3, 0, 1) + 0.2 * random_curve(8, len(STEPS))
+    grid = np.array([0.15, 0.2, 0.4, 0.45, 0.6, 0.7])
+    pairs = knot_pairs(STEPS, grid, grid)
+    found = log_likelihoods(STEPS, pairs, curve[None], Noise(np.array([rho])))[0, 0]
+    admissible = np.isfinite(found)
+    assert 0 < admissible.sum() < len(found), "the test needs pairs of both kinds"
+    for pair, value in zip(pairs.evaluated[admissible], found[admissible], strict=True):
+        assert value == pytest.approx(restricted_log_likelihood(hinges(pair), curve, rho))
+    flat = flat_log_likelihoods(curve[None], np.array([rho]))[0, 0]
+    assert flat == pytest.approx(restricted_log_likelihood(np.ones((len(STEPS), 1)), curve, rho))
+
+
+def test_pairs_whose_drifts_are_too_steep_are_refused_and_no_others() -> None:
+    curve, pairs = random_curve(8, len(STEPS)), knot_pairs(STEPS, STEPS, STEPS)
+    found = log_likelihoods(STEPS, pairs, curve[None], Noise(np.zeros(1)))[0, 0]
+    for (onset, end), value in zip(pairs.evaluated, found, strict=True):
+        if onset > 0 and end < 1:
+            _, before, *bends = np.linalg.lstsq(hinges(np.array([onset, end])), curve, rcond=None)[0]
+            rise, after = before + bends[0], before + sum(bends)
+            change = abs(rise) * (end - onset)
+            drifts = [(abs(before), onset), (abs(after), 1 - end)]
+            fits = all(slope <= abs(rise) / 2 and slope * length <= change for slope, length in drifts)
+            assert np.isfinite(value) == fits
+
+
+def test_inside_one_gap_only_the_jump_is_a_candidate() -> None:
+    pairs = knot_pairs(EVEN, EVEN[10:12], EVEN[10:12])
+    np.testing.assert_array_equal(pairs.evaluated, [EVEN[10:12]] * 3)
+    np.testing.assert_array_equal(pairs.ends, [EVEN[10:12], EVEN[[10, 10]], EVEN[[11, 11]]])
+
+
+def test_the_interval_of_a_mean_shift_with_known_noise_is_that_of_brute_force() -> None:
+    """All pairs of a fine grid: those within the chi-squared bound are the confidence set."""
+    curve = np.clip((EVEN - 0.41) / 0.2, 0, 1) + 0.1 * random_curve(2, 41) / 5
+    noise = Noise(np.array([0.5]), 0.1)
+    fine = np.union1d(np.linspace(0.2, 0.9, 351), EVEN)
+    pairs = knot_pairs(EVEN, fine, fine)
+    log_l = log_likelihoods(EVEN, pairs, curve[None], noise)[0, 0]
+    inside = pairs.ends[log_l >= log_l.max() - stats.chi2.ppf(0.95, 2) / 2]
+    found = change_point(EVEN, curve, noise=noise)
+    np.testing.assert_allclose(found.pairs.min(axis=0), inside.min(axis=0), atol=0.01)
+    np.testing.assert_allclose(found.pairs.max(axis=0), inside.max(axis=0), atol=0.01)
+
+
+def test_intervals_of_the_levels_cover_them_when_the_rise_is_certain() -> None:
+    """A jump and independent noise: the levels at its two checkpoints cover the truth, narrowly."""
+    curve = np.where(EVEN > 0.52, 1.0, 0.0) + 0.01 * np.random.default_rng(5).standard_normal(41)
+    found = change_point(EVEN, curve)
+    low, high = found.levels.min(axis=(0, 2)), found.levels.max(axis=(0, 2))
+    np.testing.assert_allclose(found.best_levels, [0, 1], atol=0.02)
+    assert (low < [0, 1]).all() and (high > [0, 1]).all() and (high - low < 0.06).all()
+
+
+@pytest.mark.parametrize("kind", ["between checkpoints", "jump"])
+@pytest.mark.parametrize("rho", [0.0, 0.7])
+def test_intervals_cover(kind: str, rho: float) -> None:
+    """95% is promised; 51 of 60 or fewer would have a probability below 0.1% at 95%."""
+    rng, covered = np.random.default_rng(1), []
+    for curve in 0.15 * autocorrelated(rng, (60, 41), rho):
+        onset = rng.uniform(0.3, 0.5)
+        end = onset + (0.13 if kind == "between checkpoints" else 1e-9)
+        pairs = change_point(EVEN, np.clip((EVEN - onset) / (end - onset), 0, 1) + curve).pairs
+        values = np.column_stack([pairs, pairs.mean(axis=1)])
+        truth = np.array([onset, end, (onset + end) / 2])
+        covered.append((values.min(axis=0) <= truth + 1e-6) & (truth <= values.max(axis=0) + 1e-6))
+    assert (np.sum(covered, axis=0) > 51).all()
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.7])
+def test_flat_curves_are_seldom_taken_for_a_change(rho: float) -> None:
+    """7% at most: 18 of 120 or more would have a probability below 0.2%."""
+    curves = autocorrelated(np.random.default_rng(3), (120, 41), rho)
+    assert sum(flatness(EVEN, curve).p_value <= 0.05 for curve in curves) < 18
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5])
+def test_clear_jumps_are_detected(rho: float) -> None:
+    """90% at least: 45 of 60 or fewer would have a probability below 0.1%."""
+    curves = autocorrelated(np.random.default_rng(4), (60, 41), rho) + 5 * (EVEN > 0.41)
+    assert sum(flatness(EVEN, curve).p_value <= 0.05 for curve in curves) > 45
+
+
+def test_autocorrelated_noise_has_its_autocorrelation() -> None:
+    noise = autocorrelated(np.random.default_rng(0), (2000, 41), 0.6)
+    assert noise.var() == pytest.approx(1, abs=0.03)
+    assert (noise[:, 1:] * noise[:, :-1]).mean() == pytest.approx(0.6, abs=0.03)
+
+
+def test_too_few_points_are_refused() -> None:
+    with pytest.raises(ValueError, match="needs at least 8 points, got 7"):
+        change_point(EVEN[:7], EVEN[:7])
