@@ -17,13 +17,13 @@ import numpy as np
 import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
-from grok_interp.analysis.emergence import emergence
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.copying import CopyTask
 from grok_interp.device import keep_freed_memory, use_threads
 from grok_interp.presets import training_preset
 from grok_interp.studies.copying.results import analyzed, probes_of_run
+from grok_interp.studies.rises import rise, rise_in_words
 
 N_SAMPLES, SAMPLE_SEED = 500, 1  # of the last checkpoint's test: other strings than the analysis uses
 LOW, HIGH, RISE, FALL, EXACT = 0.1, 0.7, 0.1, 0.8, 0.9
@@ -49,14 +49,15 @@ class Seed:
 def measured(directory: Path) -> Seed:
     results, series = analyzed(directory), CheckpointSeries(directory)
     token, loss = results.accuracy.per_token(), results.loss.mean()
-    found = emergence(token)
+    found = rise(token, chance=results.accuracy.chance["per_token"])
+    assert found is not None, "too few checkpoints for a change point"
     task = probes_of_run(directory).samples.task
     last = [(series.steps[-1], series.load(series.steps[-1]))]
     tests = [replace(task, n_samples=N_SAMPLES, seed=SAMPLE_SEED)]
     tests.append(CopyTask.fitting(series.config.model.n_ctx, n_samples=N_SAMPLES, seed=SAMPLE_SEED))
     printable, hexadecimal = (copying_accuracy(last, test.sample()) for test in tests)
     return Seed(
-        onset=str(found.onset),
+        onset=rise_in_words(found, "onset"),
         rise=rise_of(token),
         fall=fall_at(loss, float(found.onset.value)),
         printable=printable,
