@@ -80,8 +80,8 @@ def gaussian_spectra(group: str, p: int, d_model: int, *, n_draws: int, seed: in
 
 def top_frequency_fraction(
     checkpoints: Iterable[tuple[int, Any]],
-    *,
     p: int,
+    *,
     n_key: int,
     seed: int,
     n_shuffles: int = N_SHUFFLES,

@@ -18,7 +18,7 @@ from torch import Tensor
 from grok_interp.activations import HookedModel, device_of, evaluating, logits
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.prefixes import Branching, prefix_cache
-from grok_interp.data.modular import answers, require_task, sequences
+from grok_interp.data.modular import answers, numbers_of, require_task, sequences
 from grok_interp.results import LabelledResult
 
 
@@ -47,9 +47,9 @@ class GridComparison(LabelledResult):
 
 
 def grid_comparison(
-    model: HookedModel, task: tuple[int, int], inputs: Int64[Tensor, "example 2"], p: int, *, batch_size: int = 512
+    model: HookedModel, task: tuple[int, int], inputs: Any, p: int, *, batch_size: int = 512
 ) -> GridComparison:
-    """Every query after the given examples of a task.
+    """Every query after the given examples of a task; `inputs` as in `grid_comparisons`.
 
     Raises ValueError for a task outside Z_p and for more examples than the model's context holds.
     """
@@ -59,7 +59,7 @@ def grid_comparison(
 def grid_comparisons(
     model: HookedModel,
     task: tuple[int, int],
-    inputs: Int64[Tensor, "example 2"],
+    inputs: Any,
     p: int,
     *,
     shots: Sequence[int],
@@ -67,9 +67,13 @@ def grid_comparisons(
 ) -> list[GridComparison]:
     """Every query after the first k of the examples, for each k of `shots`; all k share one run over the examples.
 
-    Raises ValueError for a task outside Z_p, and for more examples than are given or than the model's context holds.
+    `inputs` are the pairs (x, y) of the examples: a tensor, an array, or a list of pairs.
+
+    Raises ValueError for a task or inputs outside Z_p, and for more examples than are given or than the model's context
+    holds.
     """
     require_task(task, p)
+    inputs = numbers_of(inputs, p, width=2, name="inputs")
     _require_shots(shots, len(inputs), model.cfg.n_ctx)
     examples = sequences(torch.tensor([task]), inputs.unsqueeze(0), p)[0, 0].unflatten(0, (len(inputs), 3))
     right_answers = answers(torch.tensor([task]), _every_query(p).unsqueeze(1), p)[0, :, 0]
