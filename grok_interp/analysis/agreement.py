@@ -87,7 +87,8 @@ class AlgorithmAgreement(LabelledResult):
             f"{split} " + ", ".join(f"{shots} {name}" for shots, name in _stretches(best.sel(split=split)))
             for split in best["split"].values
         ]
-        return f"likeliest hypothesis by number of shots at step {int(best['checkpoint']):,}: " + "; ".join(lines)
+        decided = "decided where the 95% CI of its lead over contexts is above 0"
+        return f"likeliest hypothesis by shots at step {int(best['checkpoint']):,} ({decided}): " + "; ".join(lines)
 
 
 def _stretches(best: xr.DataArray) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -121,7 +122,8 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
     last, n = curves.last_shot(), curves.effective_queries().isel(shot=-1, drop=True)
     found = {}
     for step in last["checkpoint"].values:
-        accuracies, n_queries = (each.sel(checkpoint=step).to_series().to_dict() for each in (last, n))
+        at: Any = [each.sel(checkpoint=step).to_series().to_dict() for each in (last, n)]
+        accuracies, n_queries = at
         found[int(step)] = phase_probabilities(accuracies, n_queries, threshold=threshold)
     return found
 

@@ -113,7 +113,7 @@ def test_phases_follow_the_last_shot_through_training() -> None:
 def test_a_phase_has_the_probability_that_its_accuracies_are_on_their_sides_of_the_threshold() -> None:
     """One standard error above and below: normal tails of 84% and 16%; the others are far away."""
     n = dict.fromkeys(SPLITS, 1875.0)  # sqrt(0.75 x 0.25 / 1875) = 0.01
-    near = {"id_train": 0.99, "id_test": 0.1, "ood_train": 0.76, "ood_test": 0.1}
+    near: dict[Split, float] = {"id_train": 0.99, "id_test": 0.1, "ood_train": 0.76, "ood_test": 0.1}
     found = phase_probabilities(near, n, threshold=0.75)
     assert found.of_each["o.o.d. memorization"] == pytest.approx(norm.cdf(1))
     assert found.of_each["i.d. memorization"] == pytest.approx(norm.cdf(-1))
