@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from grok_interp.analysis.loss import position_losses as position_losses
     from grok_interp.analysis.mlp import mlp_activations as mlp_activations
     from grok_interp.analysis.natural_copying import natural_copying as natural_copying
+    from grok_interp.analysis.phase_diagram import phase_diagram as phase_diagram
     from grok_interp.analysis.phases import phase as phase
-    from grok_interp.analysis.phases import phase_diagram as phase_diagram
     from grok_interp.analysis.shots import shot_curve as shot_curve
     from grok_interp.analysis.similarity import cosine_similarity as cosine_similarity
     from grok_interp.checkpoints.ensemble_run import run_ensemble as run_ensemble
@@ -108,10 +108,8 @@ _HOME = {
     "analysis.kaleidoscope": ("kaleidoscope",),
     "analysis.mlp": ("mlp_activations",),
     "analysis.natural_copying": ("natural_copying",),
-    "analysis.phases": (
-        "phase",
-        "phase_diagram",
-    ),
+    "analysis.phase_diagram": ("phase_diagram",),
+    "analysis.phases": ("phase",),
     "analysis.shots": ("shot_curve",),
     "analysis.similarity": ("cosine_similarity",),
     "data.document_windows": ("document_windows",),

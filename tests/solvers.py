@@ -65,11 +65,17 @@ def always(answer: int) -> Guess:
     return lambda _, query: torch.full((len(query),), answer)
 
 
-def curves_by_hand(last_shots: Mapping[Any, list[float]], steps: list[int]) -> ShotCurves:
-    """The last-shot accuracies given; every other number is 9."""
+def curves_by_hand(
+    last_shots: Mapping[Any, list[float]], steps: list[int], *, error: float = 1e-4, n_contexts: int = 1000
+) -> ShotCurves:
+    """The last-shot accuracies given, each with this standard error; every other one is 0.9, every loss 9."""
     sizes = (len(MEASURES), len(steps), len(last_shots), len(QUERIES), 3)
     coords = dict(measure=MEASURES, checkpoint=steps, split=list(last_shots), queries=QUERIES, shot=range(3))
     array = labelled(np.full(sizes, 9.0), ShotCurves.dims, coords)
+    array.loc[dict(measure="accuracy")] = 0.9
     for split, values in last_shots.items():
         array.loc[dict(measure="accuracy", split=split, queries="all", shot=2)] = values
-    return ShotCurves(array)
+    array.loc[dict(measure="accuracy_se")] = error
+    array.loc[dict(measure="share")] = 1
+    sampling = {"n_contexts": n_contexts, "n_tasks": 5, "n_all_tasks": 5}
+    return ShotCurves(array.assign_coords({name: ("split", [n] * len(last_shots)) for name, n in sampling.items()}))

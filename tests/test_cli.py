@@ -51,7 +51,7 @@ def test_modular_arithmetic_gets_from_tasks_to_a_report_and_its_figures(tmp_path
     assert main(["analyze", run]) == 0
     assert "8 shots at 5 checkpoints" in capsys.readouterr().out
     assert main(["report", run, "--threshold", "0.05"]) == 0
-    assert "o.o.d. generalization  phase at that step (learnt: above 0.05)" in capsys.readouterr().out
+    assert "o.o.d. generalization >99%  phase at that step (learnt: above 0.05)" in capsys.readouterr().out
     for name in (name.removeprefix("modular/") for name in FIGURES if name.startswith("modular/")):
         assert main(["reproduce", f"modular/{name}", "--run", run]) == 0
         assert (figures / f"modular_{name}.svg").stat().st_size > 5_000

@@ -11,7 +11,16 @@ from offline import remote_resources
 
 import grok_interp
 from grok_interp import HEAD_SCORES, analysis
-from grok_interp.analysis import ablation, fourier_loss, fourier_top, queries, shots, shuffles, single_ablation
+from grok_interp.analysis import (
+    ablation,
+    fourier_loss,
+    fourier_top,
+    phase_diagram,
+    queries,
+    shots,
+    shuffles,
+    single_ablation,
+)
 from grok_interp.cli import main
 from grok_interp.results import LabelledResult
 
@@ -71,6 +80,8 @@ def test_every_axis_of_a_result_is_explained() -> None:
         ("ablation", [*ablation.MEASURES, *ablation.CONDITIONS]),
         ("single_ablation", single_ablation.MEASURES),
         ("shots", [*shots.MEASURES, *queries.KINDS, "new"]),
+        ("phase_diagram", phase_diagram.MEASURES),
+        ("agreement", ["log_likelihood", "standard_error", "random_share", "n_queries"]),
         ("kaleidoscope", ["spearman", "rank_biserial", *shuffles.NULL]),
         ("circularity", shuffles.NULL),
         ("parity_separation", shuffles.NULL),

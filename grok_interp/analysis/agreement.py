@@ -9,10 +9,12 @@ Each hypothesis is a distribution over the p answers to a query after k examples
 
     log-likelihood of h = mean over answers of log((1 - e) h(answer) + e / p)                   in nats an answer, <= 0
 
-e, the share of answers given at random, is fitted for each hypothesis at each number of shots. It is the model's own
-most probable answer that is judged, right or wrong. Mean and standard error are over tasks. Two hypotheses are told
-apart by their difference task by task, which is surer than either value: the best one counts as decided when the 95%
-interval of its lead over every other is above 0. The errors take e as given: with few tasks they are too small.
+e, the fraction of answers given at random, is fitted for each hypothesis at each number of shots. It is the model's
+own most probable answer that is judged, right or wrong. Standard errors are over contexts, and over tasks where only
+some of a split's tasks are evaluated (intervals.py). Two hypotheses are compared by their difference answer by answer,
+which is more precise than either value: the best one counts as decided when the 95% interval of its lead over every
+other is above 0. The errors take e as given: at the e of largest likelihood, a small change of e does not change the
+likelihood. Where a hypothesis predicts nearly all answers, the few others decide, and intervals are too narrow.
 
 Special queries are reported apart, because shortcuts answer them: `symmetric` tasks (a = b), and `axis` queries (x = 0
 or y = 0) of the others; `generic` are neither. Beyond the paper, which shows single grids (Figure 5).
@@ -30,41 +32,54 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.queries import solved_queries
-from grok_interp.analysis.questions import Answers, Questions, answers_of, draw_questions
-from grok_interp.analysis.shots import mean_and_error
+from grok_interp.analysis.intervals import Z, mean_and_error
+from grok_interp.analysis.questions import Answers, Questions, answers_of, draw_questions, sampling_coordinates
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
 from grok_interp.results import LabelledResult
 
 HYPOTHESES = ("chance", "memorization", "ratio matching", "modular regression")
 SUBSETS = ("generic", "symmetric", "axis")
-INTERVAL = 1.96  # standard errors: 95%
+ERRORS_FROM = {name: f"error of the difference from {name}" for name in HYPOTHESES}
+MEASURES = ("log_likelihood", "standard_error", "random_share", "n_queries", *ERRORS_FROM.values())
 
 
 class AlgorithmAgreement(LabelledResult):
-    """Log-likelihood of the model's answers (nats an answer), its standard error, the fitted share of random answers,
-    and the standard error of the lead that the best hypothesis has."""
+    """Log-likelihood of the model's answers (nats per answer), its standard error, the fitted fraction of random
+    answers, the number of queries, and the standard error of the difference from each hypothesis.
+
+    The coordinates `n_contexts`, `n_tasks` and `n_all_tasks` of each split say what the standard errors are over.
+    """
 
     name = "agreement"
     dims = ("measure", "checkpoint", "split", "subset", "hypothesis", "shot")
 
     def log_likelihood(self, subset: str = "generic") -> xr.DataArray:
-        """checkpoint x split x hypothesis x shot; NaN where nothing was asked."""
+        """checkpoint x split x hypothesis x shot; NaN where there was no query."""
         return self.array.sel(measure="log_likelihood", subset=subset, drop=True)
 
     def interval(self, subset: str = "generic") -> tuple[xr.DataArray, xr.DataArray]:
-        """The 95% confidence interval of the log-likelihood."""
-        error = INTERVAL * self.array.sel(measure="standard_error", subset=subset, drop=True)
-        return self.log_likelihood(subset) - error, self.log_likelihood(subset) + error
+        """The 95% confidence interval of the log-likelihood, at most 0."""
+        half = Z * self.array.sel(measure="standard_error", subset=subset, drop=True)
+        return self.log_likelihood(subset) - half, (self.log_likelihood(subset) + half).clip(max=0)
+
+    def difference(self, other: str, subset: str = "generic") -> xr.DataArray:
+        """The log-likelihood of every hypothesis minus that of one: checkpoint x split x hypothesis x shot."""
+        values = self.log_likelihood(subset)
+        return values - values.sel(hypothesis=other, drop=True)
+
+    def difference_interval(self, other: str, subset: str = "generic") -> tuple[xr.DataArray, xr.DataArray]:
+        """The 95% confidence interval of that difference, from the differences answer by answer."""
+        half = Z * self.array.sel(measure=ERRORS_FROM[other], subset=subset, drop=True)
+        return self.difference(other, subset) - half, self.difference(other, subset) + half
 
     def best(self, subset: str = "generic") -> xr.DataArray:
-        """checkpoint x split x shot: the likeliest hypothesis; "undecided" when its lead over another is not sure."""
+        """checkpoint x split x shot: the likeliest hypothesis; "undecided" when the 95% CI of a lead includes 0."""
         values = self.log_likelihood(subset)
         index = values.fillna(-np.inf).argmax("hypothesis")
-        lead = values.isel(hypothesis=index, drop=True) - values
-        unsure = lead <= INTERVAL * self.array.sel(measure="lead_error", subset=subset, drop=True)
         names = values["hypothesis"][index].drop_vars("hypothesis")
-        return names.where(unsure.sum("hypothesis") == 1, "undecided")  # the best itself leads by 0
+        behind = xr.concat([self.difference_interval(other, subset)[1] for other in HYPOTHESES], "other")
+        highest = behind.assign_coords(other=list(HYPOTHESES)).sel(other=names, drop=True)
+        return names.where((highest < 0).sum("hypothesis") == len(HYPOTHESES) - 1, "undecided")
 
     def expected(self) -> xr.DataArray:
         """The log-likelihood over all subsets: one of them holds every query, the others may be empty."""
@@ -83,8 +98,9 @@ class AlgorithmAgreement(LabelledResult):
             f"{split} " + ", ".join(f"{shots} {name}" for shots, name in _stretches(best.sel(split=split)))
             for split in best["split"].values
         ]
-        found = "; ".join(lines)
-        return f"likeliest hypothesis by number of shots at step {int(best['checkpoint']):,}: {found}{self.warning()}"
+        found, step = "; ".join(lines), int(best["checkpoint"])
+        decided = "decided where the 95% CI of its lead over contexts is above 0"
+        return f"likeliest hypothesis by shots at step {step:,} ({decided}): {found}{self.warning()}"
 
 
 def _stretches(best: xr.DataArray) -> list[tuple[str, str]]:
@@ -103,7 +119,7 @@ def algorithm_agreement(
     n_contexts: int,
     seed: int,
     splits: Sequence[Split] = SPLITS,
-    batch_size: int = 512,
+    batch_size: int = 256,
 ) -> AlgorithmAgreement:
     """Every (step, model) on the contexts of `shot_curve` with the same seed; it raises the same errors."""
     steps, rows, asked = [], [], None
@@ -125,15 +141,16 @@ def agreement_of(
     values = rearrange(rows, "checkpoint split ... measure shot -> measure checkpoint split ... shot")
     questions = [split.questions for split in answered[0]]
     array = xr.DataArray(
-        values.numpy(),
+        values.float().numpy(),
         dims=AlgorithmAgreement.dims,
         coords={
-            "measure": ["log_likelihood", "standard_error", "random_share", "lead_error"],
+            "measure": list(MEASURES),
             "checkpoint": list(steps),
             "split": [asked.split for asked in questions],
             "subset": list(SUBSETS),
             "hypothesis": list(HYPOTHESES),
             "shot": np.arange(values.shape[-1]),
+            **sampling_coordinates(questions),
         },
         attrs=questions[0].description(),
     )
@@ -142,11 +159,15 @@ def agreement_of(
 
 def _of_split(given: Answers, tasks: ModularTasks) -> Float[Tensor, "subset hypothesis measure shot"]:
     believed = predicted(given, tasks).masked_fill(given.loss.isnan(), torch.nan)
+    f = given.questions.task_fraction
     subsets = _subsets(given.questions)
-    return torch.stack([log_likelihood(believed[:, chosen], counted, tasks.p) for chosen, counted in subsets])
+    rows = [
+        log_likelihood(believed[:, chosen], counted[chosen], tasks.p, task_fraction=f) for chosen, counted in subsets
+    ]
+    return torch.stack(rows)
 
 
-def _subsets(questions: Questions) -> list[tuple[Bool[Tensor, " task"], Bool[Tensor, "context shot"]]]:
+def _subsets(questions: Questions) -> list[tuple[Bool[Tensor, " task"], Bool[Tensor, "task context shot"]]]:
     """(tasks, queries) of each of SUBSETS."""
     symmetric = questions.tasks[:, 0] == questions.tasks[:, 1]
     axis = (questions.inputs == 0).any(dim=-1)
@@ -156,15 +177,15 @@ def _subsets(questions: Questions) -> list[tuple[Bool[Tensor, " task"], Bool[Ten
 def predicted(given: Answers, tasks: ModularTasks) -> Float[Tensor, "hypothesis task context shot"]:
     """The probability that each of HYPOTHESES gives to the answers found. Kernel."""
     right, p = (given.found == given.questions.true).float(), tasks.p
-    by_algorithm = [torch.where(solved, right, 1 / p) for solved in solved_queries(given.questions.inputs, p)]
+    by_algorithm = [torch.where(solved, right, 1 / p) for solved in given.questions.solved]
     return torch.stack([torch.full_like(right, 1 / p), memorized(given, tasks), *by_algorithm])
 
 
 def memorized(given: Answers, tasks: ModularTasks) -> Float[Tensor, "task context shot"]:
-    """The share of the tasks trained on, of those that agree with all examples before, that give the answer found."""
-    of_trained = answers(tasks.id_tasks, given.questions.inputs, tasks.p)
+    """Of the tasks trained on that agree with all examples before, the fraction that give the answer found."""
     rows = []
-    for answer, true in zip(given.found, given.questions.true, strict=True):
+    for inputs, answer, true in zip(given.questions.inputs, given.found, given.questions.true, strict=True):
+        of_trained = answers(tasks.id_tasks, inputs, tasks.p)
         agrees = (of_trained == true).cumprod(dim=-1).roll(1, dims=-1)
         agrees[..., 0] = 1  # before the first example
         same, n_agreeing = (agrees * (of_trained == answer)).sum(dim=0), agrees.sum(dim=0)
@@ -173,20 +194,23 @@ def memorized(given: Answers, tasks: ModularTasks) -> Float[Tensor, "task contex
 
 
 def log_likelihood(
-    h: Float[Tensor, "hypothesis task context shot"], counted: Bool[Tensor, "context shot"], p: int
+    h: Float[Tensor, "hypothesis task context shot"],
+    counted: Bool[Tensor, "task context shot"],
+    p: int,
+    *,
+    task_fraction: float = 1.0,
 ) -> Float[Tensor, "hypothesis measure shot"]:
     """Each hypothesis in the measures of `AlgorithmAgreement`, at each number of shots. Kernel."""
-    e = random_share(h, counted, p)
+    e, n_queries = random_share(h, counted, p), counted.sum(dim=(0, 1))
     logs = _mixed(h, e, p).log()
-    mean, error = mean_and_error(logs, counted)
-    best = mean.nan_to_num(-torch.inf).argmax(dim=0)  # shot
-    of_best = logs.gather(0, best.expand(1, *logs.shape[1:]))
-    _, lead_error = mean_and_error(of_best - logs, counted)
-    return torch.stack([mean, error, e.masked_fill(mean.isnan(), torch.nan), lead_error], dim=1)
+    mean, error = mean_and_error(logs, counted, task_fraction=task_fraction)
+    errors_from = [mean_and_error(logs - other, counted, task_fraction=task_fraction)[1] for other in logs]
+    share = e.masked_fill(mean.isnan(), torch.nan)
+    return torch.stack([mean, error, share, n_queries.expand_as(mean), *errors_from], dim=1)
 
 
 def random_share(
-    h: Float[Tensor, "*hypothesis task context shot"], counted: Bool[Tensor, "context shot"], p: int
+    h: Float[Tensor, "*hypothesis task context shot"], counted: Bool[Tensor, "task context shot"], p: int
 ) -> Float[Tensor, "*hypothesis shot"]:
     """The e of the largest likelihood. The likelihood is concave in e: its slope is bisected to the 24th bit."""
     low = torch.zeros(*h.shape[:-3], h.shape[-1])

@@ -16,6 +16,7 @@ how many a query needs tells everything about all numbers of examples at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int64
@@ -23,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from grok_interp.configs.modular import is_prime
+from grok_interp.data.modular import numbers_of
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,24 @@ class Solution:
         return self.needed <= k
 
 
-def ratio_matching(examples: Int64[Tensor, "*context k 3"], p: int) -> Solution:
-    """Every query of every context. Raises ValueError when p is no prime or an example is outside Z_p."""
-    _require_examples(examples, p)
+def ratio_matching(examples: Any, p: int) -> Solution:
+    """Which queries Ratio Matching solves in every context, and its answers.
+
+    Args:
+        examples: *context x k x 3 whole numbers (x, y, z) of Z_p: a tensor, an array, or nested lists or tuples.
+        p: the modulus, a prime.
+
+    Returns:
+        How many examples each of the p^2 queries needs, and its answer.
+
+    Raises:
+        ValueError: if p is not prime, or examples are not rows of three numbers of Z_p.
+
+    Example:
+        >>> int(ratio_matching([(1, 27, 14)], 29).solved.sum())
+        29
+    """
+    examples = _examples(examples, p)
     k = examples.shape[-2]
     c = torch.arange(p, device=examples.device)
     multiples = examples.unsqueeze(-1) * c % p  # *context k 3 c
@@ -61,9 +78,24 @@ def ratio_matching(examples: Int64[Tensor, "*context k 3"], p: int) -> Solution:
     return Solution((first // p + 1).unflatten(-1, (p, p)), answer.unflatten(-1, (p, p)), k)
 
 
-def modular_regression(examples: Int64[Tensor, "*context k 3"], p: int) -> Solution:
-    """Every query of every context. Raises ValueError when p is no prime or an example is outside Z_p."""
-    _require_examples(examples, p)
+def modular_regression(examples: Any, p: int) -> Solution:
+    """Which queries Modular Regression solves in every context, and its answers.
+
+    Args:
+        examples: *context x k x 3 whole numbers (x, y, z) of Z_p: a tensor, an array, or nested lists or tuples.
+        p: the modulus, a prime.
+
+    Returns:
+        How many examples each of the p^2 queries needs, and its answer.
+
+    Raises:
+        ValueError: if p is not prime, or examples are not rows of three numbers of Z_p.
+
+    Example:
+        >>> int(modular_regression([(1, 27, 14), (0, 1, 3)], 29).solved.sum())
+        841
+    """
+    examples = _examples(examples, p)
     u, n_for_u = _first(examples, (examples[..., :2] != 0).any(dim=-1))
     v, n_for_v = _first(examples, _cross(u.unsqueeze(-2), examples) % p != 0)
     line = ratio_matching(u.unsqueeze(-2), p)  # all that can be said before v is known
@@ -96,8 +128,7 @@ def _inverse(value: Tensor, p: int) -> Tensor:
     return torch.tensor(inverses, device=value.device)[value % p]
 
 
-def _require_examples(examples: Tensor, p: int) -> None:
+def _examples(examples: Any, p: int) -> Int64[Tensor, "*context k 3"]:
     if not is_prime(p):
         raise ValueError(f"p must be prime, got {p}: without inverses neither algorithm is defined")
-    if examples.numel() and not (int(examples.min()) >= 0 and int(examples.max()) < p):
-        raise ValueError(f"examples must be within 0..{p - 1}, got {int(examples.min())}..{int(examples.max())}")
+    return numbers_of(examples, p, width=3, name="examples")

@@ -84,7 +84,7 @@ def number_embeddings(model: Any, p: int) -> Float[Tensor, "number d_model"]:
 
 
 def embedding_pca(
-    checkpoints: WithEmbedding, *, p: int, n_components: int = 3, root: int | None = None
+    checkpoints: WithEmbedding, p: int, *, n_components: int = 3, root: int | None = None
 ) -> EmbeddingPCA:
     """Rows 0 .. p - 1 of each model's W_E; logarithms to the smallest root if none is given.
 

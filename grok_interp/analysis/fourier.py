@@ -117,7 +117,7 @@ def group_elements(group: str, p: int, root: int) -> Int64[Tensor, " element"]:
     return torch.arange(p) if group == "additive" else 1 + logs[1:].argsort()
 
 
-def fourier_spectrum(checkpoints: WithEmbedding, *, p: int, root: int | None = None) -> FourierSpectrum:
+def fourier_spectrum(checkpoints: WithEmbedding, p: int, *, root: int | None = None) -> FourierSpectrum:
     """The spectrum of W_E[0 .. p - 1] over both groups at every checkpoint.
 
     Args:

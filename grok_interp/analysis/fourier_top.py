@@ -81,8 +81,8 @@ def gaussian_spectra(group: str, p: int, d_model: int, *, n_draws: int, seed: in
 
 def top_frequency_fraction(
     checkpoints: WithEmbedding,
-    *,
     p: int,
+    *,
     n_key: int,
     seed: int,
     n_shuffles: int = N_SHUFFLES,

@@ -20,8 +20,8 @@ from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Branching, prefix_cache
-from grok_interp.data.modular import answers, require_task, sequences
-from grok_interp.data.token_rows import Tokens, in_batches, token_rows
+from grok_interp.data.modular import answers, numbers_of, require_task, sequences
+from grok_interp.data.token_rows import Tokens, in_batches
 from grok_interp.results import LabelledResult
 
 
@@ -52,7 +52,7 @@ class GridComparison(LabelledResult):
 def grid_comparison(
     model: Model, task: tuple[int, int], inputs: Tokens, p: int, *, batch_size: int = 512
 ) -> GridComparison:
-    """Every query after the given examples of a task.
+    """Every query after the given examples of a task; `inputs` as in `grid_comparisons`.
 
     Raises ValueError for a task outside Z_p and for more examples than the model's context holds.
     """
@@ -70,12 +70,14 @@ def grid_comparisons(
 ) -> list[GridComparison]:
     """Every query after the first k of the examples, for each k of `shots`; all k share one run over the examples.
 
-    Raises ValueError for a task outside Z_p, for more examples than are given or than the model's context holds, and
-    for a model without hooks or with a vocabulary without all of Z_p.
+    `inputs` are the pairs (x, y) of the examples: a tensor, an array, or a list of pairs.
+
+    Raises ValueError for a task or inputs outside Z_p, for more examples than are given or than the model's context
+    holds, and for a model without hooks or with a vocabulary without all of Z_p.
     """
     require_task(task, p)
     require_model(model)
-    inputs = token_rows(inputs, "inputs") if len(inputs) else torch.zeros(0, 2, dtype=torch.int64)
+    inputs = numbers_of(inputs if len(inputs) else np.zeros((0, 2)), p, width=2, name="inputs").cpu()
     require_readable(torch.tensor([[0, p - 1]]), model.cfg, name="numbers modulo p")
     _require_shots(shots, len(inputs), model.cfg.n_ctx)
     examples = sequences(torch.tensor([task]), inputs.unsqueeze(0), p)[0, 0].unflatten(0, (len(inputs), 3))

@@ -2,21 +2,28 @@
 
 A split counts as learnt when its last-shot accuracy is above a threshold (the paper: 75%). The paper names four of the
 sixteen combinations; the others are named as what they are and never forced into one of the four.
+
+Accuracies are measured on a sample of contexts, so a phase has a probability: the product over the four splits of the
+probability that the accuracy over all contexts is above the threshold, or is not (intervals.py). The splits have
+contexts of their own, so the four are independent; where only some o.o.d. tasks are evaluated, o.o.d. train and test
+share them, and the product is an approximation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
+from grok_interp.analysis.intervals import probability_above
 from grok_interp.analysis.shots import ShotCurves
-from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
-from grok_interp.results import LabelledResult
 
 PAPER_THRESHOLD = 0.75
 PHASES = {
@@ -39,68 +46,96 @@ def phase(accuracies: Mapping[Split, float], *, threshold: float) -> str:
         raise ValueError(f"a phase needs the accuracy of all four splits, missing: {', '.join(missing)}")
     if outside := {split: value for split, value in accuracies.items() if not 0 <= value <= 1}:
         raise ValueError(f"accuracies must be in [0, 1], got {outside}")
-    learnt = tuple(split for split in SPLITS if accuracies[split] > threshold)
+    return _name(tuple(split for split in SPLITS if accuracies[split] > threshold))
+
+
+def _name(learnt: tuple[Split, ...]) -> str:
     return PHASES.get(learnt, f"unnamed: {' + '.join(learnt)} learnt")
 
 
-def phases(curves: ShotCurves, *, threshold: float) -> dict[int, str]:
-    """The phase at every checkpoint, from the last shot."""
-    last = curves.last_shot()
-    return {
-        int(step): phase(
-            {split: float(last.sel(checkpoint=step, split=split)) for split in last["split"].values},
-            threshold=threshold,
-        )
-        for step in last["checkpoint"].values
-    }
+@dataclass(frozen=True)
+class PhaseProbabilities:
+    """The probability of each phase, given that each split counts as learnt with a probability of its own.
 
+    Example:
+        >>> print(PhaseProbabilities({"id_train": 1.0, "id_test": 0.0, "ood_train": 0.62, "ood_test": 0.0}))
+        o.o.d. memorization 62%, i.d. memorization 38%
+    """
 
-class PhaseDiagram(LabelledResult):
-    """Last-shot accuracy (0 to 1) of every run of a sweep at its best checkpoint; NaN where no run is."""
+    learnt: Mapping[Split, float]
 
-    name = "phase_diagram"
-    dims = ("n_id", "alpha", "seed", "split")
+    @cached_property
+    def of_each(self) -> dict[str, float]:
+        """All sixteen combinations by their names, the most probable first."""
+        found = {}
+        for combination in product((True, False), repeat=len(SPLITS)):
+            is_learnt = dict(zip(SPLITS, combination, strict=True))
+            name = _name(tuple(split for split in SPLITS if is_learnt[split]))
+            found[name] = math.prod(p if is_learnt[split] else 1 - p for split, p in self.learnt.items())
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
 
-    def best(self) -> xr.DataArray:
-        """n_id x alpha x split: the best seed, as in the paper: the largest mean over the splits."""
-        means = self.array.mean("split").fillna(-1)
-        return self.array.isel(seed=means.argmax("seed")).drop_vars("seed")
+    @property
+    def most_probable(self) -> str:
+        return next(iter(self.of_each))
 
-    def phases(self, *, threshold: float) -> xr.DataArray:
-        """n_id x alpha: the phase of the best seed; empty where no run is."""
-
-        def named(accuracies: np.ndarray) -> str:
-            found = dict(zip(SPLITS, accuracies.tolist(), strict=True))
-            return "" if np.isnan(accuracies).any() else phase(found, threshold=threshold)
-
-        best = self.best().sel(split=list(SPLITS))
-        return xr.apply_ufunc(named, best, input_core_dims=[["split"]], vectorize=True, output_dtypes=[object])
+    @property
+    def probability(self) -> float:
+        """Of the most probable phase."""
+        return next(iter(self.of_each.values()))
 
     def __str__(self) -> str:
-        done = int(self.array.notnull().all("split").sum())
-        return f"{done} runs of {self.array.sizes['n_id']} n_id x {self.array.sizes['alpha']} alphas"
+        """Phases of 0.5% or more, the unnamed ones together unless one of them is the most probable."""
+        shown, unnamed = [(self.most_probable, self.probability)], 0.0
+        for name, probability in list(self.of_each.items())[1:]:
+            if name in PHASES.values():
+                shown.append((name, probability))
+            else:
+                unnamed += probability
+        others = "other unnamed" if self.most_probable.startswith("unnamed") else "unnamed"
+        shown = sorted([*shown, (others, unnamed)], key=lambda item: -item[1])
+        return ", ".join(f"{name} {percent(probability)}" for name, probability in shown if probability >= 0.005)
 
 
-def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: str = "all") -> PhaseDiagram:
-    """From the (config, shot curves) of every run of a sweep over n_id, alpha and init_seed (Figure 1b).
+def percent(probability: float) -> str:
+    """62%; never 100%, because contexts are a sample."""
+    return ">99%" if probability > 0.99 else f"{probability:.0%}"
 
-    A run counts with the checkpoint of the largest mean over the splits: early stopping, as in the paper, because
-    o.o.d. generalization can be transient. Raises ValueError for no runs, two runs of the same cell, and runs on text.
+
+def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilities]:
+    """The probability of each phase at every checkpoint, from the last shot.
+
+    Args:
+        curves: accuracies on all four splits.
+        threshold: a split is learnt when its accuracy over all contexts is above this value, in [0, 1].
+
+    Returns:
+        Step -> probabilities, over the contexts (and tasks, where they are sampled) of one run. Checkpoints with an
+        accuracy of NaN, because their logits are not finite, have no phase and are left out.
+
+    Raises:
+        ValueError: for missing splits, accuracies outside [0, 1], and a threshold outside it.
+
+    Example:
+        >>> results = ModularResults.load(load_reference("modular-p7").directory / "results")
+        >>> phases(results.shots, threshold=0.75)[0].most_probable
+        'nothing learnt'
     """
-    cells: dict[tuple[int, float, int], xr.DataArray] = {}
-    for config, curves in runs:
-        if not isinstance(config.data, ModularConfig):
-            raise ValueError("a phase diagram needs runs on modular arithmetic, got one on text")
-        cell = (config.data.n_id, config.data.alpha, config.init_seed)
-        if cell in cells:
-            raise ValueError(f"two runs with (n_id, alpha, init_seed) = {cell}: give one of them")
-        last = curves.last_shot(queries)
-        cells[cell] = last.isel(checkpoint=int(last.mean("split").argmax("checkpoint")), drop=True)
-    if not cells:
-        raise ValueError("a phase diagram needs at least one run")
-    table = pd.concat({cell: curve.to_series() for cell, curve in cells.items()}, names=list(PhaseDiagram.dims[:3]))
-    array = xr.DataArray.from_series(table).sel(split=list(SPLITS)).astype(float)
-    return PhaseDiagram(array.assign_attrs(queries=queries))
+    last, n = curves.last_shot(), curves.effective_queries().isel(shot=-1, drop=True)
+    found = {}
+    for step in last["checkpoint"].values[last.notnull().all("split").values]:
+        at: Any = [each.sel(checkpoint=step).to_series().to_dict() for each in (last, n)]
+        accuracies, n_queries = at
+        found[int(step)] = phase_probabilities(accuracies, n_queries, threshold=threshold)
+    return found
+
+
+def phase_probabilities(
+    accuracies: Mapping[Split, float], n_queries: Mapping[Split, float], *, threshold: float
+) -> PhaseProbabilities:
+    """From four accuracies, each over an effective number of queries. Raises the errors of `phase`."""
+    phase(accuracies, threshold=threshold)
+    values, n = (np.array([each[split] for split in SPLITS]) for each in (accuracies, n_queries))
+    return PhaseProbabilities(dict(zip(SPLITS, probability_above(threshold, values, n).tolist(), strict=True)))
 
 
 @dataclass(frozen=True)

@@ -7,41 +7,50 @@
 
 A model that matches ratios is right on `ratio` and at chance on `regression`; one that regresses is right on both. A
 small p makes repeats common, so accuracies are also given over `new queries`, all but the repeated.
+
+Inputs are *context x example x 2 numbers of Z_p: a tensor, an array, or nested lists or tuples. What is outside Z_p is
+refused with a ValueError.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool
 from torch import Tensor
 
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
+from grok_interp.data.modular import numbers_of
 
 KINDS = ("repeated", "ratio", "regression", "unsolved")
 QUERIES = ("all", "new", *KINDS)
 
 
-def repeated_queries(inputs: Int64[Tensor, "context example 2"]) -> Bool[Tensor, "context example"]:
+def repeated_queries(inputs: Any) -> Bool[Tensor, "*context example"]:
     """Does each example, as a query after those before it, stand among them?"""
-    same = (inputs.unsqueeze(1) == inputs.unsqueeze(2)).all(dim=-1)  # context query example
+    inputs = torch.as_tensor(inputs)
+    same = (inputs.unsqueeze(-3) == inputs.unsqueeze(-2)).all(dim=-1)  # *context query example
     return same.tril(diagonal=-1).any(dim=-1)
 
 
-def solved_queries(inputs: Int64[Tensor, "context example 2"], p: int) -> Bool[Tensor, "2 context example"]:
+def solved_queries(inputs: Any, p: int) -> Bool[Tensor, "2 *context example"]:
     """Is each example, as a query after those before it, solved by Ratio Matching, and by Modular Regression?"""
+    inputs = numbers_of(inputs, p, width=2, name="inputs")
     examples = torch.cat([inputs, torch.zeros_like(inputs[..., :1])], dim=-1)  # what is solved depends on no answer
     cell = inputs[..., 0] * p + inputs[..., 1]
-    n_before = torch.arange(inputs.shape[1])
+    n_before = torch.arange(inputs.shape[-2])
     return torch.stack(
         [
-            algorithm(examples, p).needed.flatten(1).gather(1, cell) <= n_before
+            algorithm(examples, p).needed.flatten(-2).gather(-1, cell) <= n_before
             for algorithm in (ratio_matching, modular_regression)
         ]
     )
 
 
-def query_kinds(inputs: Int64[Tensor, "context example 2"], p: int) -> Bool[Tensor, "queries context example"]:
+def query_kinds(inputs: Any, p: int) -> Bool[Tensor, "queries *context example"]:
     """Which examples, as queries after those before them, are counted under each of QUERIES."""
+    inputs = numbers_of(inputs, p, width=2, name="inputs")
     repeated = repeated_queries(inputs)
     by_ratio, by_regression = solved_queries(inputs, p)
     kinds = [repeated, by_ratio & ~repeated, by_regression & ~by_ratio, ~by_regression & ~by_ratio]

@@ -1,22 +1,27 @@
 """What models are asked on modular arithmetic, and what they answer: the common ground of shots.py and agreement.py.
 
-All tasks of a split are asked on the same contexts (aligned, as in training), and after every number of examples.
+The tasks of a split are evaluated on equally many contexts, each context drawn for one task alone, and after every
+number of examples. Accuracy varies much more over contexts than over tasks: contexts that all tasks shared would need
+many times as many sequences for the same standard error (docs/modular_intervals.md). Splits have contexts of their own
+too, so their accuracies are independent.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
+import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel, logits
 from grok_interp.analysis.predictions import predicted_tokens
-from grok_interp.analysis.queries import query_kinds
+from grok_interp.analysis.queries import query_kinds, solved_queries
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers, draw_inputs, sequences
 from grok_interp.data.token_rows import in_batches
 
@@ -25,21 +30,47 @@ EVALUATION_CONTEXTS, NOISE = 2, 3  # which stream of random numbers a seed is us
 
 @dataclass(frozen=True)
 class Questions:
-    """The contexts of one split; each example of a context is a query after those before it."""
+    """The contexts of one split; each example of a context is a query after those before it.
+
+    `n_all_tasks` is how many tasks the split has, `tasks` those that are evaluated. `n_contexts` is the number that was
+    asked for, over all tasks together.
+    """
 
     split: Split
     p: int
     tasks: Int64[Tensor, "task 2"]
-    inputs: Int64[Tensor, "context example 2"]
+    inputs: Int64[Tensor, "task context example 2"]
     shown: Int64[Tensor, "task context pos"]  # x y z x y z ..., some z wrong if noise was asked for
     seed: int
     noise: float
+    n_contexts: int
+    n_all_tasks: int
 
     @classmethod
     def draw(
         cls, tasks: ModularTasks, split: Split, *, n_examples: int, n_contexts: int, seed: int, noise: float = 0.0
     ) -> Questions:
-        """Raises ValueError for noise outside [0, 1) and for fewer than one context or example."""
+        """The contexts of a split, drawn from a seed.
+
+        Args:
+            tasks: the tasks and inputs of the four splits.
+            split: one of them.
+            n_examples: examples of a context.
+            n_contexts: contexts of all tasks together, rounded up to an equal number of two or more for each task.
+            seed: draws the contexts.
+            noise: the fraction of the answers shown that are wrong, in [0, 1).
+
+        Returns:
+            The contexts.
+
+        Raises:
+            ValueError: for noise outside [0, 1), and for fewer than one context or example.
+
+        Example:
+            >>> tasks = ModularTasks.draw(ModularConfig(p=7, n_id=40, alpha=0.8, rule="random"))
+            >>> Questions.draw(tasks, "ood_train", n_examples=12, n_contexts=2600, seed=0).inputs.shape
+            torch.Size([9, 289, 12, 2])
+        """
         if not 0 <= noise < 1:
             raise ValueError(f"noise is the share of wrong answers shown, in [0, 1), got {noise}")
         if n_contexts < 1 or n_examples < 1:
@@ -50,10 +81,12 @@ class Questions:
         chosen, pairs = tasks.of(split)
         stream = SPLITS.index(split)
         draw = (seed, EVALUATION_CONTEXTS, stream)
-        inputs = draw_inputs(pairs, n_contexts=n_contexts, n_examples=n_examples, seed=draw)
+        n_tasks, n_each = len(chosen), max(2, math.ceil(n_contexts / len(chosen)))
+        inputs = draw_inputs(pairs, n_contexts=n_tasks * n_each, n_examples=n_examples, seed=draw)
+        inputs = inputs.unflatten(0, (n_tasks, n_each))
         tokens = sequences(chosen, inputs, tasks.p)
         shown = with_wrong_answers(tokens, noise, tasks.p, seed=(seed, NOISE, stream))
-        return cls(split, tasks.p, chosen, inputs, shown, seed, noise)
+        return cls(split, tasks.p, chosen, inputs, shown, seed, noise, n_contexts, tasks.n_all_tasks(split))
 
     @cached_property
     def true(self) -> Int64[Tensor, "task context shot"]:
@@ -61,12 +94,22 @@ class Questions:
         return answers(self.tasks, self.inputs, self.p)
 
     @cached_property
-    def counted(self) -> Bool[Tensor, "queries context shot"]:
+    def counted(self) -> Bool[Tensor, "queries task context shot"]:
         """Which queries are of which kind (queries.py)."""
         return query_kinds(self.inputs, self.p)
 
+    @cached_property
+    def solved(self) -> Bool[Tensor, "2 task context shot"]:
+        """Which queries Ratio Matching and Modular Regression solve."""
+        return solved_queries(self.inputs, self.p)
+
+    @property
+    def task_fraction(self) -> float:
+        """The fraction of the split's tasks that is evaluated: 1 means that no task is sampled."""
+        return len(self.tasks) / self.n_all_tasks
+
     def description(self) -> dict[str, int | float]:
-        return {"n_contexts": len(self.inputs), "seed": self.seed, "noise": self.noise, "p": self.p}
+        return {"n_contexts": self.n_contexts, "seed": self.seed, "noise": self.noise, "p": self.p}
 
 
 @dataclass(frozen=True)
@@ -76,6 +119,24 @@ class Answers:
     questions: Questions
     found: Int64[Tensor, "task context shot"]  # `predicted_tokens`: NO_PREDICTION for a tie
     loss: Float[Tensor, "task context shot"]  # cross-entropy of the true answer, in nats
+
+
+def sampling_coordinates(questions: Sequence[Questions]) -> dict[str, tuple[str, list[int]]]:
+    """Coordinates along `split` that say what was evaluated: contexts in all, tasks, and tasks that the split has."""
+    return {
+        "n_contexts": ("split", [asked.inputs.shape[:2].numel() for asked in questions]),
+        "n_tasks": ("split", [len(asked.tasks) for asked in questions]),
+        "n_all_tasks": ("split", [asked.n_all_tasks for asked in questions]),
+    }
+
+
+def sampled_over(array: xr.DataArray, split: Split) -> str:
+    """What the intervals of a result are over: "2,601 contexts (289 for each of all 9 tasks)"."""
+    n_contexts, n_tasks, n_all = (
+        int(array[name].sel(split=split)) for name in ("n_contexts", "n_tasks", "n_all_tasks")
+    )
+    of = f"all {n_tasks} tasks" if n_tasks == n_all else f"{n_tasks} of {n_all} tasks"
+    return f"{n_contexts:,} contexts ({n_contexts // n_tasks:,} for each of {of})"
 
 
 def draw_questions(
@@ -94,7 +155,7 @@ def draw_questions(
     ]
 
 
-def answers_of(model: HookedModel, questions: Sequence[Questions], *, batch_size: int = 512) -> list[Answers]:
+def answers_of(model: HookedModel, questions: Sequence[Questions], *, batch_size: int = 256) -> list[Answers]:
     """One for each split. Raises ValueError for a vocabulary without all of Z_p."""
     return [_answers(model, asked, batch_size) for asked in questions]
 

@@ -1,12 +1,14 @@
 """Shot curves: accuracy and loss of the answer z after k = 0, 1, 2, ... examples of the task (Figure 1c of "Learning to
 grok").
 
-All tasks of a split answer the same contexts (aligned, as in training). Each task gives its mean over contexts; the
-curve is the mean over tasks, with its standard error over tasks. Everything is reported over all queries, over the new
-ones (a query that already stands among its examples can be looked up, which a small p makes common), and over each kind
-of query (queries.py): what can be answered by which algorithm.
+Each task of a split is evaluated on contexts of its own, the same number for each. A value is the mean over all of
+them; its standard error and its 95% interval are over contexts and, where only some of the split's tasks are
+evaluated, over tasks (intervals.py). All checkpoints are evaluated on the same contexts. Everything is reported over
+all queries, over the new ones (a query that is among its examples can be looked up, which a small p makes common), and
+over each kind of query (queries.py): what can be answered by which algorithm.
 
-With `noise`, a share of the answers shown as examples is replaced by wrong ones (B.4); what counts is the true answer.
+With `noise`, a fraction of the answers shown as examples is replaced by wrong ones (B.4); what counts is the true
+answer.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ import numpy as np
 import torch
 import xarray as xr
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.intervals import Z, effective_number, mean_and_error, wilson_interval
 from grok_interp.analysis.queries import QUERIES
-from grok_interp.analysis.questions import Answers, answers_of, draw_questions
+from grok_interp.analysis.questions import Answers, answers_of, draw_questions, sampling_coordinates
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
 from grok_interp.results import LabelledResult
 
@@ -30,9 +33,10 @@ MEASURES = ("accuracy", "accuracy_se", "loss", "loss_se", "share")
 
 
 class ShotCurves(LabelledResult):
-    """Accuracy (0 to 1) and loss (nats) by number of shots, with standard errors over tasks; NaN where undefined.
+    """Accuracy (0 to 1) and loss (nats) by number of shots, with standard errors; NaN where undefined.
 
-    `share` is the share of all queries that are of a kind.
+    `share` is the fraction of all queries that are of a kind. The coordinates `n_contexts`, `n_tasks` and `n_all_tasks`
+    of each split say what the standard errors and intervals are over: contexts, tasks, and tasks that the split has.
     """
 
     name = "shots"
@@ -43,8 +47,22 @@ class ShotCurves(LabelledResult):
         return self.array.sel(measure="accuracy", queries=queries, drop=True)
 
     def standard_error(self, queries: str = "all") -> xr.DataArray:
-        """Of the accuracy, over tasks: checkpoint x split x shot."""
+        """Of the accuracy: checkpoint x split x shot."""
         return self.array.sel(measure="accuracy_se", queries=queries, drop=True)
+
+    def effective_queries(self, queries: str = "all") -> xr.DataArray:
+        """How many independent queries would give the accuracy its standard error: checkpoint x split x shot."""
+        counted = self.array.sel(measure="share", queries=queries, drop=True) * self.array["n_contexts"]
+        return effective_number(self.accuracy(queries), self.standard_error(queries), counted)
+
+    def interval(self, queries: str = "all") -> tuple[xr.DataArray, xr.DataArray]:
+        """The 95% confidence interval of the accuracy, within [0, 1]."""
+        return wilson_interval(self.accuracy(queries), self.effective_queries(queries))
+
+    def loss_interval(self, queries: str = "all") -> tuple[xr.DataArray, xr.DataArray]:
+        """The 95% confidence interval of the loss, in nats."""
+        half = Z * self.array.sel(measure="loss_se", queries=queries, drop=True)
+        return (self.loss(queries) - half).clip(0), self.loss(queries) + half
 
     def loss(self, queries: str = "all") -> xr.DataArray:
         """checkpoint x split x shot, in nats."""
@@ -74,22 +92,16 @@ class ShotCurves(LabelledResult):
         return self.loss()
 
     def __str__(self) -> str:
-        last = self.last_shot().isel(checkpoint=-1)
-        shown = ", ".join(f"{split} {float(last.sel(split=split)):.0%}" for split in last["split"].values)
-        return (
-            f"{self.array.sizes['shot']} shots at {self.array.sizes['checkpoint']} checkpoints; last shot of the last: "
-            f"{shown}{self.warning()}"
+        ends = [self.accuracy(), *self.interval()]
+        last = [end.isel(shot=-1, checkpoint=-1) for end in ends]
+        shown = ", ".join(
+            "{} {:.0%} [{:.0%}, {:.0%}]".format(split, *(float(end.sel(split=split)) for end in last))
+            for split in self.array["split"].values
         )
-
-
-def mean_and_error(
-    values: Float[Tensor, "*rows task context shot"], counted: Bool[Tensor, "context shot"]
-) -> tuple[Float[Tensor, "*rows shot"], Float[Tensor, "*rows shot"]]:
-    """Mean over tasks of each task's mean over the contexts counted, and its standard error. Kernel."""
-    per_task = (values * counted).sum(dim=-2) / counted.sum(dim=-2)
-    mean, n_tasks = per_task.mean(dim=-2), per_task.shape[-2]
-    variance = (per_task - mean.unsqueeze(-2)).square().sum(dim=-2) / (n_tasks - 1 if n_tasks > 1 else torch.nan)
-    return mean, (variance / n_tasks).sqrt()
+        return (
+            f"{self.array.sizes['shot']} shots at {self.array.sizes['checkpoint']} checkpoints; last shot of the last, "
+            f"95% CI over contexts: {shown}{self.warning()}"
+        )
 
 
 def shot_curve(
@@ -100,11 +112,31 @@ def shot_curve(
     seed: int,
     noise: float = 0.0,
     splits: Sequence[Split] = SPLITS,
-    batch_size: int = 512,
+    batch_size: int = 256,
 ) -> ShotCurves:
     """Every (step, model) on the same contexts, as long as the first model's context holds.
 
-    Raises ValueError for noise outside [0, 1), no checkpoints, no contexts, and a model too small for the tasks.
+    Args:
+        checkpoints: (step, model) pairs.
+        tasks: the tasks and inputs of the four splits.
+        n_contexts: contexts of each split, rounded up to an equal number of two or more for each task. With 2,600 the
+            standard error of an accuracy over all queries is below 1 point, if all tasks of the split are evaluated.
+        seed: draws the contexts, independently for each task and split.
+        noise: the fraction of the answers shown as examples that are wrong, in [0, 1).
+        splits: those to evaluate.
+        batch_size: contexts per forward pass; changes memory, never the result.
+
+    Returns:
+        Accuracy and loss by number of shots, with standard errors.
+
+    Raises:
+        ValueError: for noise outside [0, 1), no checkpoints, no contexts, and a vocabulary without all of Z_p.
+
+    Example:
+        >>> series = load_reference("modular-p7")
+        >>> curves = shot_curve(series.at([20000]), ModularTasks.draw(series.config.data), n_contexts=400, seed=0)
+        >>> curves.accuracy().sizes["shot"]
+        12
     """
     steps, rows, asked = [], [], None
     for step, model in checkpoints_of(checkpoints):
@@ -123,7 +155,7 @@ def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -
     values = rearrange(rows, "checkpoint split queries measure shot -> measure checkpoint split queries shot")
     questions = [split.questions for split in answered[0]]
     array = xr.DataArray(
-        values.numpy(),
+        values.float().numpy(),
         dims=ShotCurves.dims,
         coords={
             "measure": list(MEASURES),
@@ -131,6 +163,7 @@ def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -
             "split": [asked.split for asked in questions],
             "queries": list(QUERIES),
             "shot": np.arange(values.shape[-1]),
+            **sampling_coordinates(questions),
         },
         attrs=questions[0].description(),
     )
@@ -139,8 +172,15 @@ def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -
 
 def _of_split(given: Answers) -> Float[Tensor, "queries measure shot"]:
     correct = (given.found == given.questions.true).float().masked_fill(given.loss.isnan(), torch.nan)
+    f = given.questions.task_fraction
     rows = [
-        torch.stack([*mean_and_error(correct, kind), *mean_and_error(given.loss, kind), kind.float().mean(dim=0)])
+        torch.stack(
+            [
+                *mean_and_error(correct, kind, task_fraction=f),
+                *mean_and_error(given.loss, kind, task_fraction=f),
+                kind.double().mean(dim=(0, 1)),
+            ]
+        )
         for kind in given.questions.counted
     ]
     return torch.stack(rows)

@@ -8,7 +8,7 @@ one set of inputs. Batches are balanced and aligned: as many sequences of every 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -61,6 +61,11 @@ class ModularTasks:
         tasks, inputs = split.split("_")
         return getattr(self, f"{tasks}_tasks"), getattr(self, f"{inputs}_inputs")
 
+    def n_all_tasks(self, split: Split) -> int:
+        """How many tasks a split has; of the o.o.d. ones at most 256 are kept."""
+        n_id = len(self.id_tasks)
+        return n_id if split.startswith("id") else max(len(self.ood_tasks), self.p**2 - n_id)
+
     def to(self, device: torch.device | str) -> ModularTasks:
         tensors = (self.id_tasks, self.ood_tasks, self.train_inputs, self.test_inputs)
         return ModularTasks(self.p, *(tensor.to(device) for tensor in tensors))
@@ -83,19 +88,55 @@ def require_task(task: tuple[int, int], p: int) -> None:
         raise ValueError(f"task {tuple(task)} is outside Z_{p}: both parts must be within 0..{p - 1}")
 
 
+def numbers_of(values: Any, p: int, *, width: int, name: str) -> Int64[Tensor, "*rows column"]:
+    """Numbers of Z_p as a tensor of integers.
+
+    Args:
+        values: a tensor, an array, or nested lists or tuples of whole numbers in 0 .. p - 1, such as `[(1, 27, 14)]`.
+        p: the modulus.
+        width: the size that the last axis must have: 2 for inputs (x, y), 3 for examples (x, y, z).
+        name: of the argument, for the error.
+
+    Returns:
+        The numbers in int64, on the device of a tensor.
+
+    Raises:
+        ValueError: for fewer than two axes, another last axis, fractions, and numbers outside Z_p.
+
+    Example:
+        >>> numbers_of([(1, 27, 14)], 29, width=3, name="examples").shape
+        torch.Size([1, 3])
+    """
+    try:
+        numbers = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        try:
+            numbers = torch.as_tensor(np.asarray(values))  # lists of arrays or of tensors
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} must be rows of {width} whole numbers, got {values!r}") from None
+    if numbers.ndim < 2 or numbers.shape[-1] != width:
+        raise ValueError(f"{name} must be rows of {width} numbers, got the shape {tuple(numbers.shape)}")
+    whole = numbers.to(torch.int64)
+    if not torch.equal(whole.to(numbers.dtype), numbers):
+        raise ValueError(f"{name} must be whole numbers, got {numbers.dtype} with fractions")
+    if whole.numel() and not (int(whole.min()) >= 0 and int(whole.max()) < p):
+        raise ValueError(f"{name} must be within 0..{p - 1}, got {int(whole.min())}..{int(whole.max())}")
+    return whole
+
+
 def answers(
-    tasks: Int64[Tensor, "task 2"], inputs: Int64[Tensor, "context example 2"], p: int
+    tasks: Int64[Tensor, "task 2"], inputs: Int64[Tensor, "*rows context example 2"], p: int
 ) -> Int64[Tensor, "task context example"]:
-    """z = a x + b y (mod p) of every task on every input."""
+    """z = a x + b y (mod p) of every task on every input, or on the inputs of this task."""
     return (tasks[:, None, None] * inputs).sum(dim=-1) % p
 
 
 def sequences(
-    tasks: Int64[Tensor, "task 2"], inputs: Int64[Tensor, "context example 2"], p: int
+    tasks: Int64[Tensor, "task 2"], inputs: Int64[Tensor, "*rows context example 2"], p: int
 ) -> Int64[Tensor, "task context pos"]:
-    """x1 y1 z1 x2 y2 z2 ... of every task on the same inputs."""
+    """x1 y1 z1 x2 y2 z2 ... of every task on the same inputs, or each on inputs of its own."""
     z = answers(tasks, inputs, p).unsqueeze(-1)
-    xy = inputs.expand(len(tasks), *inputs.shape)
+    xy = inputs.expand(len(tasks), *inputs.shape[-3:])
     return torch.cat([xy, z], dim=-1).flatten(2)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,13 +28,12 @@ SOLVED_BY = {"ratio matching": ("repeated", "ratio"), "modular regression": ("re
 
 
 def plot_last_shot(curves: ShotCurves, *, threshold: float) -> Figure:
-    """Last-shot accuracy of the four splits against step, over all queries and over those that are no repeats."""
+    """Last-shot accuracy of the four splits against step, over all queries and new ones, with 95% intervals."""
     with new_figure(8.4, 3.2, ncols=2, sharey=True) as (figure, axes):
         for axis, queries in zip(axes, ("all", "new"), strict=True):
-            last = curves.last_shot(queries)
-            for split in last["split"].values:
-                curve = last.sel(split=split)
+            for split, (curve, low, high) in _last_shots(curves, queries).items():
                 axis.plot(curve["checkpoint"], curve, color=SPLIT_COLOURS[split], label=SPLIT_NAMES[split])
+                axis.fill_between(curve["checkpoint"], low, high, color=SPLIT_COLOURS[split], alpha=0.2, lw=0)
             axis.axhline(threshold, color="0.5", lw=0.8, ls="--")
             _chance(axis, curves)
             axis.set(title=f"{queries} queries", xlabel="training step (updates)", ylim=(0, 1))
@@ -45,13 +43,12 @@ def plot_last_shot(curves: ShotCurves, *, threshold: float) -> Figure:
 
 
 def plot_shots(curves: ShotCurves, *, step: int, split: str) -> Figure:
-    """Accuracy by number of shots at one checkpoint: the four splits; and one split by what a query takes."""
-    at = curves.array.sel(checkpoint=step)
+    """Accuracy by number of shots at one checkpoint, with 95% intervals: all splits; one split by kind of query."""
     with new_figure(8.4, 3.2, ncols=2, sharey=True) as (figure, axes):
-        for name in at["split"].values:
-            _band(axes[0], at.sel(split=name, queries="all"), color=SPLIT_COLOURS[name], label=SPLIT_NAMES[name])
+        for name in curves.array["split"].values:
+            _band(axes[0], curves, "all", step, name, color=SPLIT_COLOURS[name], label=SPLIT_NAMES[name])
         for kind, colour in KINDS.items():
-            _band(axes[1], at.sel(split=split, queries=kind), color=colour, label=kind)
+            _band(axes[1], curves, kind, step, split, color=colour, label=kind)
         for (algorithm, solved), dashes in zip(SOLVED_BY.items(), (":", "--"), strict=True):
             line = curves.solvable(*solved).sel(split=split)
             axes[0].plot(line["shot"], line, color=BLACK, lw=1, ls=dashes, label=f"{algorithm} ({SPLIT_NAMES[split]})")
@@ -69,9 +66,7 @@ def last_shot_twin(curves: ShotCurves, *, threshold: float) -> Twin:
     """The same two panels, over the training."""
     lines: dict[str, list[Line]] = {}
     for queries in ("all", "new"):
-        last = curves.last_shot(queries)
-        steps, splits = last["checkpoint"].to_numpy(), last["split"].values.tolist()
-        lines[queries] = [_split_line(split, steps, last.sel(split=split)) for split in splits]
+        lines[queries] = [_split_line(split, *three) for split, three in _last_shots(curves, queries).items()]
     levels = [(threshold, "--"), (1 / curves.array.attrs["p"], ":")]
     graphs = [
         line_graph(
@@ -113,9 +108,10 @@ def _shot_graph(curves: ShotCurves, frames: dict[int, list[Line]], *, title: str
 
 
 def _by_split(curves: ShotCurves, step: int, split: str) -> list[Line]:
-    at = curves.array.sel(checkpoint=step, queries="all")
+    at = curves.array
     measured = [
-        _shot_line(at.sel(split=name), SPLIT_NAMES[name], SPLIT_COLOURS[name]) for name in at["split"].values.tolist()
+        _shot_line(_measured(curves, "all", step, name), SPLIT_NAMES[name], SPLIT_COLOURS[name])
+        for name in at["split"].values.tolist()
     ]
     return measured + [
         Line(
@@ -131,26 +127,38 @@ def _by_split(curves: ShotCurves, step: int, split: str) -> list[Line]:
 
 
 def _by_kind(curves: ShotCurves, step: int, split: str) -> list[Line]:
-    at = curves.array.sel(checkpoint=step, split=split)
-    return [_shot_line(at.sel(queries=kind), kind, colour) for kind, colour in KINDS.items()]
+    return [_shot_line(_measured(curves, kind, step, split), kind, colour) for kind, colour in KINDS.items()]
 
 
-def _shot_line(measured: xr.DataArray, name: str, colour: str) -> Line:
-    mean, error = (measured.sel(measure=measure).to_numpy() for measure in ("accuracy", "accuracy_se"))
-    return Line(name, measured["shot"].to_numpy(), mean, colour, spread=(mean - error, mean + error))
+def _last_shots(curves: ShotCurves, queries: str) -> dict[str, list[xr.DataArray]]:
+    """Of each split: last-shot accuracy and both ends of its interval, over checkpoints."""
+    arrays = [curves.last_shot(queries), *(end.isel(shot=-1) for end in curves.interval(queries))]
+    return {split: [each.sel(split=split) for each in arrays] for split in curves.array["split"].values.tolist()}
 
 
-def _split_line(split: str, steps: np.ndarray, curve: xr.DataArray) -> Line:
-    return Line(SPLIT_NAMES[split], steps, curve.to_numpy(), SPLIT_COLOURS[split])
+def _measured(curves: ShotCurves, queries: str, step: int, split: str) -> list[xr.DataArray]:
+    """Accuracy and both ends of its interval, by number of shots."""
+    arrays = [curves.accuracy(queries), *curves.interval(queries)]
+    return [each.sel(checkpoint=step, split=split) for each in arrays]
+
+
+def _shot_line(measured: Sequence[xr.DataArray], name: str, colour: str) -> Line:
+    mean, low, high = (each.to_numpy() for each in measured)
+    return Line(name, measured[0]["shot"].to_numpy(), mean, colour, spread=(low, high))
+
+
+def _split_line(split: str, curve: xr.DataArray, low: xr.DataArray, high: xr.DataArray) -> Line:
+    ends = (low.to_numpy(), high.to_numpy())
+    return Line(SPLIT_NAMES[split], curve["checkpoint"].to_numpy(), curve.to_numpy(), SPLIT_COLOURS[split], spread=ends)
 
 
 def plot_noise(curves: Sequence[ShotCurves], *, split: str) -> Figure:
-    """Accuracy of the first checkpoint of each result by number of shots: a line for each share of wrong answers."""
+    """Accuracy of the first checkpoint of each result by number of shots, with 95% intervals: one line per noise."""
     with new_figure(4.6, 3.2) as (figure, axis):
         for index, result in enumerate(curves):
             colour = CLEAN_TO_NOISY(index / max(1, len(curves) - 1))
-            measured = result.array.isel(checkpoint=0).sel(split=split, queries="all")
-            _band(axis, measured, color=colour, label=f"{result.array.attrs['noise']:.0%}")
+            step = int(result.array["checkpoint"][0])
+            _band(axis, result, "all", step, split, color=colour, label=f"{result.array.attrs['noise']:.0%}")
         _chance(axis, curves[0])
         axis.set(xlabel="number of shots", ylabel="accuracy", ylim=(0, 1.02), title=SPLIT_NAMES[split])
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -158,10 +166,10 @@ def plot_noise(curves: Sequence[ShotCurves], *, split: str) -> Figure:
     return figure
 
 
-def _band(axis: Axes, measured: xr.DataArray, *, color: Any, label: str) -> None:
-    mean, error = measured.sel(measure="accuracy"), measured.sel(measure="accuracy_se")
+def _band(axis: Axes, curves: ShotCurves, queries: str, step: int, split: str, *, color: Any, label: str) -> None:
+    mean, low, high = _measured(curves, queries, step, split)
     axis.plot(mean["shot"], mean, color=color, label=label, marker=".", ms=4)
-    axis.fill_between(mean["shot"], mean - error, mean + error, color=color, alpha=0.2, lw=0)
+    axis.fill_between(mean["shot"], low, high, color=color, alpha=0.2, lw=0)
 
 
 def _chance(axis: Axes, curves: ShotCurves) -> None:

@@ -48,7 +48,7 @@ def recalled(examples: Tensor, query: Tensor) -> Tensor:
 
 
 def agreement(guess: Guess, **options) -> AlgorithmAgreement:
-    return algorithm_agreement([(0, Solver(guess))], TASKS, n_contexts=40, seed=0, **options)
+    return algorithm_agreement([(0, Solver(guess))], TASKS, n_contexts=1500, seed=0, **options)
 
 
 @pytest.mark.parametrize(
@@ -81,28 +81,39 @@ def test_who_guesses_is_as_likely_by_chance_as_by_anything() -> None:
 def test_the_likelihood_of_a_known_share_of_errors() -> None:
     """3 of 4 answers as predicted with certainty: the best e has (1 - e) + e / p = 3 / 4."""
     h = torch.tensor([[[[1.0], [1.0], [1.0], [0.0]]]])  # hypothesis task context shot
-    value, error, e, _ = log_likelihood(h, torch.ones(4, 1, dtype=torch.bool), 5)[0, :, 0].tolist()
+    value, error, e, n, _ = log_likelihood(h, torch.ones(1, 4, 1, dtype=torch.bool), 5)[0, :, 0].tolist()
     assert e == pytest.approx(0.25 / (1 - 1 / 5), abs=1e-5)
     assert value == pytest.approx(0.75 * math.log(0.75) + 0.25 * math.log(0.25 / 4), abs=1e-5)
-    assert math.isnan(error)  # one task has no spread
+    gap = math.log(0.75) - math.log(0.25 / 4)
+    assert error == pytest.approx(math.sqrt(gap**2 * (0.25 * 0.75 * 4 / 3) / 4), abs=1e-5)
+    assert n == 4
 
 
-def test_a_lead_that_is_the_same_in_every_task_is_sure_however_much_tasks_differ() -> None:
-    """In every task the first is certain of one answer where the second guesses; half of the tasks fail both."""
+def test_a_lead_that_hardly_varies_is_sure_however_much_answers_differ() -> None:
+    """In every task the first is certain of one answer where the second guesses; half of the others fail both."""
     h = torch.full((2, 4, 10, 1), 0.25)
     h[0, :, 0] = 1.0
-    h[:, :2, 1:] = 1.0
-    values = log_likelihood(h, torch.ones(10, 1, dtype=torch.bool), 4)
-    mean, error, _, lead_error = values[..., 0].unbind(1)
-    assert error.min() > 0.3
+    h[:, :, 1:5] = 1.0
+    mean, error, _, _, from_first, from_second = log_likelihood(h, torch.ones(4, 10, 1, dtype=torch.bool), 4)[
+        ..., 0
+    ].unbind(1)
     assert mean[0] > mean[1]
-    assert lead_error[0] == 0
-    assert lead_error[1] < 0.1 * error.min()
+    assert from_first[0] == from_second[1] == 0
+    assert from_first[1] == from_second[0] < error.min()
+
+
+def test_where_tasks_are_sampled_the_error_is_over_tasks_too() -> None:
+    """Two tasks that never vary, one always as predicted and one never: all contexts, but not all tasks, agree."""
+    h = torch.tensor([1.0, 0.0])[:, None, None].expand(1, 2, 50, 1)
+    counted = torch.ones(2, 50, 1, dtype=torch.bool)
+    fixed, sampled = (log_likelihood(h, counted, 5, task_fraction=f)[0, 1, 0] for f in (1.0, 0.01))
+    assert fixed < 1e-6
+    assert sampled > 0.5
 
 
 def test_the_fitted_share_is_the_best_of_many() -> None:
     h = torch.rand(7, 11, 3, generator=torch.Generator().manual_seed(3))
-    counted = torch.rand(11, 3, generator=torch.Generator().manual_seed(4)) < 0.7
+    counted = torch.rand(7, 11, 3, generator=torch.Generator().manual_seed(4)) < 0.7
     e = torch.linspace(0.001, 1, 2000)
     tried = (((1 - e) * h[..., None] + e / 5).log() * counted[..., None]).sum(dim=(0, 1))
     torch.testing.assert_close(random_share(h, counted, 5), e[tried.argmax(dim=-1)], atol=1e-3, rtol=0)
@@ -111,14 +122,14 @@ def test_the_fitted_share_is_the_best_of_many() -> None:
 def test_recall_counts_the_tasks_that_agree_alike() -> None:
     """Two tasks trained on, (1, 0) and (1, 1): after (1, 0, 1) both agree, after (0, 1, 1) only the second."""
     tasks = ModularTasks(5, torch.tensor([[1, 0], [1, 1]]), torch.tensor([[0, 3]]), *[torch.tensor([[1, 0]])] * 2)
-    inputs = torch.tensor([[[1, 0], [0, 1], [2, 3]]])
-    asked = Questions("id_train", 5, torch.tensor([[1, 1]]), inputs, torch.zeros(1, 1, 9).long(), 0, 0.0)
+    inputs = torch.tensor([[[[1, 0], [0, 1], [2, 3]]]])
+    asked = Questions("id_train", 5, torch.tensor([[1, 1]]), inputs, torch.zeros(1, 1, 9).long(), 0, 0.0, 1, 1)
     answers = Answers(asked, torch.tensor([[[1, 1, 0]]]), torch.zeros(1, 1, 3))
     assert memorized(answers, tasks).tolist() == [[[1.0, 0.5, 1.0]]]
 
 
 def test_recall_of_an_unseen_task_ends_in_chance() -> None:
-    (asked,) = draw_questions(TASKS, ["ood_test"], n_examples=5, n_contexts=7, seed=0)
+    (asked,) = draw_questions(TASKS, ["ood_test"], n_examples=5, n_contexts=400, seed=0)
     found = memorized(Answers(asked, asked.true, torch.zeros(asked.true.shape)), TASKS)
     assert float(found[..., 4].mean()) == pytest.approx(1 / P, abs=0.1)
 
@@ -126,7 +137,7 @@ def test_recall_of_an_unseen_task_ends_in_chance() -> None:
 def test_symmetric_tasks_and_axis_queries_stand_apart() -> None:
     """A model that is right on symmetric tasks alone is certain there and at chance elsewhere."""
     tasks = ModularTasks(5, *[torch.tensor([[2, 2], [1, 3]])] * 2, *[torch.cartesian_prod(*[torch.arange(5)] * 2)] * 2)
-    asked = draw_questions(tasks, ["ood_train"], n_examples=6, n_contexts=50, seed=0)[0]
+    asked = draw_questions(tasks, ["ood_train"], n_examples=6, n_contexts=500, seed=0)[0]
     right = asked.true.clone()
     right[1] = (right[1] + torch.randint(5, right[1].shape, generator=torch.Generator().manual_seed(0))) % 5
     found = agreement_of([0], [[Answers(asked, right, torch.zeros(right.shape))]], tasks)
@@ -134,6 +145,19 @@ def test_symmetric_tasks_and_axis_queries_stand_apart() -> None:
     generic, symmetric, axis = (float(found.log_likelihood(subset).sel(at)) for subset in SUBSETS)
     assert symmetric > -0.2
     assert max(generic, axis) < -1.2
+
+
+def test_differences_are_those_of_the_log_likelihoods_and_surer_than_either() -> None:
+    found = agreement(guessing(modular_regression)).array.sel(split=["ood_train"], shot=[2])
+    found = AlgorithmAgreement(found)
+    difference = found.difference("ratio matching").squeeze()
+    low, high = (end.squeeze() for end in found.difference_interval("ratio matching"))
+    values = found.log_likelihood().squeeze()
+    np.testing.assert_allclose(difference, values - values.sel(hypothesis="ratio matching"))
+    assert ((low <= difference) & (difference <= high)).all()
+    assert low.sel(hypothesis="ratio matching") == high.sel(hypothesis="ratio matching") == 0
+    assert low.sel(hypothesis="modular regression") > 0
+    assert (found.interval()[1] <= 0).all()
 
 
 def test_axes_and_refusals() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -119,3 +120,29 @@ def test_composites_and_numbers_outside_are_refused(algorithm) -> None:
         algorithm(torch.tensor([[1, 2, 3]]), 9)
     with pytest.raises(ValueError, match=r"within 0\.\.6, got 1\.\.7"):
         algorithm(torch.tensor([[1, 2, 7]]), 7)
+
+
+@pytest.mark.parametrize("algorithm", [ratio_matching, modular_regression])
+@pytest.mark.parametrize(
+    "made", [list, tuple, np.array, lambda rows: np.array(rows, dtype=np.int32), lambda rows: [torch.tensor(rows[0])]]
+)
+def test_examples_are_lists_tuples_arrays_or_tensors(algorithm, made) -> None:
+    expected = algorithm(torch.tensor([[1, 27, 14]]), 29)
+    found = algorithm(made([(1, 27, 14)]), 29)
+    assert torch.equal(found.answer, expected.answer) and torch.equal(found.needed, expected.needed)
+    assert int(found.answer[2, 25]) == 28
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ((1, 27, 14), r"examples must be rows of 3 numbers, got the shape \(3,\)"),
+        ([(1, 27)], r"examples must be rows of 3 numbers, got the shape \(1, 2\)"),
+        ([(1, 27, 14), (1, 2)], "examples must be rows of 3 whole numbers, got"),
+        ([("a", "b", "c")], "examples must be rows of 3 whole numbers, got"),
+        ([(1, 2.5, 3)], "examples must be whole numbers, got torch.float32 with fractions"),
+    ],
+)
+def test_what_is_no_list_of_examples_is_refused(examples, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ratio_matching(examples, 29)

@@ -6,9 +6,23 @@ from itertools import combinations
 import numpy as np
 import pytest
 from ground_truth import labelled
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
 from solvers import curves_by_hand
 
-from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phase, phase_diagram, phases, transience
+from grok_interp.analysis.phase_diagram import phase_diagram
+from grok_interp.analysis.phases import (
+    PAPER_THRESHOLD,
+    PHASES,
+    PhaseProbabilities,
+    Transience,
+    percent,
+    phase,
+    phase_probabilities,
+    phases,
+    transience,
+)
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig, llama_copier, modular_gpt
 from grok_interp.data.modular import SPLITS, Split
@@ -85,13 +99,65 @@ def test_phases_follow_the_last_shot_through_training() -> None:
         },
         steps=[0, 10, 20, 500, 1000],
     )
-    assert phases(curves, threshold=0.75) == {
+    found = phases(curves, threshold=0.75)
+    assert all(each.probability > 0.999 for each in found.values())
+    assert {step: each.most_probable for step, each in found.items()} == {
         0: "nothing learnt",
         10: "i.d. memorization",
         20: "o.o.d. memorization",
         500: "o.o.d. generalization",
         1000: "i.d. generalization",
     }
+
+
+def test_checkpoints_that_are_not_finite_have_no_phase() -> None:
+    curves = curves_by_hand({split: [0.9, np.nan, 0.1] for split in SPLITS}, steps=[0, 10, 20])
+    found = {step: each.most_probable for step, each in phases(curves, threshold=0.75).items()}
+    assert found == {0: "o.o.d. generalization", 20: "nothing learnt"}
+
+
+def test_a_phase_has_the_probability_that_its_accuracies_are_on_their_sides_of_the_threshold() -> None:
+    """One standard error above and below: normal tails of 84% and 16%; the others are far away."""
+    n = dict.fromkeys(SPLITS, 1875.0)  # sqrt(0.75 x 0.25 / 1875) = 0.01
+    near: dict[Split, float] = {"id_train": 0.99, "id_test": 0.1, "ood_train": 0.76, "ood_test": 0.1}
+    found = phase_probabilities(near, n, threshold=0.75)
+    assert found.of_each["o.o.d. memorization"] == pytest.approx(norm.cdf(1))
+    assert found.of_each["i.d. memorization"] == pytest.approx(norm.cdf(-1))
+    assert str(found) == "o.o.d. memorization 84%, i.d. memorization 16%"
+    unsure = phase_probabilities({**near, "id_test": 0.745}, n, threshold=0.75)
+    assert str(unsure) == "o.o.d. memorization 58%, unnamed 26%, i.d. memorization 11%, i.d. generalization 5%"
+    unnamed = phase_probabilities({**near, "id_test": 0.755}, n, threshold=0.75)
+    assert str(unnamed).startswith("unnamed: id_train + id_test + ood_train learnt 58%, o.o.d. memorization 26%")
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_the_probabilities_of_all_sixteen_phases_add_up_to_one(learnt: list[float]) -> None:
+    found = PhaseProbabilities(dict(zip(SPLITS, learnt, strict=True)))
+    assert len(found.of_each) == 16 and set(PHASES.values()) < set(found.of_each)
+    assert sum(found.of_each.values()) == pytest.approx(1)
+    assert found.probability == max(found.of_each.values())
+    for split, probability in zip(SPLITS, learnt, strict=True):
+        others = {name: p for name, p in found.of_each.items() if split in learnt_in(name)}
+        assert sum(others.values()) == pytest.approx(probability)
+
+
+def learnt_in(name: str) -> tuple[str, ...]:
+    by_name = {name: learnt for learnt, name in PHASES.items()}
+    return by_name.get(name) or tuple(name.removeprefix("unnamed: ").removesuffix(" learnt").split(" + "))
+
+
+def test_no_phase_is_certain() -> None:
+    sure = phase_probabilities(accuracies(SPLITS, high=1.0), dict.fromkeys(SPLITS, 2600.0), threshold=0.75)
+    assert str(sure) == "o.o.d. generalization >99%"
+    shown = [percent(probability) for probability in (1.0, 0.994, 0.99, 0.62, 0.004)]
+    assert shown == [">99%", ">99%", "99%", "62%", "0%"]
+
+
+@pytest.mark.parametrize(("threshold", "name"), [(0.0, "o.o.d. generalization"), (1.0, "nothing learnt")])
+def test_at_the_ends_the_probability_is_that_of_the_name(threshold: float, name: str) -> None:
+    found = phase_probabilities(dict.fromkeys(SPLITS, 0.5), dict.fromkeys(SPLITS, 10.0), threshold=threshold)
+    assert found.most_probable == name and found.probability == 1.0
 
 
 def test_curves_of_some_splits_are_refused_with_those_that_miss() -> None:
@@ -131,9 +197,10 @@ def test_a_diagram_shows_the_best_checkpoint_of_every_run_and_the_best_seed() ->
         a_run(5, 0.6, 0, ("id_train", "ood_train")),
     ]
     found = phase_diagram(runs)
-    assert found.array.dims == ("n_id", "alpha", "seed", "split")
-    assert found.array.sel(n_id=5, alpha=0.6, seed=0).values.tolist() == [0.76, 0.74, 0.76, 0.74]
-    assert found.array.sel(n_id=5, alpha=0.6, seed=1).isnull().all(), "no such run"
+    assert found.array.dims == ("measure", "n_id", "alpha", "seed", "split")
+    assert found.n_seeds().values.tolist() == [[1, 1], [1, 2]]
+    assert found.accuracy().sel(n_id=5, alpha=0.6, seed=0).values.tolist() == [0.76, 0.74, 0.76, 0.74]
+    assert found.accuracy().sel(n_id=5, alpha=0.6, seed=1).isnull().all(), "no such run"
     named = found.phases(threshold=PAPER_THRESHOLD)
     assert named.dims == ("n_id", "alpha")
     assert named["n_id"].values.tolist() == [5, 7] and named["alpha"].values.tolist() == [0.3, 0.6]
@@ -158,6 +225,17 @@ def test_runs_that_make_no_diagram_are_refused() -> None:
     copier = llama_copier(n_layers=2, n_heads=2, d_model=20, d_mlp=28, d_vocab=256, n_ctx=70)
     with pytest.raises(ValueError, match="needs runs on modular arithmetic, got one on text"):
         phase_diagram([(replace(RUN, model=copier, data=TextConfig()), run[1])])
+
+
+def test_a_cell_says_how_probable_its_phases_are_and_over_how_many_seeds() -> None:
+    def run(seed: int, ood_train: float) -> tuple[TrainConfig, ShotCurves]:
+        last = {"id_train": [0.99], "id_test": [0.1], "ood_train": [ood_train], "ood_test": [0.1]}
+        curves = curves_by_hand(last, [0], error=0.01)
+        return replace(RUN.with_data(n_id=5, alpha=0.3), init_seed=seed), curves
+
+    found = phase_diagram([run(0, 0.7), run(1, 0.75), run(2, 0.3)])
+    assert found.described(threshold=0.75).item() == "o.o.d. memorization 50%, i.d. memorization 50% (best of 3 seeds)"
+    assert phase_diagram([run(0, 0.95)]).described(threshold=0.75).item() == "o.o.d. memorization >99% (1 seed)"
 
 
 def test_the_phase_of_a_cell_is_that_of_one_seed() -> None:

@@ -18,7 +18,7 @@ from grok_interp import to_hooked_transformer
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.queries import QUERIES, repeated_queries
 from grok_interp.analysis.questions import EVALUATION_CONTEXTS, with_wrong_answers
-from grok_interp.analysis.shots import MEASURES, ShotCurves, mean_and_error, shot_curve
+from grok_interp.analysis.shots import MEASURES, ShotCurves, shot_curve
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, draw_inputs, sequences
 
@@ -32,10 +32,11 @@ def curves(
     return shot_curve([(0, Solver(guess))], tasks, n_contexts=n_contexts, seed=seed, **options)
 
 
-def contexts(split: Split, tasks: ModularTasks = TASKS) -> Tensor:
-    """The inputs on which `curves` judges a split: context example 2."""
-    seed = (SEED, EVALUATION_CONTEXTS, SPLITS.index(split))
-    return draw_inputs(tasks.of(split)[1], n_contexts=N_CONTEXTS, n_examples=N_EXAMPLES, seed=seed)
+def contexts(split: Split) -> Tensor:
+    """The inputs on which `curves` evaluates a split: task context example 2, two contexts for each task."""
+    seed, (chosen, pairs) = (SEED, EVALUATION_CONTEXTS, SPLITS.index(split)), TASKS.of(split)
+    drawn = draw_inputs(pairs, n_contexts=2 * len(chosen), n_examples=N_EXAMPLES, seed=seed)
+    return drawn.unflatten(0, (len(chosen), 2))
 
 
 def true_answers(split: Split) -> Tensor:
@@ -64,14 +65,13 @@ def span(inputs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
 def test_a_solver_is_right_exactly_where_its_algorithm_has_an_answer(algorithm, brute_force) -> None:
     found = curves(by(algorithm)).accuracy()
     for split in SPLITS:
-        rows = [[tuple(pair) for pair in row] for row in contexts(split).tolist()]
+        rows = [[tuple(pair) for pair in row] for row in contexts(split).flatten(0, 1).tolist()]
         solved = np.array([[row[k] in brute_force(row[:k]) for k in range(N_EXAMPLES)] for row in rows])
         np.testing.assert_allclose(found.sel(split=split, checkpoint=0), solved.mean(axis=0), rtol=1e-6)
 
 
-def test_a_solver_that_knows_loses_nothing_and_all_tasks_agree() -> None:
-    """Modular Regression from contexts that span the plane at once: the last shots are solved in all of them."""
-    found = curves(by(modular_regression), n_contexts=5).array.sel(queries="all", split="id_train", shot=4)
+def test_a_solver_that_knows_loses_nothing_and_all_contexts_agree() -> None:
+    found = curves(by(modular_regression)).array.sel(queries="regression", split="id_train", shot=4)
     assert found.sel(measure="accuracy") == 1.0
     assert found.sel(measure="loss") < 1e-6
     assert found.sel(measure="accuracy_se") == found.sel(measure="loss_se") == 0.0
@@ -101,14 +101,15 @@ def test_a_wrong_answer_costs_its_distance_to_the_logit_of_the_right_one() -> No
 
 
 @pytest.mark.parametrize("which", ["all", "new"])
-def test_errors_are_those_of_the_tasks_means(which: str) -> None:
+def test_errors_are_over_the_contexts_of_every_task(which: str) -> None:
     found = curves(always(0)).array.sel(queries=which, checkpoint=0)
     for split in SPLITS:
-        counted = np.ones((N_CONTEXTS, N_EXAMPLES)) if which == "all" else ~repeated_queries(contexts(split)).numpy()
-        right = (true_answers(split) == 0).numpy()
-        means = np.stack([np.average(task, axis=0, weights=counted) for task in right.astype(float)])
-        np.testing.assert_allclose(found.sel(split=split, measure="accuracy"), means.mean(axis=0), rtol=1e-6)
-        expected = means.std(axis=0, ddof=1) / math.sqrt(len(means))
+        repeated, right = repeated_queries(contexts(split)).numpy(), (true_answers(split) == 0).numpy()
+        counted = np.ones_like(repeated) if which == "all" else ~repeated
+        mean = np.average(right, axis=(0, 1), weights=counted)
+        np.testing.assert_allclose(found.sel(split=split, measure="accuracy"), mean, rtol=1e-6)
+        residuals = counted * (right - mean) / counted.mean(axis=(0, 1))
+        expected = np.sqrt(residuals.var(axis=1, ddof=1).mean(axis=0) / (2 * len(residuals)))
         np.testing.assert_allclose(found.sel(split=split, measure="accuracy_se"), expected, rtol=1e-5)
 
 
@@ -132,7 +133,7 @@ def test_each_solver_answers_its_own_kinds_of_queries_and_no_others(guess: Guess
 def test_looking_up_is_worth_the_share_of_repeated_queries() -> None:
     found = curves(look_up)
     for split in SPLITS:
-        share = repeated_queries(contexts(split)).float().mean(dim=0)
+        share = repeated_queries(contexts(split)).float().mean(dim=(0, 1))
         np.testing.assert_allclose(found.accuracy().sel(split=split, checkpoint=0), share, rtol=1e-6)
     assert found.accuracy().max() > 0, "some queries are repeated"
     assert (found.accuracy("new") == 0).all()
@@ -169,25 +170,12 @@ def test_without_a_new_query_its_accuracy_is_undefined() -> None:
     assert new.sel(shot=0).notnull().all() and new.sel(shot=slice(1, None)).isnull().all()
 
 
-def test_a_single_task_has_no_standard_error() -> None:
-    alone = ModularTasks(P, TASKS.id_tasks[:1], TASKS.ood_tasks, TASKS.train_inputs, TASKS.test_inputs)
+def test_a_single_task_has_an_error_if_it_is_all_tasks_and_none_if_it_stands_for_others() -> None:
+    alone = ModularTasks(P, TASKS.id_tasks[:1], TASKS.ood_tasks[:1], TASKS.train_inputs, TASKS.test_inputs)
     array = curves(always(0), alone).array.sel(queries="all")
-    assert array.sel(measure=["accuracy_se", "loss_se"], split=["id_train", "id_test"]).isnull().all()
+    assert array.sel(split=["id_train", "id_test"]).notnull().all()
+    assert array.sel(measure=["accuracy_se", "loss_se"], split=["ood_train", "ood_test"]).isnull().all()
     assert array.sel(measure=["accuracy", "loss"]).notnull().all()
-    assert array.sel(split=["ood_train", "ood_test"]).notnull().all()
-
-
-@settings(deadline=None)
-@given(n_id=st.integers(2, 6), seed=st.integers(0, 999), share=st.floats(0.3, 1.0))
-def test_mean_and_error_by_numpy(n_id: int, seed: int, share: float) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    values = torch.rand(n_id, 7, 3, generator=generator, dtype=torch.float64)
-    counted = torch.rand(7, 3, generator=generator) < share
-    counted[0] = True
-    mean, error = mean_and_error(values, counted)
-    means = np.ma.array(values.numpy(), mask=np.broadcast_to(~counted.numpy(), values.shape)).mean(axis=1).filled()
-    np.testing.assert_allclose(mean, means.mean(axis=0))
-    np.testing.assert_allclose(error, means.std(axis=0, ddof=1) / math.sqrt(n_id))
 
 
 def test_dims_and_labels_and_where_the_numbers_come_from() -> None:
@@ -200,6 +188,8 @@ def test_dims_and_labels_and_where_the_numbers_come_from() -> None:
     assert array["split"].values.tolist() == ["id_train", "id_test", "ood_train", "ood_test"]
     assert array["queries"].values.tolist() == list(QUERIES)
     assert array["shot"].values.tolist() == [0, 1, 2, 3, 4]
+    assert array["n_contexts"].values.tolist() == [26, 26, 72, 72], "two contexts or more for each task"
+    assert array["n_tasks"].values.tolist() == array["n_all_tasks"].values.tolist() == [13, 13, 36, 36]
     assert array.attrs == {"n_contexts": 11, "seed": 3, "noise": 0.25, "p": 7}
 
 
@@ -213,12 +203,24 @@ def test_all_checkpoints_see_the_same_tokens_and_no_answer_to_the_last_query() -
     assert found.array.sel(checkpoint=[10]).identical(alone.array)
 
 
-def test_every_task_of_a_split_answers_the_same_contexts() -> None:
+def test_every_task_of_a_split_has_contexts_of_its_own() -> None:
     model = Solver(always(0))
     shot_curve([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED)
-    shown = torch.cat(model.shown).split([len(TASKS.of(split)[0]) * N_CONTEXTS for split in SPLITS])
+    shown = torch.cat(model.shown).split([len(TASKS.of(split)[0]) * 2 for split in SPLITS])
     for split, tokens in zip(SPLITS, shown, strict=True):
         assert torch.equal(tokens, sequences(TASKS.of(split)[0], contexts(split), P)[..., :-1].flatten(0, 1))
+        first, second = contexts(split)[:2]
+        assert not torch.equal(first, second)
+
+
+def test_the_intervals_of_a_curve_are_within_its_range_and_hold_its_value() -> None:
+    found = curves(by(ratio_matching), n_contexts=200)
+    for queries in ("all", "new"):
+        low, high = found.interval(queries)
+        assert ((low >= 0) & (low < high) & (high <= 1)).all(), "also where all answers are right or wrong"
+        assert ((low <= found.accuracy(queries)) & (found.accuracy(queries) <= high)).all()
+        low, high = found.loss_interval(queries)
+        assert ((low >= 0) & (low <= found.loss(queries)) & (found.loss(queries) <= high)).all()
 
 
 def test_the_batch_size_does_not_matter() -> None:
@@ -262,7 +264,7 @@ def test_what_counts_is_the_true_answer_and_not_the_one_shown() -> None:
 
 def test_looking_up_a_wrong_example_is_wrong() -> None:
     """With a single input all look up the first example: they fail in the share of contexts in which it was wrong."""
-    found = curves(look_up, with_one_input(2, 3), noise=0.3, n_contexts=101).accuracy().sel(checkpoint=0)
+    found = curves(look_up, with_one_input(2, 3), noise=0.3, n_contexts=2000).accuracy().sel(checkpoint=0)
     for split in SPLITS:
         shares = found.sel(split=split).values[1:]
         assert np.ptp(shares) < 1e-6 and shares[0] == pytest.approx(0.7, abs=0.05)
@@ -319,8 +321,11 @@ def test_early_stopping_takes_the_peak_and_of_equal_ones_the_first() -> None:
 
 
 def test_in_one_line_stands_the_last_shot_of_the_last_checkpoint() -> None:
-    result = curves_by_hand({"id_train": [0.1, 0.973], "ood_test": [0.9, 0.25]}, [0, 5])
-    assert str(result) == "3 shots at 2 checkpoints; last shot of the last: id_train 97%, ood_test 25%"
+    result = curves_by_hand({"id_train": [0.1, 0.973], "ood_test": [0.9, 0.25]}, [0, 5], error=0.01)
+    assert str(result) == (
+        "3 shots at 2 checkpoints; last shot of the last, 95% CI over contexts: id_train 97% [95%, 99%], "
+        "ood_test 25% [23%, 27%]"
+    )
 
 
 def test_curves_survive_the_disk(tmp_path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from grok_interp.analysis.circularity import circularity
-from grok_interp.analysis.phases import PhaseDiagram
+from grok_interp.analysis.phase_diagram import PhaseDiagram
 from grok_interp.analysis.questions import answers_of
 from grok_interp.analysis.shots import shot_curve_of
 from grok_interp.checkpoints.run import run_training
@@ -20,6 +20,8 @@ from grok_interp.studies import modular
 from grok_interp.studies.modular import ModularResults, analyze, probes_of_run
 from grok_interp.studies.modular.fourier import fourier_analysis
 from grok_interp.studies.modular.inputs import (
+    N_CONTEXTS,
+    evaluation_seed,
     grid_examples,
     most_circular,
     one_task_per_context,
@@ -54,6 +56,27 @@ def test_asking_all_at_once_is_asking_one_by_one(run: Path) -> None:
     assert together.array.equals(first.extended(second).shots.array)
 
 
+def test_every_cell_of_a_sweep_has_contexts_of_its_own_and_a_longer_run_keeps_them(run: Path) -> None:
+    config = training_preset("modular-tiny")
+    others = [
+        config,
+        config.with_data(n_id=4),
+        config.with_data(alpha=0.4),
+        replace(config, init_seed=1),
+        replace(config, data_seed=1),
+        replace(config, learning_rate=2 * config.learning_rate),
+    ]
+    assert len({evaluation_seed(each, seed) for each in others for seed in (0, 1)}) == 12
+    longer = replace(config, n_steps=40, checkpoint_steps=(0, 40), micro_batch_size=1)
+    assert evaluation_seed(longer) == evaluation_seed(config) == probes_of_run(run).questions[0].seed
+
+
+def test_an_accuracy_has_a_standard_error_below_1_point_whatever_it_is(run: Path) -> None:
+    results = analyze(run, probes_of_run(run))
+    assert float(results.shots.standard_error().max()) < 0.01
+    assert 0.5 / N_CONTEXTS**0.5 < 0.01
+
+
 def test_early_stopping_takes_the_best_unseen_tasks_on_queries_that_are_no_repeats(run: Path) -> None:
     results = analyze(run, probes_of_run(run))
     curve = results.shots.last_shot("new").sel(split=["ood_train", "ood_test"]).mean("split")
@@ -79,10 +102,10 @@ def test_a_sweep_becomes_a_phase_diagram(run: Path, tmp_path: Path) -> None:
     config = training_preset("modular-tiny")
     run_training(tmp_path / "second", config.with_data(n_id=4))
     diagram = modular.sweep_diagram(run, tmp_path / "second")
-    assert diagram.array.sizes == {"n_id": 2, "alpha": 1, "seed": 1, "split": 4}
+    assert diagram.accuracy().sizes == {"n_id": 2, "alpha": 1, "seed": 1, "split": 4}
     last = analyze(run, probes_of_run(run)).shots.last_shot()
     best = last.isel(checkpoint=int(last.mean("split").argmax("checkpoint")))
-    np.testing.assert_allclose(diagram.array.sel(n_id=8).squeeze(), best.sel(split=list(SPLITS)), rtol=1e-6)
+    np.testing.assert_allclose(diagram.accuracy().sel(n_id=8).squeeze(), best.sel(split=list(SPLITS)), rtol=1e-6)
     with pytest.raises(ValueError, match=r"two runs with \(n_id, alpha, init_seed\) = \(8, 0.6, 0\)"):
         modular.sweep_diagram(run, run)
 
@@ -122,7 +145,10 @@ def test_the_report_says_that_nothing_was_learnt(run: Path) -> None:
     assert "Never above 75% at the last shot, over new queries: i.d. train, i.d. test, o.o.d. train" in page
     assert "with 8 of the 25 tasks (a, b) and 15 of the 25 inputs" in page
     assert {file.stem for file in (run / "figures").glob("*.svg")} >= {"last_shot", "shots", "agreement", "grids"}
-    assert headlines(results, threshold=0.75)["phase at that step (learnt: above 0.75)"] == "nothing learnt"
+    label = "phase at that step (learnt: above 0.75), probability over contexts, 1 seed"
+    assert headlines(results, threshold=0.75)[label] == "nothing learnt >99%"
+    assert "o.o.d. test 2,601 contexts (153 for each of all 17 tasks)" in page
+    assert "Ranges: 95% CI of one run (1 seed) over contexts: i.d. train 2,600 contexts (325 for each of all 8" in page
 
 
 def test_tokens_are_named_by_their_place() -> None:

@@ -97,8 +97,8 @@ def test_a_threshold_reaches_the_report_of_a_folder(runs: dict[str, Path], capsy
     for threshold, phase in (("0.0", "o.o.d. generalization"), ("0.99", "nothing lear")):
         assert main(["report", str(folder), "--threshold", threshold, "--device", "cpu"]) == 0
         page = (folder / "report.html").read_text()
-        assert f"cells: {phase}" in page
-        assert f"above {float(threshold):.0%} at the last shot" in page
+        assert f"cells, most probable phase: {phase}" in page
+        assert f"last-shot accuracy over all contexts is above {float(threshold):.0%}" in page
 
 
 def test_ablations_report_their_progress(runs: dict[str, Path]) -> None:

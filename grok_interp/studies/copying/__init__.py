@@ -1,7 +1,16 @@
 """The study of "Language Models 'Grok' to Copy" (arXiv 2409.09281)."""
 
 from grok_interp.studies.copying.ablation import ablation, single_heads
-from grok_interp.studies.copying.figures import figure_2, figure_3, figure_4, figure_5, figure_6, figure_7, strings
+from grok_interp.studies.copying.figures import (
+    figure_2,
+    figure_3,
+    figure_4,
+    figure_5,
+    figure_6,
+    figure_7,
+    strings,
+    synthetic_data_diagram,
+)
 from grok_interp.studies.copying.natural import natural
 from grok_interp.studies.copying.results import CopyingProbes, CopyingResults, analyze, probes_of_run
 
@@ -20,4 +29,5 @@ __all__ = [
     "probes_of_run",
     "single_heads",
     "strings",
+    "synthetic_data_diagram",
 ]

@@ -14,15 +14,18 @@ from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.embedding import embedding_pca
 from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.mlp import mlp_activations
-from grok_interp.analysis.phases import PAPER_THRESHOLD, PhaseDiagram, phase_diagram
+from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
+from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.analysis.shots import shot_curve
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import ModularTasks
 from grok_interp.data.slot import Position
 from grok_interp.studies.modular.fourier import fourier_analysis
 from grok_interp.studies.modular.inputs import (
+    N_CONTEXTS,
     block_similarity,
     default_shots,
+    evaluation_seed,
     grid_examples,
     last_slot,
     most_circular,
@@ -125,10 +128,13 @@ def figure_7(
 def label_noise(
     directory: Path, *, step: int | None = None, noises: Sequence[float] = NOISES, device: str = "cpu"
 ) -> Figure:
-    """Accuracy by number of shots when a share of the answers shown is wrong (B.4)."""
+    """Accuracy by number of shots when a fraction of the answers shown is wrong (B.4)."""
     series, tasks, step = _at(directory, step, device)
-    pair = (step, series.load(step).to(device))
-    curves = [shot_curve([pair], tasks, n_contexts=64, seed=0, noise=noise, splits=["ood_train"]) for noise in noises]
+    pair, seed = (step, series.load(step).to(device)), evaluation_seed(series.config)
+    curves = [
+        shot_curve([pair], tasks, n_contexts=N_CONTEXTS, seed=seed, noise=noise, splits=["ood_train"])
+        for noise in noises
+    ]
     return plot_noise(curves, split="ood_train")
 
 

@@ -13,7 +13,7 @@ from grok_interp.analysis.fourier_top import TopFrequencyFraction, top_frequency
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import Split
 from grok_interp.models.transformer import Transformer
-from grok_interp.studies.modular.inputs import one_task_per_context
+from grok_interp.studies.modular.inputs import evaluation_seed, one_task_per_context
 from grok_interp.studies.modular.results import probes_of_run
 
 SPLIT: Split = "ood_train"  # as the other figures of one split
@@ -56,7 +56,8 @@ def fourier_analysis(
     n_key = min(MOST_KEY_FREQUENCIES, math.ceil((tasks.p - 1) / 4)) if n_key is None else n_key
     spectrum = fourier_spectrum(series, p=tasks.p)
     n_examples = series.config.model.n_ctx // 3
-    tokens = one_task_per_context(tasks, SPLIT, n_examples=n_examples, n_contexts=n_contexts, seed=0)
+    seed = evaluation_seed(series.config)
+    tokens = one_task_per_context(tasks, SPLIT, n_examples=n_examples, n_contexts=n_contexts, seed=seed)
     losses = [
         fourier_losses(models(), tokens, p=tasks.p, group=group, frequencies=spectrum.key_frequencies(group, n_key))
         for group in GROUPS

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from grok_interp.analysis.circularity import circularity
 from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.kaleidoscope import kaleidoscope
-from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phase, transience
+from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phases, transience
+from grok_interp.analysis.questions import sampled_over
+from grok_interp.analysis.shots import ShotCurves
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
@@ -99,18 +101,13 @@ def report_page(
 def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
     """What the page and the command line say first: label -> value."""
     shots, step = results.shots, results.best_step
-    found = {}
-    for split in SPLITS:
-        name = SPLIT_NAMES[split]
-        every, new = (shots.last_shot(queries).sel(checkpoint=step, split=split) for queries in ("all", "new"))
-        found[f"last-shot accuracy, {name} (new queries: {float(new):.1%})"] = f"{float(every):.1%}"
-    last: dict[Split, float] = {s: float(shots.last_shot().sel(checkpoint=step, split=s)) for s in SPLITS}
+    found = {_accuracy_label(shots, split, step): f"{_last(shots, split, step)[0]:.1%}" for split in SPLITS}
     ood = transience(_ood_curve(results))
     best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
     return found | {
         "step of the best o.o.d. accuracy over new queries: early stopping": f"{step:,}",
-        f"phase at that step (learnt: above {threshold:g})": (
-            phase(last, threshold=threshold) if np.isfinite(list(last.values())).all() else "undefined: not finite"
+        f"phase at that step (learnt: above {threshold:g}), probability over contexts, 1 seed": str(
+            phases(shots, threshold=threshold).get(step, "undefined: not finite")
         ),
         "likeliest algorithm there at the last shot, o.o.d. train": str(best.values),
         "midpoint of the rise of o.o.d. train accuracy (step, 95% CI)": rise_in_words(
@@ -125,6 +122,21 @@ def _ood_curve(results: ModularResults) -> xr.DataArray:
     """Over new queries, 0 where there are none; NaN at checkpoints that are not finite."""
     curve = results.shots.last_shot("new").sel(split=list(EARLY_STOPPING)).mean("split").fillna(0)
     return curve.where(~curve["checkpoint"].isin(results.not_finite()))
+
+
+def _last(shots: ShotCurves, split: Split, step: int, queries: str = "all") -> list[float]:
+    """The last-shot accuracy and both ends of its 95% interval."""
+    ends = [each.isel(shot=-1) for each in shots.interval(queries)]
+    return [float(each.sel(checkpoint=step, split=split)) for each in (shots.last_shot(queries), *ends)]
+
+
+def _accuracy_label(shots: ShotCurves, split: Split, step: int) -> str:
+    _, low, high = _last(shots, split, step)
+    new, new_low, new_high = _last(shots, split, step, "new")
+    return (
+        f"last-shot accuracy, {SPLIT_NAMES[split]}, 95% CI {low:.1%} to {high:.1%} over "
+        f"{sampled_over(shots.array, split)}; new queries: {new:.1%} [{new_low:.1%}, {new_high:.1%}]"
+    )
 
 
 def _kept(found: Transience) -> str:
@@ -156,12 +168,19 @@ def _warnings(config: TrainConfig, results: ModularResults, threshold: float) ->
         yield f"Never above {threshold:.0%} at the last shot, over new queries: {', '.join(low)}."
 
 
+def _intervals(results: ModularResults) -> str:
+    """What the intervals of one run's figures are over."""
+    array = results.shots.array
+    samples = "; ".join(f"{SPLIT_NAMES[split]} {sampled_over(array, split)}" for split in array["split"].values)
+    return f"Ranges: 95% CI of one run (1 seed) over contexts: {samples}."
+
+
 def _training_section(results: ModularResults, threshold: float) -> tuple[str, Section, Figure]:
     figure = plot_last_shot(results.shots, threshold=threshold)
     text = (
         "Accuracy of the last answer of the context on the four splits: tasks trained on or not (i.d., o.o.d.), inputs "
         "trained on or not (train, test). A query that stands among its examples can be looked up: the right picture "
-        f"leaves these out. Dashed: {threshold:.0%}; dotted: chance."
+        f"leaves these out. Dashed: {threshold:.0%}; dotted: chance. {_intervals(results)}"
     )
     twin, table = last_shot_twin(results.shots, threshold=threshold), results.shots.to_frame()
     table = table[table["shot"].eq(table["shot"].max()) & table["queries"].isin(["all", "new"])]
@@ -174,7 +193,7 @@ def _shots_section(results: ModularResults, step: int) -> tuple[str, Section, Fi
     text = (
         "Left: accuracy by number of shots, beside what Ratio Matching and Modular Regression could reach on the same "
         "contexts, guessing the rest. Right: by what a query takes. Who matches ratios is at chance on “regression”. "
-        "Ranges are one standard error over tasks."
+        f"{_intervals(results)}"
     )
     twin, table = shots_twin(results.shots, split="ood_train"), results.at([step]).shots.to_frame().dropna()
     section = Section("Learning in context", text, inline_svg(figure), "After Figure 1c.", twin, table)
@@ -185,7 +204,7 @@ def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section
     figure = plot_agreement(results.agreement, step=step)
     text = (
         "How likely the model's own answers are, right or wrong, under each algorithm with a fitted share of random "
-        "answers; tasks with a = b and queries with a zero left out. Ranges: 95%."
+        f"answers; tasks with a = b and queries with a zero left out. {_intervals(results)}"
     )
     best = results.at([step]).agreement
     twin, table = agreement_twin(results.agreement), best.to_frame().dropna()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from grok_interp.analysis.phases import PAPER_THRESHOLD, PhaseDiagram
+from grok_interp.analysis.phase_diagram import PhaseDiagram
+from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig
 from grok_interp.studies.catalogue import kind_of
@@ -84,15 +85,19 @@ def _lengths(runs: list[Path]) -> list[int]:
 
 
 def _headlines(diagram: PhaseDiagram, threshold: float) -> list[Headline]:
-    """How many cells are in each phase."""
+    """How many cells have each phase as their most probable one."""
     named = pd.Series(diagram.phases(threshold=threshold).to_numpy().ravel())
-    return [Headline(str(n), f"cells: {name}") for name, n in named[named != ""].value_counts().items()]
+    return [
+        Headline(str(n), f"cells, most probable phase: {name}") for name, n in named[named != ""].value_counts().items()
+    ]
 
 
 def _diagram_section(diagram: PhaseDiagram, threshold: float, picture: str) -> Section:
     text = (
-        f"A split counts as learnt above {threshold:.0%} at the last shot. Each cell is the best of its seeds, as in "
-        "the paper."
+        f"A split counts as learnt when its last-shot accuracy over all contexts is above {threshold:.0%}. Each cell "
+        "is the best of its n seeds, as in the paper, and shows the probability of its most probable phase. "
+        "Probabilities are over the evaluation contexts, which each run draws independently; they do not cover other "
+        "seeds."
     )
     twin = phase_twin(diagram, threshold=threshold)
     return Section("Phase diagram", text, picture, "After Figure 1b.", twin, diagram.to_frame().dropna())
@@ -100,7 +105,8 @@ def _diagram_section(diagram: PhaseDiagram, threshold: float, picture: str) -> S
 
 def _table(diagram: PhaseDiagram) -> pd.DataFrame:
     index = ["n_id", "alpha", "seed"]
-    table = diagram.to_frame().dropna().pivot(index=index, columns="split", values=diagram.name)
+    table = diagram.accuracy().to_series().rename(diagram.name).reset_index().dropna()
+    table = table.pivot(index=index, columns="split", values=diagram.name)
     return table[list(SPLIT_NAMES)].reset_index().rename_axis(columns=None)
 
 

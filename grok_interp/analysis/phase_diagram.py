@@ -1,0 +1,109 @@
+"""The phase diagram of "Learning to grok" (Figure 1b): the phase of every run of a sweep, with its probability.
+
+The probabilities are over contexts, for one run: the best of the seeds of its cell. They say nothing about other seeds.
+The best checkpoint and the best seed are chosen by the same accuracies, which makes these too high by a part of their
+standard error when several are close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from grok_interp.analysis.phases import PhaseProbabilities, phase_probabilities
+from grok_interp.analysis.shots import ShotCurves
+from grok_interp.configs import ModularConfig, TrainConfig
+from grok_interp.data.modular import SPLITS
+from grok_interp.results import LabelledResult
+
+MEASURES = ("accuracy", "effective_queries")
+
+
+class PhaseDiagram(LabelledResult):
+    """Last-shot accuracy (0 to 1) of every run of a sweep at its best checkpoint; NaN where no run is.
+
+    `effective_queries` is the number of independent queries with the same standard error.
+    """
+
+    name = "phase_diagram"
+    dims = ("measure", "n_id", "alpha", "seed", "split")
+
+    def accuracy(self) -> xr.DataArray:
+        """n_id x alpha x seed x split."""
+        return self.array.sel(measure="accuracy", drop=True)
+
+    def n_seeds(self) -> xr.DataArray:
+        """n_id x alpha: the runs of a cell."""
+        return self.accuracy().notnull().all("split").sum("seed")
+
+    def best(self) -> xr.DataArray:
+        """n_id x alpha x split: the best seed, as in the paper: the largest mean over the splits."""
+        return self._of_best_seed().sel(measure="accuracy", drop=True)
+
+    def probabilities(self, *, threshold: float) -> xr.DataArray:
+        """n_id x alpha: `PhaseProbabilities` of the best seed; None where no run is."""
+
+        def given(accuracies: np.ndarray, n: np.ndarray) -> PhaseProbabilities | None:
+            if np.isnan(accuracies).any():
+                return None
+            values, numbers = (dict(zip(SPLITS, each.tolist(), strict=True)) for each in (accuracies, n))
+            return phase_probabilities(values, numbers, threshold=threshold)
+
+        best = self._of_best_seed().sel(split=list(SPLITS))
+        measures = [best.sel(measure=measure, drop=True) for measure in MEASURES]
+        core = [["split"], ["split"]]
+        return xr.apply_ufunc(given, *measures, input_core_dims=core, vectorize=True, output_dtypes=[object])
+
+    def phases(self, *, threshold: float) -> xr.DataArray:
+        """n_id x alpha: the most probable phase of the best seed; empty where no run is."""
+        return _of_cells(lambda cell: cell.most_probable if cell else "", self.probabilities(threshold=threshold))
+
+    def described(self, *, threshold: float) -> xr.DataArray:
+        """n_id x alpha: each phase of the best seed with its probability, and the number of seeds; empty without."""
+
+        def text(cell: PhaseProbabilities | None, n: int) -> str:
+            seeds = f"best of {n} seeds" if n > 1 else "1 seed"
+            return f"{cell} ({seeds})" if cell else ""
+
+        return _of_cells(text, self.probabilities(threshold=threshold), self.n_seeds())
+
+    def _of_best_seed(self) -> xr.DataArray:
+        means = self.accuracy().mean("split").fillna(-1)
+        return self.array.isel(seed=means.argmax("seed")).drop_vars("seed")
+
+    def __str__(self) -> str:
+        done = int(self.n_seeds().sum())
+        return f"{done} runs of {self.array.sizes['n_id']} n_id x {self.array.sizes['alpha']} alphas"
+
+
+def _of_cells(named: Callable[..., str], *cells: xr.DataArray) -> xr.DataArray:
+    return xr.apply_ufunc(named, *cells, vectorize=True, output_dtypes=[object])
+
+
+def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: str = "all") -> PhaseDiagram:
+    """From the (config, shot curves) of every run of a sweep over n_id, alpha and init_seed (Figure 1b).
+
+    A run counts with the checkpoint of the largest mean over the splits: early stopping, as in the paper, because
+    o.o.d. generalization can be transient. Raises ValueError for no runs, two runs of the same cell, and runs on text.
+    """
+    cells: dict[tuple[int, float, int], xr.DataArray] = {}
+    for config, curves in runs:
+        if not isinstance(config.data, ModularConfig):
+            raise ValueError("a phase diagram needs runs on modular arithmetic, got one on text")
+        cell = (config.data.n_id, config.data.alpha, config.init_seed)
+        if cell in cells:
+            raise ValueError(f"two runs with (n_id, alpha, init_seed) = {cell}: give one of them")
+        last = curves.last_shot(queries)
+        n = curves.effective_queries(queries).isel(shot=-1, drop=True)
+        both = xr.concat([last, n], pd.Index(MEASURES, name="measure"), coords="minimal", compat="override")
+        at_best = both.isel(checkpoint=int(last.mean("split").argmax("checkpoint")), drop=True)
+        cells[cell] = at_best.transpose("measure", "split").reset_coords(drop=True)
+    if not cells:
+        raise ValueError("a phase diagram needs at least one run")
+    table = pd.concat({cell: each.to_series() for cell, each in cells.items()}, names=["n_id", "alpha", "seed"])
+    array = xr.DataArray.from_series(table).transpose(*PhaseDiagram.dims)
+    array = array.sel(measure=list(MEASURES), split=list(SPLITS)).astype(float)
+    return PhaseDiagram(array.assign_attrs(queries=queries))
