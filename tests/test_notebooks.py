@@ -1,19 +1,26 @@
 """The notebooks run from top to bottom, at miniature size, and are shipped with outputs fit to be read."""
 
+import hashlib
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from grok_interp.running import AtOnce, trained_for
-from grok_interp.terminal import Terminal
+from grok_interp import formation_order, load_reference
+from grok_interp.activations import pattern_name, read
+from grok_interp.analysis.natural_copying import NaturalCopying
+from grok_interp.analysis.shares import share_of_change
+from grok_interp.reference import FOLDER
+from grok_interp.studies.copying import CopyingResults, probes_of_run
+from grok_interp.studies.copying.examples import copy_examples
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-NEEDS = {  # figures whose runs a notebook reads but does not train
-    "02_how_copying_emerges": ("copying/fig3", "copying/fig5", "copying/fig7"),
-}
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NEEDS = ("docs/copying/claims.csv",)  # files of the repository that notebooks read
 LEAKED = re.compile(r"/(?:home|root|tmp|Users)/|site-packages")  # paths of the machine that made the outputs
 ALL = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -25,13 +32,22 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, own_cache: Path, monkeypatc
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # also for what runs beside torch in the kernel
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    for figure in NEEDS.get(path.stem, ()):
-        sweep = tmp_path / "runs" / "copier-tiny"
-        trained_for(figure, "tiny", sweep, seeds=1, at_once=AtOnce(), device="cpu", terminal=Terminal(quiet=True))
+    for name in NEEDS:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    before = files_of_references()
     client = NotebookClient(nbformat.read(path, as_version=4), resources={"metadata": {"path": str(folder)}})
     executed = client.execute()
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert files_of_references() == before, "the package may be installed read-only"
+    if 'load_reference("copier-mini")' in "".join(cell.source for cell in executed.cells):
+        assert not (tmp_path / "runs").exists(), "it trains nothing"
+
+
+def files_of_references() -> dict[Path, str]:
+    files = (file for file in FOLDER.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc"))
+    return {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 @ALL
@@ -45,3 +61,40 @@ def test_a_notebook_is_shipped_with_outputs_and_reads_well(path: Path) -> None:
     said = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs]
     assert [text for text in said if LEAKED.search(text)] == []
     assert path.stat().st_size < 3_000_000
+
+
+def test_what_01_says_of_the_reference() -> None:
+    series = load_reference("copier-mini")
+    probes, results = probes_of_run(series.directory), CopyingResults.load(series.directory / "results")
+    assert series.config.data.copy_fraction == 0.8 and series.config.data.random_fraction == 0.4
+    printable, hexadecimal = results.accuracy.per_sequence()[-1], results.hexadecimal.per_sequence()[-1]
+    assert printable.min() > 0.9
+    assert hexadecimal[1:4].max() < min(hexadecimal[0], hexadecimal[4]) < printable.min()
+    _, other = copy_examples(series.load(series.steps[-1]), probes.samples, results.accuracy)
+    assert b"\\AV" in bytes(other.prefix) and bytes(other.expected)[1:4] == b"\\A:"
+    assert bytes(other.predicted)[3:4] == b"V"
+
+
+def test_what_02_says_of_the_reference() -> None:
+    directory = load_reference("copier-mini").directory
+    results = CopyingResults.load(directory / "results")
+    per_token, made = results.accuracy.per_token(), share_of_change(results.loss.mean())
+    assert per_token.sel(checkpoint=500) < 0.02 and per_token.sel(checkpoint=750) > 0.9
+    assert made.sel(checkpoint=600) > 0.85 and made.sel(checkpoint=750) - made.sel(checkpoint=600) < 0.02
+    natural = NaturalCopying.load(directory / "results" / "natural_copying.nc")
+    first, repeat = (natural.of(name).sel(estimate="mean") for name in ("first", "repeat"))
+    assert abs(first.sel(checkpoint=750) - first.sel(checkpoint=600)) < 0.05
+    assert repeat.sel(checkpoint=600) - repeat.sel(checkpoint=750) > 0.5
+    assert natural.of("adjusted").sel(checkpoint=500, estimate="low") > 0
+
+
+def test_what_03_says_of_the_reference() -> None:
+    series = load_reference("copier-mini")
+    induction = CopyingResults.load(series.directory / "results").induction
+    onsets = formation_order(induction, threshold=0.1).array.to_series().dropna()
+    assert onsets.index.tolist() == [(2, 2), (2, 3)]
+    samples = probes_of_run(series.directory).samples
+    names = {pattern_name(1): lambda pattern: pattern[:5].mean(0)}
+    patterns = read(series.load(series.steps[-1]), samples.context[:5], names)[pattern_name(1)].numpy()
+    assert np.diagonal(patterns[3], -1).mean() > 0.9, "L1H3 attends to the previous token"
+    assert np.diagonal(patterns[0], -2).mean() > 0.9, "L1H0 attends two tokens back"
