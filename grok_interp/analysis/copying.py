@@ -15,7 +15,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, logits
+from grok_interp.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.analysis.prefixes import Caching, prefix_cache
 from grok_interp.data.copying import CopySamples
 from grok_interp.results import LabelledResult
@@ -61,7 +61,8 @@ def copying_accuracy(
     steps, correct = [], []
     for step, model in checkpoints:
         samples.task.require_context(model.cfg.n_ctx)
-        parts = [_correct(model, CopySamples(samples.task, part)) for part in samples.strings.split(batch_size)]
+        batches = in_batches(model, samples.strings, batch_size)
+        parts = [_correct(each, CopySamples(samples.task, part)) for each, part in batches]
         steps.append(step)
         correct.append(torch.cat(parts).numpy().astype(np.int8))
     task = samples.task

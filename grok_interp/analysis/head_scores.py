@@ -14,9 +14,11 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, pattern_name, read
+from grok_interp.activations import HookedModel, in_batches, pattern_name, read
 from grok_interp.analysis.head_attention import attention_on_targets, n_queries_with_target
 from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, WeightScore
+from grok_interp.analysis.short_windows import nearest_target, warn_of_short_windows
+from grok_interp.models.processing import require_same_processing
 from grok_interp.results import LabelledResult
 
 
@@ -59,11 +61,16 @@ def head_scores(
 ) -> HeadScores:
     """The named scores of each (step, model), all on the same tokens from `repeated_tokens`.
 
-    Raises ValueError for names that are not in `HEAD_SCORES`, and for tokens on which a score has no target.
+    The result's attributes name the `processing` of the weights, None where no score reads them. Warns when a layer's
+    attention window is shorter than the distance to a target.
+    Raises ValueError for names that are not in `HEAD_SCORES`, for tokens on which a score has no target, and for
+    checkpoints whose weights were processed differently.
     """
     _require_known(scores)
-    steps, rows, chance = [], [], {}
+    steps, rows, chance, processing = [], [], {}, None
+    of_weights = any(isinstance(HEAD_SCORES[name], WeightScore) for name in scores)
     for step, model in checkpoints:
+        processing = require_same_processing(processing, model, step) if of_weights else None
         steps.append(step)
         rows.append(_scores_of(model, tokens, scores, batch_size))
         chance = {name: HEAD_SCORES[name].chance(tokens, model) for name in scores}
@@ -76,7 +83,13 @@ def head_scores(
             "layer": np.arange(rows[0].shape[1]),
             "head": np.arange(rows[0].shape[2]),
         },
-        attrs={"n_sequences": len(tokens), "n_tokens": tokens.shape[1], "norm_gain": "ignored", "chance": chance},
+        attrs={
+            "n_sequences": len(tokens),
+            "n_tokens": tokens.shape[1],
+            "norm_gain": "ignored",
+            "processing": str(processing) if of_weights else None,
+            "chance": chance,
+        },
     )
     return HeadScores(array)
 
@@ -108,14 +121,15 @@ def _attention_scores(
     """All of them from one forward pass over the tokens."""
     layers = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
     targets = [score.targets(tokens.cpu()) for score in scores]
+    warn_of_short_windows(model, max(nearest_target(each) for each in targets))
     totals = torch.zeros(len(scores), model.cfg.n_layers, model.cfg.n_heads)
-    for rows in torch.arange(len(tokens)).split(batch_size):
-        parts = [each[rows] for each in targets]
+    for each, rows in in_batches(model, torch.arange(len(tokens)), batch_size):
+        parts = [of_score[rows] for of_score in targets]
 
         def on_all_targets(pattern: Tensor, parts: list[Tensor] = parts) -> Tensor:
             return torch.stack([attention_on_targets(pattern, part) for part in parts])
 
-        found = read(model, tokens[rows], dict.fromkeys(layers, on_all_targets))
+        found = read(each, tokens[rows], dict.fromkeys(layers, on_all_targets))
         totals += torch.stack([found[layer].cpu() for layer in layers], dim=1)
     n_queries = [n_queries_with_target(each) for each in targets]
     return {score.name: total / n for score, total, n in zip(scores, totals, n_queries, strict=True)}

@@ -14,7 +14,7 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, logits
+from grok_interp.activations import HookedModel, in_batches, logits
 from grok_interp.results import LabelledResult
 
 
@@ -58,10 +58,14 @@ def position_loss(
 def position_losses(
     checkpoints: Iterable[tuple[int, HookedModel]], windows: Int64[Tensor, "batch pos"], *, batch_size: int = 64
 ) -> PositionLoss:
-    """The loss of each (step, model) on the same windows; each window's last token is a target only."""
+    """The loss of each (step, model) on the same windows; each window's last token is a target only.
+
+    Raises ValueError for targets that are no outputs of the model (d_vocab_out < d_vocab).
+    """
     steps, rows = [], []
     for step, model in checkpoints:
-        parts = [_summed(model, part) for part in windows.split(batch_size)]
+        require_outputs(model, windows)
+        parts = [_summed(each, part) for each, part in in_batches(model, windows, batch_size)]
         steps.append(step)
         rows.append(torch.stack(parts).sum(dim=0) / len(windows))
     array = xr.DataArray(
@@ -76,3 +80,13 @@ def position_losses(
 def _summed(model: HookedModel, windows: Tensor) -> Tensor:
     scores = logits(model, windows[:, :-1]).cpu()
     return position_loss(scores, windows[:, 1:]) * len(windows)
+
+
+def require_outputs(model: HookedModel, windows: Int64[Tensor, "batch pos"]) -> None:
+    """Raises ValueError for targets that the model has no logit for."""
+    n_outputs = getattr(model.cfg, "d_vocab_out", model.cfg.d_vocab)
+    if n_outputs > 0 and int(windows[:, 1:].max()) >= n_outputs:
+        raise ValueError(
+            f"the loss needs targets that are outputs of the model, 0 .. {n_outputs - 1} (d_vocab_out), got token "
+            f"{int(windows[:, 1:].max())}: output i is token i"
+        )

@@ -33,9 +33,9 @@ from grok_interp.analysis.ablation_controls import (
     entropy_controls,
     random_controls,
 )
-from grok_interp.analysis.ablation_edits import induction_edges
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import Caching, copying_accuracy
+from grok_interp.analysis.edge_edits import induction_edges
 from grok_interp.analysis.induction import induction_attention
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import CopySamples, CopyTask
