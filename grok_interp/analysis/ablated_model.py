@@ -2,7 +2,7 @@
 
 `how` says what stands in the place of a head's z (its weighted values, before W_O), at every position:
 
-    zero       its value bias b_V, or 0 where there is none: the head writes nothing that depends on what it reads
+    zero       what it is whatever the head reads: 0, or the constant of its biases (see `value_constants`)
     mean       the head's mean z over all positions of reference sequences: what it writes whatever it reads
     resample   its z at the same position of a reference sequence drawn at random: as large as ever, about another text
 
@@ -13,8 +13,8 @@ or that only a path is cut:
 A key is an induction target of a query when the `n_match` tokens before the key are the last `n_match` tokens up to the
 query: tokens[key - n .. key - 1] = tokens[query - n + 1 .. query], key <= query. With n_match = 1 every token that
 followed the query's token counts; few symbols repeat by chance, and a longer match leaves the copied string alone.
-A value bias stays in both: rows of a pattern sum to 1, so b_V adds a constant to what a head writes, and a model whose
-value biases are folded into b_O (TransformerLens' default) keeps it there. So raw and folded models give equal numbers.
+The constant of a head's biases stays under zero and edges: TransformerLens folds it into b_O by default, where no
+ablation of heads reaches it. So raw and processed models give equal numbers.
 What is cut is not given to the row's other keys: renormalized, the rounding error beside a perfect induction edge would
 become a head of its own, and the ablation would add paths as well as remove one.
 
@@ -24,6 +24,7 @@ Reference activations are those of the intact model.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +38,7 @@ from grok_interp.activations import ByRow, HookedModel, in_batches, pattern_name
 from grok_interp.analysis.ablation_edits import Edit, Seen, constant, mean, replaced, resampled
 from grok_interp.analysis.copying import Caching
 from grok_interp.analysis.edge_edits import EdgeCut
-from grok_interp.models.value_biases import value_biases
+from grok_interp.models.value_biases import value_constants
 
 WAYS = ("zero", "mean", "resample", "edges")
 Head = tuple[int, int]  # layer, head
@@ -151,11 +152,9 @@ def ablated(
     """
     require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
     by_layer = {layer: [head for at, head in heads if at == layer] for layer, _ in sorted(heads)}
-    biases = value_biases(_intact(model))
     if n_match is not None and how == "edges":
-        cuts = [
-            EdgeCut(at, each, n_match, None if biases is None else biases[at, each]) for at, each in by_layer.items()
-        ]
+        constants = value_constants(_intact(model))
+        cuts = [EdgeCut(at, each, n_match, constants[at, each]) for at, each in by_layer.items()]
         if not all(_reads_pattern_back(model, cut.layer) for cut in cuts):
             return ReadOnlyPatternsModel(model, cuts)
         edits = {name: edit for cut in cuts for name, edit in cut.edits().items()}
@@ -164,8 +163,11 @@ def ablated(
         substitute = mean if how == "mean" else partial(resampled, seed)
         edits = {z_name(layer): partial(replaced, at, partial(substitute, z[layer])) for layer, at in by_layer.items()}
     else:
-        left = {at: torch.zeros(()) if biases is None else biases[at, each] for at, each in by_layer.items()}
-        edits = {z_name(at): partial(replaced, each, partial(constant, left[at])) for at, each in by_layer.items()}
+        constants = value_constants(_intact(model))
+        edits = {
+            z_name(layer): partial(replaced, at, partial(constant, constants[layer, at]))
+            for layer, at in by_layer.items()
+        }
     return (CachingAblatedModel if isinstance(model, Caching) else AblatedModel)(model, edits)
 
 
@@ -178,7 +180,9 @@ def _reads_pattern_back(model: HookedModel, layer: int) -> bool:
     """Does a pattern that a hook returns reach z? Without attention z is 0."""
     tokens = torch.arange(min(8, model.cfg.n_ctx))[None] % model.cfg.d_vocab
     blind = AblatedModel(model, {pattern_name(layer): lambda pattern, seen: torch.zeros_like(pattern)})  # noqa: ARG005
-    return not bool(read(blind, tokens, {z_name(layer): torch.clone})[z_name(layer)].any())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # TransformerLens 4 says so itself where it does not
+        return not bool(read(blind, tokens, {z_name(layer): torch.clone})[z_name(layer)].any())
 
 
 def named(heads: Sequence[Head]) -> str:

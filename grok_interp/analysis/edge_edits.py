@@ -1,8 +1,8 @@
 """Cutting the edges of a head: what it attends to at some keys no longer reaches its output.
 
-With A the pattern, v the values and b_V their bias, the sum over the cut keys k of A[q, k] (v[k] - b_V) is taken from
-z[q]. The rows' other weights stay. The constant b_V stays too, whatever is cut: it says nothing about the keys, and a
-model whose value biases are folded into b_O keeps it as well.
+With A the pattern, v the values and c their constant (see `value_constants`), the sum over the cut keys k of
+A[q, k] (v[k] - c) is taken from z[q]. The rows' other weights stay. The constant stays too, whatever is cut: it says
+nothing about the keys, and a model whose value biases are folded into b_O keeps it as well.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ class EdgeCut:
         layer: the layer.
         heads: its heads whose edges are cut.
         n_match: how many tokens must match, 1 or more.
-        bias: b_V of these heads, head x d_head; None where there is none.
+        constant: of the values of these heads, head x d_head.
         lost: batch x head x query, the attention cut in the forward pass that is running.
     """
 
     layer: int
     heads: Sequence[int]
     n_match: int
-    bias: Float[Tensor, "head d_head"] | None
+    constant: Float[Tensor, "head d_head"]
     lost: Tensor | None = field(default=None, repr=False)
 
     def edits(self) -> dict[str, Edit]:
         """For a model that reads the pattern back: by hook name."""
         edits: dict[str, Edit] = {pattern_name(self.layer): self._cut}
-        return edits if self.bias is None else edits | {z_name(self.layer): self._with_bias}
+        return edits | {z_name(self.layer): self._with_constant} if self.constant.any() else edits
 
     def subtracting(
         self, pattern: Float[Tensor, "batch head query key"], v: Float[Tensor, "batch key group d_head"]
     ) -> dict[str, Edit]:
         """The same for a model that only shows its pattern, given pattern and values of these tokens."""
         values = v.repeat_interleave(pattern.shape[1] // v.shape[2], dim=2)[:, :, self.heads]
-        values = values if self.bias is None else values - self.bias.to(values)
+        values = values - self.constant.to(values)
 
         def without(z: Tensor, seen: Seen) -> Tensor:
             cut = pattern[:, self.heads] * self._edges(pattern, seen)
@@ -76,8 +76,8 @@ class EdgeCut:
         edited[:, self.heads] = pattern[:, self.heads].masked_fill(edges, 0.0)
         return edited
 
-    def _with_bias(self, z: Tensor, seen: Seen) -> Tensor:  # noqa: ARG002 (an Edit's signature)
-        assert self.bias is not None and self.lost is not None, "a model runs its pattern before its z"
+    def _with_constant(self, z: Tensor, seen: Seen) -> Tensor:  # noqa: ARG002 (an Edit's signature)
+        assert self.lost is not None, "a model runs its pattern before its z"
         edited = z.clone()
-        edited[:, :, self.heads] += (self.lost.mT[..., None] * self.bias.to(self.lost)).to(z)
+        edited[:, :, self.heads] += (self.lost.mT[..., None] * self.constant.to(self.lost)).to(z)
         return edited

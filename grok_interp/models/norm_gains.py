@@ -70,16 +70,25 @@ def norm_gains(model: Any) -> NormGains:
     def of(norm: Any) -> Tensor:
         return _gain(norm, model, d_model)
 
-    first = [getattr(block, "ln1", None) for block in blocks]
-    behind = [getattr(block, "ln1_post", None) for block in blocks]
-    pairs = [(None, norm) if _is_behind(norm) else (norm, post) for norm, post in zip(first, behind, strict=True)]
-    one = torch.ones(0, d_model)
+    none = torch.ones(0, d_model)
     return NormGains(
         embedding=of(getattr(model, "embed_ln", None)),
-        before_attention=torch.stack([of(before) for before, _ in pairs]) if pairs else one,
-        after_attention=torch.stack([of(after) for _, after in pairs]) if pairs else one,
+        before_attention=torch.stack([of(norm_before_attention(block)) for block in blocks]) if blocks else none,
+        after_attention=torch.stack([of(norm_after_attention(block)) for block in blocks]) if blocks else none,
         final=of(getattr(model, "ln_final", None)),
     )
+
+
+def norm_before_attention(block: Any) -> Any:
+    """The norm that a layer's heads read through, None if there is none."""
+    norm = getattr(block, "ln1", None)
+    return None if _is_behind(norm) else norm
+
+
+def norm_after_attention(block: Any) -> Any:
+    """The norm between a layer's heads and the residual stream, None if there is none."""
+    norm = getattr(block, "ln1", None)
+    return norm if _is_behind(norm) else getattr(block, "ln1_post", None)
 
 
 def _is_behind(norm: Any) -> bool:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from grok_interp.models.norm_gains import norm_gains
-from grok_interp.models.value_biases import output_bias, value_biases
+from grok_interp.models.value_biases import has_output_biases, has_value_biases
 from grok_interp.models.weights_of import weights_of
 
 CENTERED = 2e-3  # of the root mean square: rounding of bfloat16 stays below, uncentered weights above
@@ -107,8 +107,7 @@ def _value_biases_folded(model: Any) -> bool:
     """Zero with an output bias beside them: a model without either has nothing to fold."""
     if not getattr(model, "_weights_processed", True):
         return False
-    biases = value_biases(model)
-    return output_bias(model) and (biases is None or not bool(biases.any()))
+    return has_output_biases(model) and not has_value_biases(model)
 
 
 def _is_centered(weight: Tensor, *, dim: int) -> bool:
