@@ -193,7 +193,8 @@ def test_edges_are_cut_in_the_named_head_alone(cfg: ModelConfig, kind: Callable[
     ours, tokens, name = random_model(cfg), torch.tensor([[1, 2, 3, 1, 2, 5]]), pattern_name(1)
     model = kind(ours)
     edges, pattern = [(3, 1), (4, 2)], read(model, tokens, {name: torch.clone})[name]
-    constant = getattr(ours.blocks[1].ln1, "b", torch.zeros(cfg.d_model)) @ ground_truth.head_weights(ours, 1, 1)[2]
+    bias = getattr(ours.blocks[1].ln1, "b", None)
+    constant = (torch.zeros(cfg.d_model) if bias is None else bias) @ ground_truth.head_weights(ours, 1, 1)[2]
 
     def cut(pattern: Tensor, hook: object) -> Tensor:
         edited = pattern.clone()
