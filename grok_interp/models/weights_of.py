@@ -73,7 +73,7 @@ def weights_of(model: Any, norm_gain: NormGain = "ignored") -> HeadWeights:
             "TransformerBridge over a Hugging Face model"
         )
     with torch.no_grad():
-        W_E, W_U, W_Q, W_K, W_V, W_O = (weight.detach() for weight in found.values())
+        W_E, W_U, W_Q, W_K, W_V, W_O = (weight.detach() for weight in found.values() if weight is not None)
         if len(W_Q) != model.cfg.n_layers:
             raise ValueError(
                 f"every layer needs attention heads with weights, got them in {len(W_Q)} of {model.cfg.n_layers} layers"

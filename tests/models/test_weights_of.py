@@ -293,9 +293,7 @@ def test_rows_longer_than_the_context_are_refused_where_the_model_cannot_read_th
     long = torch.randint(0, D_VOCAB, (2, 50), generator=torch.Generator().manual_seed(0))
     learned = FAMILIES["GPT-2"].build().bridge()
     for refused in (position_losses, head_scores):
-        with pytest.raises(
-            ValueError, match="context is 48 tokens, got rows of (49|50): give rows of at most 48"
-        ):
+        with pytest.raises(ValueError, match="context is 48 tokens, got rows of (49|50): give rows of at most 48"):
             refused([(0, learned)], long)
     rotary = FAMILIES["LLaMA"].build().bridge()
     assert position_losses([(0, rotary)], long).array.notnull().all()

@@ -71,7 +71,9 @@ def ablations(
         return ablation_of(models(), probes, how)
 
     asked = {**probes.description(), **checkpoint_files(series, steps)}
-    return [kept(directory, f"ablation_{how}", HeadAblation, asked, partial(measured, how)) for how in ways]
+    return [
+        kept(directory, f"ablation_{how}", HeadAblation, _asked_for(how, asked), partial(measured, how)) for how in ways
+    ]
 
 
 def ablation_of(checkpoints: Any, probes: AblationProbes, how: str) -> HeadAblation:
@@ -101,7 +103,10 @@ def single_ablations(directory: Path, *, ways: Sequence[str] = WAYS, device: str
         )
 
     asked = {**probes.text(), **checkpoint_files(series, [step])}
-    return [kept(directory, f"single_heads_{how}", SingleAblation, asked, partial(measured, how)) for how in ways]
+    return [
+        kept(directory, f"single_heads_{how}", SingleAblation, _asked_for(how, asked), partial(measured, how))
+        for how in ways
+    ]
 
 
 def are_known(directory: Path, name: str) -> bool:
@@ -112,4 +117,9 @@ def are_known(directory: Path, name: str) -> bool:
         asked = {**probes.description(), **checkpoint_files(series, spread_steps(results.steps, N_CHECKPOINTS))}
     else:
         asked = {**probes.text(), **checkpoint_files(series, results.steps[-1:])}
-    return all(known(directory, f"{name}_{how}", kind, asked) for how in WAYS)
+    return all(known(directory, f"{name}_{how}", kind, _asked_for(how, asked)) for how in WAYS)
+
+
+def _asked_for(how: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Results from before donors were drawn for all rows at once are measured anew."""
+    return {**asked, "donors": "one draw per row"} if how == "resample" else asked

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from jaxtyping import Int64
 from torch import Tensor
@@ -78,6 +78,8 @@ class CopyingProbes:
 @dataclass(frozen=True)
 class CopyingResults(RunResults):
     """The three answers of the same checkpoints."""
+
+    version: ClassVar[int] = 2  # 2: induction scores name the processing state of the weights
 
     accuracy: CopyingAccuracy
     loss: PositionLoss
