@@ -105,10 +105,13 @@ class CachingAblatedModel(AblatedModel):
         return AblatedCache(self.model.empty_cache())
 
     def __call__(self, tokens: Tensor, *, cache: AblatedCache | None = None) -> Tensor:
+        return self.run_with_hooks(tokens, cache=cache)
+
+    def run_with_hooks(self, tokens: Tensor, *, cache: AblatedCache | None = None, **options: Any) -> Any:
         if cache is None:
-            return self.run_with_hooks(tokens)
+            return super().run_with_hooks(tokens, **options)
         cache.tokens = tokens if cache.tokens is None else torch.cat([cache.tokens, tokens], dim=1)
-        return self._run(tokens, Seen(cache.tokens, self.first_row), cache=cache.cache)
+        return self._run(tokens, Seen(cache.tokens, self.first_row), cache=cache.cache, **options)
 
 
 class ReadOnlyPatternsModel(AblatedModel):

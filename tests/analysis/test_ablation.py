@@ -37,6 +37,7 @@ from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import Caching, copying_accuracy
 from grok_interp.analysis.edge_edits import induction_edges
 from grok_interp.analysis.induction import induction_attention
+from grok_interp.analysis.loss import position_losses
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.models.transformer import Transformer
@@ -213,6 +214,24 @@ def test_edges_are_cut_in_the_named_head_alone(cfg: ModelConfig, kind: Callable[
         expected = model.run_with_hooks(tokens, fwd_hooks=[(name, cut), ("blocks.1.attn.hook_z", add)])
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(found, logits(model, tokens))
+
+
+@KINDS
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_donors_do_not_depend_on_the_batch_size(kind: Callable[[Transformer], HookedModel], batch_size: int) -> None:
+    """Neither with a KV cache nor without, nor under a second ablation."""
+    model = kind(random_model(replace(LLAMA, d_vocab=3)))
+    options: dict[str, Any] = {"reference": REFERENCE[:, : LLAMA.n_ctx] % 3, "seed": 5}
+    without = ablated(ablated(model, [(0, 1)], "resample", **options), [(1, 0)], "resample", **options)
+    task = CopyTask(n_sequences=2, n_prefix=3, n_suffix=2, n_samples=23, query_every=1, alphabet=(1, 2), separator=0)
+    windows = random_tokens(replace(LLAMA, d_vocab=3), n_sequences=7)
+    copied = [copying_accuracy([(0, without)], task.sample(), batch_size=size).array for size in (batch_size, 64)]
+    np.testing.assert_array_equal(*copied)
+    losses = [position_losses([(0, without)], windows, batch_size=size).array for size in (batch_size, 64)]
+    np.testing.assert_allclose(*losses, atol=1e-5)
+    rows, later_rows = logits(without, windows), logits(without.from_row(1), windows)
+    assert not torch.allclose(rows, later_rows, atol=1e-3), "donors must matter for this to say something"
+    torch.testing.assert_close(logits(without.from_row(1), windows[1:]), rows[1:])
 
 
 @pytest.mark.parametrize(
