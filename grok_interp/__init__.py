@@ -55,10 +55,13 @@ if TYPE_CHECKING:
     from grok_interp.data.slot import slot_sequences as slot_sequences
     from grok_interp.models.interchange import from_huggingface as from_huggingface
     from grok_interp.models.interchange import to_huggingface as to_huggingface
+    from grok_interp.models.processing import processing_of as processing_of
     from grok_interp.models.published import from_published as from_published
     from grok_interp.models.published import to_published as to_published
+    from grok_interp.models.published_names import published_file as published_file
     from grok_interp.models.transformer import Transformer as Transformer
     from grok_interp.models.transformer_lens import to_hooked_transformer as to_hooked_transformer
+    from grok_interp.models.weights_of import weights_of as weights_of
     from grok_interp.presets import PRESETS as PRESETS
     from grok_interp.presets import TRAINING_PRESETS as TRAINING_PRESETS
     from grok_interp.presets import preset as preset
@@ -119,6 +122,9 @@ _HOME = {
         "from_published",
         "to_published",
     ),
+    "models.processing": ("processing_of",),
+    "models.published_names": ("published_file",),
+    "models.weights_of": ("weights_of",),
     "reference": ("load_reference",),
     "views.attention": ("AttentionView", "attention_view"),
 }

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grok_interp.data.token_rows import in_batches
+from grok_interp.data.token_rows import batches_of
 
 Reducer = Callable[[Tensor], Tensor]
 
@@ -33,8 +33,19 @@ class HookedModel(Protocol):
     def parameters(self) -> Iterator[Any]: ...
 
 
+@runtime_checkable
+class ByRow(Protocol):
+    """A model that treats the rows of an evaluation differently: it is told at which row a batch begins."""
+
+    def from_row(self, row: int) -> HookedModel: ...
+
+
 def pattern_name(layer: int) -> str:
     return f"blocks.{layer}.attn.hook_pattern"
+
+
+def z_name(layer: int) -> str:
+    return f"blocks.{layer}.attn.hook_z"
 
 
 def device_of(model: HookedModel) -> torch.device:
@@ -62,7 +73,8 @@ def evaluating(model: Any) -> Iterator[None]:
 def read(model: HookedModel, tokens: Int[Tensor, "batch pos"], reducers: Mapping[str, Reducer]) -> dict[str, Tensor]:
     """Run the model once; for each hook name, what its reducer makes of the activation.
 
-    All of it is NaN when the logits are. Raises ValueError for a hook that the model does not have or does not call.
+    All of it is NaN when the logits are. Raises ValueError for a hook that the model does not have or does not call,
+    and for rows longer than the context that the model cannot read.
     """
     reduced: dict[str, Tensor] = {}
 
@@ -72,20 +84,74 @@ def read(model: HookedModel, tokens: Int[Tensor, "batch pos"], reducers: Mapping
 
         return keep
 
-    with evaluating(model):
+    with evaluating(model), _within_context(model, tokens):
         try:
             output = model.run_with_hooks(
                 tokens.to(device_of(model)), fwd_hooks=[(name, listener(name)) for name in reducers]
             )
         except KeyError as error:  # TransformerLens' word for a hook that is not there
-            raise ValueError(
-                f"the model has no activation at {error}: TransformerLens' hook names are needed"
-            ) from error
+            raise ValueError(_no_activation(model, str(error))) from error
     if silent := sorted(set(reducers) - set(reduced)):
-        raise ValueError(f"the model has no activation at {silent}: TransformerLens' hook names are needed")
+        raise ValueError(_no_activation(model, str(silent)))
     if _has_nan(output):  # TransformerLens replaces NaN by 0 in patterns, so they cannot show it
         return {name: torch.full_like(value, torch.nan) for name, value in reduced.items()}
     return reduced
+
+
+def in_batches(
+    model: HookedModel, tokens: Int[Tensor, "row ..."], batch_size: int
+) -> Iterator[tuple[HookedModel, Tensor]]:
+    """Parts of the rows, each with the model to run on it, so that results do not depend on the batch size.
+
+    Args:
+        model: any hooked model; one that treats rows differently (`ByRow`) is told where each part begins.
+        tokens: one entry per row.
+        batch_size: rows in a part, 1 or more; the last part may be smaller.
+
+    Raises:
+        ValueError: for a batch size below 1.
+    """
+    for number, part in enumerate(batches_of(tokens, batch_size)):
+        yield (model.from_row(number * batch_size) if isinstance(model, ByRow) else model), part
+
+
+def _no_activation(model: Any, names: str) -> str:
+    """Fused attention has no pattern to show, and bridges leave some models' attention to Hugging Face."""
+    config = getattr(getattr(model, "original_model", None), "config", None)
+    kind = getattr(config, "_attn_implementation", None) or "eager"
+    if kind != "eager" and "hook_pattern" in names:
+        return (
+            f"the model has no activation at {names}: its attention is fused ({kind!r}) and builds no pattern; call "
+            "model.original_model.set_attn_implementation('eager') on the bridge, or load the Hugging Face model with "
+            "attn_implementation='eager'"
+        )
+    return f"the model has no activation at {names}: TransformerLens' hook names are needed"
+
+
+@contextmanager
+def _within_context(model: Any, tokens: Tensor) -> Iterator[None]:
+    """Rows longer than n_ctx work in models that rotate positions as they come; others fail, each in its own words."""
+    n_ctx = getattr(model.cfg, "n_ctx", None)
+    try:
+        yield
+    except (RuntimeError, IndexError, AssertionError) as error:
+        if n_ctx is None or tokens.shape[1] <= n_ctx:
+            raise
+        raise ValueError(beyond_context(tokens.shape[1], n_ctx)) from error
+
+
+def beyond_context(n_read: int, n_ctx: int, name: str = "tokens") -> str:
+    """The message about rows that are longer than a model's context."""
+    return (
+        f"{name} has rows of which {n_read} tokens are read, the model's context (n_ctx) holds {n_ctx}: give shorter "
+        "rows"
+    )
+
+
+def rotates_any_position(model: Any) -> bool:
+    """Does the model compute rotary positions as they come, beyond n_ctx too? Hugging Face models do."""
+    kind = getattr(model.cfg, "positional_embedding_type", None)
+    return kind == "rotary" and hasattr(model, "original_model")
 
 
 def mean_of_patterns(
@@ -94,8 +160,8 @@ def mean_of_patterns(
     """The mean over all sequences of what `of` makes of each layer's patterns (its own mean over a batch, by head)."""
     names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
     total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
-    for part in in_batches(tokens, batch_size):
-        found = read(model, part, dict.fromkeys(names, of))
+    for each, part in in_batches(model, tokens, batch_size):
+        found = read(each, part, dict.fromkeys(names, of))
         total += torch.stack([found[name].cpu() for name in names]) * len(part)
     return total / len(tokens)
 
@@ -103,9 +169,10 @@ def mean_of_patterns(
 def logits(model: HookedModel, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
     """Next-token logits in float32, in eval mode.
 
-    Raises ValueError for a model whose output has no logits.
+    Raises ValueError for a model whose output has no logits, and for rows longer than the context that the model cannot
+    read.
     """
-    with evaluating(model):
+    with evaluating(model), _within_context(model, tokens):
         return logits_of(model(tokens.to(device_of(model)))).float()
 
 

@@ -31,7 +31,7 @@ def test_a_model_size_below_one_is_refused_by_name(name: str) -> None:
     ("change", "reason"),
     [
         ({"d_head": 5}, "d_head must be even for rotary positions, got 5"),
-        ({"act_fn": "tanh"}, "act_fn must be silu, relu or gelu, got 'tanh'"),
+        ({"act_fn": "tanh"}, "act_fn must be silu, relu, gelu or gelu_new, got 'tanh'"),
         ({"normalization_type": "BN"}, "normalization_type must be RMS or LN, got 'BN'"),
         ({"attn_dropout": 1.0}, r"attn_dropout must be in \[0, 1\), got 1.0"),
         ({"attn_dropout": -0.25}, r"attn_dropout must be in \[0, 1\), got -0.25"),

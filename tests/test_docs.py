@@ -5,6 +5,7 @@ import pkgutil
 import re
 from pathlib import Path
 
+import families
 import pytest
 from docstrings import to_restructured_text
 from offline import remote_resources
@@ -66,6 +67,10 @@ def test_axes_of_a_result_are_those_of_the_code() -> None:
 def test_formulas_of_head_scores_are_those_of_the_registry() -> None:
     for name, score in HEAD_SCORES.items():
         assert f"- Formula: `{score.formula}`" in SECTIONS[name]
+
+
+def test_the_table_of_models_is_that_of_the_tests() -> None:
+    assert f"\n\n{families.table()}\n\n" in (DOCS / "models.md").read_text()
 
 
 def test_every_axis_of_a_result_is_explained() -> None:

@@ -2,7 +2,7 @@
 
 `how` says what stands in the place of a head's z (its weighted values, before W_O), at every position:
 
-    zero       0: the head writes nothing
+    zero       what it is whatever the head reads: 0, or the constant of its biases (see `value_constants`)
     mean       the head's mean z over all positions of reference sequences: what it writes whatever it reads
     resample   its z at the same position of a reference sequence drawn at random: as large as ever, about another text
 
@@ -13,6 +13,8 @@ or that only a path is cut:
 A key is an induction target of a query when the `n_match` tokens before the key are the last `n_match` tokens up to the
 query: tokens[key - n .. key - 1] = tokens[query - n + 1 .. query], key <= query. With n_match = 1 every token that
 followed the query's token counts; few symbols repeat by chance, and a longer match leaves the copied string alone.
+The constant of a head's biases stays under zero and edges: TransformerLens folds it into b_O by default, where no
+ablation of heads reaches it. So raw and processed models give equal numbers.
 What is cut is not given to the row's other keys: renormalized, the rounding error beside a perfect induction edge would
 become a head of its own, and the ablation would add paths as well as remove one.
 
@@ -21,6 +23,8 @@ Reference activations are those of the intact model.
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,9 +34,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, pattern_name, read
-from grok_interp.analysis.ablation_edits import Edit, cut, mean, replaced, resampled, zero
+from grok_interp.activations import ByRow, HookedModel, in_batches, pattern_name, read, z_name
+from grok_interp.analysis.ablation_edits import Edit, Seen, constant, mean, replaced, resampled
 from grok_interp.analysis.copying import Caching
+from grok_interp.analysis.edge_edits import EdgeCut
+from grok_interp.models.value_biases import value_constants
 
 WAYS = ("zero", "mean", "resample", "edges")
 Head = tuple[int, int]  # layer, head
@@ -44,18 +50,31 @@ class AblatedModel:
     Hooks given to it come after its own: they see what is edited. The other model has none left after a run.
     """
 
+    first_row = 0
+
     def __init__(self, model: Any, edits: Mapping[str, Edit]) -> None:
         self.model, self.edits, self.cfg = model, edits, model.cfg
+
+    def from_row(self, row: int) -> AblatedModel:
+        """This model for a batch that begins at a row of a larger evaluation: its rows have other donors."""
+        shifted = copy.copy(self)
+        shifted.first_row = row
+        if isinstance(self.model, ByRow):
+            shifted.model = self.model.from_row(row)
+        return shifted
 
     def __call__(self, tokens: Tensor) -> Tensor:
         return self.run_with_hooks(tokens)
 
     def run_with_hooks(self, tokens: Tensor, *, fwd_hooks: Sequence[tuple[Any, Any]] = (), **options: Any) -> Any:
-        return self._run(tokens, tokens, fwd_hooks=fwd_hooks, **options)
+        return self._run(tokens, Seen(tokens, self.first_row), fwd_hooks=fwd_hooks, **options)
 
-    def _run(self, tokens: Tensor, so_far: Tensor, *, fwd_hooks: Sequence[tuple[Any, Any]] = (), **options: Any) -> Any:
-        ours = [(name, _hook(edit, so_far)) for name, edit in self.edits.items()]
+    def _run(self, tokens: Tensor, seen: Seen, *, fwd_hooks: Sequence[tuple[Any, Any]] = (), **options: Any) -> Any:
+        ours = [(name, _hook(edit, seen)) for name, edit in self._edits_for(tokens).items()]
         return self.model.run_with_hooks(tokens, fwd_hooks=[*ours, *fwd_hooks], **options)
+
+    def _edits_for(self, tokens: Tensor) -> Mapping[str, Edit]:  # noqa: ARG002
+        return self.edits
 
     def parameters(self) -> Iterator[Any]:
         return self.model.parameters()
@@ -86,14 +105,37 @@ class CachingAblatedModel(AblatedModel):
         return AblatedCache(self.model.empty_cache())
 
     def __call__(self, tokens: Tensor, *, cache: AblatedCache | None = None) -> Tensor:
+        return self.run_with_hooks(tokens, cache=cache)
+
+    def run_with_hooks(self, tokens: Tensor, *, cache: AblatedCache | None = None, **options: Any) -> Any:
         if cache is None:
-            return self.run_with_hooks(tokens)
+            return super().run_with_hooks(tokens, **options)
         cache.tokens = tokens if cache.tokens is None else torch.cat([cache.tokens, tokens], dim=1)
-        return self._run(tokens, cache.tokens, cache=cache.cache)
+        return self._run(tokens, Seen(cache.tokens, self.first_row), cache=cache.cache, **options)
 
 
-def _hook(edit: Edit, so_far: Tensor) -> Callable[..., Tensor]:
-    return lambda activation, hook: edit(activation, so_far)  # noqa: ARG005 (TransformerLens' signature)
+class ReadOnlyPatternsModel(AblatedModel):
+    """Edges cut in a model that shows its patterns and does not read them back: one more pass per layer with cuts.
+
+    Bridges that leave the attention to Hugging Face (GPT-J, OPT) are such models, and TransformerLens 3.9's own.
+    """
+
+    def __init__(self, model: Any, cuts: Sequence[EdgeCut]) -> None:
+        super().__init__(model, {})
+        self.cuts = sorted(cuts, key=lambda cut: cut.layer)
+
+    def _edits_for(self, tokens: Tensor) -> Mapping[str, Edit]:
+        """Layer by layer: a layer's pattern depends on what is cut before it."""
+        edits: dict[str, Edit] = {}
+        for cut in self.cuts:
+            names = pattern_name(cut.layer), f"blocks.{cut.layer}.attn.hook_v"
+            found = read(AblatedModel(self.model, edits), tokens, dict.fromkeys(names, torch.clone))
+            edits |= cut.subtracting(*(found[name] for name in names))
+        return edits
+
+
+def _hook(edit: Edit, seen: Seen) -> Callable[..., Tensor]:
+    return lambda activation, hook: edit(activation, seen)  # noqa: ARG005 (TransformerLens' signature)
 
 
 def ablated(
@@ -107,25 +149,43 @@ def ablated(
 ) -> AblatedModel:
     """The model without `heads` in one of the `WAYS`; the model itself is not changed.
 
-    `reference` is for mean and resample, `n_match` for edges. Under resample, row b of any batch takes the z of the
-    b-th reference sequence that `seed` draws.
+    `reference` is for mean and resample, `n_match` for edges. Under resample, row r of an evaluation takes the z of the
+    r-th reference sequence that `seed` draws, whatever the batch size.
     Raises ValueError for another `how`, for heads that the model does not have, and for options that are missing.
     """
     require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
     by_layer = {layer: [head for at, head in heads if at == layer] for layer, _ in sorted(heads)}
     if n_match is not None and how == "edges":
-        edits = {pattern_name(layer): partial(cut, at, n_match) for layer, at in by_layer.items()}
+        constants = value_constants(_intact(model))
+        cuts = [EdgeCut(at, each, n_match, constants[at, each]) for at, each in by_layer.items()]
+        if not all(_reads_pattern_back(model, cut.layer) for cut in cuts):
+            return ReadOnlyPatternsModel(model, cuts)
+        edits = {name: edit for cut in cuts for name, edit in cut.edits().items()}
     elif reference is not None and how != "zero":
         z = _z_of(model, reference, by_layer)
         substitute = mean if how == "mean" else partial(resampled, seed)
         edits = {z_name(layer): partial(replaced, at, partial(substitute, z[layer])) for layer, at in by_layer.items()}
     else:
-        edits = {z_name(layer): partial(replaced, at, zero) for layer, at in by_layer.items()}
+        constants = value_constants(_intact(model))
+        edits = {
+            z_name(layer): partial(replaced, at, partial(constant, constants[layer, at]))
+            for layer, at in by_layer.items()
+        }
     return (CachingAblatedModel if isinstance(model, Caching) else AblatedModel)(model, edits)
 
 
-def z_name(layer: int) -> str:
-    return f"blocks.{layer}.attn.hook_z"
+def _intact(model: Any) -> Any:
+    """The model with the weights, under any number of ablations."""
+    return _intact(model.model) if isinstance(model, AblatedModel) else model
+
+
+def _reads_pattern_back(model: HookedModel, layer: int) -> bool:
+    """Does a pattern that a hook returns reach z? Without attention z is 0."""
+    tokens = torch.arange(min(8, model.cfg.n_ctx))[None] % model.cfg.d_vocab
+    blind = AblatedModel(model, {pattern_name(layer): lambda pattern, seen: torch.zeros_like(pattern)})  # noqa: ARG005
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # TransformerLens 4 says so itself where it does not
+        return not bool(read(blind, tokens, {z_name(layer): torch.clone})[z_name(layer)].any())
 
 
 def named(heads: Sequence[Head]) -> str:
@@ -151,7 +211,7 @@ def require_ablation(
 def _z_of(model: HookedModel, tokens: Tensor, by_layer: Mapping[int, list[int]]) -> dict[int, Tensor]:
     """batch pos head d_head of the named heads, by layer."""
     reducers = {z_name(layer): partial(_heads_of, heads) for layer, heads in by_layer.items()}
-    parts = [read(model, part, reducers) for part in tokens.split(64)]
+    parts = [read(each, part, reducers) for each, part in in_batches(model, tokens, 64)]
     return {layer: torch.cat([part[z_name(layer)] for part in parts]) for layer in by_layer}
 
 

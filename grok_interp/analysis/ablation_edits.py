@@ -1,34 +1,48 @@
-"""What an ablation puts in the place of an activation: pure functions of the activation and the tokens read so far.
+"""What an ablation puts in the place of z: pure functions of the activation and of what was seen so far.
 
-A model with a KV cache shows the activations of its newest tokens only; `so_far` holds all tokens, the newest last.
+A model with a KV cache shows the activations of its newest tokens only; `Seen.tokens` holds all, the newest last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-Edit = Callable[[Tensor, Tensor], Tensor]  # an activation of the newest tokens, and all tokens so far -> its substitute
+
+@dataclass(frozen=True)
+class Seen:
+    """What a model has read when an activation is edited.
+
+    Attributes:
+        tokens: all tokens of the batch, batch x pos, the newest last.
+        first_row: the number of the batch's first row among all rows that are evaluated.
+    """
+
+    tokens: Int[Tensor, "batch all_pos"]
+    first_row: int = 0
+
+
+Edit = Callable[[Tensor, Seen], Tensor]  # an activation of the newest tokens, and what was seen -> its substitute
 
 
 def replaced(
-    heads: list[int], substitute: Edit, z: Float[Tensor, "batch pos head d_head"], so_far: Int[Tensor, "batch all_pos"]
+    heads: list[int], substitute: Edit, z: Float[Tensor, "batch pos head d_head"], seen: Seen
 ) -> Float[Tensor, "batch pos head d_head"]:
     """z with the substitute at some heads."""
     edited = z.clone()
-    edited[:, :, heads] = substitute(z, so_far).to(z)
+    edited[:, :, heads] = substitute(z, seen).to(z)
     return edited
 
 
-def zero(z: Tensor, so_far: Tensor) -> Tensor:  # noqa: ARG001 (an Edit's signature)
-    return z.new_zeros(())
+def constant(value: Float[Tensor, "*head_d_head"], z: Tensor, seen: Seen) -> Tensor:  # noqa: ARG001 (an Edit's signature)
+    return value
 
 
-def mean(reference: Float[Tensor, "reference_batch reference_pos head d_head"], z: Tensor, so_far: Tensor) -> Tensor:  # noqa: ARG001
+def mean(reference: Float[Tensor, "reference_batch reference_pos head d_head"], z: Tensor, seen: Seen) -> Tensor:  # noqa: ARG001
     return reference.mean(dim=(0, 1))
 
 
@@ -36,37 +50,20 @@ def resampled(
     seed: int,
     reference: Float[Tensor, "reference_batch reference_pos head d_head"],
     z: Float[Tensor, "batch pos model_head d_head"],
-    so_far: Int[Tensor, "batch all_pos"],
+    seen: Seen,
 ) -> Float[Tensor, "batch pos head d_head"]:
-    """The same positions of the reference sequences drawn; row b's donor is the seed's b-th draw in every call.
+    """The same positions of the reference sequences drawn; the donor of row r is the seed's r-th draw.
 
+    Rows are counted over all batches (`Seen.first_row`), so the batch size does not matter.
     Raises ValueError when the reference is shorter than the tokens.
     """
-    n_tokens = so_far.shape[1]
+    n_tokens = seen.tokens.shape[1]
     if n_tokens > reference.shape[1]:
         raise ValueError(f"resampling {n_tokens} positions needs a reference as long, got {reference.shape[1]} tokens")
-    generator = torch.Generator().manual_seed(seed)
-    donors = torch.randint(len(reference), (len(z),), generator=generator)
+    donors = donors_of_rows(seed, n_rows=seen.first_row + len(z), n_donors=len(reference))[seen.first_row :]
     return reference[donors.to(reference.device), n_tokens - z.shape[1] : n_tokens]
 
 
-def induction_edges(tokens: Int[Tensor, "batch pos"], n_match: int) -> Bool[Tensor, "batch pos pos"]:
-    """Kernel: batch x query x key, true where the key is an induction target of the query (see `ablated_model`)."""
-    equal = tokens[:, :, None] == tokens[:, None, :]
-    match = equal
-    for _ in range(n_match - 1):
-        match = equal & F.pad(match[:, :-1, :-1], (1, 0, 1, 0), value=False)
-    return F.pad(match[:, :, :-1], (1, 0), value=False).tril()
-
-
-def cut(
-    heads: list[int],
-    n_match: int,
-    pattern: Float[Tensor, "batch head query key"],
-    so_far: Int[Tensor, "batch key"],
-) -> Float[Tensor, "batch head query key"]:
-    """The pattern without the induction edges of some heads; the rows' other weights stay."""
-    edges = induction_edges(so_far, n_match)[:, None, -pattern.shape[2] :]
-    edited = pattern.clone()
-    edited[:, heads] = pattern[:, heads].masked_fill(edges, 0.0)
-    return edited
+def donors_of_rows(seed: int, *, n_rows: int, n_donors: int) -> Int[Tensor, " row"]:
+    """The donor of each row; more rows have the same donors and more."""
+    return torch.randint(n_donors, (n_rows,), generator=torch.Generator().manual_seed(seed))

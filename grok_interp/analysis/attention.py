@@ -7,7 +7,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from grok_interp.activations import pattern_name, read
+from grok_interp.activations import pattern_name, read, rotates_any_position
 from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.data.token_rows import Tokens, token_rows
@@ -39,7 +39,7 @@ def attention_maps(model: Model, tokens: Tokens) -> AttentionMaps:
     rows = token_rows(tokens)
     if len(rows) > 1:
         raise ValueError(f"attention maps are of one sequence, got {len(rows)}: give one row, tokens[0]")
-    require_readable(rows, model.cfg)
+    require_readable(rows, model.cfg, n_read=0 if rotates_any_position(model) else None)
     names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
     found = read(model, rows, dict.fromkeys(names, _first_in_batch))
     patterns = torch.stack([found[name] for name in names]).numpy()

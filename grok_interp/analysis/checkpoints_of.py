@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from grok_interp.activations import HookedModel
+from grok_interp.activations import HookedModel, beyond_context, rotates_any_position
 
 if TYPE_CHECKING:
     Checkpoints = HookedModel | Iterable[tuple[int, HookedModel]] | Iterable[HookedModel] | Mapping[int, HookedModel]
@@ -43,7 +43,8 @@ def checkpoints_of(
 
     Args:
         checkpoints: one model, or several in one of the forms above.
-        tokens: what each model is going to read, if that is known: its vocabulary and context must hold them.
+        tokens: what each model is going to read, if that is known: its vocabulary and context must hold them. Models
+            that compute rotary positions as they come also read rows longer than their context.
         n_read: how many tokens of a row are read; all of them if None.
         needs: the attributes that a model must have.
 
@@ -67,7 +68,7 @@ def checkpoints_of(
             )
         require_model(model, needs)
         if tokens is not None:
-            require_readable(tokens, model.cfg, n_read=n_read)
+            require_readable(tokens, model.cfg, n_read=0 if rotates_any_position(model) else n_read)
         yield step, model
         last = step
     if last is None:
@@ -101,10 +102,7 @@ def require_readable(
             f"{least} to {most}: encode the text with the model's own tokenizer"
         )
     if n_ctx and n_read > n_ctx:
-        raise ValueError(
-            f"{name} has rows of which {n_read} tokens are read, the model's context (n_ctx) holds {n_ctx}: give "
-            "shorter rows"
-        )
+        raise ValueError(beyond_context(n_read, n_ctx, name))
 
 
 def _pairs(checkpoints: Any, needs: Sequence[str]) -> Iterator[tuple[int, Any]]:

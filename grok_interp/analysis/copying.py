@@ -18,7 +18,7 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, logits
+from grok_interp.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import BOUNDS, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
@@ -167,7 +167,8 @@ def copying_accuracy(checkpoints: Checkpoints, samples: CopySamples, *, batch_si
     steps, correct = [], []
     for step, model in checkpoints_of(checkpoints, tokens=samples.context, n_read=0):
         samples.task.require_context(model.cfg.n_ctx)
-        parts = [_correct(model, CopySamples(samples.task, part)) for part in samples.strings.split(batch_size)]
+        batches = in_batches(model, samples.strings, batch_size)
+        parts = [_correct(each, CopySamples(samples.task, part)) for each, part in batches]
         steps.append(step)
         correct.append(torch.cat(parts).numpy())
     task = samples.task

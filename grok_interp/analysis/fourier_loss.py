@@ -36,6 +36,7 @@ from torch import Tensor
 
 from grok_interp.activations import HookedModel, read
 from grok_interp.analysis.ablated_model import AblatedModel
+from grok_interp.analysis.ablation_edits import Edit
 from grok_interp.analysis.checkpoints_of import HOOKED, Checkpoints, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
 from grok_interp.analysis.fourier import group_elements, projection
@@ -173,8 +174,8 @@ def _edited(
     return restricted, excluded
 
 
-def _lookup(vectors: Float[Tensor, "number feature"]) -> Any:
-    return lambda activation, tokens: vectors.to(activation)[tokens.to(activation.device)]
+def _lookup(vectors: Float[Tensor, "number feature"]) -> Edit:
+    return lambda activation, seen: vectors.to(activation)[seen.tokens.to(activation.device)]
 
 
 def _loss(model: HookedModel, tokens: Int64[Tensor, "context pos"], batch_size: int) -> Float[Tensor, " measure"]:

@@ -15,13 +15,13 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, logits
+from grok_interp.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Branching, prefix_cache
 from grok_interp.data.modular import answers, numbers_of, require_task, sequences
-from grok_interp.data.token_rows import Tokens, in_batches
+from grok_interp.data.token_rows import Tokens
 from grok_interp.results import LabelledResult
 
 
@@ -117,7 +117,7 @@ def _logits_of_whole_sequences(
     queries = _every_query(p)
     for k in shots:
         tokens = torch.cat([examples[:k].flatten().expand(len(queries), -1), queries], dim=1)
-        yield torch.cat([logits(model, part)[:, -1].cpu() for part in in_batches(tokens, batch_size)])
+        yield torch.cat([logits(each, part)[:, -1].cpu() for each, part in in_batches(model, tokens, batch_size)])
 
 
 def _logits_after_prefix(

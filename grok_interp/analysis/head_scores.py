@@ -15,7 +15,7 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, has_finite_weights, pattern_name, read
+from grok_interp.activations import HookedModel, has_finite_weights, in_batches, pattern_name, read
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.head_attention import (
@@ -25,7 +25,9 @@ from grok_interp.analysis.head_attention import (
     uniform_attention,
 )
 from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, HeadScore, WeightScore
-from grok_interp.data.token_rows import Mask, Tokens, in_batches, token_rows, unpadded
+from grok_interp.analysis.short_windows import nearest_target, warn_of_short_windows
+from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
+from grok_interp.models.processing import require_same_processing
 from grok_interp.results import LabelledResult
 
 
@@ -86,10 +88,14 @@ def head_scores(
 
     Returns:
         The scores with dims (score, checkpoint, layer, head); NaN where weights or activations are not finite.
+        `array.attrs["processing"]` names the processing of the weights, None where no score reads them.
 
     Raises:
         ValueError: for names that are not in `HEAD_SCORES`, for tokens on which a score has no target, for a mask that
-            does not fit, and as `checkpoints_of` does.
+            does not fit, for checkpoints whose weights were processed differently, and as `checkpoints_of` does.
+
+    Warns:
+        UserWarning: when a layer's attention window is shorter than the distance to a target.
 
     Example:
         >>> from grok_interp import Transformer, llama_copier, repeated_tokens
@@ -100,8 +106,10 @@ def head_scores(
     """
     _require_known(scores)
     tokens, real = unpadded(token_rows(tokens), attention_mask)
-    steps, rows, chance = [], [], {}
+    steps, rows, chance, processing = [], [], {}, None
+    of_weights = any(isinstance(HEAD_SCORES[name], WeightScore) for name in scores)
     for step, model in checkpoints_of(checkpoints, tokens=tokens):
+        processing = require_same_processing(processing, model, step) if of_weights else None
         steps.append(step)
         rows.append(_scores_of(model, tokens, real, scores, batch_size))
         chance = {name: _chance(HEAD_SCORES[name], tokens, real, model) for name in scores}
@@ -114,7 +122,13 @@ def head_scores(
             "layer": np.arange(rows[0].shape[1]),
             "head": np.arange(rows[0].shape[2]),
         },
-        attrs={"n_sequences": len(tokens), "n_tokens": tokens.shape[1], "norm_gain": "ignored", "chance": chance},
+        attrs={
+            "n_sequences": len(tokens),
+            "n_tokens": tokens.shape[1],
+            "norm_gain": "ignored",
+            "processing": str(processing) if of_weights else None,
+            "chance": chance,
+        },
     )
     return HeadScores(array)
 
@@ -159,14 +173,15 @@ def _attention_scores(
     """All of them from one forward pass over the tokens."""
     layers = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
     targets = [_targets(score, tokens, real) for score in scores]
+    warn_of_short_windows(model, max(nearest_target(each) for each in targets))
     totals = torch.zeros(len(scores), model.cfg.n_layers, model.cfg.n_heads)
-    for rows in in_batches(torch.arange(len(tokens)), batch_size):
-        parts = [each[rows] for each in targets]
+    for each, rows in in_batches(model, torch.arange(len(tokens)), batch_size):
+        parts = [of_score[rows] for of_score in targets]
 
         def on_all_targets(pattern: Tensor, parts: list[Tensor] = parts) -> Tensor:
             return torch.stack([attention_on_targets(pattern, part) for part in parts])
 
-        found = read(model, tokens[rows], dict.fromkeys(layers, on_all_targets))
+        found = read(each, tokens[rows], dict.fromkeys(layers, on_all_targets))
         totals += torch.stack([found[layer].cpu() for layer in layers], dim=1)
     n_queries = [n_queries_with_target(each) for each in targets]
     return {score.name: total / n for score, total, n in zip(scores, totals, n_queries, strict=True)}

@@ -1,7 +1,8 @@
 """What a head's weights say without any attention: whom it would match, what it would copy, what it reads.
 
-Weights are taken as they are: the gains of the norms, biases and rotary positions are left out, so the QK circuit is
-that of a query and a key at the same position. Circuits over the vocabulary or the residual stream are never built:
+Weights are taken as they are: the gains of the norms (also those of queries and keys), biases and rotary positions are
+left out, so the QK circuit is that of a query and a key at the same position. Query heads that share a key and a value
+head have a circuit each. Circuits over the vocabulary or the residual stream are never built:
 their eigenvalues and norms are those of d_head x d_head matrices.
 """
 
@@ -13,10 +14,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from grok_interp.models.weights_of import weights_of
+
 
 def qk_circuits(model: Any) -> Float[Tensor, "layer head d_head d_head"]:
     """W_K^T (W_E^T W_E) W_Q of every head: the non-zero eigenvalues of the full QK circuit W_E W_Q W_K^T W_E^T."""
-    W_E, W_Q, W_K = (_double(weight) for weight in (model.W_E, model.W_Q, model.W_K))
+    weights = weights_of(model)
+    W_E, W_Q, W_K = (_double(weight) for weight in (weights.W_E, weights.W_Q, weights.W_K))
     return W_K.mT @ (W_E.T @ W_E) @ W_Q
 
 
@@ -30,9 +34,13 @@ def top_1_copying(circuit: Float[Tensor, "token d_vocab"], tokens: Int64[Tensor,
 
 
 def ov_copying(model: Any, tokens: Int64[Tensor, "*any"]) -> Float[Tensor, "layer head"]:
-    """`top_1_copying` of every head's full OV circuit W_E W_V W_O W_U, over the different tokens that are given."""
-    symbols = tokens.unique().cpu()
-    W_E, W_V, W_O, W_U = (weight.detach().float().cpu() for weight in (model.W_E, model.W_V, model.W_O, model.W_U))
+    """`top_1_copying` of every head's full OV circuit W_E W_V W_O W_U, over the different tokens that are given.
+
+    Tokens that are no outputs (d_vocab_out < d_vocab) cannot be copied and are left out.
+    """
+    weights, symbols = weights_of(model), tokens.unique().cpu()
+    symbols = symbols[symbols < weights.n_tokens]
+    W_E, W_V, W_O, W_U = (each.float().cpu() for each in (weights.W_E, weights.W_V, weights.W_O, weights.W_U))
     heads = zip(W_V.flatten(0, 1), W_O.flatten(0, 1), strict=True)
     copied = [  # one head at a time: token x d_vocab is large
         top_1_copying((W_E[symbols] @ reads) @ (writes @ W_U), symbols) for reads, writes in heads
@@ -60,7 +68,8 @@ def k_composition_with_previous_token(
     model: Any, previous_token: Float[Tensor, "layer head"]
 ) -> Float[Tensor, "layer head"]:
     """Of every head with the one, in the layers before it, whose previous-token score is the largest; 0 in layer 0."""
-    W_Q, W_K, W_V, W_O = (_double(weight) for weight in (model.W_Q, model.W_K, model.W_V, model.W_O))
+    weights = weights_of(model)
+    W_Q, W_K, W_V, W_O = (_double(each) for each in (weights.W_Q, weights.W_K, weights.W_V, weights.W_O))
     found = torch.zeros(W_Q.shape[:2])
     for layer in range(1, len(found)):
         writer = divmod(int(previous_token[:layer].argmax()), found.shape[1])

@@ -12,11 +12,14 @@ d_head matrix W_O (W_U W_E) W_V, so the large one is never built. A head whose c
 
 A score without its formula means nothing: TransformerLens' `detect_head` divides by all attention and gives a perfect
 induction head about 1/2, where Abar gives 1. Compare only scores of one definition.
+
+EP depends on how the weights were processed (see `processing_of`): all checkpoints of a result have one state, which is
+in its attributes. With d_vocab_out != d_vocab the circuit is that of the tokens that are inputs and outputs.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,11 +30,14 @@ from torch import Tensor
 from grok_interp.activations import HookedModel, device_of, evaluating, has_finite_weights, mean_of_patterns
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.short_windows import warn_of_short_windows
 from grok_interp.data.copying import induction_targets
-from grok_interp.data.token_rows import Tokens, in_batches, token_rows
+from grok_interp.data.token_rows import Tokens, batches_of, token_rows
+from grok_interp.models.norm_gains import norm_gains
+from grok_interp.models.processing import Processing, require_same_processing
+from grok_interp.models.weights_of import HeadWeights, NormGain, weights_of
 from grok_interp.results import LabelledResult
 
-NormGain = Literal["ignored", "folded"]
 TOKENS_AT_ONCE = 4096
 
 
@@ -105,15 +111,21 @@ def induction_scores(
     """I(L, H) of each (step, model), all on the same tokens from `repeated_tokens`.
 
     The paper does not say how the gains of the norms enter EP: "ignored" takes the weights as they are; "folded"
-    multiplies the gain before attention into W_V and the final gain into W_U.
+    multiplies every gain between a token and the logits into the weights (see `weights_of`). The result's attributes
+    name the `processing` of the weights, and `norm_gain` as it is in effect: "folded" for weights that have all gains
+    folded in already.
     Rows with an odd number of tokens begin with BOS (`repeated_tokens(..., bos=...)`), which is no target.
-    Values are NaN where weights or activations are not finite. Raises ValueError for tokens that are not repeated, and
-    as `checkpoints_of` does.
+    Values are NaN where weights or activations are not finite. Raises ValueError for tokens that are not repeated, for
+    checkpoints whose weights were processed differently, and as `checkpoints_of` does.
+    Warns when a layer's attention window is shorter than the distance to the induction target.
     """
     tokens = token_rows(tokens)
     bos = _require_two_halves(tokens)
-    steps, rows = [], []
+    steps, rows, processing, gain = [], [], None, norm_gain
     for step, model in checkpoints_of(checkpoints, tokens=tokens):
+        processing = require_same_processing(processing, model, step)
+        gain = _gain_in_effect(model, norm_gain, processing)
+        warn_of_short_windows(model, tokens.shape[1] // 2 - 1)
         attention = _induction_attentions(model, tokens, batch_size)
         positivity = eigenvalue_positivity(ov_circuits(model, norm_gain))
         steps.append(step)
@@ -127,7 +139,13 @@ def induction_scores(
             "layer": np.arange(rows[0].shape[1]),
             "head": np.arange(rows[0].shape[2]),
         },
-        attrs={"n_sequences": len(tokens), "half": tokens.shape[1] // 2, "norm_gain": norm_gain, **bos},
+        attrs={
+            "n_sequences": len(tokens),
+            "half": tokens.shape[1] // 2,
+            "norm_gain": gain,
+            "processing": str(processing),
+            **bos,
+        },
     )
     return InductionScores(array)
 
@@ -141,7 +159,7 @@ def _induction_attentions(model: HookedModel, tokens: Tensor, batch_size: int) -
     entries, device = induction_targets(*divmod(tokens.shape[1], 2)), device_of(model)
     total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
     with evaluating(model):
-        for part in in_batches(tokens, batch_size):
+        for part in batches_of(tokens, batch_size):
             attention = model.attention_entries(part.to(device), *entries).float()
             total += attention.mean(dim=-1).sum(dim=1).cpu()
     return total / len(tokens)
@@ -152,29 +170,29 @@ def ov_circuits(model: Any, norm_gain: NormGain = "ignored") -> Float[Tensor, "l
 
     In float64, but one layer and some of the vocabulary at a time.
     """
-    with torch.no_grad():
-        through_tokens = _through_tokens(model, norm_gain)
-        circuits = []
-        for layer, (W_V, W_O) in enumerate(zip(model.W_V, model.W_O, strict=True)):
-            W_V = W_V.double().cpu()
-            if norm_gain == "folded":
-                W_V = _gain(model.blocks[layer].ln1)[:, None] * W_V
-            circuits.append(W_O.double().cpu() @ through_tokens @ W_V)
-        return torch.stack(circuits)
+    weights = weights_of(model, norm_gain)
+    through_tokens = _through_tokens(weights)
+    by_layer = zip(weights.W_V, weights.W_O, strict=True)
+    return torch.stack([W_O.double().cpu() @ through_tokens @ W_V.double().cpu() for W_V, W_O in by_layer])
 
 
-def _through_tokens(model: Any, norm_gain: NormGain) -> Float[Tensor, "d_model d_model"]:
+def _through_tokens(weights: HeadWeights) -> Float[Tensor, "d_model d_model"]:
     """W_U W_E: from what is written for the unembedding to what is read from the embedding."""
-    W_UE = torch.zeros(model.cfg.d_model, model.cfg.d_model, dtype=torch.float64)
-    for W_U, W_E in zip(model.W_U.split(TOKENS_AT_ONCE, dim=1), model.W_E.split(TOKENS_AT_ONCE), strict=True):
+    d_model, n_tokens = len(weights.W_U), weights.n_tokens
+    W_UE = torch.zeros(d_model, d_model, dtype=torch.float64)
+    parts = zip(
+        weights.W_U[:, :n_tokens].split(TOKENS_AT_ONCE, dim=1),
+        weights.W_E[:n_tokens].split(TOKENS_AT_ONCE),
+        strict=True,
+    )
+    for W_U, W_E in parts:
         W_UE += W_U.double().cpu() @ W_E.double().cpu()
-    return _gain(model.ln_final)[:, None] * W_UE if norm_gain == "folded" else W_UE
+    return W_UE
 
 
-def _gain(norm: Any) -> Tensor:
-    """A norm's gain: `w` in TransformerLens and here, `weight` in bridges."""
-    gain = getattr(norm, "w", None)
-    return (norm.weight if gain is None else gain).double().cpu()
+def _gain_in_effect(model: Any, norm_gain: NormGain, processing: Processing) -> NormGain:
+    """Weights that have all gains folded in are folded, whatever was asked for."""
+    return "folded" if processing.norms_folded and norm_gains(model).all_one else norm_gain
 
 
 def _require_two_halves(tokens: Int64[Tensor, "batch pos"]) -> dict[str, int]:

@@ -13,9 +13,9 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, logits
+from grok_interp.activations import HookedModel, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.data.token_rows import Mask, Tokens, in_batches, token_rows, unpadded
+from grok_interp.data.token_rows import Mask, Tokens, batches_of, token_rows, unpadded
 from grok_interp.results import LabelledResult
 
 
@@ -96,7 +96,8 @@ def position_losses(
         the first token of each row. NaN where the logits of a checkpoint are not finite.
 
     Raises:
-        ValueError: for windows of one token, for a mask that does not fit, and as `checkpoints_of` does.
+        ValueError: for windows of one token, for a mask that does not fit, for targets that are no outputs of a model
+            (d_vocab_out < d_vocab), and as `checkpoints_of` does.
 
     Example:
         >>> from grok_interp import Transformer, llama_copier
@@ -112,10 +113,11 @@ def position_losses(
     windows, real = unpadded(windows, attention_mask)
     counted = real[:, 1:]
     n_windows = counted.sum(dim=0)
-    batches = list(zip(in_batches(windows, batch_size), in_batches(counted, batch_size), strict=True))
     steps, rows = [], []
     for step, model in checkpoints_of(checkpoints, tokens=windows, n_read=windows.shape[1] - 1):
-        parts = [_summed(model, *batch) for batch in batches]
+        require_outputs(model, windows)
+        batches = zip(in_batches(model, windows, batch_size), batches_of(counted, batch_size), strict=True)
+        parts = [_summed(each, part, of_part) for (each, part), of_part in batches]
         steps.append(step)
         rows.append(torch.stack(parts).sum(dim=0) / n_windows)
     array = xr.DataArray(
@@ -132,3 +134,13 @@ def position_losses(
 def _summed(model: HookedModel, windows: Tensor, counted: Tensor) -> Tensor:
     means = position_loss(logits(model, windows[:, :-1]).cpu(), windows[:, 1:], counted)
     return (means * counted.sum(dim=0)).where(counted.any(dim=0), 0.0)
+
+
+def require_outputs(model: HookedModel, windows: Int64[Tensor, "batch pos"]) -> None:
+    """Raises ValueError for targets that the model has no logit for."""
+    n_outputs = getattr(model.cfg, "d_vocab_out", model.cfg.d_vocab)
+    if n_outputs > 0 and int(windows[:, 1:].max()) >= n_outputs:
+        raise ValueError(
+            f"the loss needs targets that are outputs of the model, 0 .. {n_outputs - 1} (d_vocab_out), got token "
+            f"{int(windows[:, 1:].max())}: output i is token i"
+        )

@@ -34,11 +34,11 @@ import xarray as xr
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, logits
+from grok_interp.activations import HookedModel, device_of, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.pair_estimates import LEVEL, MEASURES, pair_estimates
 from grok_interp.data.ngrams import repeated_ngrams
-from grok_interp.data.token_rows import Tokens, in_batches, token_rows
+from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 ESTIMATES = ("mean", "low", "high")
@@ -146,8 +146,8 @@ def token_losses(
 ) -> Float[Tensor, "batch pos"]:
     """The cross-entropy in nats of the token at each position; NaN at position 0, which nothing predicts."""
     device, parts = device_of(model), []
-    for part in in_batches(windows, batch_size):
-        scores, targets = logits(model, part[:, :-1]), part[:, 1:].to(device)
+    for each, part in in_batches(model, windows, batch_size):
+        scores, targets = logits(each, part[:, :-1]), part[:, 1:].to(device)
         parts.append(F.cross_entropy(scores.transpose(1, 2), targets, reduction="none").cpu())
     return F.pad(torch.cat(parts), (1, 0), value=torch.nan)
 

@@ -19,11 +19,11 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, logits
+from grok_interp.activations import HookedModel, in_batches, logits
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.queries import query_kinds, solved_queries
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers, draw_inputs, sequences
-from grok_interp.data.token_rows import in_batches
+from grok_interp.data.token_rows import batches_of
 
 EVALUATION_CONTEXTS, NOISE = 2, 3  # which stream of random numbers a seed is used for
 
@@ -164,9 +164,9 @@ def _answers(model: HookedModel, asked: Questions, batch_size: int) -> Answers:
     if model.cfg.d_vocab < asked.p:
         raise ValueError(f"the tasks need a d_vocab of p = {asked.p} or more, the model has {model.cfg.d_vocab}")
     found, loss = [], []
-    shown, answered = (in_batches(each.flatten(0, 1), batch_size) for each in (asked.shown, asked.true))
-    for tokens, true in zip(shown, answered, strict=True):
-        scores = answer_logits(model, tokens, batch_size=batch_size)
+    shown = in_batches(model, asked.shown.flatten(0, 1), batch_size)
+    for (each, tokens), true in zip(shown, batches_of(asked.true.flatten(0, 1), batch_size), strict=True):
+        scores = _answer_logits(each, tokens)
         found.append(predicted_tokens(scores))
         loss.append(torch.nn.functional.cross_entropy(scores.movedim(-1, 1), true, reduction="none"))
     shape = asked.shown.shape[:2]
@@ -177,7 +177,11 @@ def answer_logits(
     model: HookedModel, tokens: Int64[Tensor, "batch pos"], *, batch_size: int
 ) -> Float[Tensor, "batch shot d_vocab"]:
     """The logits of every answer z of x y z x y z ..., on the CPU."""
-    return torch.cat([logits(model, part[:, :-1])[:, 1::3].cpu() for part in in_batches(tokens, batch_size)])
+    return torch.cat([_answer_logits(each, part) for each, part in in_batches(model, tokens, batch_size)])
+
+
+def _answer_logits(model: HookedModel, tokens: Int64[Tensor, "batch pos"]) -> Float[Tensor, "batch shot d_vocab"]:
+    return logits(model, tokens[:, :-1])[:, 1::3].cpu()
 
 
 def with_wrong_answers(

@@ -16,7 +16,7 @@ from torch import Tensor
 from grok_interp.activations import HookedModel, Reducer, read
 from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.prefixes import after_shared_tokens
-from grok_interp.data.token_rows import in_batches
+from grok_interp.data.token_rows import batches_of
 
 
 def activations_at(
@@ -63,4 +63,4 @@ def _read_in_batches(
     def reducer(found: Tensor) -> Tensor:
         return part_of(found[:, at]).float().cpu()
 
-    return torch.cat([read(continuing, part, {name: reducer})[name] for part in in_batches(rest, batch_size)])
+    return torch.cat([read(continuing, part, {name: reducer})[name] for part in batches_of(rest, batch_size)])

@@ -24,7 +24,7 @@ class ModelConfig:
     d_mlp: int
     d_vocab: int
     n_ctx: int  # longest sequence, in tokens
-    act_fn: Literal["silu", "relu", "gelu"]
+    act_fn: Literal["silu", "relu", "gelu", "gelu_new"]  # gelu_new: the tanh approximation
     gated_mlp: bool
     normalization_type: Literal["RMS", "LN"]
     eps: float  # added to the variance before a norm's square root
@@ -42,8 +42,8 @@ class ModelConfig:
         yield from below_one(self, "n_layers", "n_heads", "d_model", "d_head", "d_mlp", "d_vocab", "n_ctx")
         if self.d_head % 2:
             yield f"d_head must be even for rotary positions, got {self.d_head}"
-        if self.act_fn not in ("silu", "relu", "gelu"):
-            yield f"act_fn must be silu, relu or gelu, got {self.act_fn!r}"
+        if self.act_fn not in ("silu", "relu", "gelu", "gelu_new"):
+            yield f"act_fn must be silu, relu, gelu or gelu_new, got {self.act_fn!r}"
         if self.normalization_type not in ("RMS", "LN"):
             yield f"normalization_type must be RMS or LN, got {self.normalization_type!r}"
         if not 0 <= self.attn_dropout < 1:

@@ -40,7 +40,7 @@ def token_rows(tokens: Tokens, name: str = "tokens") -> Int64[Tensor, "batch pos
     return rows[None] if rows.dim() == 1 else rows
 
 
-def in_batches(rows: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+def batches_of(rows: Tensor, batch_size: int) -> tuple[Tensor, ...]:
     """Parts of `batch_size` rows. Raises ValueError for a batch size below 1."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, got {batch_size}")

@@ -5,12 +5,14 @@ and W_V, each head after head, and `freqs` keeps the rotary frequencies of one h
 embedding stands there a second time as `lm_head.weight`. Its rows are the numbers 0 .. p and 17 signs that the paper's
 sequences never use, 47 for p = 29; token n is the number n.
 
-A file does not say its activation and cannot be checked for it: its name has `relu`, which is taken for granted here.
+A file with a gate is SwiGLU. Without one it does not say its activation: the name of the file does (see
+`published_names`), ReLU in the authors' own files. Their GELU is the tanh approximation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +23,12 @@ from grok_interp.models.weights import canonical_views, from_linear, load_canoni
 
 WRAPPERS = ("_orig_mod.", "module.")  # torch.compile and DistributedDataParallel put them before every name
 EMBEDDING, HEAD, BLOCKS = "transformer.wte.weight", "lm_head.weight", "transformer.h"
-MLP_INPUT, FREQUENCIES = "mlp.c_fc.weight", "attn.rotary_emb.freqs"
+FREQUENCIES = "attn.rotary_emb.freqs"
+ACTIVATIONS = {  # the official act_name -> fields of ModelConfig
+    "relu": {"act_fn": "relu", "gated_mlp": False},
+    "gelu": {"act_fn": "gelu_new", "gated_mlp": False},
+    "swiglu": {"act_fn": "silu", "gated_mlp": True},
+}
 
 # published name -> canonical names, whose rows are stacked
 OUTSIDE_BLOCKS = {
@@ -36,12 +43,10 @@ IN_BLOCK = {
     "attn.o.weight": ["attn.W_O"],
     "ln_2.weight": ["ln2.w"],
     "ln_2.bias": ["ln2.b"],
-    MLP_INPUT: ["mlp.W_in"],
-    "mlp.c_proj.weight": ["mlp.W_out"],
 }
+PLAIN_MLP = {"mlp.c_fc.weight": ["mlp.W_in"], "mlp.c_proj.weight": ["mlp.W_out"]}
+GATED_MLP = {"mlp.w1.weight": ["mlp.W_gate"], "mlp.w3.weight": ["mlp.W_in"], "mlp.w2.weight": ["mlp.W_out"]}
 ONE_VALUE = (  # fields of ModelConfig for which the format leaves no choice
-    "act_fn",
-    "gated_mlp",
     "normalization_type",
     "eps",
     "rotary_adjacent_pairs",
@@ -50,19 +55,36 @@ ONE_VALUE = (  # fields of ModelConfig for which the format leaves no choice
 )
 
 
-def from_published(state_dict: Mapping[str, Tensor], *, n_heads: int = 4, n_ctx: int = 96) -> Transformer:
+def from_published(
+    state_dict: Mapping[str, Tensor], *, n_heads: int = 4, n_ctx: int = 96, act_name: str | None = None
+) -> Transformer:
     """A `Transformer` in eval mode with a float32 copy of the weights; the other sizes are read from the tensors.
 
-    `n_ctx` is free: no tensor depends on it. Prefixes that torch.compile and DistributedDataParallel put before every
-    name are dropped. Raises ValueError for missing, unknown or misshapen tensors, an n_heads that is not the trained
-    one, other rotary frequencies, and a head that is not tied.
+    Args:
+        state_dict: what the official code saves. Prefixes that torch.compile and DistributedDataParallel put before
+            every name are dropped.
+        n_heads: heads of the trained model.
+        n_ctx: longest context, 1 or more; no tensor depends on it.
+        act_name: "relu", "gelu" or "swiglu", from the file's name (`published_file`). By default SwiGLU for tensors
+            with a gate and ReLU, the paper's, for others.
+
+    Raises:
+        ValueError: if tensors are missing, unknown or misshapen, if `n_heads` is not the trained one, if the rotary
+            frequencies have another base, if the head is not tied, or if `act_name` does not fit the tensors.
+
+    Example:
+        >>> from grok_interp import Transformer, modular_gpt, to_published
+        >>> model = Transformer(modular_gpt(n_layers=1, d_model=16, n_heads=2), seed=0)
+        >>> from_published(to_published(model), n_heads=2).cfg.act_fn
+        'relu'
     """
     state = _unwrapped(state_dict)
     _refuse_other_names(state)
-    model = Transformer(_config(state, n_heads=n_heads, n_ctx=n_ctx), initialize=False).to(state[EMBEDDING].device)
+    cfg = _config(state, n_heads=n_heads, n_ctx=n_ctx, act_name=act_name)
+    model = Transformer(cfg, initialize=False).to(state[EMBEDDING].device)
     _refuse_other_tensors(state, like=to_published(model))
     weights = {}
-    for theirs, ours in _names(model.cfg.n_layers).items():
+    for theirs, ours in _names(model.cfg.n_layers, gated=model.cfg.gated_mlp).items():
         for name, rows in zip(ours, state[theirs].chunk(len(ours)), strict=True):
             weights[name] = from_linear(name, rows, n_heads)
     load_canonical(model, weights)
@@ -76,7 +98,7 @@ def to_published(model: Transformer) -> dict[str, Tensor]:
     """
     _refuse_other_families(model.cfg)
     views, state = canonical_views(model), {}
-    for theirs, ours in _names(model.cfg.n_layers).items():
+    for theirs, ours in _names(model.cfg.n_layers, gated=model.cfg.gated_mlp).items():
         state[theirs] = torch.cat([to_linear(name, views[name]) for name in ours])
     for name in _frequency_names(model.cfg.n_layers):
         state[name] = _frequencies(model.cfg).to(model.embed.weight.device)
@@ -92,11 +114,11 @@ def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return bare
 
 
-def _names(n_layers: int) -> dict[str, list[str]]:
+def _names(n_layers: int, *, gated: bool) -> dict[str, list[str]]:
     """Published name -> canonical names, for all trained tensors."""
-    names = dict(OUTSIDE_BLOCKS)
+    names, block = dict(OUTSIDE_BLOCKS), IN_BLOCK | (GATED_MLP if gated else PLAIN_MLP)
     for layer in range(n_layers):
-        for theirs, ours in IN_BLOCK.items():
+        for theirs, ours in block.items():
             names[f"{BLOCKS}.{layer}.{theirs}"] = [f"blocks.{layer}.{name}" for name in ours]
     return names
 
@@ -115,20 +137,35 @@ def _n_layers(state: Mapping[str, Tensor]) -> int:
     return max(1, len({name.split(".")[2] for name in state if name.startswith(f"{BLOCKS}.")}))
 
 
+def _is_gated(state: Mapping[str, Tensor]) -> bool:
+    return any(name.endswith(next(iter(GATED_MLP))) for name in state)
+
+
 def _refuse_other_names(state: Mapping[str, Tensor]) -> None:
     n_layers = _n_layers(state)
-    needed = {*_names(n_layers), *_frequency_names(n_layers), HEAD}
+    needed = {*_names(n_layers, gated=_is_gated(state)), *_frequency_names(n_layers), HEAD}
     missing, unknown = sorted(needed - set(state)), sorted(set(state) - needed)
     if missing or unknown:
         raise ValueError(
             f"not a published state dict with {n_layers} layers: missing {missing}, unknown {unknown}; pass the dict "
-            "of tensors that the official code saves (LayerNorm, ReLU, one MLP without a gate), with nothing around it"
+            "of tensors that the official code saves (with LayerNorm), with nothing around it"
         )
 
 
-def _config(state: Mapping[str, Tensor], *, n_heads: int, n_ctx: int) -> ModelConfig:
+def _activation(state: Mapping[str, Tensor], act_name: str | None) -> dict[str, Any]:
+    gated = _is_gated(state)
+    fields = ACTIVATIONS.get(act_name or ("swiglu" if gated else "relu"))
+    if fields is None or fields["gated_mlp"] != gated:
+        fitting = [name for name, each in ACTIVATIONS.items() if each["gated_mlp"] == gated]
+        kind = "a gate" if gated else "no gate"
+        raise ValueError(f"act_name must be {' or '.join(fitting)} for tensors with {kind}, got {act_name!r}")
+    return fields
+
+
+def _config(state: Mapping[str, Tensor], *, n_heads: int, n_ctx: int, act_name: str | None) -> ModelConfig:
+    activation = _activation(state, act_name)
     d_vocab, d_model = _matrix_shape(state, EMBEDDING)
-    d_mlp, _ = _matrix_shape(state, f"{BLOCKS}.0.{MLP_INPUT}")
+    d_mlp, _ = _matrix_shape(state, f"{BLOCKS}.0.{next(iter(GATED_MLP if activation['gated_mlp'] else PLAIN_MLP))}")
     d_head = 2 * state[f"{BLOCKS}.0.{FREQUENCIES}"].numel()
     if n_heads * d_head != d_model:
         raise ValueError(
@@ -136,7 +173,7 @@ def _config(state: Mapping[str, Tensor], *, n_heads: int, n_ctx: int) -> ModelCo
             f"frequency) and d_model {d_model}: pass the n_heads that the model was trained with"
         )
     sizes = dict(n_layers=_n_layers(state), n_heads=n_heads, d_model=d_model, d_vocab=d_vocab, n_ctx=n_ctx)
-    return modular_gpt(**sizes, d_mlp=d_mlp)
+    return modular_gpt(**sizes, d_mlp=d_mlp, **activation)
 
 
 def _matrix_shape(state: Mapping[str, Tensor], name: str) -> tuple[int, int]:
@@ -157,7 +194,7 @@ def _refuse_other_tensors(state: Mapping[str, Tensor], *, like: Mapping[str, Ten
     ]
     if misfits:
         raise ValueError(
-            f"shapes must fit those of {EMBEDDING} and the first {MLP_INPUT}: {misfits}; is the file of another model?"
+            f"shapes must fit those of {EMBEDDING} and the first MLP's: {misfits}; is the file of another model?"
         )
     if other := [name for name in like if name.endswith(FREQUENCIES) and not _close(state[name], like[name])]:
         raise ValueError(f"rotary frequencies must have base 10000, got others in {other}: only these can be read")
@@ -180,7 +217,14 @@ def _refuse_other_families(cfg: ModelConfig) -> None:
         for name in ONE_VALUE
         if getattr(cfg, name) != getattr(published, name)
     ]
+    if {"act_fn": cfg.act_fn, "gated_mlp": cfg.gated_mlp} not in ACTIVATIONS.values():
+        known = ", ".join(_mlp_kind(**fields) for fields in ACTIVATIONS.values())
+        problems.append(f"one of {known}, got {_mlp_kind(cfg.act_fn, cfg.gated_mlp)}")
     if cfg.n_heads * cfg.d_head != cfg.d_model:
         problems.append(f"n_heads * d_head = d_model, got {cfg.n_heads} * {cfg.d_head} and {cfg.d_model}")
     if problems:
         raise ValueError(f"the published format needs {'; '.join(problems)}: keep this model as a checkpoint of ours")
+
+
+def _mlp_kind(act_fn: str, gated_mlp: bool) -> str:
+    return f"{act_fn} {'with' if gated_mlp else 'without'} a gate"

@@ -11,6 +11,7 @@ Compile the training step, never this module: hooks added to a compiled module a
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import cast
 
 import torch
@@ -27,7 +28,7 @@ from grok_interp.models.kv_cache import KeysAndValues, KVCache, shared_product
 from grok_interp.models.rotary import Rotary, rotary
 from grok_interp.models.weights import canonical_views
 
-ACTIVATIONS = {"silu": F.silu, "relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS = {"silu": F.silu, "relu": F.relu, "gelu": F.gelu, "gelu_new": partial(F.gelu, approximate="tanh")}
 
 
 def _somebody_listens(*points: HookPoint) -> bool:

@@ -33,10 +33,12 @@ from grok_interp.analysis.ablation_controls import (
     entropy_controls,
     random_controls,
 )
-from grok_interp.analysis.ablation_edits import induction_edges
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import Caching, copying_accuracy
+from grok_interp.analysis.edge_edits import induction_edges
 from grok_interp.analysis.induction import induction_attention
+from grok_interp.analysis.loss import position_losses
+from grok_interp.analysis.questions import answer_logits
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.models.transformer import Transformer
@@ -140,16 +142,29 @@ def with_hook(model: HookedModel, tokens: Tensor, name: str, edit: Callable[[Ten
         return model.run_with_hooks(tokens, fwd_hooks=[(name, hook)])
 
 
-@FAMILIES
 @KINDS
-def test_zero_is_the_model_whose_head_writes_nothing(
-    cfg: ModelConfig, kind: Callable[[Transformer], HookedModel]
-) -> None:
-    model, tokens = random_model(cfg), random_tokens(cfg)
+def test_zero_is_the_model_whose_head_writes_nothing(kind: Callable[[Transformer], HookedModel]) -> None:
+    model, tokens = random_model(LLAMA), random_tokens(LLAMA)
     found = logits(ablated(kind(model), [(1, 0), (0, 1)], "zero"), tokens)
     for layer, head in [(1, 0), (0, 1)]:
         ground_truth.head_weights(model, layer, head)[3].zero_()
     torch.testing.assert_close(found, logits(model, tokens), atol=1e-4, rtol=1e-4)
+
+
+@KINDS
+def test_zero_leaves_what_a_head_writes_whatever_it_reads(kind: Callable[[Transformer], HookedModel]) -> None:
+    """The bias of the norm before it, through W_V: TransformerLens' processing would have it in b_O."""
+    model, tokens = random_model(MODULAR), random_tokens(MODULAR)
+    constant = model.blocks[1].ln1.b @ ground_truth.head_weights(model, 1, 0)[2]
+    assert constant.abs().max() > 0.1
+
+    def edit(z: Tensor) -> None:
+        z[:, :, 0] = constant
+
+    found = logits(ablated(kind(model), [(1, 0)], "zero"), tokens)
+    torch.testing.assert_close(
+        found, with_hook(kind(model), tokens, "blocks.1.attn.hook_z", edit), atol=1e-4, rtol=1e-4
+    )
 
 
 @FAMILIES
@@ -176,14 +191,50 @@ def test_mean_and_resample_are_those_of_the_reference(
 @FAMILIES
 @KINDS
 def test_edges_are_cut_in_the_named_head_alone(cfg: ModelConfig, kind: Callable[[Transformer], HookedModel]) -> None:
-    model, tokens = kind(random_model(cfg)), torch.tensor([[1, 2, 3, 1, 2, 5]])
+    """What the key says is taken away; the constant of the biases, 0 in LLaMA, is written as before."""
+    ours, tokens, name = random_model(cfg), torch.tensor([[1, 2, 3, 1, 2, 5]]), pattern_name(1)
+    model = kind(ours)
+    edges, pattern = [(3, 1), (4, 2)], read(model, tokens, {name: torch.clone})[name]
+    bias = getattr(ours.blocks[1].ln1, "b", None)
+    constant = (torch.zeros(cfg.d_model) if bias is None else bias) @ ground_truth.head_weights(ours, 1, 1)[2]
 
-    def edit(pattern: Tensor) -> None:
-        pattern[0, 1, 3, 1] = pattern[0, 1, 4, 2] = 0.0
+    def cut(pattern: Tensor, hook: object) -> Tensor:
+        edited = pattern.clone()
+        for query, key in edges:
+            edited[0, 1, query, key] = 0.0
+        return edited
+
+    def add(z: Tensor, hook: object) -> Tensor:
+        edited = z.clone()
+        for query, key in edges:
+            edited[0, query, 1] += pattern[0, 1, query, key] * constant
+        return edited
 
     found = logits(ablated(model, [(1, 1)], "edges", n_match=1), tokens)
-    torch.testing.assert_close(found, with_hook(model, tokens, pattern_name(1), edit))
+    with torch.no_grad():
+        expected = model.run_with_hooks(tokens, fwd_hooks=[(name, cut), ("blocks.1.attn.hook_z", add)])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(found, logits(model, tokens))
+
+
+@KINDS
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_donors_do_not_depend_on_the_batch_size(kind: Callable[[Transformer], HookedModel], batch_size: int) -> None:
+    """Neither with a KV cache nor without, nor under a second ablation."""
+    model = kind(random_model(replace(LLAMA, d_vocab=3)))
+    options: dict[str, Any] = {"reference": REFERENCE[:, : LLAMA.n_ctx] % 3, "seed": 5}
+    without = ablated(ablated(model, [(0, 1)], "resample", **options), [(1, 0)], "resample", **options)
+    task = CopyTask(n_sequences=2, n_prefix=3, n_suffix=2, n_samples=23, query_every=1, alphabet=(1, 2), separator=0)
+    windows = random_tokens(replace(LLAMA, d_vocab=3), n_sequences=7)
+    copied = [copying_accuracy([(0, without)], task.sample(), batch_size=size).array for size in (batch_size, 64)]
+    np.testing.assert_array_equal(*copied)
+    losses = [position_losses([(0, without)], windows, batch_size=size).array for size in (batch_size, 64)]
+    np.testing.assert_allclose(*losses, atol=1e-5)
+    shots = [answer_logits(without, windows, batch_size=size) for size in (batch_size, 64)]
+    torch.testing.assert_close(*shots)
+    rows, later_rows = logits(without, windows), logits(without.from_row(1), windows)
+    assert not torch.allclose(rows, later_rows, atol=1e-3), "donors must matter for this to say something"
+    torch.testing.assert_close(logits(without.from_row(1), windows[1:]), rows[1:])
 
 
 @pytest.mark.parametrize(

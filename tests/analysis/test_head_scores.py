@@ -345,7 +345,8 @@ def test_scores_are_labelled_in_the_order_asked_for(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scores.array, whole.sel(score=names))
     assert whole["score"].to_numpy().tolist() == list(HEAD_SCORES)
     chance = {"k_composition": 30**-0.5, "previous_token": pytest.approx((harmonic(14) - 1) / 13), "ov_copying": 1 / 37}
-    assert scores.array.attrs == {"n_sequences": 5, "n_tokens": 14, "norm_gain": "ignored", "chance": chance}
+    made = {"n_sequences": 5, "n_tokens": 14, "norm_gain": "ignored", "processing": "raw"}
+    assert scores.array.attrs == {**made, "chance": chance}
     scores.save(tmp_path / "scores.nc")
     assert HeadScores.load(tmp_path / "scores.nc").array.identical(scores.array.rename("head_score"))
 

@@ -271,7 +271,7 @@ def test_scores_are_labelled_and_say_how_they_were_made() -> None:
     scores = induction_scores([(0, model), (30, uniform_model(LLAMA))], tokens, norm_gain="folded")
     assert dict(scores.array.sizes) == {"score": 3, "checkpoint": 2, "layer": 2, "head": 3}
     assert scores.array["checkpoint"].to_numpy().tolist() == [0, 30]
-    assert scores.array.attrs == {"n_sequences": 5, "half": 7, "norm_gain": "folded"}
+    assert scores.array.attrs == {"n_sequences": 5, "half": 7, "norm_gain": "folded", "processing": "raw"}
     np.testing.assert_allclose(scores.I, scores.Abar * scores.EP, rtol=1e-6)
     np.testing.assert_allclose(scores.Abar.isel(checkpoint=1), ground_truth.uniform_abar(7), rtol=1e-5)
 

@@ -115,7 +115,7 @@ def test_a_llama_gives_the_same_logits_here(options: dict[str, Any]) -> None:
             {"rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 2.0}},
             "rotary positions of type 'linear', needed 'default'",
         ),
-        ({"hidden_act": "gelu_new"}, "act_fn must be silu, relu or gelu, got 'gelu_new'"),
+        ({"hidden_act": "tanh"}, "act_fn must be silu, relu, gelu or gelu_new, got 'tanh'"),
     ],
 )
 def test_a_llama_that_has_no_counterpart_here_is_refused(options: dict[str, Any], message: str) -> None:

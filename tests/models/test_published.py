@@ -35,7 +35,7 @@ SMALL = SIZES[0]
 EVERY_SIZE = pytest.mark.parametrize("sizes", SIZES, ids=str)
 
 
-def published_state(sizes: Sizes = SMALL, *, seed: int = 0) -> dict[str, Tensor]:
+def published_state(sizes: Sizes = SMALL, *, seed: int = 0, gated: bool = False) -> dict[str, Tensor]:
     """A state dict in the official code's names and order; matrices, gains and biases are all random."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -53,8 +53,11 @@ def published_state(sizes: Sizes = SMALL, *, seed: int = 0) -> dict[str, Tensor]
             "attn.rotary_emb.freqs": 1.0 / 10_000 ** (torch.arange(0, sizes.d_head, 2).float() / sizes.d_head),
             "ln_2.weight": normal(d_model, mean=1.0),
             "ln_2.bias": normal(d_model),
-            "mlp.c_fc.weight": normal(d_mlp, d_model),
-            "mlp.c_proj.weight": normal(d_model, d_mlp),
+        }
+        mlp = ("w1", "w2", "w3") if gated else ("c_fc", "c_proj")
+        block |= {
+            f"mlp.{name}.weight": normal(*((d_model, d_mlp) if name in ("w2", "c_proj") else (d_mlp, d_model)))
+            for name in mlp
         }
         state |= {f"transformer.h.{layer}.{name}": tensor for name, tensor in block.items()}
     state["transformer.ln_f.weight"] = normal(d_model, mean=1.0)
@@ -62,16 +65,25 @@ def published_state(sizes: Sizes = SMALL, *, seed: int = 0) -> dict[str, Tensor]
     return state | {HEAD: state[EMBEDDING]}
 
 
-def reference_logits(state: dict[str, Tensor], tokens: Tensor, sizes: Sizes) -> Tensor:
+def reference_logits(state: dict[str, Tensor], tokens: Tensor, sizes: Sizes, act_name: str = "relu") -> Tensor:
     """The decoder that the format means, one head and one statement at a time."""
     x = state["transformer.wte.weight"][tokens]
     for layer in range(sizes.n_layers):
         block = {name.split(".", 3)[3]: t for name, t in state.items() if name.startswith(f"transformer.h.{layer}.")}
         x = x + reference_attention(block, reference_norm(x, block["ln_1.weight"], block["ln_1.bias"]), sizes)
         normed = reference_norm(x, block["ln_2.weight"], block["ln_2.bias"])
-        x = x + (normed @ block["mlp.c_fc.weight"].T).clamp(min=0) @ block["mlp.c_proj.weight"].T
+        x = x + reference_mlp(block, normed, act_name)
     x = reference_norm(x, state["transformer.ln_f.weight"], state["transformer.ln_f.bias"])
     return x @ state["lm_head.weight"].T
+
+
+def reference_mlp(block: dict[str, Tensor], x: Tensor, act_name: str) -> Tensor:
+    if act_name == "swiglu":
+        gate = x @ block["mlp.w1.weight"].T
+        return (gate * gate.sigmoid() * (x @ block["mlp.w3.weight"].T)) @ block["mlp.w2.weight"].T
+    pre = x @ block["mlp.c_fc.weight"].T
+    tanh = 0.5 * pre * (1 + ((2 / torch.pi) ** 0.5 * (pre + 0.044715 * pre**3)).tanh())
+    return (pre.clamp(min=0) if act_name == "relu" else tanh) @ block["mlp.c_proj.weight"].T
 
 
 def reference_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
@@ -110,6 +122,27 @@ def test_a_published_model_gives_the_references_logits(sizes: Sizes) -> None:
     model = from_published(state, n_heads=sizes.n_heads, n_ctx=29)
     tokens = random_tokens(model.cfg, length=29)
     torch.testing.assert_close(model(tokens), reference_logits(state, tokens, sizes), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("act_name", ["relu", "gelu", "swiglu"])
+def test_every_activation_gives_the_references_logits_and_goes_back(act_name: str) -> None:
+    """The MLP's inputs are large, so that ReLU, both kinds of GELU and SiLU differ."""
+    state = published_state(gated=act_name == "swiglu")
+    for name in state:
+        if name.endswith(("c_fc.weight", "w1.weight")):
+            state[name] = 3 * state[name]
+    model = from_published(state, n_heads=SMALL.n_heads, act_name=act_name)
+    tokens = random_tokens(model.cfg)
+    torch.testing.assert_close(model(tokens), reference_logits(state, tokens, SMALL, act_name), atol=1e-4, rtol=1e-4)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in to_published(model).items())
+
+
+def test_an_activation_that_does_not_fit_the_tensors_is_refused() -> None:
+    refused(
+        "act_name must be relu or gelu for tensors with no gate, got 'swiglu'", published_state(), act_name="swiglu"
+    )
+    refused("must be swiglu for tensors with a gate, got 'relu'", published_state(gated=True), act_name="relu")
+    refused("must be relu or gelu for tensors with no gate, got 'tanh'", published_state(), act_name="tanh")
 
 
 @EVERY_SIZE
@@ -287,15 +320,18 @@ def test_an_untied_head_is_refused() -> None:
 @pytest.mark.parametrize(
     ("cfg", "message"),
     [
-        (replace(MODULAR, act_fn="gelu"), "needs act_fn 'relu', got 'gelu': keep this model as a checkpoint of ours"),
-        (replace(MODULAR, gated_mlp=True), "needs gated_mlp False, got True"),
+        (
+            replace(MODULAR, act_fn="gelu"),
+            "needs one of relu without a gate, .*, got gelu without a gate: keep",
+        ),
+        (replace(MODULAR, gated_mlp=True), "silu with a gate, got relu with a gate"),
         (replace(MODULAR, normalization_type="RMS"), "needs normalization_type 'LN', got 'RMS'"),
         (replace(MODULAR, eps=1e-2), "needs eps 1e-05, got 0.01"),
         (replace(MODULAR, rotary_adjacent_pairs=False), "needs rotary_adjacent_pairs True, got False"),
         (replace(MODULAR, rotary_base=50.0), "needs rotary_base 10000.0, got 50.0"),
         (replace(MODULAR, tie_word_embeddings=False), "needs tie_word_embeddings True, got False"),
         (replace(MODULAR, d_head=10), r"needs n_heads \* d_head = d_model, got 2 \* 10 and 28"),
-        (LLAMA, "act_fn 'relu', got 'silu'; gated_mlp False, got True; normalization_type 'LN', got 'RMS'; eps"),
+        (LLAMA, "needs normalization_type 'LN', got 'RMS'; eps"),
     ],
     ids=["act", "gate", "norm", "eps", "pairs", "base", "untied", "wide-heads", "llama"],
 )

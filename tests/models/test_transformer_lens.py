@@ -18,6 +18,7 @@ CONFIGS = {
     "llama-tied": replace(LLAMA, tie_word_embeddings=True, rotary_base=500.0, act_fn="gelu"),
     "llama-adjacent": replace(LLAMA, rotary_adjacent_pairs=True, n_layers=1),
     "modular": MODULAR,
+    "modular-gelu": replace(MODULAR, act_fn="gelu_new", n_layers=1),
     "modular-untied": replace(MODULAR, tie_word_embeddings=False, rotary_adjacent_pairs=False, eps=1e-3),
 }
 

@@ -60,8 +60,8 @@ def ablations(
     results, series = analyzed(directory, device=device), CheckpointSeries(directory)
     probes = ablation_probes(directory, results, heads=heads, device=device)
     steps = spread_steps(results.steps, n_checkpoints)
-    asked = {**probes.description(), **checkpoint_files(series, steps)}
-    missing = [how for how in ways if not known(directory, f"ablation_{how}", HeadAblation, asked)]
+    asked = _by_way(ways, {**probes.description(), **checkpoint_files(series, steps)})
+    missing = [how for how in ways if not known(directory, f"ablation_{how}", HeadAblation, asked[how])]
     done, to_do = count(1), len(missing) * len(steps)
 
     def models() -> Iterator[tuple[int, Transformer]]:
@@ -73,7 +73,7 @@ def ablations(
     def measured(how: str) -> HeadAblation:
         return ablation_of(models(), probes, how)
 
-    return [kept(directory, f"ablation_{how}", HeadAblation, asked, partial(measured, how)) for how in ways]
+    return [kept(directory, f"ablation_{how}", HeadAblation, asked[how], partial(measured, how)) for how in ways]
 
 
 def ablation_of(checkpoints: Any, probes: AblationProbes, how: str) -> HeadAblation:
@@ -105,8 +105,8 @@ def single_ablations(
     """
     results, series = analyzed(directory, device=device), CheckpointSeries(directory)
     probes, step = ablation_probes(directory, results, device=device), results.steps[-1]
-    asked = {**probes.text(), **checkpoint_files(series, [step])}
-    missing = [how for how in ways if not known(directory, f"single_heads_{how}", SingleAblation, asked)]
+    asked = _by_way(ways, {**probes.text(), **checkpoint_files(series, [step])})
+    missing = [how for how in ways if not known(directory, f"single_heads_{how}", SingleAblation, asked[how])]
     done = count(1)
 
     def advance(_: int, n_models: int) -> None:
@@ -119,7 +119,7 @@ def single_ablations(
             [(step, model)], probes.samples, probes.windows, how=how, seed=SEED, on_model=advance, **options
         )
 
-    return [kept(directory, f"single_heads_{how}", SingleAblation, asked, partial(measured, how)) for how in ways]
+    return [kept(directory, f"single_heads_{how}", SingleAblation, asked[how], partial(measured, how)) for how in ways]
 
 
 def are_known(directory: Path, name: str) -> bool:
@@ -132,4 +132,9 @@ def are_known(directory: Path, name: str) -> bool:
         asked = {**probes.description(), **checkpoint_files(series, spread_steps(results.steps, N_CHECKPOINTS))}
     else:
         asked = {**probes.text(), **checkpoint_files(series, results.steps[-1:])}
-    return all(known(directory, f"{name}_{how}", kind, asked) for how in WAYS)
+    return all(known(directory, f"{name}_{how}", kind, each) for how, each in _by_way(WAYS, asked).items())
+
+
+def _by_way(ways: Sequence[str], asked: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is asked in each way; results from before donors were drawn for all rows at once are measured anew."""
+    return {how: {**asked, "donors": "one draw per row"} if how == "resample" else asked for how in ways}

@@ -31,9 +31,9 @@ def ablation_section(directory: Path) -> Section:
         return Section(WITHOUT_HEADS, ONE_HEAD, "")
     results, probes = ablations(directory), ablation_probes(directory, analyzed(directory))
     caption = (
-        "zero: the heads write nothing; mean: their mean over held-out text; resample: what they write on another "
-        f"text; edges: only their attention to what followed the last {probes.n_match} tokens before is cut. The same "
-        "heads are taken away at every step."
+        "zero: the heads write nothing but the constant of their biases, if any; mean: their mean over held-out text; "
+        "resample: what they write on another text; edges: only their attention to what followed the last "
+        f"{probes.n_match} tokens before is cut. The same heads are taken away at every step."
     )
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
     picture = inline_svg(plot_ablation(results))

@@ -106,7 +106,7 @@ class CopyingProbes:
 class CopyingResults(RunResults):
     """The results of the same checkpoints; `accuracy` is on printable strings."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3  # 3: induction scores name the processing state of the weights
 
     accuracy: CopyingAccuracy
     hexadecimal: HexadecimalAccuracy
