@@ -58,6 +58,24 @@ def modular_paper(name: str, *, n_id: int, alpha: float) -> TrainConfig:
     )
 
 
+def copier_with_copies(name: str, *, n_steps: int, checkpoint_steps: tuple[int, ...]) -> TrainConfig:
+    """The laptop recipe: copied spans and random windows in the training text, Muon on the hidden matrices."""
+    return TrainConfig(
+        model=PRESETS[name],
+        data=TextConfig(copy_fraction=0.8, random_fraction=0.4),
+        n_steps=n_steps,
+        batch_size=16,
+        optimizer="muon",
+        muon_learning_rate=0.02,
+        learning_rate=6e-3,
+        warmup_steps=100,
+        betas=(0.9, 0.99),
+        weight_decay=0.1,
+        precision="auto",
+        checkpoint_steps=checkpoint_steps,
+    )
+
+
 TRAINING_PRESETS: dict[str, TrainConfig] = {
     # The paper gives no schedule after warm-up and no weight decay: cosine to 0.1 and none are our reading. Its subset
     # of RedPajama is not published: choose the text with --data.source.
@@ -72,35 +90,17 @@ TRAINING_PRESETS: dict[str, TrainConfig] = {
         precision="bfloat16",
         checkpoint_steps=join_steps(logarithmic_steps(76_294, per_decade=4), linear_steps(76_294, every=1_000)),
     ),
-    "copier-mini": TrainConfig(
-        model=PRESETS["copier-mini"],
-        data=TextConfig(copy_fraction=0.8, random_fraction=0.4),
+    "copier-mini": copier_with_copies(
+        "copier-mini",
         n_steps=4_000,
-        batch_size=16,
-        optimizer="muon",
-        muon_learning_rate=0.02,
-        learning_rate=6e-3,
-        warmup_steps=100,
-        betas=(0.9, 0.99),
-        weight_decay=0.1,
-        precision="auto",
         checkpoint_steps=join_steps(
             logarithmic_steps(100, per_decade=3), linear_steps(1_000, every=50), linear_steps(4_000, every=100)
         ),
     ),
     # More layers and heads, so that induction heads form in several layers; dense checkpoints where they do.
-    "copier-deep": TrainConfig(
-        model=PRESETS["copier-deep"],
-        data=TextConfig(copy_fraction=0.8, random_fraction=0.4),
+    "copier-deep": copier_with_copies(
+        "copier-deep",
         n_steps=2_000,
-        batch_size=16,
-        optimizer="muon",
-        muon_learning_rate=0.02,
-        learning_rate=6e-3,
-        warmup_steps=100,
-        betas=(0.9, 0.99),
-        weight_decay=0.1,
-        precision="auto",
         checkpoint_steps=join_steps(linear_steps(2_000, every=100), dense_steps(center=750, width=450, every=10)),
     ),
     "copier-tiny": TrainConfig(
