@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -325,7 +326,9 @@ def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(tmp_path: Path,
 
     claim = Claim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]")
     page = tmp_path / "report.html"
-    monkeypatch.setattr("grok_interp.reporting.write_sweep_report", lambda folder: (page, [claim]))
+    nothing_to_analyze = SimpleNamespace(all_runs=[], ablated_runs=[])
+    monkeypatch.setattr("grok_interp.reporting.finished_experiments", lambda _: nothing_to_analyze)
+    monkeypatch.setattr("grok_interp.reporting.write_sweep_report", lambda _, **options: (page, [claim]))
     (tmp_path / "baseline").mkdir()
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -21,7 +21,7 @@ from grok_interp.studies.run_results import RunResults
 # Figures that are drawn from cached results alone, once the checkpoints are evaluated.
 OF_RESULTS = {
     *(f"copying/fig{number}" for number in range(2, 8)),
-    *("copying/strings", "modular/fig1b", "modular/fig1c", "modular/fig3", "modular/shift"),
+    *("copying/diagram", "copying/strings", "modular/fig1b", "modular/fig1c", "modular/fig3", "modular/shift"),
 }
 NO_DATA = "meta"  # a device of torch that computes shapes and no values: reading a value from it is an error
 

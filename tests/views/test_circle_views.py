@@ -158,7 +158,7 @@ def test_a_grid_of_the_twin_is_the_grid() -> None:
     model_1, model_3, ratio_1, _, _, regression_3 = (graph.traces[0] for graph in twin.graphs)
     for grid, trace in zip(grids, (model_1, model_3), strict=True):
         np.testing.assert_array_equal(trace["z"], grid.array.sel(who="model"))
-        expected = np.array(["wrong", "right"])[grid.array.transpose("x", "y", "who")]
+        expected = np.array(["wrong", "right"])[grid.array.transpose("x", "y", "who").astype(int)]
         np.testing.assert_array_equal(trace["customdata"], expected)
     np.testing.assert_array_equal(ratio_1["z"], grids[0].model_minus("ratio matching"))
     np.testing.assert_array_equal(regression_3["z"], grids[1].model_minus("modular regression"))
