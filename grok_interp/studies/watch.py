@@ -27,6 +27,7 @@ from grok_interp.studies.catalogue import study_of
 from grok_interp.views.report import Page
 
 HOST = "127.0.0.1"
+CONNECTION_SECONDS = 10.0  # a client that is silent for as long is given up
 SECONDS = 2.0  # between two looks at the run's checkpoints
 
 
@@ -47,6 +48,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers GET of the two addresses."""
 
     server_version, sys_version = "grok-interp", ""
+    timeout = CONNECTION_SECONDS
 
     def __init__(self, shown: Shown, *request: object) -> None:
         self.shown = shown
@@ -93,6 +95,7 @@ def serving(shown: Shown, port: int) -> Iterator[str]:
             raise
         why = "is in use" if error.errno == errno.EADDRINUSE else "may not be used"
         raise ValueError(f"port {port} {why}: give another one, or --port 0 for one that is free") from None
+    server.socket.settimeout(CONNECTION_SECONDS)  # a client may leave between its announcement and its acceptance
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
