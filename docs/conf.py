@@ -14,7 +14,8 @@ from docstrings import to_restructured_text  # noqa: E402
 from offline import refuse_remote_resources  # noqa: E402
 
 project, author = "grok_interp", "the authors of grok_interp"
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "myst_nb"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "myst_nb"]
+napoleon_numpy_docstring = False
 root_doc = "docs/index"
 include_patterns = [
     "docs/**.md",
@@ -42,7 +43,16 @@ python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
 
 nitpicky = True
-nitpick_ignore = [("py:class", "grok_interp.studies.run_results.Results")]  # a TypeVar
+NOT_CLASSES = (  # type variables and aliases, and names that a module imports for its annotations alone
+    "studies.run_results.Results",
+    "studies.copying.evaluation_text.EvaluationText",
+    "analysis.intervals.Array",
+    "analysis.ablation_edits.Seen",
+    "analysis.edge_edits.EdgeCut",
+    "data.vocabulary.Vocabulary",
+    "training.divergence.Update",
+)
+nitpick_ignore = [("py:class", f"grok_interp.{name}") for name in NOT_CLASSES]
 nitpick_ignore_regex = [("py:.*", r"(?!grok_interp).*")]  # torch, xarray, ...: their inventories are on the network
 
 html_theme = "furo"
@@ -56,5 +66,6 @@ html_copy_source = False
 
 
 def setup(app) -> None:
-    app.connect("autodoc-process-docstring", lambda *event: to_restructured_text(event[-1]))
+    before_napoleon = {"priority": 400}
+    app.connect("autodoc-process-docstring", lambda *event: to_restructured_text(event[-1]), **before_napoleon)
     app.connect("build-finished", refuse_remote_resources)

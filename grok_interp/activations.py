@@ -7,6 +7,7 @@ TransformerLens.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -119,7 +120,8 @@ def _no_activation(model: Any, names: str) -> str:
     """Fused attention has no pattern to show, and bridges leave some models' attention to Hugging Face."""
     config = getattr(getattr(model, "original_model", None), "config", None)
     kind = getattr(config, "_attn_implementation", None) or "eager"
-    if kind != "eager" and "hook_pattern" in names:
+    in_model = all(int(layer) < model.cfg.n_layers for layer in re.findall(r"blocks\.(\d+)", names))
+    if kind != "eager" and "hook_pattern" in names and in_model:
         return (
             f"the model has no activation at {names}: its attention is fused ({kind!r}) and builds no pattern; call "
             "model.original_model.set_attn_implementation('eager') on the bridge, or load the Hugging Face model with "
