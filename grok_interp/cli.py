@@ -191,7 +191,7 @@ def reproduce(
             number embeddings with restricted and excluded loss over training.
         run: a run's folder; those that compare runs take several (--run once for each).
         preset: instead of --run, train the figure's runs at this size, each with several seeds, or take those that are
-            there. Interrupted, the same command goes on where it was.
+            there. mini-adamw is mini without Muon. Interrupted, the same command goes on where it was.
         seeds: how many seeds of each run, with --preset.
         folder: where the preset's runs lie; runs/copier-mini if not given, and so on.
         jobs: runs trained at a time, each in a process of its own; Ctrl-C then costs each its last 20 seconds.
@@ -205,7 +205,7 @@ def reproduce(
 
     kind, _, name = figure.partition("/")
     if bool(run) == bool(preset):
-        raise ValueError("reproduce needs --run DIR, or --preset paper, mini or tiny to train the runs: one of the two")
+        raise ValueError("reproduce needs --run DIR, or --preset SIZE to train the runs: one of the two")
     runs = list(run)
     if preset:
         folder = folder or Path("runs") / f"{'copier' if kind == 'copying' else kind}-{preset}"

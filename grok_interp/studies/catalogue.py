@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from grok_interp.configs import TextConfig
+from grok_interp.configs import TextConfig, TrainConfig
 
-Size = Literal["paper", "mini", "tiny"]  # of the runs that a preset trains for a figure
+Size = Literal["paper", "mini", "mini-adamw", "tiny"]  # of the runs that a preset trains for a figure
 FIGURES = {  # name -> function of the study's module
     "copying/fig2": "figure_2",
     "copying/fig3": "figure_3",
@@ -62,3 +63,10 @@ def require_runs_of(figure: str, directories: list[Path]) -> None:
     for directory in directories:
         if kind_of(directory) != kind:
             raise ValueError(f"{figure} needs runs of the {kind} study, {directory} is one of {kind_of(directory)}")
+
+
+def of_size(baselines: Mapping[Size, TrainConfig], size: Size, figure: str) -> TrainConfig:
+    """The run that a figure's experiment varies. Raises ValueError for a size that it is not trained at."""
+    if size not in baselines:
+        raise ValueError(f"{figure} is trained at the sizes {', '.join(baselines)}, got --preset {size}")
+    return baselines[size]

@@ -26,7 +26,8 @@ def test_each_experiment_varies_one_thing_of_the_baseline(size) -> None:
     for figure in COPYING_FIGURES:
         experiment = experiment_of(figure)
         differing = [set(BASELINES[size].differences(config)) for config in experiment.conditions(BASELINES[size])]
-        assert sorted(map(len, differing)) == [0, 1, 1]
+        of_both_optimizers = 2 if figure == "copying/fig5" and BASELINES[size].optimizer == "muon" else 1
+        assert sorted(map(len, differing)) == [0, of_both_optimizers, of_both_optimizers]
         assert set.union(*differing) <= set(experiment.varied)
 
 
@@ -35,6 +36,20 @@ def test_the_papers_own_factors() -> None:
     assert batches == [256, 512, 1024]  # of 1,024 tokens, on 8 GPUs: 32, 64, 128 each
     rates = [config.learning_rate for config in experiment_of("copying/fig5").conditions(BASELINES["paper"])]
     assert rates == [1e-4, 2e-4, 4e-4]
+
+
+def test_both_learning_rates_are_scaled_by_one_factor() -> None:
+    found = [
+        (config.learning_rate, config.muon_learning_rate)
+        for config in experiment_of("copying/fig5").conditions(BASELINES["mini"])
+    ]
+    assert found == [(3e-3, 0.01), (6e-3, 0.02), (1.2e-2, 0.04)]
+
+
+def test_a_size_that_a_figure_is_not_trained_at_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for figure in ("copying/diagram", "modular/fig1b"):
+        assert main(["reproduce", figure, "--preset", "mini-adamw"]) == 2
+        assert f"{figure} is trained at the sizes paper, mini, tiny" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("size", MODULAR)

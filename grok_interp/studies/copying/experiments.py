@@ -12,24 +12,31 @@ from itertools import product
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.schedules import linear_steps
-from grok_interp.studies.catalogue import Size
+from grok_interp.studies.catalogue import Size, of_size
 from grok_interp.studies.sweep import BASELINE, Experiment
 
 FACTORS = (0.5, 1, 2)  # of the batch size: 32, 64, 128 a GPU; of the learning rate: 1e-4, 2e-4, 4e-4 (A.4)
 ATTENTION_DROPOUT, WEIGHT_DECAY = 0.1, 0.1
 COPY_FRACTIONS, RANDOM_FRACTIONS = (0.0, 0.2, 0.5, 0.8), (0.0, 1 / 16, 1 / 8, 1 / 4)
 
+MINI = replace(training_preset("copier-mini"), final_factor=1.0, weight_decay=0.0)
 BASELINES: dict[Size, TrainConfig] = {
     "paper": replace(training_preset("copier-paper"), final_factor=1.0),
-    # At a fixed learning rate nothing is gained by running out: copying emerges before step 2,000.
-    "mini": replace(training_preset("copier-mini"), final_factor=1.0, weight_decay=0.0, n_steps=4_000),
+    "mini": MINI,
+    "mini-adamw": replace(MINI, optimizer="adamw", muon_learning_rate=None),  # the paper's optimizer
     "tiny": replace(training_preset("copier-tiny"), final_factor=1.0, checkpoint_steps=linear_steps(20, every=2)),
 }
 
 
+RECIPES: dict[Size, TrainConfig] = {size: training_preset(f"copier-{size}") for size in ("paper", "mini", "tiny")}
+
+
 def baseline_of(figure: str, size: Size) -> TrainConfig:
-    """What an experiment varies: for the copying diagram the preset's own recipe, its schedule included."""
-    return training_preset(f"copier-{size}") if figure == "copying/diagram" else BASELINES[size]
+    """What an experiment varies: for the copying diagram the preset's own recipe, its schedule included.
+
+    Raises ValueError for a size that the figure is not trained at.
+    """
+    return of_size(RECIPES if figure == "copying/diagram" else BASELINES, size, figure)
 
 
 def batch_sizes(baseline: TrainConfig) -> list[TrainConfig]:
@@ -38,11 +45,19 @@ def batch_sizes(baseline: TrainConfig) -> list[TrainConfig]:
 
 
 def learning_rates(baseline: TrainConfig) -> list[TrainConfig]:
-    return [replace(baseline, learning_rate=factor * baseline.learning_rate) for factor in FACTORS]
+    """Of both optimizers, by one factor, where Muon trains the hidden matrices."""
+    return [
+        replace(
+            baseline,
+            learning_rate=factor * baseline.learning_rate,
+            muon_learning_rate=baseline.muon_learning_rate and factor * baseline.muon_learning_rate,
+        )
+        for factor in FACTORS
+    ]
 
 
 def regularisations(baseline: TrainConfig) -> list[TrainConfig]:
-    """Neither, attention dropout, weight decay (Figure 7)."""
+    """Neither, attention dropout, weight decay of both optimizers (Figure 7)."""
     return [
         baseline,
         baseline.with_model(attn_dropout=ATTENTION_DROPOUT),
@@ -60,7 +75,7 @@ def synthetic_data(recipe: TrainConfig) -> list[TrainConfig]:
 
 
 BATCH_SIZE = Experiment(("batch_size",), batch_sizes)
-LEARNING_RATE = Experiment(("learning_rate",), learning_rates)
+LEARNING_RATE = Experiment(("learning_rate", "muon_learning_rate"), learning_rates)
 REGULARISATION = Experiment(("model.attn_dropout", "weight_decay"), regularisations)
 SYNTHETIC_DATA = Experiment(("data.copy_fraction", "data.random_fraction"), synthetic_data)
 EXPERIMENTS = {

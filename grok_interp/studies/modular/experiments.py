@@ -8,7 +8,7 @@ from itertools import product
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.schedules import linear_steps
-from grok_interp.studies.catalogue import Size
+from grok_interp.studies.catalogue import Size, of_size
 from grok_interp.studies.sweep import BASELINE, Experiment
 
 BASELINES: dict[Size, TrainConfig] = {
@@ -33,9 +33,9 @@ PHASES = Experiment(("data.n_id", "data.alpha"), phase_grid)
 EXPERIMENTS = {"modular/fig1b": PHASES}
 
 
-def baseline_of(_: str, size: Size) -> TrainConfig:
-    """What the sweep varies."""
-    return BASELINES[size]
+def baseline_of(figure: str, size: Size) -> TrainConfig:
+    """What the sweep varies. Raises ValueError for a size that it is not trained at."""
+    return of_size(BASELINES, size, figure)
 
 
 def experiment_of(figure: str) -> Experiment:
