@@ -17,11 +17,11 @@ import numpy as np
 import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.copying import CopyTask
 from grok_interp.device import keep_freed_memory, use_threads
 from grok_interp.presets import training_preset
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying.results import analyzed, probes_of_run
 from grok_interp.studies.rises import rise, rise_in_words
 
@@ -47,7 +47,7 @@ class Seed:
 
 
 def measured(directory: Path) -> Seed:
-    results, series = analyzed(directory), CheckpointSeries(directory)
+    results, series = analyzed(directory), Run.open(directory)
     token, loss = results.accuracy.per_token(), results.loss.mean()
     found = rise(token, chance=results.accuracy.chance["per_token"])
     assert found is not None, "too few checkpoints for a change point"

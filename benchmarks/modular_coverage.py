@@ -27,10 +27,10 @@ import xarray as xr
 from grok_interp.analysis.agreement import HYPOTHESES
 from grok_interp.analysis.phases import PAPER_THRESHOLD, phases
 from grok_interp.analysis.questions import Questions, answers_of
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import SPLITS, sequences
 from grok_interp.models.transformer import Transformer
 from grok_interp.reference import load_reference
+from grok_interp.runs.run import Run
 from grok_interp.studies.modular.inputs import N_CONTEXTS
 from grok_interp.studies.modular.results import ModularResults, probes_of_run
 
@@ -58,7 +58,7 @@ def _first(value: xr.DataArray, low: xr.DataArray, high: xr.DataArray) -> Three:
     return value.isel(checkpoint=0), low.isel(checkpoint=0), high.isel(checkpoint=0)
 
 
-def evaluated(series: CheckpointSeries, model: Transformer, step: int, *, n_contexts: int, seed: int) -> ModularResults:
+def evaluated(series: Run, model: Transformer, step: int, *, n_contexts: int, seed: int) -> ModularResults:
     return ModularResults.ask((step, model), probes_of_run(series.directory, n_contexts=n_contexts, seed=seed))
 
 
@@ -98,7 +98,7 @@ def print_errors(truth: ModularResults, draws: list[ModularResults], step: int) 
     print(f"mean probability that a draw gives to the phase on the many contexts: {mean:.1%}")
 
 
-def print_components(series: CheckpointSeries, model: Transformer) -> None:
+def print_components(series: Run, model: Transformer) -> None:
     """Of last-shot accuracy on the same contexts for all tasks of a split."""
     print("\n| split | tasks | variance of tasks | of contexts | of both | sequences for s.e. 1 point, own | shared |")
     print("| --- |" + " --- |" * 6)

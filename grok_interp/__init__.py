@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from grok_interp.analysis.phases import phase as phase
     from grok_interp.analysis.shots import shot_curve as shot_curve
     from grok_interp.analysis.similarity import cosine_similarity as cosine_similarity
-    from grok_interp.checkpoints.ensemble_run import run_ensemble as run_ensemble
-    from grok_interp.checkpoints.run import run_training as run_training
-    from grok_interp.checkpoints.series import CheckpointSeries as CheckpointSeries
     from grok_interp.configs import ModelConfig as ModelConfig
     from grok_interp.configs import ModularConfig as ModularConfig
     from grok_interp.configs import TextConfig as TextConfig
@@ -67,6 +64,11 @@ if TYPE_CHECKING:
     from grok_interp.presets import preset as preset
     from grok_interp.presets import training_preset as training_preset
     from grok_interp.reference import load_reference as load_reference
+    from grok_interp.runs.ensemble_run import run_ensemble as run_ensemble
+    from grok_interp.runs.run import Run as Run
+    from grok_interp.runs.run import is_run as is_run
+    from grok_interp.runs.run_training import run_training as run_training
+    from grok_interp.runs.series import CheckpointSeries as CheckpointSeries
     from grok_interp.training.ensemble import train_ensemble as train_ensemble
     from grok_interp.training.loop import train as train
     from grok_interp.views.attention import AttentionView as AttentionView
@@ -81,9 +83,10 @@ _HOME = {
     "models.interchange": ("from_huggingface", "to_huggingface"),
     "training.loop": ("train",),
     "training.ensemble": ("train_ensemble",),
-    "checkpoints.series": ("CheckpointSeries",),
-    "checkpoints.run": ("run_training",),
-    "checkpoints.ensemble_run": ("run_ensemble",),
+    "runs.run": ("Run", "is_run"),
+    "runs.series": ("CheckpointSeries",),
+    "runs.run_training": ("run_training",),
+    "runs.ensemble_run": ("run_ensemble",),
     "analysis.loss": ("position_losses",),
     "analysis.copying": ("copying_accuracy",),
     "analysis.copying_diagram": ("copying_diagram",),

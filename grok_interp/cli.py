@@ -18,6 +18,7 @@ import tyro
 
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
+from grok_interp.runs.run import Run, is_run
 from grok_interp.schedules import token_steps
 from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of
 from grok_interp.terminal import Terminal
@@ -25,13 +26,13 @@ from grok_interp.terminal import Terminal
 INPUT_WAS_WRONG, INTERRUPTED = 2, 130
 DESCRIPTION = "From plain text to a report on how an in-context ability emerges during training."
 TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, DESCRIPTIONS)
-Run = Annotated[Path, tyro.conf.Positional]
+RunFolder = Annotated[Path, tyro.conf.Positional]
 Speech = Annotated[Terminal, tyro.conf.arg(name="")]
 ALOUD = Terminal()
 
 
 def demo(
-    directory: Run = Path("runs/demo"), /, *, seed: int = 0, device: str = "auto", terminal: Speech = ALOUD
+    directory: RunFolder = Path("runs/demo"), /, *, seed: int = 0, device: str = "auto", terminal: Speech = ALOUD
 ) -> None:
     """Train the mini copier on Python's standard library, analyze every checkpoint and write the report.
 
@@ -45,8 +46,8 @@ def demo(
     from grok_interp.running import ask_about_heads, train_shown
 
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
-    train_shown(config, directory, device, terminal)
-    ask_about_heads(directory, device, terminal)
+    run = train_shown(config, directory, device, terminal)
+    ask_about_heads(run, device, terminal)
     report(directory, device=device, terminal=terminal)
 
 
@@ -70,10 +71,10 @@ def train(
             flag that changes the run, it must be given again to go on with it.
         dry_run: print what the run will take (memory, time at the speed measured, disk), train nothing, write nothing.
     """
-    from grok_interp.checkpoints.plan import training_plan
     from grok_interp.device import choose_device
     from grok_interp.listing import run_row
     from grok_interp.running import train_shown
+    from grok_interp.runs.plan import training_plan
 
     if checkpoint_tokens is not None:
         config = _with_checkpoints_every(checkpoint_tokens, config)
@@ -83,8 +84,8 @@ def train(
         facts = {**plan.facts(), "warnings": list(plan.warnings())}
         terminal.finish(facts, made=[str(plan)], then="the same command without --dry-run")
         return
-    train_shown(config, run, device, terminal, compiled=compiled)
-    terminal.finish(run_row(run), made=[run], then=f"grok-interp report {run}")
+    trained = train_shown(config, run, device, terminal, compiled=compiled)
+    terminal.finish(run_row(trained), made=[run], then=f"grok-interp report {run}")
 
 
 def _with_checkpoints_every(n_tokens: int, config: TrainConfig) -> TrainConfig:
@@ -92,7 +93,7 @@ def _with_checkpoints_every(n_tokens: int, config: TrainConfig) -> TrainConfig:
     return replace(config, checkpoint_steps=steps)
 
 
-def analyze(directory: Run, /, *, device: str = "auto", terminal: Speech = ALOUD) -> None:
+def analyze(directory: RunFolder, /, *, device: str = "auto", terminal: Speech = ALOUD) -> None:
     """Ask every checkpoint of a run what its study asks: copying, or modular arithmetic. Asks none twice.
 
     Args:
@@ -101,7 +102,7 @@ def analyze(directory: Run, /, *, device: str = "auto", terminal: Speech = ALOUD
     """
     from grok_interp.running import analyzed
 
-    results, _ = analyzed(directory, device, terminal)
+    results, _ = analyzed(Run.open(directory), device, terminal)
     files = [directory / "results" / f"{result.name}.nc" for result in results.each.values()]
     for result in results.each.values():
         terminal.say(result)
@@ -113,7 +114,7 @@ def analyze(directory: Run, /, *, device: str = "auto", terminal: Speech = ALOUD
 
 
 def report(
-    directory: Run,
+    directory: RunFolder,
     /,
     *,
     device: str = "auto",
@@ -134,15 +135,15 @@ def report(
     """
     from grok_interp.reporting import report_on_run, report_on_sweep
 
-    if (directory / "config.json").exists():
-        page = report_on_run(directory, device, threshold, terminal)
+    if is_run(directory):
+        page = report_on_run(Run.open(directory), device, threshold, terminal)
     else:
         page = report_on_sweep(directory, device, threshold, terminal)
     if open_:
         webbrowser.open(page.resolve().as_uri())
 
 
-def watch(directory: Run, /, *, port: int = 8137, device: str = "cpu", terminal: Speech = ALOUD) -> None:
+def watch(directory: RunFolder, /, *, port: int = 8137, device: str = "cpu", terminal: Speech = ALOUD) -> None:
     """Show the report of a run while it trains, to this machine only, at http://127.0.0.1:PORT. Ctrl-C ends it.
 
     New checkpoints are analyzed as they come, and the page refreshes itself.
@@ -157,7 +158,7 @@ def watch(directory: Run, /, *, port: int = 8137, device: str = "cpu", terminal:
 
     with suppress(KeyboardInterrupt):  # the way to end it
         watch_run(
-            directory,
+            Run.open(directory),
             port=port,
             device=choose_device(device),
             on_start=lambda address: terminal.say(f"watching {directory} at {address} (Ctrl-C ends it)"),
@@ -206,16 +207,16 @@ def reproduce(
     kind, _, name = figure.partition("/")
     if bool(run) == bool(preset):
         raise ValueError("reproduce needs --run DIR, or --preset SIZE to train the runs: one of the two")
-    runs = list(run)
+    runs = [Run.open(directory) for directory in run]
     if preset:
         folder = folder or Path("runs") / f"{'copier' if kind == 'copying' else kind}-{preset}"
         at_once = AtOnce(n_jobs=jobs, n_members=ensemble)
         runs = trained_for(figure, preset, folder, seeds=seeds, at_once=at_once, device=device, terminal=terminal)
     require_runs_of(figure, runs)
-    for directory in runs:
-        analyzed(directory, device, terminal)
+    for each in runs:
+        analyzed(each, device, terminal)
     files = save_figure(
-        drawn(figure, runs, device, terminal), out or (folder or runs[0]) / "figures" / f"{kind}_{name}"
+        drawn(figure, runs, device, terminal), out or (folder or runs[0].directory) / "figures" / f"{kind}_{name}"
     )
     for file in files:
         terminal.say(file)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import platform
 from pathlib import Path
 from typing import Any
 
-from grok_interp.configs import TrainConfig
 from grok_interp.presets import PRESETS, TRAINING_PRESETS
+from grok_interp.runs.run import Run
 
 Row = dict[str, Any]
 PACKAGES = ("torch", "transformer-lens", "circuitsvis", "safetensors", "xarray", "scikit-learn", "matplotlib", "plotly")
@@ -37,30 +36,21 @@ def run_rows(folder: Path) -> list[Row]:
     """One row for each run in a folder or below it. Raises ValueError for a folder that is not there."""
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: runs are written by `grok-interp demo` and `grok-interp train`")
-    return [run_row(file.parent) for file in sorted(folder.rglob("config.json")) if _is_run(file.parent)]
+    return [run_row(run) for run in Run.below(folder)]
 
 
-def _is_run(directory: Path) -> bool:
-    """Exported models have a config.json too."""
-    return (directory / "resume").is_dir() or (directory / "checkpoints").is_dir()
-
-
-def run_row(directory: Path) -> Row:
+def run_row(run: Run) -> Row:
     """How far a run is."""
-    config = TrainConfig.from_dict(json.loads((directory / "config.json").read_text())["train"])
-    steps = sorted(
-        int(file.stem.removeprefix("step_")) for file in (directory / "checkpoints").glob("step_*.safetensors")
-    )
-    last = steps[-1] if steps else None
+    steps = run.steps
     return {
-        "run": str(directory),
-        "parameters": config.model.n_params,
+        "run": str(run),
+        "parameters": run.config.model.n_params,
         "checkpoints": len(steps),
-        "last_step": last,
-        "n_steps": config.n_steps,
-        "finished": last == config.n_steps,
-        "analyzed": (directory / "results" / "probes.json").exists(),
-        "report": (directory / "report.html").exists(),
+        "last_step": steps[-1] if steps else None,
+        "n_steps": run.config.n_steps,
+        "finished": run.is_finished,
+        "analyzed": (run.directory / "results" / "probes.json").exists(),
+        "report": (run.directory / "report.html").exists(),
     }
 
 

@@ -8,24 +8,25 @@ from pathlib import Path
 from grok_interp.data.modular import SPLITS
 from grok_interp.device import choose_device
 from grok_interp.running import ablate_shown, analyzed
+from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import AFTER_A_REPORT, kind_of, study_of
 from grok_interp.studies.copying.sweep_report import finished_experiments, write_sweep_report
 from grok_interp.studies.modular.sweep_report import runs_below, write_phase_report
 from grok_interp.terminal import Terminal
 
 
-def report_on_run(directory: Path, device: str, threshold: float | None, terminal: Terminal) -> Path:
+def report_on_run(run: Run, device: str, threshold: float | None, terminal: Terminal) -> Path:
     """report.html of a run, analyzed first; its path."""
-    study = study_of(directory, ".report")
-    results, probes = analyzed(directory, device, terminal)
+    study = study_of(run, ".report")
+    results, probes = analyzed(run, device, terminal)
     threshold = study.THRESHOLD if threshold is None else threshold
-    page = study.write_report(directory, results, probes, threshold=threshold, device=choose_device(device))
+    page = study.write_report(run, results, probes, threshold=threshold, device=choose_device(device))
     found = study.headlines(results, threshold=threshold)
     terminal.show_facts(found)
     terminal.say(f"report: {page}")
-    figure = AFTER_A_REPORT[kind_of(directory)]
+    figure = AFTER_A_REPORT[kind_of(run)]
     facts = {"report": page, "headlines": found}
-    terminal.finish(facts, made=[page], then=f"grok-interp reproduce {figure} --run {directory}")
+    terminal.finish(facts, made=[page], then=f"grok-interp reproduce {figure} --run {run}")
     return page
 
 
@@ -34,7 +35,7 @@ def report_on_sweep(folder: Path, device: str, threshold: float | None, terminal
     options = {"device": choose_device(device), **({} if threshold is None else {"threshold": threshold})}
     if (modular := runs_below(folder)) or not (folder / "baseline").is_dir():
         for run in modular:
-            analyzed(run, device, terminal)
+            analyzed(Run.open(run), device, terminal)
         page, runs = write_phase_report(folder, **options)
         terminal.show(
             [{str(name): _shown(name, value) for name, value in row.items()} for row in runs.to_dict("records")]
@@ -44,9 +45,9 @@ def report_on_sweep(folder: Path, device: str, threshold: float | None, terminal
         return page
     experiments = finished_experiments(folder)
     for run in experiments.all_runs:
-        analyzed(run, device, terminal)
+        analyzed(Run.open(run), device, terminal)
     for run, ways in experiments.ablated_runs:
-        ablate_shown(run, device, terminal, ways=ways)
+        ablate_shown(Run.open(run), device, terminal, ways=ways)
     page, claims = write_sweep_report(folder, **options)
     terminal.show([{"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims])
     terminal.say(f"report: {page}")

@@ -9,30 +9,33 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from grok_interp.checkpoints.ensemble_run import run_ensemble
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.device import choose_device, keep_freed_memory, use_threads
 from grok_interp.progress import TrainingProgress
+from grok_interp.runs.ensemble_run import run_ensemble
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.catalogue import FIGURES, OF_MANY_RUNS, Size, study_of
 from grok_interp.terminal import Terminal
 
 
-def train_shown(config: TrainConfig, run: Path, device: str, terminal: Terminal, *, compiled: bool = False) -> None:
+def train_shown(
+    config: TrainConfig, directory: Path, device: str, terminal: Terminal, *, compiled: bool = False
+) -> Run:
     """Train a run, or what is missing of it."""
     keep_freed_memory()
     with terminal.progress("training") as advance:
         shown = TrainingProgress(config, advance)
-        series = run_training(
-            run,
+        run = run_training(
+            directory,
             config,
             device=choose_device(device),
             compiled=compiled,
             on_start=shown.start,
             on_update=shown.update,
         )
-    terminal.say(f"{len(series)} checkpoints up to step {series.steps[-1]:,} in {run}")
+    terminal.say(f"{len(run)} checkpoints up to step {run.steps[-1]:,} in {run}")
+    return run
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class AtOnce:
 
 def trained_for(
     figure: str, size: Size, folder: Path, *, seeds: int, at_once: AtOnce, device: str, terminal: Terminal
-) -> list[Path]:
+) -> list[Run]:
     """The runs that a figure is drawn from, trained and analyzed."""
     kind = figure.partition("/")[0]
     experiments = import_module(f"grok_interp.studies.{kind}.experiments")
@@ -62,7 +65,7 @@ def trained_for(
         for runs in sweep.in_ensembles(at_once.n_members):
             _train_ensemble_shown(runs, device, terminal)
     sweep.complete(partial(_train_and_analyze, device, terminal), n_jobs=at_once.n_jobs)
-    return list(sweep.runs)
+    return [Run.open(directory) for directory in sweep.runs]
 
 
 def _train_ensemble_shown(runs: Mapping[Path, TrainConfig], device: str, terminal: Terminal) -> None:
@@ -74,41 +77,40 @@ def _train_ensemble_shown(runs: Mapping[Path, TrainConfig], device: str, termina
 
 
 def _train_and_analyze(device: str, terminal: Terminal, directory: Path, config: Any) -> None:
-    train_shown(config, directory, device, terminal)
-    analyzed(directory, device, terminal)
+    analyzed(train_shown(config, directory, device, terminal), device, terminal)
 
 
-def ask_about_heads(directory: Path, device: str, terminal: Terminal) -> None:
+def ask_about_heads(run: Run, device: str, terminal: Terminal) -> None:
     """What is lost without each head of a copying run, kept with its results for the report."""
     from grok_interp.studies.copying.ablation import single_ablations
 
-    analyzed(directory, device, terminal)
+    analyzed(run, device, terminal)
     with terminal.progress("ablating each head") as advance:
-        single_ablations(directory, device=choose_device(device), on_model=advance)
+        single_ablations(run.directory, device=choose_device(device), on_model=advance)
 
 
-def ablate_shown(directory: Path, device: str, terminal: Terminal, *, ways: Sequence[str] | None = None) -> None:
+def ablate_shown(run: Run, device: str, terminal: Terminal, *, ways: Sequence[str] | None = None) -> None:
     """What is lost without the induction heads of a copying run, over training, kept with its results."""
     from grok_interp.studies.copying.ablation import WAYS, ablations
 
     with terminal.progress("ablating induction heads") as advance:
-        ablations(directory, ways=ways or WAYS, device=choose_device(device), on_checkpoint=advance)
+        ablations(run.directory, ways=ways or WAYS, device=choose_device(device), on_checkpoint=advance)
 
 
-def drawn(figure: str, runs: Sequence[Path], device: str, terminal: Terminal) -> Any:
+def drawn(figure: str, runs: Sequence[Run], device: str, terminal: Terminal) -> Any:
     """A figure of analyzed runs; what takes long shows its progress."""
-    for directory in runs:
+    for run in runs:
         if figure == "copying/ablation":
-            ablate_shown(directory, device, terminal)
+            ablate_shown(run, device, terminal)
         elif figure == "copying/heads":
-            ask_about_heads(directory, device, terminal)
+            ask_about_heads(run, device, terminal)
     return getattr(study_of(runs[0]), FIGURES[figure])(*runs, device=choose_device(device))
 
 
-def analyzed(directory: Path, device: str, terminal: Terminal) -> tuple[Any, Any]:
+def analyzed(run: Run, device: str, terminal: Terminal) -> tuple[Any, Any]:
     """A run's results and its probes, after asking the checkpoints that were not asked yet."""
-    study = study_of(directory)
-    use_threads(CheckpointSeries(directory).config.model.n_params)
-    device, probes = choose_device(device), study.probes_of_run(directory)
+    study = study_of(run)
+    use_threads(run.config.model.n_params)
+    device, probes = choose_device(device), study.probes_of_run(run)
     with terminal.progress("analyzing checkpoints") as advance:
-        return study.analyze(directory, probes, device=device, on_checkpoint=advance), probes
+        return study.analyze(run, probes, device=device, on_checkpoint=advance), probes

@@ -23,7 +23,7 @@ from grok_interp.analysis import (
     single_ablation,
 )
 from grok_interp.cli import main
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 DOCS = Path(__file__).parent.parent / "docs"
 GLOSSARY = (DOCS / "glossary.md").read_text()

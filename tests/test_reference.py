@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.presets import training_preset
 from grok_interp.reference import load_reference, references, write_reference
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies import copying, modular
 from grok_interp.studies.catalogue import kind_of
 from grok_interp.studies.copying.natural import natural_copying_of_run
@@ -24,28 +24,28 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_copy_in_bfloat16_answers_like_the_run_but_for_rounding(run: Path, tmp_path: Path) -> None:
-    copy = write_reference(run, tmp_path / "small", [0, 20])
+    copy = write_reference(Run.open(run), tmp_path / "small", [0, 20])
     assert copy.steps == (0, 20)
-    assert copy.config == CheckpointSeries(run).config
+    assert copy.config == Run.open(run).config
     tokens = torch.randint(5, (7, 24))
     with torch.no_grad():
-        ours, theirs = CheckpointSeries(run).load(20)(tokens), copy.load(20)(tokens)
+        ours, theirs = Run.open(run).load(20)(tokens), copy.load(20)(tokens)
     assert not torch.equal(ours, theirs)
     torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
-    assert copy.path(20).stat().st_size < 0.7 * CheckpointSeries(run).path(20).stat().st_size
+    assert copy.checkpoints.path(20).stat().st_size < 0.7 * Run.open(run).checkpoints.path(20).stat().st_size
 
 
 def test_a_copy_is_analyzed_like_any_run(run: Path, tmp_path: Path) -> None:
-    write_reference(run, tmp_path / "small", [5, 20])
+    write_reference(Run.open(run), tmp_path / "small", [5, 20])
     results = modular.analyze(tmp_path / "small", modular.probes_of_run(tmp_path / "small", n_contexts=3))
     assert results.steps == (5, 20)
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="exists: delete it first"):
-        write_reference(run, tmp_path, [0])
+        write_reference(Run.open(run), tmp_path, [0])
     with pytest.raises(ValueError, match="no step 7 in"):
-        write_reference(run, tmp_path / "small", [0, 7])
+        write_reference(Run.open(run), tmp_path / "small", [0, 7])
     assert not (tmp_path / "small").exists()
 
 
@@ -55,7 +55,7 @@ def test_an_unknown_reference_is_refused_with_those_that_there_are() -> None:
 
 
 def kept_results(name: str):
-    return KINDS[kind_of(load_reference(name).directory)].load(load_reference(name).directory / "results")
+    return KINDS[kind_of(load_reference(name))].load(load_reference(name).directory / "results")
 
 
 @pytest.mark.parametrize("name", references())

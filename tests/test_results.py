@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class Sharpness(LabelledResult):

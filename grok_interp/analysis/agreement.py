@@ -35,7 +35,7 @@ from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import Z, mean_and_error
 from grok_interp.analysis.questions import Answers, Questions, answers_of, draw_questions, sampling_coordinates
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 HYPOTHESES = ("chance", "memorization", "ratio matching", "modular regression")
 SUBSETS = ("generic", "symmetric", "axis")

@@ -11,7 +11,7 @@ from grok_interp.activations import pattern_name, read, rotates_any_position
 from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class AttentionMaps(LabelledResult):

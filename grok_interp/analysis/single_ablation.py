@@ -21,7 +21,7 @@ from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.loss import position_losses
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class SingleAblation(LabelledResult):

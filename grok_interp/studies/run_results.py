@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar, get_type_hints
 
 from grok_interp.activations import HookedModel
-from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.checkpoints.store import write_text
-from grok_interp.results import LabelledResult, shown_steps
+from grok_interp.files import write_text
+from grok_interp.results.result import LabelledResult, shown_steps
+from grok_interp.runs.run import Run
 
 SAVE_EVERY = 8  # checkpoints analyzed between two saves: what a kill can cost
 
@@ -105,7 +105,7 @@ def ask_run(
     `on_checkpoint` is told (checkpoints done, checkpoints to do). Raises ValueError for a run without checkpoints and
     for a damaged one; what was analyzed before it is kept.
     """
-    series, results = CheckpointSeries(directory), Path(directory) / "results"
+    series, results = Run.open(directory), Run.open(directory).directory / "results"
     known = _known(kind, results, probes, series.steps)
     missing = [step for step in series.steps if known is None or step not in known.steps]
     if not missing:

@@ -22,7 +22,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from grok_interp.checkpoints.store import write_text
+from grok_interp.files import write_text
 from grok_interp.views.attention import attention_assets
 from grok_interp.views.interactive import Twin, plotly_javascript
 from grok_interp.views.theme import STYLE

@@ -13,7 +13,7 @@ from cycler import cycler
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from grok_interp.checkpoints.store import write_atomically
+from grok_interp.files import write_atomically
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK = (
     "#0072B2",

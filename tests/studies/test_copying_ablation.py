@@ -23,10 +23,10 @@ from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.single_ablation import single_ablation
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying.ablation import ablation, ablation_of, ablations, single_ablations, single_heads
 from grok_interp.studies.copying.ablation_probes import (
     AblationProbes,
@@ -218,9 +218,9 @@ def test_what_is_kept_is_never_stale(run: Path, measured: list[str]) -> None:
     assert len(measured) == 2, "other heads"
     ask(n_checkpoints=3)
     assert len(measured) == 3, "other checkpoints"
-    series = CheckpointSeries(run)
+    series = Run.open(run)
     ask()
-    series.save(20, series.load(0))
+    series.checkpoints.save(20, series.load(0))
     after = ask()
     assert len(measured) == 5, "another file under the same name"
     assert (after.array[:, 1] == after.array[:, 0]).all() and not (before.array[:, 1] == before.array[:, 0]).all()
@@ -246,7 +246,7 @@ def test_donors_are_other_text_than_the_loss_is_measured_on(run: Path) -> None:
 
 def test_a_single_checkpoint_is_enough(run: Path) -> None:
     for step in (0, 5, 10, 15):
-        CheckpointSeries(run).path(step).unlink()
+        Run.open(run).checkpoints.path(step).unlink()
     (result,) = ablations(run, ways=["zero"])
     assert result.array["checkpoint"].to_numpy().tolist() == [20]
     assert "every control: none (zero)" in ablation_text([result], ablation_probes(run, analyzed(run)))

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from grok_interp.analysis.copying import CopyingAccuracy
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
 from grok_interp.models.weights import canonical_views
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.copying import CopyingResults, analyze, figure_2, figure_6, probes_of_run, strings
 from grok_interp.studies.copying.accuracy_sections import strings_table
 from grok_interp.studies.copying.example_section import prompt
@@ -28,13 +29,13 @@ def run(tiny: TrainConfig, tmp_path: Path) -> Path:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps that were loaded from disk, in order."""
     steps: list[int] = []
-    load = CheckpointSeries.load
+    load = SavedCheckpoints.load
 
-    def noted(series: CheckpointSeries, step: int):
+    def noted(series: SavedCheckpoints, step: int):
         steps.append(step)
         return load(series, step)
 
-    monkeypatch.setattr(CheckpointSeries, "load", noted)
+    monkeypatch.setattr(SavedCheckpoints, "load", noted)
     return steps
 
 
@@ -57,7 +58,7 @@ def test_a_second_analysis_loads_only_what_is_new(run: Path, loaded: list[int]) 
     results = analyze(run, probes)
     assert loaded == [0, 5, 10, 20, 15]
     assert results.steps == (0, 5, 10, 15, 20)
-    answers = [CopyingResults.ask(pair, probes) for pair in CheckpointSeries(run)]
+    answers = [CopyingResults.ask(pair, probes) for pair in Run.open(run)]
     assert same(results, answers[0].extended(*answers[1:]))
 
 
@@ -144,7 +145,7 @@ def test_probes_speak_the_corpus_own_tokens(tiny: TrainConfig, tmp_path: Path) -
 
 def test_the_prompt_is_a_test_with_its_answer(run: Path) -> None:
     probes = probes_of_run(run)
-    tokens, text = prompt(CheckpointSeries(run).load(20), probes.samples, analyze(run, probes).accuracy)
+    tokens, text = prompt(Run.open(run).load(20), probes.samples, analyze(run, probes).accuracy)
     first, second, again = bytes(tokens.tolist()).decode().split("\n")
     assert again == first != second
     assert len(first) == 18
@@ -189,12 +190,12 @@ def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Path, tiny: T
 
 def test_the_report_names_checkpoints_without_an_accuracy(run: Path) -> None:
     """Weights of NaN at steps 10 and 20."""
-    series = CheckpointSeries(run)
+    series = Run.open(run)
     for step in (10, 20):
         model = series.load(step)
         for weight in canonical_views(model).values():
             weight.fill_(torch.nan)
-        series.save(step, model)
+        series.checkpoints.save(step, model)
     probes = probes_of_run(run, n_samples=3, n_windows=4)
     results = analyze(run, probes)
     assert results.accuracy.undefined_steps == [10, 20]

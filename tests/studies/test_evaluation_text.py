@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.store import DamagedFileError
 from grok_interp.configs import TrainConfig
+from grok_interp.files import DamagedFileError
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying.evaluation_text import EvaluationText
 from grok_interp.studies.copying.report import write_report
 from grok_interp.studies.copying.results import analyze, probes_of_run

@@ -11,11 +11,12 @@ from grok_interp.analysis.circularity import circularity
 from grok_interp.analysis.phase_diagram import PhaseDiagram
 from grok_interp.analysis.questions import answers_of
 from grok_interp.analysis.shots import shot_curve_of
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.modular import SPLITS
 from grok_interp.presets import training_preset
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import modular
 from grok_interp.studies.modular import ModularResults, analyze, probes_of_run
 from grok_interp.studies.modular.fourier import fourier_analysis
@@ -41,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_all_checkpoints_are_asked_once_and_answers_are_kept(run: Path, monkeypatch) -> None:
     results = analyze(run, probes_of_run(run))
     assert results.steps == (0, 5, 10, 15, 20)
-    monkeypatch.setattr(CheckpointSeries, "load", lambda *_: pytest.fail("a checkpoint was asked again"))
+    monkeypatch.setattr(SavedCheckpoints, "load", lambda *_: pytest.fail("a checkpoint was asked again"))
     again = analyze(run, probes_of_run(run))
     assert again.shots.array.equals(results.shots.array)
     assert again.agreement.array.equals(results.agreement.array)
@@ -49,10 +50,8 @@ def test_all_checkpoints_are_asked_once_and_answers_are_kept(run: Path, monkeypa
 
 def test_asking_all_at_once_is_asking_one_by_one(run: Path) -> None:
     probes = probes_of_run(run, n_contexts=7)
-    together = shot_curve_of(
-        [5, 20], [answers_of(model, probes.questions) for _, model in CheckpointSeries(run).at([5, 20])]
-    )
-    first, second = (ModularResults.ask(pair, probes) for pair in CheckpointSeries(run).at([5, 20]))
+    together = shot_curve_of([5, 20], [answers_of(model, probes.questions) for _, model in Run.open(run).at([5, 20])])
+    first, second = (ModularResults.ask(pair, probes) for pair in Run.open(run).at([5, 20]))
     assert together.array.equals(first.extended(second).shots.array)
 
 
@@ -129,7 +128,7 @@ def test_grids_are_drawn_for_growing_contexts_of_one_list(run: Path) -> None:
 
 
 def test_the_most_circular_head_is_found(run: Path) -> None:
-    model, tasks = CheckpointSeries(run).load(20), probes_of_run(run).tasks
+    model, tasks = Run.open(run).load(20), probes_of_run(run).tasks
     best = most_circular(model, tasks, step=20)
     every = [most_circular(model, tasks, step=20, heads=[(layer, head)]) for layer in (0, 1) for head in (0, 1)]
     scores = [float(circularity(circles, seed=0).at().sel(measure="circularity")) for circles in every]

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.data.document_windows import document_windows
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.copying import natural
 from grok_interp.studies.copying.evaluation_text import EvaluationText, corpus_of_run
 from grok_interp.studies.copying.natural import default_n, natural_copying_of_run
@@ -31,13 +32,13 @@ def run(tiny: TrainConfig, tmp_path: Path) -> Path:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps that were loaded from disk, in order."""
     steps: list[int] = []
-    load = CheckpointSeries.load
+    load = SavedCheckpoints.load
 
-    def noted(series: CheckpointSeries, step: int):
+    def noted(series: SavedCheckpoints, step: int):
         steps.append(step)
         return load(series, step)
 
-    monkeypatch.setattr(CheckpointSeries, "load", noted)
+    monkeypatch.setattr(SavedCheckpoints, "load", noted)
     return steps
 
 
@@ -45,7 +46,7 @@ def test_a_run_is_evaluated_on_its_validation_documents(run: Path) -> None:
     result = natural_copying_of_run(run, n=3)
     assert result.array["checkpoint"].to_numpy().tolist() == [0, 5, 10, 15, 20]
     assert result.array.attrs["n"] == 3 and 2 < result.array.attrs["n_documents"] <= 60 * 0.3
-    n_ctx, corpus = CheckpointSeries(run).config.model.n_ctx, corpus_of_run(run)
+    n_ctx, corpus = Run.open(run).config.model.n_ctx, corpus_of_run(run)
     windows, _ = document_windows(corpus.validation, n_ctx=n_ctx, n_windows=512, end=0, leaks=corpus.leaks)
     assert result.array.attrs["n_windows"] == len(windows)
     assert np.isfinite(result.of("benefit")).all()
@@ -59,8 +60,8 @@ def test_the_result_is_cached_until_something_differs(run: Path, loaded: list[in
     assert loaded == [0, 20] * 2, "another n"
     natural_copying_of_run(run, n=2, n_checkpoints=2, n_windows=11)
     assert loaded == [0, 20] * 3, "other windows"
-    series = CheckpointSeries(run)
-    series.save(20, series.load(0))
+    series = Run.open(run)
+    series.checkpoints.save(20, series.load(0))
     del loaded[:]
     changed = natural_copying_of_run(run, n=2, n_checkpoints=2, n_windows=11)
     assert loaded == [0, 20], "another file under the same name"

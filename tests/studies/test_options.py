@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.cli import main
 from grok_interp.presets import training_preset
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.catalogue import FIGURES, study_of
 from grok_interp.studies.copying.ablation import ablations, single_ablations
 from grok_interp.studies.modular import results as modular
@@ -36,7 +36,7 @@ def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
             config = replace(training_preset(preset), n_steps=4, checkpoint_steps=(0,), warmup_steps=1)
             config = replace(config, data=replace(config.data, source=str(text_file))) if kind == "copying" else config
             run_training(folder / kind, config)
-            study = study_of(folder / kind)
+            study = study_of(Run.open(folder / kind))
             study.analyze(folder / kind, study.probes_of_run(folder / kind))
             found[kind] = folder / kind
         yield found
@@ -45,7 +45,7 @@ def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 @pytest.mark.parametrize("figure", FIGURES)
 def test_every_figure_runs_its_models_on_the_device(figure: str, runs: dict[str, Path]) -> None:
     run = runs[figure.partition("/")[0]]
-    draw = getattr(study_of(run), FIGURES[figure])
+    draw = getattr(study_of(Run.open(run)), FIGURES[figure])
     if figure in OF_RESULTS:
         assert draw(run, device=NO_DATA).axes
     else:
@@ -55,7 +55,7 @@ def test_every_figure_runs_its_models_on_the_device(figure: str, runs: dict[str,
 
 @pytest.mark.parametrize("kind", ["copying", "modular"])
 def test_reports_run_their_models_on_the_device(kind: str, runs: dict[str, Path]) -> None:
-    study, report = study_of(runs[kind]), study_of(runs[kind], ".report")
+    study, report = study_of(Run.open(runs[kind])), study_of(Run.open(runs[kind]), ".report")
     probes = study.probes_of_run(runs[kind])
     results = study.analyze(runs[kind], probes)
     with pytest.raises(RuntimeError, match="meta"):
@@ -63,7 +63,7 @@ def test_reports_run_their_models_on_the_device(kind: str, runs: dict[str, Path]
 
 
 def test_evaluating_a_run_uses_the_device(runs: dict[str, Path], tmp_path: Path) -> None:
-    run_training(tmp_path / "run", CheckpointSeries(runs["modular"]).config)
+    run_training(tmp_path / "run", Run.open(runs["modular"]).config)
     with pytest.raises(RuntimeError, match="meta"):
         modular.analyzed(tmp_path / "run", device=NO_DATA)
     with pytest.raises(RuntimeError, match="meta"):
@@ -128,21 +128,21 @@ def test_a_report_of_checkpoints_that_are_not_finite_says_so(
     kind: str, runs: dict[str, Path], tmp_path: Path, capsys
 ) -> None:
     run = tmp_path / "run"
-    run_training(run, replace(CheckpointSeries(runs[kind]).config, init_seed=5))
-    series = CheckpointSeries(run)
+    run_training(run, replace(Run.open(runs[kind]).config, init_seed=5))
+    series = Run.open(run)
     for steps in ((4,), (0, 4)) if kind == "copying" else ((0, 4),):
         for step in steps:
             model = series.load(step)
             with torch.no_grad():
                 for weight in model.parameters():
                     weight.fill_(float("nan"))
-            series.save(step, model)
+            series.checkpoints.save(step, model)
         for file in (run / "results").glob("*"):
             file.unlink()
         assert main(["report", str(run), "--device", "cpu"]) == 0
         capsys.readouterr()
         where = "checkpoint 4" if len(steps) == 1 else "checkpoints 0, 4"
         assert f"NaN or infinite at {where}. Their values are undefined" in (run / "report.html").read_text()
-        study = study_of(run)
+        study = study_of(Run.open(run))
         results: RunResults = study.analyze(run, study.probes_of_run(run))
         assert results.not_finite() == steps

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.store import save_state
 from grok_interp.cli import main
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
 from grok_interp.listing import run_rows
+from grok_interp.runs.checkpoint_files import save_state
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying import figure_3
 from grok_interp.studies.copying.experiments import BASELINES, REGULARISATION, experiment_of
 from grok_interp.studies.copying.sweep_report import write_sweep_report

@@ -13,9 +13,9 @@ import xarray as xr
 from browser import Tab, browser, needs_a_browser
 
 from grok_interp.analysis.formation import formation_order
-from grok_interp.checkpoints.run import run_training
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies import modular
 from grok_interp.studies.copying import CopyingResults, analyze, probes_of_run
 from grok_interp.studies.copying.report import write_report

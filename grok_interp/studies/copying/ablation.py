@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from grok_interp.analysis.ablated_model import WAYS, Head
 from grok_interp.analysis.ablation import HeadAblation, head_ablation
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.models.transformer import Transformer
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
+from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes
 from grok_interp.studies.copying.kept import checkpoint_files, is_stored, kept, known
@@ -57,7 +57,7 @@ def ablations(
     The k heads of largest score: `heads=analyzed(directory).induction.strongest(k)`. `on_checkpoint` is told
     (checkpoints done, checkpoints to do), each once for every way that is not known yet.
     """
-    results, series = analyzed(directory, device=device), CheckpointSeries(directory)
+    results, series = analyzed(directory, device=device), Run.open(directory)
     probes = ablation_probes(directory, results, heads=heads, device=device)
     steps = spread_steps(results.steps, n_checkpoints)
     asked = _by_way(ways, {**probes.description(), **checkpoint_files(series, steps)})
@@ -103,7 +103,7 @@ def single_ablations(
     `on_model` is told (models done, models to do), each once for every way that is not known yet: the intact model, and
     one without each head.
     """
-    results, series = analyzed(directory, device=device), CheckpointSeries(directory)
+    results, series = analyzed(directory, device=device), Run.open(directory)
     probes, step = ablation_probes(directory, results, device=device), results.steps[-1]
     asked = _by_way(ways, {**probes.text(), **checkpoint_files(series, [step])})
     missing = [how for how in ways if not known(directory, f"single_heads_{how}", SingleAblation, asked[how])]
@@ -126,7 +126,7 @@ def are_known(directory: Path, name: str) -> bool:
     """Is ablation, or single_heads, measured in every way, with the defaults, on the files that there are now?"""
     if not all(is_stored(directory, f"{name}_{how}") for how in WAYS):
         return False
-    results, series = analyzed(directory), CheckpointSeries(directory)
+    results, series = analyzed(directory), Run.open(directory)
     probes, kind = ablation_probes(directory, results), KINDS[name]
     if name == "ablation":
         asked = {**probes.description(), **checkpoint_files(series, spread_steps(results.steps, N_CHECKPOINTS))}

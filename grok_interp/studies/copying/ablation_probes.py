@@ -28,8 +28,8 @@ from torch import Tensor
 from grok_interp.analysis.ablated_model import Head, named, require_ablation
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.runs.run import Run
 from grok_interp.studies.copying.results import FORMED, CopyingResults, probes_of_run
 
 LOOKS_BACK = 0.5  # previous-token score above which a head counts as a previous-token head
@@ -93,7 +93,7 @@ def ablation_probes(
             f"the held-out text of {directory} has one window, an ablation needs two: take a larger corpus"
         )
     step = results.steps[-1]
-    model, induction = CheckpointSeries(directory).load(step).to(device), results.induction
+    model, induction = Run.open(directory).load(step).to(device), results.induction
     scores = head_scores([(step, model)], probes.tokens, scores=["previous_token", "k_composition"])
     formed = formed_heads(induction)
     if heads is None:

@@ -12,7 +12,7 @@ from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation import CONTROLS, HeadAblation
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.single_ablation import SingleAblation
-from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation import ablations, are_known, single_ablations
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes, formed_heads
 from grok_interp.studies.copying.results import FORMED, analyzed
@@ -175,4 +175,4 @@ def _each_way(values: dict[str, str]) -> str:
 
 
 def _has_one_head(directory: Path) -> bool:
-    return CheckpointSeries(directory).config.model.n_heads == 1
+    return Run.open(directory).config.model.n_heads == 1

@@ -16,20 +16,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from grok_interp.checkpoints.run import batches_of_run, run_provenance
-from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.checkpoints.store import load_weights, save_weights
 from grok_interp.configs import TextConfig
 from grok_interp.data.corpus import Corpus
 from grok_interp.data.document_windows import DocumentWindows, document_windows
 from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVocabulary, Vocabulary
 from grok_interp.data.windows import ValidationWindows, validation_windows
+from grok_interp.runs.checkpoint_files import load_weights, save_weights
+from grok_interp.runs.run import Run
 from grok_interp.training.batches import TextBatches
 
 
 def corpus_of_run(directory: Path) -> Corpus:
     """The text that a run reads. Raises ValueError when it has changed, and for a run on no text."""
-    batches = batches_of_run(directory)
+    batches = Run.open(directory).data
     if not isinstance(batches, TextBatches):
         raise ValueError(f"{directory} is no run on text ({batches.description}): the copying study cannot look at it")
     return batches.corpus
@@ -45,8 +44,8 @@ class EvaluationText:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.directory = Path(directory)
-        self.config = CheckpointSeries(self.directory).config
+        self.directory = Run.open(directory).directory
+        self.config = Run.open(self.directory).config
         self.file = self.directory / "results" / "evaluation_text.safetensors"
         self.tensors: dict[str, Tensor] = {}
         self.facts: dict[str, str] = {}
@@ -58,7 +57,7 @@ class EvaluationText:
     @property
     def corpus_hash(self) -> str:
         """Of the text that the run was trained on."""
-        return run_provenance(self.directory)["data"]["hash"]
+        return Run.open(self.directory).data_hash
 
     @cached_property
     def corpus(self) -> Corpus:

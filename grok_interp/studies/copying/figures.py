@@ -14,8 +14,7 @@ from grok_interp.analysis.comparison import TrainingCurves, training_curves
 from grok_interp.analysis.copying_diagram import copying_diagram
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.induction import InductionScores
-from grok_interp.checkpoints.run import run_provenance
-from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.runs.run import Run
 from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
 from grok_interp.studies.copying.results import FORMED, analyzed
 from grok_interp.views.comparison import Panel, conditions_twin, plot_conditions
@@ -67,9 +66,7 @@ def figure_7(*directories: Path, device: str = "cpu") -> Figure:
 
 def synthetic_data_diagram(*directories: Path, device: str = "cpu") -> Figure:
     """Final exact-match accuracy against the fractions of windows with copies and of random windows."""
-    runs = (
-        (CheckpointSeries(directory).config, analyzed(directory, device=device).accuracy) for directory in directories
-    )
+    runs = ((Run.open(directory).config, analyzed(directory, device=device).accuracy) for directory in directories)
     return plot_copying_diagram(copying_diagram(runs))
 
 
@@ -104,12 +101,10 @@ def curves_of(directories: Sequence[Path], *, varied: Sequence[str] = (), device
 
     Raises ValueError for runs that differ in more, their text included.
     """
-    texts = {run_provenance(directory)["data"]["hash"]: str(directory) for directory in directories}
+    texts = {Run.open(directory).data_hash: str(directory) for directory in directories}
     if len(texts) > 1:
         raise ValueError(
             f"these runs read different texts, so that they cannot be compared: {', '.join(texts.values())}"
         )
-    runs = (
-        analyzed(directory, device=device).with_config(CheckpointSeries(directory).config) for directory in directories
-    )
+    runs = (analyzed(directory, device=device).with_config(Run.open(directory).config) for directory in directories)
     return training_curves(runs, varied=varied)

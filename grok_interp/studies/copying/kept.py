@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
+from grok_interp.runs.run import Run
 
 Result = TypeVar("Result", bound=LabelledResult)
 
 
-def checkpoint_files(series: CheckpointSeries, steps: Sequence[int]) -> dict[str, str]:
+def checkpoint_files(series: Run, steps: Sequence[int]) -> dict[str, str]:
     """step -> SHA-256 of the checkpoint's file."""
-    return {f"step {step}": hashlib.sha256(series.path(step).read_bytes()).hexdigest() for step in steps}
+    return {f"step {step}": hashlib.sha256(series.checkpoints.path(step).read_bytes()).hexdigest() for step in steps}
 
 
 def kept(
@@ -45,4 +45,4 @@ def is_stored(directory: Path, name: str) -> bool:
 
 
 def _path(directory: Path, name: str) -> Path:
-    return Path(directory) / "results" / f"{name}.nc"
+    return Run.open(directory).directory / "results" / f"{name}.nc"

@@ -11,8 +11,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.natural_copying import NaturalCopying, natural_copying
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.vocabulary import ByteVocabulary, Vocabulary
+from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.evaluation_text import EvaluationText
 from grok_interp.studies.copying.kept import checkpoint_files, kept
@@ -55,7 +55,7 @@ def natural_copying_of_run(
     Raises:
         ValueError: if the run is not on text, its text has changed, or it has too little text for one pair.
     """
-    series, kept_text = CheckpointSeries(directory), EvaluationText(directory)
+    series, kept_text = Run.open(directory), EvaluationText(directory)
     n = default_n(kept_text.vocabulary) if n is None else n
     text = kept_text.documents(n_windows)
     steps = spread_steps(series.steps, n_checkpoints)

@@ -14,9 +14,8 @@ from grok_interp.analysis.comparison import training_curves
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.shares import half_change, share_of_change
-from grok_interp.checkpoints.run import run_provenance
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_report import known_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
@@ -46,15 +45,15 @@ def write_report(
     """
     page, figures = report_page(directory, results, probes, threshold=threshold, device=device)
     for name, figure in figures.items():
-        save_figure(figure, Path(directory) / "figures" / name)
-    return page.write(Path(directory) / "report.html")
+        save_figure(figure, Run.open(directory).directory / "figures" / name)
+    return page.write(Run.open(directory).directory / "report.html")
 
 
 def report_page(
     directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float, device: str = "cpu"
 ) -> tuple[Page, dict[str, Figure]]:
     """The page, and those of its figures that are kept for paper."""
-    directory, series = Path(directory), CheckpointSeries(directory)
+    directory, series = Run.open(directory).directory, Run.open(directory)
     config, order = series.config, formation_order(results.induction, threshold=threshold)
     curves = training_curves([results.with_config(config)])
     last, show = series.load(results.steps[-1]), EvaluationText(directory).vocabulary.show
@@ -135,7 +134,7 @@ def _share(share: float) -> str:
 
 
 def _summary(directory: Path, results: CopyingResults, probes: CopyingProbes) -> str:
-    config, last = CheckpointSeries(directory).config, results.steps[-1]
+    config, last = Run.open(directory).config, results.steps[-1]
     assert isinstance(config.data, TextConfig)
     return (
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
@@ -193,7 +192,7 @@ def _formation_section(picture: str, results: CopyingResults, order: FormationOr
 
 
 def _attention_section(
-    series: CheckpointSeries, results: CopyingResults, shown: tuple[Tensor, str], show: Show, device: str
+    series: Run, results: CopyingResults, shown: tuple[Tensor, str], show: Show, device: str
 ) -> Section:
     tokens, text = shown
     view = attention_view(
@@ -209,5 +208,5 @@ def _attention_section(
 
 
 def _settings(directory: Path, config: TrainConfig, probes: CopyingProbes) -> dict[str, Any]:
-    text = run_provenance(directory)["data"]["description"]
+    text = Run.open(directory).data_description
     return {"text": text, "repeats": _synthetic_copies(config), **config.flattened(), "probes": probes.description()}

@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.formation import formation_order
-from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.checkpoints.store import write_text
 from grok_interp.configs import TrainConfig
+from grok_interp.files import write_text
+from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation import ablations
 from grok_interp.studies.copying.ablation_report import ablation_section
 from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
@@ -65,7 +65,7 @@ class Experiments:
     @cached_property
     def baseline(self) -> TrainConfig:
         """Raises ValueError for a folder without a baseline."""
-        return replace(CheckpointSeries(self.folder / "baseline" / "seed0").config, init_seed=0, data_seed=0)
+        return replace(Run.open(self.folder / "baseline" / "seed0").config, init_seed=0, data_seed=0)
 
     def runs(self, experiment: Experiment) -> list[Path]:
         """All conditions of the seeds that every condition has finished; empty when there is none."""

@@ -17,9 +17,9 @@ from grok_interp.analysis.mlp import mlp_activations
 from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
 from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.analysis.shots import shot_curve
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import ModularTasks
 from grok_interp.data.slot import Position
+from grok_interp.runs.run import Run
 from grok_interp.studies.modular.fourier import fourier_analysis
 from grok_interp.studies.modular.inputs import (
     N_CONTEXTS,
@@ -49,7 +49,7 @@ NOISES = (0.0, 0.1, 0.2, 0.4, 0.6)
 
 def sweep_diagram(*directories: Path, queries: str = "all", device: str = "cpu") -> PhaseDiagram:
     """The phase diagram of a sweep: one run for each n_id, alpha and seed."""
-    runs = ((CheckpointSeries(directory).config, analyzed(directory, device=device).shots) for directory in directories)
+    runs = ((Run.open(directory).config, analyzed(directory, device=device).shots) for directory in directories)
     return phase_diagram(runs, queries=queries)
 
 
@@ -191,8 +191,8 @@ def fourier_over_training(directory: Path, *, n_key: int | None = None, device: 
     return plot_fourier(found.spectrum, found.losses, found.tops)
 
 
-def _at(directory: Path, step: int | None, device: str) -> tuple[CheckpointSeries, ModularTasks, int]:
+def _at(directory: Path, step: int | None, device: str) -> tuple[Run, ModularTasks, int]:
     """(series, tasks, step): the early-stopped step if none is named."""
     probes = probes_of_run(directory)
     step = analyze(directory, probes, device=device).best_step if step is None else step
-    return CheckpointSeries(directory), probes.tasks, step
+    return Run.open(directory), probes.tasks, step

@@ -10,9 +10,9 @@ from pathlib import Path
 from grok_interp.analysis.fourier import GROUPS, FourierSpectrum, fourier_spectrum
 from grok_interp.analysis.fourier_loss import FourierLoss, fourier_losses
 from grok_interp.analysis.fourier_top import TopFrequencyFraction, top_frequency_fraction
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import Split
 from grok_interp.models.transformer import Transformer
+from grok_interp.runs.run import Run
 from grok_interp.studies.modular.inputs import evaluation_seed, one_task_per_context
 from grok_interp.studies.modular.results import probes_of_run
 
@@ -48,7 +48,7 @@ def fourier_analysis(
     Raises:
         ValueError: for a run on text and for `n_key` out of range.
     """
-    series, tasks = CheckpointSeries(directory), probes_of_run(directory).tasks
+    series, tasks = Run.open(directory), probes_of_run(directory).tasks
 
     def models() -> Iterator[tuple[int, Transformer]]:
         return series.at(series.steps, device=device)

@@ -17,12 +17,11 @@ from grok_interp.analysis.kaleidoscope import kaleidoscope
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phases, transience
 from grok_interp.analysis.questions import sampled_over
 from grok_interp.analysis.shots import ShotCurves
-from grok_interp.checkpoints.run import run_provenance
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
 from grok_interp.models.transformer import Transformer
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
+from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.modular.inputs import (
     block_similarity,
@@ -66,15 +65,15 @@ def write_report(
     """
     page, figures = report_page(directory, results, probes, threshold=threshold, device=device)
     for name, figure in figures.items():
-        save_figure(figure, Path(directory) / "figures" / name)
-    return page.write(Path(directory) / "report.html")
+        save_figure(figure, Run.open(directory).directory / "figures" / name)
+    return page.write(Run.open(directory).directory / "report.html")
 
 
 def report_page(
     directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float, device: str = "cpu"
 ) -> tuple[Page, dict[str, Figure]]:
     """The page, and its figures, which are kept for paper."""
-    directory, series, step = Path(directory), CheckpointSeries(directory), results.best_step
+    directory, series, step = Run.open(directory).directory, Run.open(directory), results.best_step
     model = series.load(step).to(device)
     sections = [
         _training_section(results, threshold),
@@ -277,7 +276,7 @@ def _stacked(results: Sequence[LabelledResult]) -> pd.DataFrame:
     return pd.concat(tables)
 
 
-def _attention_section(series: CheckpointSeries, probes: ModularProbes, step: int, device: str) -> Section:
+def _attention_section(series: Run, probes: ModularProbes, step: int, device: str) -> Section:
     model = series.config.model
     tokens = slot_tokens(model.n_ctx, probes.tasks, last_slot(model.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
     heads = list(np.ndindex(model.n_layers, model.n_heads))[-HEADS_SHOWN:]
@@ -290,5 +289,5 @@ def _attention_section(series: CheckpointSeries, probes: ModularProbes, step: in
 
 
 def _settings(directory: Path, config: TrainConfig, probes: ModularProbes) -> dict[str, Any]:
-    described = run_provenance(directory)["data"]["description"]
+    described = Run.open(directory).data_description
     return {"tasks": described, **config.flattened(), "probes": probes.description()}

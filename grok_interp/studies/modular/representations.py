@@ -19,10 +19,9 @@ from grok_interp.analysis.circles import circle_pca
 from grok_interp.analysis.circularity import Circularity, circularity
 from grok_interp.analysis.kaleidoscope import Kaleidoscope, kaleidoscope
 from grok_interp.analysis.similarity import cosine_similarity
-from grok_interp.checkpoints.run import batches_of_run
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.slot import Position
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
+from grok_interp.runs.run import Run
 from grok_interp.studies.modular.inputs import last_slot, slot_tokens
 from grok_interp.training.batches import ModularBatches
 
@@ -44,15 +43,16 @@ def kaleidoscopes(directory: Path, *, device: str = "cpu") -> list[Kaleidoscope]
 def _over_training(
     directory: Path, of: Callable[[Path, int, int, str], list[Result]], every: int, device: str
 ) -> list[Result]:
-    series = CheckpointSeries(directory)
+    series = Run.open(directory)
     steps = series.steps[::-1][::every][::-1]
-    rows = [of(series.directory.resolve(), step, series.path(step).stat().st_mtime_ns, device) for step in steps]
+    written = [series.checkpoints.path(step).stat().st_mtime_ns for step in steps]
+    rows = [of(series.directory.resolve(), step, at, device) for step, at in zip(steps, written, strict=True)]
     return [first.extended(*later) for first, *later in zip(*rows, strict=True)]
 
 
 @lru_cache(REMEMBERED)
 def _circularities_at(directory: Path, step: int, written: int, device: str) -> list[Circularity]:  # noqa: ARG001 (a key)
-    model, (tokens, where) = CheckpointSeries(directory).load(step).to(device), _asked(directory)
+    model, (tokens, where) = Run.open(directory).load(step).to(device), _asked(directory)
     heads = np.ndindex(model.cfg.n_layers, model.cfg.n_heads)
     found = (circle_pca([(step, model)], tokens, layer=layer, head=head, **where) for layer, head in heads)
     return [circularity(circles, seed=0) for circles in found]
@@ -60,7 +60,7 @@ def _circularities_at(directory: Path, step: int, written: int, device: str) -> 
 
 @lru_cache(REMEMBERED)
 def _kaleidoscopes_at(directory: Path, step: int, written: int, device: str) -> list[Kaleidoscope]:  # noqa: ARG001 (a key)
-    model, (tokens, where) = CheckpointSeries(directory).load(step).to(device), _asked(directory)
+    model, (tokens, where) = Run.open(directory).load(step).to(device), _asked(directory)
     places = product(POSITIONS, range(model.cfg.n_layers))
     found = (
         cosine_similarity([(step, model)], tokens, position=position, layer=layer, **where)
@@ -70,7 +70,7 @@ def _kaleidoscopes_at(directory: Path, step: int, written: int, device: str) -> 
 
 
 def _asked(directory: Path) -> tuple[Int64[Tensor, "pair pos"], dict[str, int]]:
-    batches, n_ctx = batches_of_run(directory), CheckpointSeries(directory).config.model.n_ctx
+    batches, n_ctx = Run.open(directory).data, Run.open(directory).config.model.n_ctx
     assert isinstance(batches, ModularBatches)
     slot = last_slot(n_ctx)
     return slot_tokens(n_ctx, batches.tasks, slot), {"p": batches.tasks.p, "slot": slot}

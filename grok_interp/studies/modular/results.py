@@ -18,9 +18,8 @@ from grok_interp.activations import HookedModel
 from grok_interp.analysis.agreement import AlgorithmAgreement, agreement_of
 from grok_interp.analysis.questions import Questions, answers_of, draw_questions
 from grok_interp.analysis.shots import ShotCurves, shot_curve_of
-from grok_interp.checkpoints.run import batches_of_run
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import ModularTasks, Split
+from grok_interp.runs.run import Run
 from grok_interp.studies.modular.inputs import N_CONTEXTS, evaluation_seed
 from grok_interp.studies.run_results import RunResults, ask_run
 from grok_interp.training.batches import ModularBatches
@@ -83,12 +82,12 @@ def probes_of_run(directory: Path, *, n_contexts: int = N_CONTEXTS, seed: int = 
         >>> [asked.split for asked in probes.questions]
         ['id_train', 'id_test', 'ood_train', 'ood_test']
     """
-    batches = batches_of_run(directory)
+    batches = Run.open(directory).data
     if not isinstance(batches, ModularBatches):
         raise ValueError(
             f"{directory} is no run on modular arithmetic ({batches.description}): the modular study cannot look at it"
         )
-    drawn_by = evaluation_seed(CheckpointSeries(directory).config, seed)
+    drawn_by = evaluation_seed(Run.open(directory).config, seed)
     questions = draw_questions(batches.tasks, n_examples=batches.n_examples, n_contexts=n_contexts, seed=drawn_by)
     return ModularProbes(batches.tasks, batches.hash, questions)
 

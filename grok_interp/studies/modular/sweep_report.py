@@ -13,8 +13,8 @@ import pandas as pd
 
 from grok_interp.analysis.phase_diagram import PhaseDiagram
 from grok_interp.analysis.phases import PAPER_THRESHOLD
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig
+from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import kind_of
 from grok_interp.studies.modular.figures import sweep_diagram
 from grok_interp.studies.modular.results import analyzed
@@ -28,8 +28,7 @@ VARIED = ("data.n_id", "data.alpha", "init_seed", "data_seed")
 
 def runs_below(folder: Path) -> list[Path]:
     """The modular runs in a folder or below it that have a checkpoint."""
-    runs = [file.parent for file in sorted(Path(folder).rglob("config.json")) if (file.parent / "checkpoints").is_dir()]
-    return [run for run in runs if kind_of(run) == "modular" and CheckpointSeries(run).steps]
+    return [run.directory for run in Run.below(folder) if kind_of(run) == "modular" and run.steps]
 
 
 def write_phase_report(
@@ -50,7 +49,7 @@ def write_phase_report(
     diagram = sweep_diagram(*runs, device=device)
     figure = plot_phase_diagram(diagram, threshold=threshold)
     save_figure(figure, folder / "figures" / "modular_fig1b")
-    table, config = _table(diagram), CheckpointSeries(runs[0]).config
+    table, config = _table(diagram), Run.open(runs[0]).config
     assert isinstance(config.data, ModularConfig)
     page = Page(
         title="In which phase is in-context modular arithmetic?",
@@ -72,7 +71,7 @@ def _warnings(runs: list[Path], lengths: list[int]) -> Iterator[str]:
 
 def _lengths(runs: list[Path]) -> list[int]:
     """The updates of each, as far as they differ. Raises ValueError for runs of more than one sweep."""
-    configs = {run: CheckpointSeries(run).config for run in runs}
+    configs = {run: Run.open(run).config for run in runs}
     first = configs[runs[0]]
     for run, config in configs.items():
         differing = set(first.differences(config)) - {*VARIED, "n_steps", "checkpoint_steps"}

@@ -1,12 +1,11 @@
-"""Files that are whole or not there at all, and say so when a byte of them has changed."""
+"""Weights and training states on disk, which say so when a byte of them has changed."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,32 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from grok_interp.files import DamagedFileError, write_atomically
+
 HEADER = "grok_interp"
+HEADER_LENGTH_BYTES = 8  # a safetensors file begins with the length of its header
 DIGEST_BYTES = 32  # of a SHA-256
-
-
-class DamagedFileError(ValueError):
-    """A file that is cut short or altered."""
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """`write` fills a file beside `path`, which then takes its place in one act: a reader sees the old file or the new.
-
-    The bytes are on the disk before the name is, so a power cut loses at most the new file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(scratch)
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+REMEDY = "delete it to go on without this checkpoint, or train again into another directory"
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -62,7 +41,6 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """(weights, metadata). Raises DamagedFileError when the file is not what was written."""
-    remedy = "delete it to go on without this checkpoint, or train again into another directory"
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(HEADER, "{}"))
@@ -70,11 +48,21 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
-        raise DamagedFileError(f"{path} is cut short or damaged ({error}); {remedy}") from error
+        raise DamagedFileError(f"{path} is cut short or damaged ({error}); {REMEDY}") from error
     written = metadata.pop("sha256", None)
     if written != _digest(tensors, metadata):
-        raise DamagedFileError(f"{path} is damaged: its SHA-256 is not the one it was written with; {remedy}")
+        raise DamagedFileError(f"{path} is damaged: its SHA-256 is not the one it was written with; {REMEDY}")
     return tensors, metadata
+
+
+def weights_checksum(path: Path) -> str:
+    """The SHA-256 that `save_weights` wrote, read from the header: equal for equal weights. `load_weights` checks it."""
+    with path.open("rb") as file:
+        header = file.read(int.from_bytes(file.read(HEADER_LENGTH_BYTES), "little"))
+    try:
+        return json.loads(json.loads(header)["__metadata__"][HEADER])["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"{path} is cut short or damaged ({error}); {REMEDY}") from error
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grok_interp.checkpoints.store import HEADER
+from grok_interp.runs.checkpoint_files import HEADER
 
 SAFETENSORS_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 SHA256_BYTES, SHA256_LETTERS = 32, 64

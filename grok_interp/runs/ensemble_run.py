@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from grok_interp.checkpoints.recorder import Journal, Recorder, load_newest_resume_point, naming_last_good
-from grok_interp.checkpoints.run import claim, deferred_interrupts, only_process
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
+from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import claim, deferred_interrupts, only_process
 from grok_interp.training.divergence import Update
 from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
 from grok_interp.training.execution import Execution
@@ -24,7 +24,7 @@ def run_ensemble(
     resume_seconds: float = 20.0,
     on_start: Callable[[int], None] | None = None,
     on_update: Callable[[Update], None] | None = None,
-) -> list[CheckpointSeries]:
+) -> list[Run]:
     """Train directory -> config, all in lockstep, each from its last resume point if it has one.
 
     `on_update` gets the first run's updates. Otherwise like `run_training`; raises ValueError besides for runs that
@@ -33,32 +33,31 @@ def run_ensemble(
     require_lockstep(list(runs.values()))
     first = Execution.resolve(next(iter(runs.values())), device=device, compiled=compiled)
     claimed = [claim(Path(directory), config, first) for directory, config in runs.items()]
-    batches, (execution, *_) = [batches for batches, _ in claimed], [each for _, each in claimed]
+    opened, (execution, *_) = [run for run, _ in claimed], [each for _, each in claimed]
     with ExitStack() as stack:
-        for directory in runs:
-            stack.enter_context(only_process(Path(directory)))
+        for run in opened:
+            stack.enter_context(only_process(run))
         interrupted = stack.enter_context(deferred_interrupts())
         stack.enter_context(execution.threads())
         members = [TrainingState(config, device=device, precision=execution.precision) for config in runs.values()]
-        recorders = [
-            Recorder(Path(directory), member, own, load_newest_resume_point(member, Path(directory)))
-            for directory, member, own in zip(runs, members, batches, strict=True)
+        each_recorder = [
+            Recorder(run, member, load_newest_resume_point(member, run.directory))
+            for run, member in zip(opened, members, strict=True)
         ]
         state = EnsembleState(members)
-        journal = Journal(recorders, interrupted, resume_seconds=resume_seconds, on_update=on_update)
+        recorders = Recorders(each_recorder, interrupted, resume_seconds=resume_seconds, on_update=on_update)
         if on_start:
             on_start(state.step)
-        all_series = [CheckpointSeries(Path(directory)) for directory in runs]
         training = train_ensemble(
             list(runs.values()),
             state=state,
-            batches=batches,
-            on_update=lambda updates: journal(*updates),
+            batches=[run.data for run in opened],
+            on_update=lambda updates: recorders(*updates),
             compiled=execution.compiled,
         )
-        with naming_last_good(recorders, all_series):
+        with naming_last_good(each_recorder):
             for step, models in training:
-                for series, model in zip(all_series, models, strict=True):
-                    series.save(step, model)
-            journal.save()
-    return all_series
+                for run, model in zip(opened, models, strict=True):
+                    run.checkpoints.save(step, model)
+            recorders.save()
+    return opened

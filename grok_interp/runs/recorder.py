@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.checkpoints.store import DamagedFileError, load_state, save_state, write_text
-from grok_interp.training.batches import Batches
+from grok_interp.files import DamagedFileError, write_text
+from grok_interp.runs.checkpoint_files import load_state, save_state
+from grok_interp.runs.run import Run
 from grok_interp.training.divergence import (
     UPDATES_AT_ONCE,
     DivergedError,
@@ -46,11 +46,11 @@ def load_newest_resume_point(state: TrainingState, directory: Path) -> float:
 class Recorder:
     """One run's metrics and resume points. What is not finite is neither logged nor kept."""
 
-    def __init__(self, directory: Path, state: TrainingState, batches: Batches, seconds: float) -> None:
-        self.directory, self.state, self.check = directory, state, FiniteCheck.of(state, batches)
+    def __init__(self, run: Run, state: TrainingState, seconds: float) -> None:
+        self.run, self.state, self.check = run, state, FiniteCheck.of(state, run.data)
         self.began = time.monotonic() - seconds
         self.buffer: list[tuple[Update, float]] = []
-        self.metrics = directory / "metrics.jsonl"
+        self.metrics = run.directory / "metrics.jsonl"
         _cut_metrics(self.metrics, state.step)
 
     def note(self, update: Update) -> None:
@@ -63,8 +63,8 @@ class Recorder:
         self.write_metrics()
         self.check.require_finite()
         state = {**self.state.state_dict(), "seconds": time.monotonic() - self.began}
-        save_state(self.directory / "resume" / f"step_{self.state.step:08d}.state", state)
-        for outdated in resume_points(self.directory)[2:]:
+        save_state(self.run.directory / "resume" / f"step_{self.state.step:08d}.state", state)
+        for outdated in resume_points(self.run.directory)[2:]:
             outdated.unlink()
 
     def write_metrics(self) -> None:
@@ -82,8 +82,8 @@ class Recorder:
                 file.write(json.dumps(row) + "\n")
 
 
-class Journal:
-    """Called after every update of one or more runs in lockstep: it notes, saves when it is time, and stops them.
+class Recorders:
+    """Called after every update of one or more runs trained in lockstep: notes it, saves when it is time, and stops them.
 
     All runs are saved after the same update. Raises KeyboardInterrupt once `interrupted` is set and all is saved.
     """
@@ -118,7 +118,7 @@ class Journal:
 
 
 @contextmanager
-def naming_last_good(recorders: Sequence[Recorder], series: Sequence[CheckpointSeries]) -> Iterator[None]:
+def naming_last_good(recorders: Sequence[Recorder]) -> Iterator[None]:
     """A divergence inside logs the updates before it, and says of which run it is and which checkpoint was the last."""
     try:
         yield
@@ -128,16 +128,16 @@ def naming_last_good(recorders: Sequence[Recorder], series: Sequence[CheckpointS
             try:
                 recorder.write_metrics()
             except DivergedError as earlier:  # an update that was noted and not yet read
-                first = f"{recorder.directory}: {earlier}"
-        raise DivergedError(f"{first}. {_last_good(series[0])}") from None
+                first = f"{recorder.run}: {earlier}"
+        raise DivergedError(f"{first}. {_last_good(recorders[0].run)}") from None
 
 
-def _last_good(series: CheckpointSeries) -> str:
+def _last_good(run: Run) -> str:
     """Of a run, and of all that train in lockstep with it."""
-    if not series.steps:
-        return f"{series.directory} has no checkpoint before it."
-    step = series.steps[-1]
-    return f"The last good checkpoint is step {step:,}: {series.path(step)}."
+    if not run.steps:
+        return f"{run} has no checkpoint before it."
+    step = run.steps[-1]
+    return f"The last good checkpoint is step {step:,}: {run.checkpoints.path(step)}."
 
 
 def _cut_metrics(file: Path, step: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from grok_interp.checkpoints.store import write_atomically
+from grok_interp.files import write_atomically
 
 ATTRIBUTES = "attributes"
 MOST_STEPS = 6  # that a sentence names one by one

@@ -7,14 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grok_interp.checkpoints.store import (
-    DamagedFileError,
+from grok_interp.files import DamagedFileError, write_atomically, write_text
+from grok_interp.runs.checkpoint_files import (
     load_state,
     load_weights,
     save_state,
     save_weights,
-    write_atomically,
-    write_text,
 )
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(5, dtype=torch.bfloat16)}

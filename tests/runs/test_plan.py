@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from grok_interp.checkpoints.plan import TrainingPlan, training_plan
-from grok_interp.checkpoints.run import run_training
+from grok_interp.runs.plan import TrainingPlan, training_plan
+from grok_interp.runs.run_training import run_training
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.training.costs import TrainingCosts
@@ -89,7 +89,7 @@ def test_sizes_are_those_of_the_files_that_a_run_writes(name: str, text_file: Pa
         config = config.with_data(source=str(text_file))
     planned = training_plan(config, directory=tmp_path / "run")
     series = run_training(tmp_path / "run", config, resume_seconds=0)
-    assert [series.path(step).stat().st_size for step in series.steps] == [planned.checkpoint_file] * 5
+    assert [series.checkpoints.path(step).stat().st_size for step in series.steps] == [planned.checkpoint_file] * 5
     resumed = [file.stat().st_size for file in (tmp_path / "run" / "resume").glob("*.state")]
     assert resumed == [pytest.approx(planned.resume_file, rel=0.01)] * 2
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_run import interrupt_at
+from test_run_training import interrupt_at
 
-from grok_interp.checkpoints.ensemble_run import run_ensemble
-from grok_interp.checkpoints.recorder import resume_points
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.runs.ensemble_run import run_ensemble
+from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run_training import run_training
+from grok_interp.runs.run import Run
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 
@@ -23,7 +23,7 @@ def runs(tmp_path: Path) -> dict[Path, TrainConfig]:
 
 def assert_ends_like(directory: Path, reference: Path) -> None:
     """Every checkpoint, to rounding."""
-    ours, theirs = CheckpointSeries(directory), CheckpointSeries(reference)
+    ours, theirs = Run.open(directory), Run.open(reference)
     assert ours.steps == theirs.steps
     for (_, a), (_, b) in zip(ours, theirs, strict=True):
         pairs = zip(a.parameters(), b.parameters(), strict=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from grok_interp.checkpoints.sizes import state_file_bytes, weights_file_bytes
+from grok_interp.runs.sizes import state_file_bytes, weights_file_bytes
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.data.sources import text_files
 from grok_interp.models.weights import canonical_views

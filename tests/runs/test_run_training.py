@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from grok_interp.checkpoints.recorder import resume_points
-from grok_interp.checkpoints.run import run_training
+from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run_training import run_training
 from grok_interp.configs import TrainConfig
 from grok_interp.training.divergence import Update
 
@@ -20,7 +20,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 import torch
-from grok_interp.checkpoints.run import run_training
+from grok_interp.runs.run_training import run_training
 from grok_interp.configs import TrainConfig
 torch.set_num_threads(1)
 config = TrainConfig.from_dict(json.loads(Path(sys.argv[2]).read_text()))
