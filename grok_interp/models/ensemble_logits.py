@@ -23,7 +23,7 @@ Weights = Mapping[str, Tensor]
 Residual = Float[Tensor, "member batch pos d_model"]
 
 
-def stacked_logits(
+def ensemble_logits(
     cfg: ModelConfig, weights: Weights, rotary: Rotary, tokens: Int[Tensor, "member batch pos"]
 ) -> Float[Tensor, "member batch pos d_vocab"]:
     """Each member's logits of its own tokens. `weights` are `Transformer`'s parameters, stacked under their names."""
