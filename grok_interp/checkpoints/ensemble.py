@@ -2,7 +2,7 @@
 
 Weights and the optimizers' moments of all members are stacked in one tensor each, and a member's own model and
 optimizers are views of it. So small models keep a GPU busy, and a member can be saved, resumed and analyzed as if it
-trained alone, to rounding. Where one member keeps the processor busy, members take their steps in turn.
+trained alone, to rounding. Where one member keeps the processor busy, they take their steps in turn.
 """
 
 from __future__ import annotations
@@ -96,8 +96,7 @@ def _shared(parameters: list[nn.Parameter]) -> nn.Parameter:
 
 def shared_fields(config: TrainConfig) -> dict[str, Any]:
     """What members of an ensemble have in common: all but seeds and data."""
-    own = ("init_seed", "data_seed")
-    return {name: value for name, value in config.flattened().items() if name not in own and name[:5] != "data."}
+    return {k: v for k, v in config.flattened().items() if k not in ("init_seed", "data_seed") and k[:5] != "data."}
 
 
 def require_lockstep(configs: Sequence[TrainConfig]) -> None:

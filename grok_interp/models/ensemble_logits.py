@@ -16,8 +16,8 @@ from torch import Tensor
 
 from grok_interp.configs import ModelConfig
 from grok_interp.models.attention_kernels import attention_input, fused_attention
+from grok_interp.models.layers import ACTIVATIONS
 from grok_interp.models.rotary import Rotary
-from grok_interp.models.transformer import ACTIVATIONS
 
 Weights = Mapping[str, Tensor]
 Residual = Float[Tensor, "member batch pos d_model"]
