@@ -1,9 +1,9 @@
 """The circle of circles (B.5 of "Learning to grok"): one head's output over all pairs (x, y), seen by PCA.
 
 A slot of the sequence runs over all p^2 pairs. The head's output at the slot's x and at its y, one after the other, is
-a vector of 2 d_model; PCA (scikit-learn's) centers the p^2 vectors, does not scale them, and keeps the first components.
-In the paper's grokked models the points lie on a circle by log x, each of them a smaller circle by log y. How circular
-that is, `circularity` says.
+a vector of 2 d_model; PCA (as in scikit-learn) centers the p^2 vectors, does not scale them, and keeps the first
+components. In the paper's grokked models the points lie on a circle by log x, each of them a smaller circle by log y.
+`circularity` measures how circular that is.
 """
 
 from __future__ import annotations
