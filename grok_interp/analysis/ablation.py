@@ -6,6 +6,8 @@ conditions: intact; without the heads; without as many random heads of the same 
 them in attention entropy on the copying test. The same heads are ablated, and the same random ones, at all checkpoints;
 the nearest in entropy are chosen at each. `heads` of the largest I(L, H): `scores.strongest(k)`.
 
+Intervals are 95% over samples and windows (see `ablation_samples`), of the mean over draws.
+
 A draw is a choice of random heads and, under resample, of donors. What is not random has the same value in every draw.
 """
 
@@ -15,6 +17,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 from jaxtyping import Int64
@@ -23,28 +26,59 @@ from torch import Tensor
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named, require_ablation
 from grok_interp.analysis.ablation_controls import attention_entropies, entropy_controls, random_controls
+from grok_interp.analysis.ablation_samples import (
+    MEASURES,
+    effect_bounds,
+    in_words,
+    means,
+    measured_by_sample,
+    stacked,
+    value_bounds,
+)
 from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.copying import copying_accuracy
-from grok_interp.analysis.loss import position_losses
+from grok_interp.analysis.intervals import BOUNDS
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
-MEASURES = ["whole", "per_token", "loss"]
 CONTROLS = ["random", "entropy"]
 CONDITIONS = ["intact", "ablated", *CONTROLS]
 
 
 class HeadAblation(LabelledResult):
-    """Copying accuracy and loss under each condition; the coordinate `heads` names those that were taken away."""
+    """Copying accuracy and loss under each condition; the coordinate `heads` names those that were ablated.
+
+    The coordinates `low` and `high` are the ends of the 95% interval of the mean over draws, `effect_low` and
+    `effect_high` those of its difference to intact, paired by sample.
+    """
 
     name = "ablation"
     dims = ("measure", "checkpoint", "condition", "draw")
 
     def effect(self) -> xr.DataArray:
-        """Each condition less intact: negative where accuracy is lost, positive where loss is added."""
+        """Each condition minus intact: negative where accuracy is lost, positive where loss is added."""
         return self.array - self.array.sel(condition="intact", drop=True)
+
+    def interval(self) -> tuple[xr.DataArray, xr.DataArray]:
+        """Of the mean over draws: measure x checkpoint x condition, low and high."""
+        return self.array["low"].reset_coords(drop=True), self.array["high"].reset_coords(drop=True)
+
+    def effect_interval(self) -> tuple[xr.DataArray, xr.DataArray]:
+        """Of the mean effect over draws: measure x checkpoint x condition, low and high."""
+        return self.array["effect_low"].reset_coords(drop=True), self.array["effect_high"].reset_coords(drop=True)
+
+    def in_words(self, measure: str, condition: str) -> str:
+        """Of the last checkpoint, the mean over draws: 96.6% [95.8, 97.3]"""
+        at = {"measure": measure, "condition": condition}
+        ends = [self.array.mean("draw"), *self.interval()]
+        return in_words(measure, *(float(each.sel(at).isel(checkpoint=-1)) for each in ends))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per cell; `low` to `effect_high` belong to the mean over draws."""
+        bounds = ("low", "high", "effect_low", "effect_high")
+        table = xr.Dataset({name: self.array[name].reset_coords(drop=True) for name in bounds}).to_dataframe()
+        return super().to_frame().merge(table.reset_index(), on=["measure", "checkpoint", "condition"])
 
     def onset(self, *, threshold: float) -> float:
         """The first step at which ablating the heads leaves fewer whole suffixes than every control, by a share above
@@ -56,8 +90,7 @@ class HeadAblation(LabelledResult):
         return float(above["checkpoint"][int(above.argmax("checkpoint"))]) if bool(above.any()) else np.nan
 
     def __str__(self) -> str:
-        last = self.array.sel(measure="whole").isel(checkpoint=-1).mean("draw")
-        intact, without, random, entropy = (f"{float(last.sel(condition=each)):.1%}" for each in CONDITIONS)
+        intact, without, random, entropy = (self.in_words("whole", each) for each in CONDITIONS)
         return (
             f"without {self.array.attrs['heads']} ({self.array.attrs['how']}) at {self.array.sizes['checkpoint']} "
             f"checkpoints; suffixes copied whole at the last: {intact} intact, {without} ablated, {random} without "
@@ -86,12 +119,9 @@ def head_ablation(
     Raises ValueError for what `ablated` refuses and for more controls than heads are left.
     """
 
-    def measured(model: HookedModel, chosen: tuple[Head, ...], donors: int) -> list[float]:
-        """In the order of `MEASURES`."""
+    def measured(model: HookedModel, chosen: tuple[Head, ...], donors: int) -> list[np.ndarray]:
         without = ablated(model, chosen, how, reference=reference, n_match=n_match, seed=donors) if chosen else model
-        copied = copying_accuracy([(0, without)], samples, batch_size=batch_size)
-        loss = position_losses([(0, without)], windows, batch_size=batch_size)
-        return [float(each[0]) for each in (copied.exact(), copied.per_token(), loss.mean())]
+        return measured_by_sample(without, samples, windows, batch_size=batch_size)
 
     windows = token_rows(windows, "windows")
     steps, rows, names = [], [], []
@@ -104,10 +134,11 @@ def head_ablation(
         ]
         known = {cell: measured(model, *cell) for cell in dict.fromkeys(chain(*cells))}  # equal cells once
         steps.append(step)
-        rows.append([[known[cell] for cell in draws] for draws in cells])
+        rows.extend(known[cell] for draws in cells for cell in draws)
         names.append([[named(chosen) for chosen in draws] for draws in conditions])
+    by_sample = stacked(rows, (len(steps), len(CONDITIONS), n_draws))
     array = xr.DataArray(
-        np.moveaxis(np.array(rows), -1, 0),
+        means(by_sample),
         dims=HeadAblation.dims,
         coords={
             "measure": MEASURES,
@@ -115,6 +146,7 @@ def head_ablation(
             "condition": CONDITIONS,
             "draw": np.arange(n_draws),
             "heads": (HeadAblation.dims[1:], np.array(names)),
+            **_bounds(by_sample, len(samples.task.queries)),
         },
         attrs={
             "heads": named(heads),
@@ -127,6 +159,16 @@ def head_ablation(
         },
     )
     return HeadAblation(array)
+
+
+def _bounds(by_sample: Sequence[np.ndarray], n_strings: int) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """Coordinates with the ends of the intervals, from checkpoint x condition x draw x sample of each measure."""
+    over_draws = [each.mean(axis=-2) for each in by_sample]
+    intact = [each[:, :1] for each in over_draws]
+    ends = dict(zip(BOUNDS, value_bounds(over_draws, n_strings), strict=True))
+    effects = zip(BOUNDS, effect_bounds(over_draws, intact), strict=True)
+    found = {**ends, **{f"effect_{bound}": values for bound, values in effects}}
+    return {name: (HeadAblation.dims[:3], values) for name, values in found.items()}
 
 
 def _conditions(

@@ -21,6 +21,7 @@ from ground_truth import (
     random_tokens,
     repeated_distinct_tokens,
 )
+from scipy import stats
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
@@ -37,7 +38,8 @@ from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import Caching, copying_accuracy
 from grok_interp.analysis.edge_edits import induction_edges
 from grok_interp.analysis.induction import induction_attention
-from grok_interp.analysis.loss import position_losses
+from grok_interp.analysis.intervals import wilson_interval
+from grok_interp.analysis.loss import position_losses, window_losses
 from grok_interp.analysis.questions import answer_logits
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import CopySamples, CopyTask
@@ -411,8 +413,40 @@ def test_the_result_is_labelled_says_how_it_was_made_and_keeps(tmp_path: Path) -
 
 def test_a_result_is_told_in_one_line() -> None:
     assert str(ablation_of(induction_circuit())) == (
-        "without L1H0 (zero) at 1 checkpoints; suffixes copied whole at the last: 100.0% intact, 0.0% ablated, "
-        "100.0% without random heads, 100.0% without heads of the nearest entropy"
+        "without L1H0 (zero) at 1 checkpoints; suffixes copied whole at the last: 100.0% [72.2, 100.0] intact, "
+        "0.0% [0.0, 27.8] ablated, 100.0% [72.2, 100.0] without random heads, "
+        "100.0% [72.2, 100.0] without heads of the nearest entropy"
+    )
+
+
+def test_intervals_are_over_samples_and_windows_and_effects_are_paired() -> None:
+    """From the samples' own numbers, in a model in which everything matters; the mean over draws counts."""
+    model, samples = random_model(CIRCUIT), distinct_copy_samples()
+    windows, n_strings = repeated_distinct_tokens(n_sequences=7), len(samples.task.queries)
+    result = head_ablation(
+        [(0, model)], samples, windows, heads=[INDUCTION_HEAD], how="resample", n_draws=2, seed=3, reference=REFERENCE
+    )
+    draws = [ablated(model, [INDUCTION_HEAD], "resample", reference=REFERENCE, seed=3 + draw) for draw in range(2)]
+    losses = np.mean([window_losses(each, windows, batch_size=64).numpy() for each in draws], axis=0)
+    added = losses - window_losses(model, windows, batch_size=64).numpy()
+    at = {"checkpoint": 0, "condition": "ablated"}
+    for found, values in ((result.interval(), losses), (result.effect_interval(), added)):
+        half = stats.t.ppf(0.975, 6) * values.std(ddof=1) / np.sqrt(7)
+        low, high = (float(end.sel(measure="loss", **at)) for end in found)
+        np.testing.assert_allclose((low, high), (values.mean() - half, values.mean() + half), rtol=1e-6)
+    assert np.ptp([float(end.sel(measure="loss", **at)) for end in result.effect_interval()]) < np.ptp(
+        [float(end.sel(measure="loss", **at)) for end in result.interval()]
+    ), "windows differ more than what the head does to them"
+    whole = np.mean([copying_accuracy(each, samples).exact().item() for each in draws])
+    low, high = (float(end.sel(measure="whole", **at)) for end in result.interval())
+    np.testing.assert_allclose(([low], [high]), wilson_interval(np.array([whole]), 5 * n_strings))
+    intact = [float(end.sel(measure="loss", checkpoint=0, condition="intact")) for end in result.effect_interval()]
+    assert intact == [0.0, 0.0]
+    table = result.to_frame()
+    assert len(table) == result.array.size and {"low", "high", "effect_low", "effect_high"} <= set(table.columns)
+    row = table.query("measure == 'loss' and condition == 'ablated' and draw == 1").iloc[0]
+    assert row["low"] < losses.mean() < row["high"] and row["ablation"] == pytest.approx(
+        window_losses(draws[1], windows, batch_size=64).mean().item()
     )
 
 

@@ -138,8 +138,10 @@ def test_the_text_says_what_was_found() -> None:
     for said in (
         "Taken away: L1H0",
         "of the same circuit: L0H0.",
-        "At step 20 the model copies 100.0% of the suffixes whole. Without L1H0: 0.0% (zero, edges).",
-        "random heads of the same layers: 100.0% (zero, edges).",
+        "At step 20 the model copies 100.0% [72.2, 100.0] of the suffixes whole. Without L1H0: 0.0% [0.0, 27.8] (zero, "
+        "edges).",
+        "random heads of the same layers: 100.0% [72.2, 100.0] (zero, edges).",
+        "Intervals: 95% of one run (1 seed), over 5 samples x 2 strings of suffixes copied whole (Wilson)",
         "more than 2% of the suffixes are copied: 10; ",
         "more than every control: 10 and all later (zero, edges).",
         "4 sets were drawn",
@@ -166,8 +168,8 @@ def test_the_text_on_single_heads_names_those_that_matter() -> None:
     result = single_ablation(MODELS[-1:], samples, windows, how="zero")
     text = single_heads_text([result], induction)
     assert "above 0.1 at the last step in L1H0 (" in text
-    matter = text.split("what is left of 100.0%: zero: ")[1].split(". ")[0]
-    assert "L1H0 0.0%" in text and "L0H0 0.0%" in text and "H3" not in matter
+    matter = text.split("what is left of 100.0% [72.2, 100.0]: zero: ")[1].split(". ")[0]
+    assert "L1H0 0.0% [" in text and "L0H0 0.0%" in text and "H3" not in matter
 
 
 # A run

@@ -20,7 +20,7 @@ from grok_interp.views.ablation import ablation_twin, plot_ablation
 from grok_interp.views.report import Section, inline_svg
 from grok_interp.views.single_heads import plot_single_heads, single_heads_twin
 
-MATTERS = 0.02  # share of suffixes: with 500 of them some three standard errors of a share near 0
+MATTERS = 0.02  # fraction of suffixes: with 500 of them some three standard errors of a fraction near 0
 WITHOUT_HEADS, WITHOUT_EACH = "Without the induction heads", "Without each head alone"
 ONE_HEAD = "Not measured: with one head in a layer there is no other to be its control."
 
@@ -33,7 +33,8 @@ def ablation_section(directory: Path) -> Section:
     caption = (
         "zero: the heads write nothing but the constant of their biases, if any; mean: their mean over held-out text; "
         "resample: what they write on another text; edges: only their attention to what followed the last "
-        f"{probes.n_match} tokens before is cut. The same heads are taken away at every step."
+        f"{probes.n_match} tokens before is cut. The same heads are taken away at every step. Bands: 95% over samples "
+        "(accuracies) and windows (loss, paired with intact), of the mean over draws."
     )
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
     picture = inline_svg(plot_ablation(results))
@@ -47,7 +48,11 @@ def single_heads_section(directory: Path) -> Section:
     results, induction = single_ablations(directory), analyzed(directory).induction
     picture = inline_svg(plot_single_heads(results, induction))
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
-    text, caption = single_heads_text(results, induction), "A dot is a head, a colour a layer."
+    text = single_heads_text(results, induction)
+    caption = (
+        "A dot is a head, a color a layer. Bars: 95% over samples (suffix tokens) and over windows (loss), paired with "
+        "intact."
+    )
     return Section(WITHOUT_EACH, text, picture, caption, single_heads_twin(results, induction), table)
 
 
@@ -68,21 +73,22 @@ def _missing(title: str, figure: str, directory: Path) -> Section:
 
 def ablation_text(results: Sequence[HeadAblation], probes: AblationProbes) -> str:
     """What was found, in words."""
-    step, intact = int(results[0].array["checkpoint"][-1]), results[0].array.sel(condition="intact").mean("draw")
+    step = int(results[0].array["checkpoint"][-1])
     return " ".join(
         [
             _choice(probes),
-            f"At step {step:,} the model copies {float(intact.sel(measure='whole')[-1]):.1%} of the suffixes whole.",
-            *_left(results, "whole", ".1%"),
+            f"At step {step:,} the model copies {results[0].in_words('whole', 'intact')} of the suffixes whole.",
+            *_left(results, "whole"),
             _onsets(results),
-            f"The loss on held-out text is {float(intact.sel(measure='loss')[-1]):.2f} nats.",
-            *_left(results, "loss", ".2f"),
+            f"The loss on held-out text is {results[0].in_words('loss', 'intact')} nats.",
+            *_left(results, "loss"),
             _controls(results, probes),
+            _intervals(probes),
         ]
     )
 
 
-def _left(results: Sequence[HeadAblation], measure: str, form: str) -> list[str]:
+def _left(results: Sequence[HeadAblation], measure: str) -> list[str]:
     """A sentence for each condition but intact, on the last checkpoint."""
     conditions = {
         "ablated": f"Without {results[0].array.attrs['heads']}",
@@ -91,11 +97,19 @@ def _left(results: Sequence[HeadAblation], measure: str, form: str) -> list[str]
     }
     if _is_one_control(results):
         del conditions["entropy"]
-    last = {result.array.attrs["how"]: result.array.sel(measure=measure)[-1].mean("draw") for result in results}
     return [
-        f"{words}: {_each_way({how: f'{float(array.sel(condition=name)):{form}}' for how, array in last.items()})}."
+        f"{words}: {_each_way({each.array.attrs['how']: each.in_words(measure, name) for each in results})}."
         for name, words in conditions.items()
     ]
+
+
+def _intervals(probes: AblationProbes) -> str:
+    """What the intervals of one run are over."""
+    n_samples, n_strings = len(probes.samples.strings), len(probes.samples.task.queries)
+    return (
+        f"Intervals: 95% of one run (1 seed), over {n_samples:,} samples x {n_strings} strings of suffixes copied "
+        f"whole (Wilson), over samples of suffix tokens and over {len(probes.windows):,} windows of the loss (t)."
+    )
 
 
 def single_heads_text(results: Sequence[SingleAblation], induction: InductionScores) -> str:
@@ -105,16 +119,16 @@ def single_heads_text(results: Sequence[SingleAblation], induction: InductionSco
     left = "; ".join(f"{result.array.attrs['how']}: {_heads_that_matter(result)}" for result in results)
     return (
         f"I(L,H) is above {FORMED:g} at the last step in {found}. Heads without which more than {MATTERS:.0%} of the "
-        f"suffixes are lost, and what is left of {float(results[0].at().sel(measure='whole')['intact']):.1%}: {left}. "
+        f"suffixes are lost, and what is left of {results[0].in_words('whole')}: {left}. "
         "I(L,H) is made to find heads that copy what followed the same token before; the heads that these read from "
-        "have an I of about 0 and may matter as much."
+        "have an I of about 0 and may matter as much. Intervals: 95% of one run (1 seed) over samples (Wilson)."
     )
 
 
 def _heads_that_matter(result: SingleAblation) -> str:
-    left, cost = result.at().sel(measure="whole"), -result.effect().sel(measure="whole").isel(checkpoint=-1)
+    cost = -result.effect().sel(measure="whole").isel(checkpoint=-1)
     heads = [head for head in result.costliest() if float(cost[head]) > MATTERS]
-    return ", ".join(f"{named([head])} {float(left[head]):.1%}" for head in heads) or "none"
+    return ", ".join(f"{named([head])} {result.in_words('whole', head)}" for head in heads) or "none"
 
 
 def _choice(probes: AblationProbes) -> str:
