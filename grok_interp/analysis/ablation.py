@@ -2,8 +2,10 @@
 
 The paper measures heads and copying side by side and takes none away (A.4). Here copying accuracy (whole suffixes and
 single tokens, between 0 and 1) and the loss of held-out text (nats) are measured at every checkpoint under four
-conditions: intact; without the heads; without as many random heads of the same layers; without the heads nearest to
-them in attention entropy on the copying test. The same heads are ablated, and the same random ones, at all checkpoints;
+conditions: intact; without the heads; without as many random heads of the same layers, or of others where these have
+too few; without the heads nearest to them in attention entropy on the copying test. Heads that are `spared` are never
+controls: give the induction heads that are not ablated. Without as many heads left, the controls are NaN. The same
+heads are ablated, and the same random ones, at all checkpoints;
 the nearest in entropy are chosen at each. `heads` of the largest I(L, H): `scores.strongest(k)`.
 
 Intervals are 95% over samples and windows (see `ablation_samples`), of the mean over draws.
@@ -25,7 +27,12 @@ from torch import Tensor
 
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named, require_ablation
-from grok_interp.analysis.ablation_controls import attention_entropies, entropy_controls, random_controls
+from grok_interp.analysis.ablation_controls import (
+    attention_entropies,
+    entropy_controls,
+    n_control_sets,
+    random_controls,
+)
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
     effect_bounds,
@@ -44,6 +51,7 @@ from grok_interp.results import LabelledResult
 
 CONTROLS = ["random", "entropy"]
 CONDITIONS = ["intact", "ablated", *CONTROLS]
+NO_CONTROL = (), None  # heads and seed of a cell that is NaN
 
 
 class HeadAblation(LabelledResult):
@@ -59,6 +67,24 @@ class HeadAblation(LabelledResult):
     def effect(self) -> xr.DataArray:
         """Each condition minus intact: negative where accuracy is lost, positive where loss is added."""
         return self.array - self.array.sel(condition="intact", drop=True)
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether as many heads were left as are ablated; without them the controls are NaN."""
+        return bool((self.array["heads"].sel(condition=CONTROLS) != "").all())
+
+    @property
+    def controls_are_elsewhere(self) -> bool:
+        """Whether random controls of other layers take the place of those that the same layers lack."""
+        random = self.array["heads"].sel(condition="random").isel(checkpoint=0, draw=0).item()
+        ablated_layers, layers = (
+            sorted(name.partition("H")[0] for name in heads.split()) for heads in (self.array.attrs["heads"], random)
+        )
+        return self.has_controls and layers != ablated_layers
+
+    def expected(self) -> xr.DataArray:
+        """Without the controls where there are none."""
+        return self.array if self.has_controls else self.array.drop_sel(condition=CONTROLS)
 
     def interval(self) -> tuple[xr.DataArray, xr.DataArray]:
         """Of the mean over draws: measure x checkpoint x condition, low and high."""
@@ -91,10 +117,13 @@ class HeadAblation(LabelledResult):
 
     def __str__(self) -> str:
         intact, without, random, entropy = (self.in_words("whole", each) for each in CONDITIONS)
+        controls = f"{random} without random heads, {entropy} without heads of the nearest entropy"
+        if not self.has_controls:
+            controls = "no controls, because too few heads are left"
         return (
             f"without {self.array.attrs['heads']} ({self.array.attrs['how']}) at {self.array.sizes['checkpoint']} "
-            f"checkpoints; suffixes copied whole at the last: {intact} intact, {without} ablated, {random} without "
-            f"random heads, {entropy} without heads of the nearest entropy{self.warning()}"
+            f"checkpoints; suffixes copied whole at the last: {intact} intact, {without} ablated, {controls}"
+            f"{self.warning()}"
         )
 
 
@@ -114,9 +143,10 @@ def head_ablation(
 ) -> HeadAblation:
     """Every (step, model) with and without `heads`, beside controls; `how` and its options as in `ablated`.
 
-    `windows` are held-out text as in `position_losses`. Heads in `spared` are never controls: those known to belong to
-    the same circuit.
-    Raises ValueError for what `ablated` refuses and for more controls than heads are left.
+    `windows` are held-out text as in `position_losses`. Heads in `spared` are never controls: induction heads that are
+    not ablated, and heads of the same circuit. The controls are NaN, and their names empty, where fewer heads are left
+    than are ablated.
+    Raises ValueError for what `ablated` refuses and for more draws than there are sets of controls.
     """
 
     def measured(model: HookedModel, chosen: tuple[Head, ...], donors: int) -> list[np.ndarray]:
@@ -129,13 +159,19 @@ def head_ablation(
         require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
         conditions = _conditions(model, samples, heads, n_draws=n_draws, seed=seed, spared=spared)
         cells = [
-            [(chosen, seed + draw if chosen and how == "resample" else seed) for draw, chosen in enumerate(draws)]
+            [
+                NO_CONTROL if chosen is None else (chosen, seed + draw if chosen and how == "resample" else seed)
+                for draw, chosen in enumerate(draws)
+            ]
             for draws in conditions
         ]
-        known = {cell: measured(model, *cell) for cell in dict.fromkeys(chain(*cells))}  # equal cells once
+        known = {
+            cell: measured(model, *cell) for cell in dict.fromkeys(chain(*cells)) if cell != NO_CONTROL
+        }  # equal once
+        known[NO_CONTROL] = [np.full_like(each, np.nan) for each in next(iter(known.values()))]
         steps.append(step)
         rows.extend(known[cell] for draws in cells for cell in draws)
-        names.append([[named(chosen) for chosen in draws] for draws in conditions])
+        names.append([[named(chosen or ()) for chosen in draws] for draws in conditions])
     by_sample = stacked(rows, (len(steps), len(CONDITIONS), n_draws))
     array = xr.DataArray(
         means(by_sample),
@@ -173,9 +209,13 @@ def _bounds(by_sample: Sequence[np.ndarray], n_strings: int) -> dict[str, tuple[
 
 def _conditions(
     model: HookedModel, samples: CopySamples, heads: Sequence[Head], *, n_draws: int, seed: int, spared: Sequence[Head]
-) -> list[list[tuple[Head, ...]]]:
-    """condition x draw: the heads to take away."""
-    random = random_controls(heads, n_heads=model.cfg.n_heads, n_draws=n_draws, seed=seed, spared=spared)
+) -> list[list[tuple[Head, ...] | None]]:
+    """condition x draw: the heads to ablate; None where too few are left."""
+    intact_and_ablated = [[()] * n_draws, [tuple(heads)] * n_draws]
+    n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
+    if not n_control_sets(heads, spared, n_heads, n_layers):
+        return [*intact_and_ablated, [None] * n_draws, [None] * n_draws]
+    random = random_controls(heads, n_heads=n_heads, n_draws=n_draws, seed=seed, spared=spared, n_layers=n_layers)
     tokens = torch.cat([samples.context, samples.query(samples.task.queries[0])], dim=1)
     nearest = entropy_controls(heads, attention_entropies(model, tokens), spared=spared)
-    return [[()] * n_draws, [tuple(heads)] * n_draws, random, [nearest] * n_draws]
+    return [*intact_and_ablated, random, [nearest] * n_draws]

@@ -64,4 +64,6 @@ def in_words(measure: str, value: float, low: float, high: float) -> str:
     """96.6% [95.8, 97.3] of accuracies, 2.31 [2.25, 2.37] of the loss."""
     if measure != "loss":
         return in_percent(value, low, high)
+    if np.isnan(value):
+        return "undefined"
     return f"{value:.2f}" + (f" [{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else "")

@@ -90,7 +90,8 @@ def _legend(results: Sequence[HeadAblation], heads: str) -> list[str]:
         for control in ("random", "entropy")
     )
     return [
-        "without random heads of the same layers: " + _one_of(random, f"mean of {len(random)} draws"),
+        f"without random heads{'' if results[0].controls_are_elsewhere else ' of the same layers'}: "
+        + _one_of(random, f"mean of {len(random)} draws"),
         "without heads of the nearest attention entropy: " + _one_of(nearest, "chosen at each step"),
         "intact",
         f"without {heads}",
@@ -156,7 +157,7 @@ def panels(n_columns: int, *, n_rows: int) -> Iterator[tuple[Figure, Any]]:
 
 
 def _one_of(names: set[str], several: str) -> str:
-    return next(iter(names)) if len(names) == 1 else several
+    return (next(iter(names)) or "none left") if len(names) == 1 else several
 
 
 def only(values: Sequence[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from grok_interp.analysis.ablation_controls import (
     attention_entropies,
     attention_entropy,
     entropy_controls,
+    n_control_sets,
     random_controls,
 )
 from grok_interp.analysis.attention import attention_maps
@@ -361,6 +363,56 @@ def test_more_controls_than_heads_are_left_are_refused() -> None:
         random_controls([(1, 0)], n_heads=5, n_draws=5, seed=0)
     with pytest.raises(ValueError, match="3 control heads are needed and 2 of the model's 6 are left"):
         entropy_controls(three, torch.zeros(2, 3), spared=[(0, 1)])
+
+
+def test_heads_of_other_layers_take_the_place_of_those_that_a_layer_lacks() -> None:
+    """Layer 1 has one head left, which is always taken; the other comes from layers 0 and 2."""
+    heads, spared = [(1, 0), (1, 1)], [(1, 2), (0, 0)]
+    options = {"n_heads": 4, "seed": 0, "spared": spared, "n_layers": 3}
+    assert n_control_sets(heads, spared, 4, 3) == 3 + 4
+    drawn = random_controls(heads, n_draws=7, **options)
+    assert len(set(drawn)) == 7 and all((1, 3) in chosen and len(set(chosen)) == 2 for chosen in drawn)
+    others = {head for chosen in drawn for head in chosen} - {(1, 3)}
+    assert others == {(0, 1), (0, 2), (0, 3), (2, 0), (2, 1), (2, 2), (2, 3)}
+    with pytest.raises(ValueError, match="give 7 sets of controls for L1H0 L1H1, got n_draws 8"):
+        random_controls(heads, n_draws=8, **options)
+
+
+@pytest.mark.parametrize(("n_ablated", "n_spared"), [(1, 0), (2, 1), (3, 2), (4, 3), (5, 1)])
+def test_sets_of_controls_are_counted_as_one_by_one(n_ablated: int, n_spared: int) -> None:
+    order = np.random.default_rng(n_ablated).permutation(9)
+    heads, spared, rest = (
+        [divmod(int(index), 3) for index in part] for part in np.split(order, [n_ablated, n_ablated + n_spared])
+    )
+
+    def is_set(chosen: tuple[tuple[int, int], ...]) -> bool:
+        """As many of every layer as are ablated there, or all that are left."""
+        n_of = [[sum(layer == at for layer, _ in each) for at in range(3)] for each in (chosen, heads, rest)]
+        return all(n >= min(n_heads, n_left) for n, n_heads, n_left in zip(*n_of, strict=True))
+
+    expected = sum(map(is_set, combinations(rest, n_ablated)))
+    assert n_control_sets(heads, spared, 3, 3) == expected
+
+
+def test_without_enough_other_heads_the_controls_are_nan_and_the_result_says_so() -> None:
+    model, others = induction_circuit(), [(1, head) for head in range(1, 5)]
+    result = ablation_of(
+        model, n_draws=2, heads=[INDUCTION_HEAD, *others[:3]], spared=[*others[3:], *((0, at) for at in range(5))]
+    )
+    controls = result.array.sel(condition=["random", "entropy"])
+    assert controls.isnull().all() and (controls["heads"] == "").all() and not result.has_controls
+    assert result.array.sel(condition=["intact", "ablated"]).notnull().all()
+    assert not result.not_finite(), "nothing is wrong with the checkpoint"
+    assert "0.0% [0.0, 27.8] ablated, no controls, because too few heads are left" in str(result)
+    assert np.isnan(result.onset(threshold=0.1))
+
+
+def test_controls_come_from_another_layer_before_they_come_from_spared_heads() -> None:
+    others = [(1, head) for head in range(1, 5)]
+    result = ablation_of(induction_circuit(), n_draws=1, spared=[*others, PREVIOUS_TOKEN_HEAD])
+    assert result.controls_are_elsewhere and result.has_controls
+    assert {head[:2] for head in np.unique(result.array["heads"].sel(condition="random"))} == {"L0"}
+    assert (result.array.sel(measure="whole", condition="random") == 1.0).all()
 
 
 def test_entropy_controls_are_the_nearest_of_any_layer_each_once() -> None:

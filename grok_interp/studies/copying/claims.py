@@ -124,8 +124,10 @@ def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[Claim]:
     claims = []
     for measure, name in COPYING.items():
         last = [each.array.sel(measure=measure).isel(checkpoint=-1).mean("draw") for each in ablations]
-        lost = [float(each.sel(condition=["random", "entropy"]).min() - each.sel(condition="ablated")) for each in last]
-        found = mean_effect(np.array(lost))
+        lost = np.array(
+            [float(each.sel(condition=["random", "entropy"]).min() - each.sel(condition="ablated")) for each in last]
+        )
+        found = mean_effect(lost[np.isfinite(lost)])  # a run without heads that may be controls has none
         heads = ", ".join(each.array.attrs["heads"] for each in ablations)
         text = f"share lost without {heads} beyond what the worse control loses {found}"
         claim = "The heads that I(L, H) finds do the copying"
