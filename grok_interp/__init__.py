@@ -64,12 +64,12 @@ if TYPE_CHECKING:
     from grok_interp.presets import preset as preset
     from grok_interp.presets import training_preset as training_preset
     from grok_interp.reference import load_reference as load_reference
-    from grok_interp.runs.ensemble_run import run_ensemble as run_ensemble
+    from grok_interp.runs.ensemble import run_ensemble as run_ensemble
+    from grok_interp.runs.ensemble import train_ensemble as train_ensemble
     from grok_interp.runs.run import Run as Run
     from grok_interp.runs.run import is_run as is_run
     from grok_interp.runs.run_training import run_training as run_training
     from grok_interp.runs.series import CheckpointSeries as CheckpointSeries
-    from grok_interp.training.ensemble import train_ensemble as train_ensemble
     from grok_interp.training.loop import train as train
     from grok_interp.views.attention import AttentionView as AttentionView
     from grok_interp.views.attention import attention_view as attention_view
@@ -82,11 +82,10 @@ _HOME = {
     "models.transformer_lens": ("to_hooked_transformer",),
     "models.interchange": ("from_huggingface", "to_huggingface"),
     "training.loop": ("train",),
-    "training.ensemble": ("train_ensemble",),
     "runs.run": ("Run", "is_run"),
     "runs.series": ("CheckpointSeries",),
     "runs.run_training": ("run_training",),
-    "runs.ensemble_run": ("run_ensemble",),
+    "runs.ensemble": ("run_ensemble", "train_ensemble"),
     "analysis.loss": ("position_losses",),
     "analysis.copying": ("copying_accuracy",),
     "analysis.copying_diagram": ("copying_diagram",),

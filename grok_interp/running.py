@@ -12,7 +12,7 @@ from typing import Any
 from grok_interp.configs import TrainConfig
 from grok_interp.device import choose_device, keep_freed_memory, use_threads
 from grok_interp.progress import TrainingProgress
-from grok_interp.runs.ensemble_run import run_ensemble
+from grok_interp.runs.ensemble import run_ensemble
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.catalogue import FIGURES, OF_MANY_RUNS, Size, study_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -65,17 +66,15 @@ class LabelledResult:
 
     def save(self, path: Path) -> None:
         """Write as netCDF, in one act."""
-        attributes = {ATTRIBUTES: json.dumps(self.array.attrs)}  # netCDF has no None, no bool, no large int
-        array = xr.DataArray(self.array, name=self.name, attrs=attributes)
-        write_atomically(Path(path), lambda scratch: array.to_netcdf(scratch, engine="scipy"))
+        content = netcdf_of_array(self.array, self.name)
+        write_atomically(Path(path), lambda scratch: scratch.write_bytes(content))
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises ValueError when the file holds another quantity or is damaged."""
         try:
-            array = xr.load_dataarray(path, engine="scipy")
-            array.attrs = json.loads(array.attrs[ATTRIBUTES])
-        except (TypeError, ValueError, KeyError, IndexError) as error:
+            array = array_of_netcdf(Path(path).read_bytes())
+        except ValueError as error:
             raise ValueError(
                 f"{path} is not a result file, or it is damaged ({error}): delete it and analyze"
             ) from error
@@ -101,6 +100,22 @@ class LabelledResult:
         arrays = [self.array, *(other.array for other in later)]
         joined = xr.concat(arrays, dim="checkpoint", join="exact", combine_attrs="identical")
         return replace(self, array=joined.sortby("checkpoint"))
+
+
+def netcdf_of_array(array: xr.DataArray, name: str) -> bytes:
+    """A netCDF file of one array; its attributes as JSON, because netCDF has no None, no bool and no large integer."""
+    attributes = {ATTRIBUTES: json.dumps(array.attrs)}
+    return bytes(xr.DataArray(array, name=name, attrs=attributes).to_netcdf(engine="scipy"))
+
+
+def array_of_netcdf(content: bytes) -> xr.DataArray:
+    """The array that `netcdf_of_array` wrote. Raises ValueError when the content is something else or cut short."""
+    try:
+        array = xr.load_dataarray(io.BytesIO(content), engine="scipy")
+        array.attrs = json.loads(array.attrs[ATTRIBUTES])
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    return array
 
 
 def by_step(array: xr.DataArray) -> xr.DataArray:
