@@ -43,11 +43,11 @@ def demo(
         seed: draws the weights and the batches.
         device: auto, cpu, cuda or cuda:N.
     """
-    from grok_interp.running import ask_about_heads, train_shown
+    from grok_interp.running import ablate_heads_shown, train_shown
 
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
     run = train_shown(config, directory, device, terminal)
-    ask_about_heads(run, device, terminal)
+    ablate_heads_shown(run, device, terminal)
     report(directory, device=device, terminal=terminal)
 
 

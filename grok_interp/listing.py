@@ -49,7 +49,7 @@ def run_row(run: Run) -> Row:
         "last_step": steps[-1] if steps else None,
         "n_steps": run.config.n_steps,
         "finished": run.is_finished,
-        "analyzed": (run.directory / "results" / "probes.json").exists(),
+        "analyzed": not run.results.is_empty,
         "report": (run.directory / "report.html").exists(),
     }
 

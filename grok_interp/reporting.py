@@ -18,9 +18,9 @@ from grok_interp.terminal import Terminal
 def report_on_run(run: Run, device: str, threshold: float | None, terminal: Terminal) -> Path:
     """report.html of a run, analyzed first; its path."""
     study = study_of(run, ".report")
-    results, probes = analyzed(run, device, terminal)
+    results, inputs = analyzed(run, device, terminal)
     threshold = study.THRESHOLD if threshold is None else threshold
-    page = study.write_report(run, results, probes, threshold=threshold, device=choose_device(device))
+    page = study.write_report(run, results, inputs, threshold=threshold, device=choose_device(device))
     found = study.headlines(results, threshold=threshold)
     terminal.show_facts(found)
     terminal.say(f"report: {page}")
@@ -35,7 +35,7 @@ def report_on_sweep(folder: Path, device: str, threshold: float | None, terminal
     options = {"device": choose_device(device), **({} if threshold is None else {"threshold": threshold})}
     if (modular := runs_below(folder)) or not (folder / "baseline").is_dir():
         for run in modular:
-            analyzed(Run.open(run), device, terminal)
+            analyzed(run, device, terminal)
         page, runs = write_phase_report(folder, **options)
         terminal.show(
             [{str(name): _shown(name, value) for name, value in row.items()} for row in runs.to_dict("records")]
@@ -45,9 +45,9 @@ def report_on_sweep(folder: Path, device: str, threshold: float | None, terminal
         return page
     experiments = finished_experiments(folder)
     for run in experiments.all_runs:
-        analyzed(Run.open(run), device, terminal)
+        analyzed(run, device, terminal)
     for run, ways in experiments.ablated_runs:
-        ablate_shown(Run.open(run), device, terminal, ways=ways)
+        ablate_shown(run, device, terminal, ways=ways)
     page, claims = write_sweep_report(folder, **options)
     terminal.show(
         [

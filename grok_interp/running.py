@@ -80,13 +80,13 @@ def _train_and_analyze(device: str, terminal: Terminal, directory: Path, config:
     analyzed(train_shown(config, directory, device, terminal), device, terminal)
 
 
-def ask_about_heads(run: Run, device: str, terminal: Terminal) -> None:
+def ablate_heads_shown(run: Run, device: str, terminal: Terminal) -> None:
     """What is lost without each head of a copying run, kept with its results for the report."""
     from grok_interp.studies.copying.ablation import single_ablations
 
     analyzed(run, device, terminal)
     with terminal.progress("ablating each head") as advance:
-        single_ablations(run.directory, device=choose_device(device), on_model=advance)
+        single_ablations(run, device=choose_device(device), on_model=advance)
 
 
 def ablate_shown(run: Run, device: str, terminal: Terminal, *, ways: Sequence[str] | None = None) -> None:
@@ -94,7 +94,7 @@ def ablate_shown(run: Run, device: str, terminal: Terminal, *, ways: Sequence[st
     from grok_interp.studies.copying.ablation import WAYS, ablations
 
     with terminal.progress("ablating induction heads") as advance:
-        ablations(run.directory, ways=ways or WAYS, device=choose_device(device), on_checkpoint=advance)
+        ablations(run, ways=ways or WAYS, device=choose_device(device), on_checkpoint=advance)
 
 
 def drawn(figure: str, runs: Sequence[Run], device: str, terminal: Terminal) -> Any:
@@ -103,14 +103,14 @@ def drawn(figure: str, runs: Sequence[Run], device: str, terminal: Terminal) -> 
         if figure == "copying/ablation":
             ablate_shown(run, device, terminal)
         elif figure == "copying/heads":
-            ask_about_heads(run, device, terminal)
+            ablate_heads_shown(run, device, terminal)
     return getattr(study_of(runs[0]), FIGURES[figure])(*runs, device=choose_device(device))
 
 
 def analyzed(run: Run, device: str, terminal: Terminal) -> tuple[Any, Any]:
-    """A run's results and its probes, after asking the checkpoints that were not asked yet."""
+    """A run's results and its evaluation inputs; checkpoints whose results are not stored are evaluated."""
     study = study_of(run)
     use_threads(run.config.model.n_params)
-    device, probes = choose_device(device), study.probes_of_run(run)
+    device, inputs = choose_device(device), study.evaluation_inputs(run)
     with terminal.progress("analyzing checkpoints") as advance:
-        return study.analyze(run, probes, device=device, on_checkpoint=advance), probes
+        return study.analyze(run, inputs, device=device, on_checkpoint=advance), inputs

@@ -115,7 +115,7 @@ def array_of_netcdf(content: bytes) -> xr.DataArray:
         array.attrs = json.loads(array.attrs[ATTRIBUTES])
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise ValueError(" ".join(str(error).split())) from error
-    return array
+    return array.drop_encoding()
 
 
 def by_step(array: xr.DataArray) -> xr.DataArray:

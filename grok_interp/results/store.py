@@ -10,6 +10,7 @@ others wrote, so several processes may evaluate the same run.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SUFFIX = ".nc.gz"
 SAVE_EVERY = 8  # checkpoints evaluated between two saves: what a kill can cost
 KEY_DIGITS = 12
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 Result = TypeVar("Result", bound="LabelledResult")
 
 
@@ -87,6 +89,10 @@ class ResultStore:
         """Has nothing been evaluated yet?"""
         return next(self.folder.glob(f"*{SUFFIX}"), None) is None
 
+    def has(self, name: str) -> bool:
+        """Is there a result of that analyzer, whatever its inputs?"""
+        return next(self.folder.glob(f"{name}-*{SUFFIX}"), None) is not None
+
     def path(self, analyzer: Analyzer) -> Path:
         return self.folder / analyzer.file_name
 
@@ -124,7 +130,7 @@ class ResultStore:
         def save() -> None:
             for number, analyzer in enumerate(analyzers):
                 if fresh[number]:
-                    stored[number] = self._add(analyzer, fresh[number])
+                    stored[number] = self._add(analyzer, stored[number], fresh[number])
                     fresh[number] = []
 
         try:
@@ -151,18 +157,26 @@ class ResultStore:
             return None
         return array if "checksum" in array.coords else None
 
-    def _add(self, analyzer: Analyzer, fresh: Sequence[xr.DataArray]) -> xr.DataArray:
-        """What is stored, with these checkpoints added or replaced."""
+    def _add(self, analyzer: Analyzer, stored: xr.DataArray | None, fresh: Sequence[xr.DataArray]) -> xr.DataArray:
+        """What is stored by now, with these checkpoints added or replaced.
+
+        A folder that may not be written (an installed package) keeps nothing: then they are added to `stored` alone.
+        """
         import filelock
 
         from grok_interp.results.result import netcdf_of_array
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(self.folder / ".lock"):
-            array = _joined(self._stored(analyzer), fresh, self.path(analyzer))
-            described = array.assign_attrs(analyzer=analyzer.description)
-            content = gzip.compress(netcdf_of_array(described, analyzer.kind.name), mtime=0)
-            write_atomically(self.path(analyzer), lambda scratch: scratch.write_bytes(content))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.folder / ".lock"):
+                array = _joined(self._stored(analyzer), fresh, self.path(analyzer))
+                described = array.assign_attrs(analyzer=analyzer.description)
+                content = gzip.compress(netcdf_of_array(described, analyzer.kind.name), mtime=0)
+                write_atomically(self.path(analyzer), lambda scratch: scratch.write_bytes(content))
+        except OSError as error:
+            if error.errno not in NOT_WRITABLE:
+                raise
+            return _joined(stored, fresh, self.path(analyzer))
         return array
 
 
@@ -196,7 +210,9 @@ def _labeled(result: LabelledResult, step: int, checksum: str) -> xr.DataArray:
     array = result.array
     if "checkpoint" not in array.dims:
         array = array.drop_vars("checkpoint", errors="ignore").expand_dims(checkpoint=[step])
-    return array.assign_coords(checksum=("checkpoint", [checksum]))
+    array = array.assign_coords(checksum=("checkpoint", [checksum]))
+    array.attrs = json.loads(json.dumps(array.attrs))  # as they come back from a file: lists, no tuples
+    return array
 
 
 def _joined(stored: xr.DataArray | None, fresh: Sequence[xr.DataArray], path: Path) -> xr.DataArray:

@@ -56,7 +56,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def weights_checksum(path: Path) -> str:
-    """The SHA-256 that `save_weights` wrote, read from the header: equal for equal weights. `load_weights` checks it."""
+    """The SHA-256 that `save_weights` wrote in the header, equal for equal weights; `load_weights` verifies it."""
     with path.open("rb") as file:
         header = file.read(int.from_bytes(file.read(HEADER_LENGTH_BYTES), "little"))
     try:

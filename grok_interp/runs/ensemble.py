@@ -18,13 +18,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.func import vmap
 
-from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
-from grok_interp.runs.run_training import claim, deferred_interrupts, only_process
-from grok_interp.runs.run import Run
 from grok_interp.configs import TrainConfig
 from grok_interp.models.ensemble_logits import ensemble_logits
 from grok_interp.models.rotary import rotary
 from grok_interp.models.transformer import Transformer
+from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import claim, deferred_interrupts, only_process
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.divergence import DivergedError, FiniteCheck, Update
 from grok_interp.training.execution import Execution

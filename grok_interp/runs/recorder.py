@@ -83,7 +83,7 @@ class Recorder:
 
 
 class Recorders:
-    """Called after every update of one or more runs trained in lockstep: notes it, saves when it is time, and stops them.
+    """Called after every update of one or more runs in lockstep: notes it, saves when it is time, and stops them.
 
     All runs are saved after the same update. Raises KeyboardInterrupt once `interrupted` is set and all is saved.
     """

@@ -66,8 +66,6 @@ class Run:
     @classmethod
     def open(cls, directory: Path | str) -> Self:
         """The run in a folder. Raises ValueError where there is none."""
-        if isinstance(directory, cls):
-            return directory
         record = _record(Path(directory))
         if record is None:
             config = "its config.json is not a run's" if (Path(directory) / "config.json").exists() else ""

@@ -141,9 +141,9 @@ def watch_run(
 def report_of(run: Run, device: str) -> Page:
     """The page that `grok-interp report` writes, after the analysis of what is new. Writes results, and no report."""
     study, report = study_of(run), study_of(run, ".report")
-    probes = study.probes_of_run(run)
-    results = study.analyze(run, probes, device=device)
-    return report.report_page(run, results, probes, threshold=report.THRESHOLD, device=device)[0]
+    inputs = study.evaluation_inputs(run)
+    results = study.analyze(run, inputs, device=device)
+    return report.report_page(run, results, inputs, threshold=report.THRESHOLD, device=device)[0]
 
 
 def _waiting(run: Run) -> Page:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from test_run_training import interrupt_at
 
-from grok_interp.runs.ensemble import run_ensemble
-from grok_interp.runs.recorder import resume_points
-from grok_interp.runs.run_training import run_training
-from grok_interp.runs.run import Run
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
+from grok_interp.runs.ensemble import run_ensemble
+from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 
 
 @pytest.fixture

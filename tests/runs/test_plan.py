@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from grok_interp.runs.plan import TrainingPlan, kept_bytes, random_batch, training_plan
-from grok_interp.runs.run_training import run_training
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
+from grok_interp.runs.plan import TrainingPlan, kept_bytes, random_batch, training_plan
+from grok_interp.runs.run_training import run_training
 from grok_interp.training.loop import TrainingState
 
 GB = 10**9

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from grok_interp.configs import TrainConfig
 from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run_training import run_training
-from grok_interp.configs import TrainConfig
 from grok_interp.training.divergence import Update
 
 SCRIPT = """

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from grok_interp.runs.run import Run
-from grok_interp.files import DamagedFileError
 from grok_interp.configs import TrainConfig
+from grok_interp.files import DamagedFileError
+from grok_interp.runs.run import Run
 from grok_interp.training.loop import train
 
 

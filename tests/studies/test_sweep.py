@@ -132,11 +132,11 @@ def test_runs_below_a_folder_are_listed_and_exported_models_are_not(tiny: TrainC
 def test_runs_on_different_texts_are_not_compared(tiny: TrainConfig, tmp_path: Path) -> None:
     assert isinstance(tiny.data, TextConfig)
     text = Path(tiny.data.source)
-    run_training(tmp_path / "one", tiny)
+    one = run_training(tmp_path / "one", tiny)
     text.write_text(text.read_text() + "# one line more\n")
-    run_training(tmp_path / "two", replace(tiny, batch_size=2))
+    two = run_training(tmp_path / "two", replace(tiny, batch_size=2))
     with pytest.raises(ValueError, match="read different texts"):
-        figure_3(tmp_path / "one", tmp_path / "two")
+        figure_3(one, two)
 
 
 def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None:

@@ -26,7 +26,7 @@ from grok_interp.views.report import Page
 
 
 @pytest.fixture
-def run(tiny: TrainConfig, tmp_path: Path) -> Path:
+def run(tiny: TrainConfig, tmp_path: Path) -> Run:
     """A finished run, whose last three of five checkpoints are hidden."""
     run_training(tmp_path / "run", tiny)
     for step in (10, 15, 20):
@@ -35,9 +35,9 @@ def run(tiny: TrainConfig, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def uncover(run: Path, step: int) -> None:
-    path = Run.open(run).checkpoints.path(step)
-    (run.parent / path.name).rename(path)
+def uncover(run: Run, step: int) -> None:
+    path = run.checkpoints.path(step)
+    (run.directory.parent / path.name).rename(path)
 
 
 def answer(address: str, path: str = "/", *, host: str | None = None, method: str = "GET") -> tuple[int, str]:
@@ -123,7 +123,9 @@ def test_the_first_checkpoint_is_enough_for_a_page(study: str, tiny: TrainConfig
     assert "Partial run: analyzed up to step 0 of 20" in page
 
 
-def test_new_checkpoints_become_a_new_page_and_none_is_asked_twice(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_checkpoints_become_a_new_page_and_none_is_evaluated_twice(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pages: list[str] = []
     loaded: list[int] = []
     address = ""
@@ -146,21 +148,21 @@ def test_new_checkpoints_become_a_new_page_and_none_is_asked_twice(run: Path, mo
 
     monkeypatch.setattr(SavedCheckpoints, "load", noted)
     with pytest.raises(KeyboardInterrupt):
-        watch_run(Run.open(run), port=0, on_start=started, on_page=shown, seconds=0)
+        watch_run(run, port=0, on_start=started, on_page=shown, seconds=0)
     assert "analyzed up to step 5 of 20" in pages[0] and "analyzed up to step 10 of 20" in pages[1]
-    assert loaded.count(0) == 1 + len(pages), "asked once; each page's attention view reads it, too"
+    assert loaded.count(0) == 1 + len(pages), "evaluated once; each page's attention view reads it, too"
     assert loaded.count(10) >= 1
-    assert not (run / "report.html").exists()
+    assert not (run.directory / "report.html").exists()
     with pytest.raises(ConnectionRefusedError):
         answer(address)
 
 
 @needs_a_browser
-def test_a_run_is_watched_from_before_its_first_checkpoint(run: Path, tmp_path: Path) -> None:
+def test_a_run_is_watched_from_before_its_first_checkpoint(run: Run, tmp_path: Path) -> None:
     """The real command and a real browser: the page comes, refreshes itself, keeps its place, says when it is over."""
     for step in (0, 5):
-        path = Run.open(run).checkpoints.path(step)
-        path.rename(run.parent / path.name)
+        path = run.checkpoints.path(step)
+        path.rename(run.directory.parent / path.name)
     with watched(str(run)) as (process, address), browser(tmp_path / "profile") as tab:
         tab.open(address)
         assert "has no checkpoint yet" in tab.ask("document.body.textContent")

@@ -12,13 +12,14 @@ from grok_interp.studies.copying.figures import (
     synthetic_data_diagram,
 )
 from grok_interp.studies.copying.natural import natural
-from grok_interp.studies.copying.results import CopyingProbes, CopyingResults, analyze, probes_of_run
+from grok_interp.studies.copying.results import CopyingInputs, CopyingResults, analyze, evaluation_inputs
 
 __all__ = [
-    "CopyingProbes",
+    "CopyingInputs",
     "CopyingResults",
     "ablation",
     "analyze",
+    "evaluation_inputs",
     "figure_2",
     "figure_3",
     "figure_4",
@@ -26,7 +27,6 @@ __all__ = [
     "figure_6",
     "figure_7",
     "natural",
-    "probes_of_run",
     "single_heads",
     "strings",
     "synthetic_data_diagram",

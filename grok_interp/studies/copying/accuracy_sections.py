@@ -10,14 +10,14 @@ import xarray as xr
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.data.copying import CopyTask
-from grok_interp.studies.copying.results import CopyingProbes, CopyingResults
+from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
 from grok_interp.views.copying import copying_twin
 from grok_interp.views.report import Section
 from grok_interp.views.strings import strings_twin
 
 
-def copying_section(picture: str, curves: TrainingCurves, results: CopyingResults, probes: CopyingProbes) -> Section:
-    task, hexadecimal = probes.tasks
+def copying_section(picture: str, curves: TrainingCurves, results: CopyingResults, inputs: CopyingInputs) -> Section:
+    task, hexadecimal = inputs.tasks
     queried = "each string" if task.query_every == 1 else f"the strings i = 0 (mod {task.query_every})"
     text = (
         f"Each evaluation input is {task.n_sequences} random strings of {task.n_prefix} + {task.n_suffix} symbols, one "

@@ -6,7 +6,6 @@ Several runs of a condition are its seeds: the mean is drawn, and each of them t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -16,7 +15,7 @@ from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
-from grok_interp.studies.copying.results import FORMED, analyzed
+from grok_interp.studies.copying.results import FORMED, analyze
 from grok_interp.views.comparison import Panel, conditions_twin, plot_conditions
 from grok_interp.views.copying import copying_twin, plot_copying_and_loss
 from grok_interp.views.copying_diagram import plot_copying_diagram
@@ -33,78 +32,76 @@ PANELS: dict[str, list[Panel]] = {
 }
 
 
-def figure_2(*directories: Path, device: str = "cpu") -> Figure:
+def figure_2(*runs: Run, device: str = "cpu") -> Figure:
     """Copying accuracy and loss over training; of one run with 95% intervals over samples."""
-    accuracy = analyzed(directories[0], device=device).accuracy if len(directories) == 1 else None
-    return plot_copying_and_loss(curves_of(directories, device=device), accuracy)
+    accuracy = analyze(runs[0], device=device).accuracy if len(runs) == 1 else None
+    return plot_copying_and_loss(curves_of(runs, device=device), accuracy)
 
 
-def figure_3(*directories: Path, device: str = "cpu") -> Figure:
+def figure_3(*runs: Run, device: str = "cpu") -> Figure:
     """Copying at several batch sizes, against updates and against tokens: which of the two makes the curves agree?"""
-    return plot_conditions(curves_of(directories, varied=BATCH_SIZE.varied, device=device), PANELS["fig3"], ncols=2)
+    return plot_conditions(curves_of(runs, varied=BATCH_SIZE.varied, device=device), PANELS["fig3"], ncols=2)
 
 
-def figure_4(*directories: Path, device: str = "cpu") -> Figure:
+def figure_4(*runs: Run, device: str = "cpu") -> Figure:
     """The same runs: loss and copying against tokens and against updates."""
-    return plot_conditions(curves_of(directories, varied=BATCH_SIZE.varied, device=device), PANELS["fig4"], ncols=2)
+    return plot_conditions(curves_of(runs, varied=BATCH_SIZE.varied, device=device), PANELS["fig4"], ncols=2)
 
 
-def figure_5(*directories: Path, device: str = "cpu") -> Figure:
+def figure_5(*runs: Run, device: str = "cpu") -> Figure:
     """Copying and loss at several learning rates."""
-    return plot_conditions(curves_of(directories, varied=LEARNING_RATE.varied, device=device), PANELS["fig5"], ncols=3)
+    return plot_conditions(curves_of(runs, varied=LEARNING_RATE.varied, device=device), PANELS["fig5"], ncols=3)
 
 
-def figure_6(*directories: Path, threshold: float = FORMED, device: str = "cpu") -> Figure:
+def figure_6(*runs: Run, threshold: float = FORMED, device: str = "cpu") -> Figure:
     """I(L, H) of every head over training, with each head's first step above `threshold`: a panel a run."""
-    return plot_formation(formations(directories, threshold=threshold, device=device))
+    return plot_formation(formations(runs, threshold=threshold, device=device))
 
 
-def figure_7(*directories: Path, device: str = "cpu") -> Figure:
+def figure_7(*runs: Run, device: str = "cpu") -> Figure:
     """Copying and loss with attention dropout, with weight decay, and with neither."""
-    return plot_conditions(curves_of(directories, varied=REGULARISATION.varied, device=device), PANELS["fig7"], ncols=3)
+    return plot_conditions(curves_of(runs, varied=REGULARISATION.varied, device=device), PANELS["fig7"], ncols=3)
 
 
-def synthetic_data_diagram(*directories: Path, device: str = "cpu") -> Figure:
+def synthetic_data_diagram(*runs: Run, device: str = "cpu") -> Figure:
     """Final exact-match accuracy against the fractions of windows with copies and of random windows."""
-    runs = ((Run.open(directory).config, analyzed(directory, device=device).accuracy) for directory in directories)
-    return plot_copying_diagram(copying_diagram(runs))
+    found = ((run.config, analyze(run, device=device).accuracy) for run in runs)
+    return plot_copying_diagram(copying_diagram(found))
 
 
-def strings(directory: Path, *, device: str = "cpu") -> Figure:
+def strings(run: Run, *, device: str = "cpu") -> Figure:
     """Exact-match accuracy string by string over training, on printable and on hexadecimal strings."""
-    results = analyzed(directory, device=device)
+    results = analyze(run, device=device)
     return plot_strings([results.accuracy, results.hexadecimal])
 
 
 def formations(
-    directories: Sequence[Path], *, threshold: float = FORMED, device: str = "cpu"
+    runs: Sequence[Run], *, threshold: float = FORMED, device: str = "cpu"
 ) -> list[tuple[InductionScores, FormationOrder]]:
     """Of each run."""
-    scores = [analyzed(directory, device=device).induction for directory in directories]
+    scores = [analyze(run, device=device).induction for run in runs]
     return [(each, formation_order(each, threshold=threshold)) for each in scores]
 
 
-def interactive(
-    figure: str, directories: Sequence[Path], *, varied: Sequence[str] = (), threshold: float = FORMED
-) -> Twin:
+def interactive(figure: str, runs: Sequence[Run], *, varied: Sequence[str] = (), threshold: float = FORMED) -> Twin:
     """The twin of fig2 to fig7."""
     if figure == "fig6":
-        return formation_twin(formations(directories, threshold=threshold))
-    curves = curves_of(directories, varied=varied)
+        return formation_twin(formations(runs, threshold=threshold))
+    curves = curves_of(runs, varied=varied)
     if figure == "fig2":
         return copying_twin(curves)
     return conditions_twin(curves, PANELS[figure], ncols=2 if len(PANELS[figure]) == 4 else 3)
 
 
-def curves_of(directories: Sequence[Path], *, varied: Sequence[str] = (), device: str = "cpu") -> TrainingCurves:
+def curves_of(runs: Sequence[Run], *, varied: Sequence[str] = (), device: str = "cpu") -> TrainingCurves:
     """The curves of analyzed runs that differ in `varied` fields and seeds only.
 
     Raises ValueError for runs that differ in more, their text included.
     """
-    texts = {Run.open(directory).data_hash: str(directory) for directory in directories}
+    texts = {run.data_hash: str(run) for run in runs}
     if len(texts) > 1:
         raise ValueError(
             f"these runs read different texts, so that they cannot be compared: {', '.join(texts.values())}"
         )
-    runs = (analyzed(directory, device=device).with_config(Run.open(directory).config) for directory in directories)
-    return training_curves(runs, varied=varied)
+    found = (analyze(run, device=device).with_config(run.config) for run in runs)
+    return training_curves(found, varied=varied)

@@ -39,7 +39,7 @@ from grok_interp.studies.copying.figures import (
     interactive,
 )
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
-from grok_interp.studies.copying.results import FORMED, analyzed
+from grok_interp.studies.copying.results import FORMED, analyze
 from grok_interp.studies.sweep import BASELINE, Experiment
 from grok_interp.views.report import Headline, Page, Section, inline_svg, table_html
 from grok_interp.views.theme import save_figure
@@ -67,23 +67,29 @@ class Experiments:
         """Raises ValueError for a folder without a baseline."""
         return replace(Run.open(self.folder / "baseline" / "seed0").config, init_seed=0, data_seed=0)
 
-    def runs(self, experiment: Experiment) -> list[Path]:
+    def runs(self, experiment: Experiment) -> list[Run]:
         """All conditions of the seeds that every condition has finished; empty when there is none."""
         n_seeds = 0
         while not experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds + 1).unfinished():
             n_seeds += 1
-        return list(experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds).runs) if n_seeds else []
+        directories = experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds).runs if n_seeds else ()
+        return [self._opened[directory] for directory in directories]
+
+    @cached_property
+    def _opened(self) -> dict[Path, Run]:
+        """Each run once, whichever experiments it belongs to."""
+        return {run.directory: run for run in Run.below(self.folder)}
 
     def curves(self, experiment: Experiment) -> TrainingCurves:
         return curves_of(self.runs(experiment), varied=experiment.varied)
 
     @property
-    def all_runs(self) -> list[Path]:
+    def all_runs(self) -> list[Run]:
         """Of every experiment, each once."""
         return list(dict.fromkeys(run for experiment in COMPARED for run in self.runs(experiment)))
 
     @property
-    def ablated_runs(self) -> list[tuple[Path, Sequence[str]]]:
+    def ablated_runs(self) -> list[tuple[Run, Sequence[str]]]:
         """(run, ways to ablate its heads): every seed of the baseline in those of the claim, the first one in all."""
         first, *others = self.runs(BASELINE)
         return [(first, WAYS), *((run, CLAIMED_WAYS) for run in others)]
@@ -140,7 +146,7 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
         settings=experiments.baseline.flattened(),
         warnings=[
             *(f"Not trained, so its claims are not tested: {name}." for name in experiments.missing),
-            *(f"{run}: {text}" for run in experiments.all_runs for text in analyzed(run).not_finite_warnings()),
+            *(f"{run}: {text}" for run in experiments.all_runs for text in analyze(run).not_finite_warnings()),
         ],
     )
     return page.write(experiments.folder / "report.html"), claims
@@ -149,7 +155,7 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
 def _evaluate(experiments: Experiments, device: str) -> None:
     """What is cached already is not evaluated again."""
     for run in experiments.all_runs:
-        analyzed(run, device=device)
+        analyze(run, device=device)
     for run, ways in experiments.ablated_runs:
         ablations(run, ways=ways, device=device)
 
@@ -159,7 +165,7 @@ def claims_of(
 ) -> list[Claim]:
     """Every claim, in the paper's order, then those beyond it."""
     baseline = experiments.runs(BASELINE)
-    order = [formation_order(analyzed(run).induction, threshold=threshold) for run in baseline]
+    order = [formation_order(analyze(run).induction, threshold=threshold) for run in baseline]
     curves = curve_claims(onsets[BASELINE], *(onsets.get(each) for each in COMPARED[1:]))
     decided = [*curves, shallow_to_deep(order)]
     causal = heads_that_copy([ablations(run, ways=CLAIMED_WAYS)[0] for run in baseline])
@@ -226,9 +232,10 @@ def _figure_section(experiments: Experiments, name: str, threshold: float) -> Se
     return Section(title, text, inline_svg(figure), caption, twin, table)
 
 
-def _drawn(name: str, runs: Sequence[Path], experiment: Experiment) -> pd.DataFrame:
+def _drawn(name: str, runs: Sequence[Run], experiment: Experiment) -> pd.DataFrame:
     """The numbers of a figure."""
     if name != "fig6":
         return _wide(curves_of(runs, varied=experiment.varied))
     scores = [each.to_frame() for each, _ in formations(runs)]
-    return pd.concat(scores, keys=[f"{run.parent.name}/{run.name}" for run in runs], names=["run"]).reset_index("run")
+    names = [str(run.directory.relative_to(run.directory.parents[1])) for run in runs]
+    return pd.concat(scores, keys=names, names=["run"]).reset_index("run")

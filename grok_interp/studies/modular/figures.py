@@ -6,35 +6,33 @@ Those that look into one checkpoint take the early-stopped one if no `step` is n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.embedding import embedding_pca
-from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.mlp import mlp_activations
 from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
 from grok_interp.analysis.phases import PAPER_THRESHOLD
-from grok_interp.analysis.shots import shot_curve
-from grok_interp.data.modular import ModularTasks
+from grok_interp.analysis.shots import ShotCurves, shot_curve
 from grok_interp.data.slot import Position
+from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.fourier import fourier_analysis
-from grok_interp.studies.modular.inputs import (
+from grok_interp.studies.modular.grids import grids
+from grok_interp.studies.modular.modular_inputs import (
     N_CONTEXTS,
-    block_similarity,
-    default_shots,
+    ModularInputs,
+    evaluation_inputs,
     evaluation_seed,
-    grid_examples,
     last_slot,
-    most_circular,
     slot_tokens,
+    tasks_of_run,
     token_names,
-    unseen_task,
 )
-from grok_interp.studies.modular.representations import circularities, kaleidoscopes
-from grok_interp.studies.modular.results import analyze, analyzed, probes_of_run
+from grok_interp.studies.modular.representations import block_similarity, circles, circularities, kaleidoscopes
+from grok_interp.studies.modular.results import analyze
 from grok_interp.views.algorithms import plot_agreement, plot_grids
 from grok_interp.views.circles import plot_circles, plot_embedding
 from grok_interp.views.fourier import plot_fourier
@@ -47,32 +45,29 @@ from grok_interp.views.shots import plot_last_shot, plot_noise, plot_shots
 NOISES = (0.0, 0.1, 0.2, 0.4, 0.6)
 
 
-def sweep_diagram(*directories: Path, queries: str = "all", device: str = "cpu") -> PhaseDiagram:
+def sweep_diagram(*runs: Run, queries: str = "all", device: str = "cpu") -> PhaseDiagram:
     """The phase diagram of a sweep: one run for each n_id, alpha and seed."""
-    runs = ((Run.open(directory).config, analyzed(directory, device=device).shots) for directory in directories)
-    return phase_diagram(runs, queries=queries)
+    return phase_diagram(((run.config, analyze(run, device=device).shots) for run in runs), queries=queries)
 
 
-def figure_1b(
-    *directories: Path, threshold: float = PAPER_THRESHOLD, queries: str = "all", device: str = "cpu"
-) -> Figure:
+def figure_1b(*runs: Run, threshold: float = PAPER_THRESHOLD, queries: str = "all", device: str = "cpu") -> Figure:
     """Phase diagram over the tasks trained on and alpha, of the best seed with early stopping."""
-    return plot_phase_diagram(sweep_diagram(*directories, queries=queries, device=device), threshold=threshold)
+    return plot_phase_diagram(sweep_diagram(*runs, queries=queries, device=device), threshold=threshold)
 
 
-def figure_1c(directory: Path, *, step: int | None = None, device: str = "cpu") -> Figure:
+def figure_1c(run: Run, *, step: int | None = None, device: str = "cpu") -> Figure:
     """Accuracy by number of shots, at the early-stopped checkpoint if no step is named."""
-    results = analyzed(directory, device=device)
+    results = analyze(run, device=device)
     return plot_shots(results.shots, step=results.best_step if step is None else step, split="ood_train")
 
 
-def figure_3(directory: Path, *, threshold: float = PAPER_THRESHOLD, device: str = "cpu") -> Figure:
+def figure_3(run: Run, *, threshold: float = PAPER_THRESHOLD, device: str = "cpu") -> Figure:
     """Last-shot accuracy on the four splits over training: o.o.d. generalization may be transient."""
-    return plot_last_shot(analyzed(directory, device=device).shots, threshold=threshold)
+    return plot_last_shot(analyze(run, device=device).shots, threshold=threshold)
 
 
 def figure_5(
-    directory: Path,
+    run: Run,
     *,
     step: int | None = None,
     task: tuple[int, int] | None = None,
@@ -80,22 +75,17 @@ def figure_5(
     device: str = "cpu",
 ) -> Figure:
     """The grid comparison of one task (default: the first o.o.d. one) after some numbers of examples."""
-    series, tasks, step = _at(directory, step, device)
-    model, n_examples = series.load(step).to(device), series.config.model.n_ctx // 3
-    chosen = task or unseen_task(tasks)
-    inputs = grid_examples(tasks.p, n_examples - 1)
-    shots = shots or default_shots(n_examples)
-    return plot_grids(grid_comparisons(model, chosen, inputs, tasks.p, shots=shots))
+    return plot_grids(grids(run, step=_step(run, step, device), task=task, shots=shots, device=device))
 
 
-def algorithm_shift(directory: Path, *, step: int | None = None, device: str = "cpu") -> Figure:
+def algorithm_shift(run: Run, *, step: int | None = None, device: str = "cpu") -> Figure:
     """Beyond the paper: the likelihood of the answers under each algorithm, by number of shots."""
-    results = analyzed(directory, device=device)
+    results = analyze(run, device=device)
     return plot_agreement(results.agreement, step=results.best_step if step is None else step)
 
 
 def figure_6(
-    directory: Path,
+    run: Run,
     *,
     step: int | None = None,
     head: tuple[int, int] | None = None,
@@ -103,14 +93,11 @@ def figure_6(
     device: str = "cpu",
 ) -> Figure:
     """The circle of circles of one head; default: the most circular one, in the last slot."""
-    series, tasks, step = _at(directory, step, device)
-    model = series.load(step).to(device)
-    circles = most_circular(model, tasks, step=step, heads=[head] if head else None, slot=slot)
-    return plot_circles(circles)
+    return plot_circles(circles(run, step=_step(run, step, device), head=head, slot=slot, device=device))
 
 
 def figure_7(
-    directory: Path,
+    run: Run,
     *,
     layer: int | None = None,
     position: Position = "z",
@@ -119,42 +106,35 @@ def figure_7(
     device: str = "cpu",
 ) -> Figure:
     """Cosine similarity of a block's output over all pairs of the slot (default: the last of both)."""
-    series, tasks, step = _at(directory, step, device)
-    model = series.load(step).to(device)
-    layer = model.cfg.n_layers - 1 if layer is None else layer
-    return plot_similarity(block_similarity(model, tasks, step=step, layer=layer, position=position, slot=slot))
+    step, layer = _step(run, step, device), run.config.model.n_layers - 1 if layer is None else layer
+    return plot_similarity(block_similarity(run, step=step, layer=layer, position=position, slot=slot, device=device))
 
 
-def label_noise(
-    directory: Path, *, step: int | None = None, noises: Sequence[float] = NOISES, device: str = "cpu"
-) -> Figure:
+def label_noise(run: Run, *, step: int | None = None, noises: Sequence[float] = NOISES, device: str = "cpu") -> Figure:
     """Accuracy by number of shots when a fraction of the answers shown is wrong (B.4)."""
-    series, tasks, step = _at(directory, step, device)
-    pair, seed = (step, series.load(step).to(device)), evaluation_seed(series.config)
-    curves = [
-        shot_curve([pair], tasks, n_contexts=N_CONTEXTS, seed=seed, noise=noise, splits=["ood_train"])
-        for noise in noises
-    ]
+    step, inputs = _step(run, step, device), evaluation_inputs(run)
+    noisy = [_noisy_shots(run, inputs, noise) for noise in noises]
+    curves = run.evaluate(noisy, steps=[step], device=device)
     return plot_noise(curves, split="ood_train")
 
 
-def attention(directory: Path, *, step: int | None = None, n_tokens: int = 24, device: str = "cpu") -> Figure:
+def attention(run: Run, *, step: int | None = None, n_tokens: int = 24, device: str = "cpu") -> Figure:
     """The patterns of all heads on the first tokens of an unseen task."""
-    series, tasks, step = _at(directory, step, device)
-    model = series.load(step).to(device)
+    tasks, step = tasks_of_run(run), _step(run, step, device)
+    model = run.load(step).to(device)
     n_ctx = model.cfg.n_ctx
     tokens = slot_tokens(n_ctx, tasks, last_slot(n_ctx))[-1, :n_tokens]
     return plot_attention(attention_maps(model, tokens), token_names(tokens))
 
 
-def embedding(directory: Path, *, step: int | None = None, device: str = "cpu") -> Figure:
+def embedding(run: Run, *, step: int | None = None, device: str = "cpu") -> Figure:
     """The embeddings of the numbers, even and odd logarithms apart (B.5)."""
-    series, tasks, step = _at(directory, step, device)
-    return plot_embedding(embedding_pca([(step, series.load(step).to(device))], p=tasks.p))
+    step = _step(run, step, device)
+    return plot_embedding(embedding_pca([(step, run.load(step).to(device))], p=tasks_of_run(run).p))
 
 
 def mlp_maps(
-    directory: Path,
+    run: Run,
     *,
     layer: int = 0,
     position: Position = "y",
@@ -163,36 +143,45 @@ def mlp_maps(
     device: str = "cpu",
 ) -> Figure:
     """The most varied neurons of one MLP against (x, y) of the last slot (B.5)."""
-    series, tasks, step = _at(directory, step, device)
-    model = series.load(step).to(device)
+    tasks, step = tasks_of_run(run), _step(run, step, device)
+    model = run.load(step).to(device)
     slot = last_slot(model.cfg.n_ctx)
     tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
     found = mlp_activations([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
     return plot_mlp_activations(found, found.most_varied(n_neurons))
 
 
-def circles_over_training(directory: Path, *, device: str = "cpu") -> Figure:
+def circles_over_training(run: Run, *, device: str = "cpu") -> Figure:
     """Beyond the paper: the circularity of every head at every checkpoint, in the last slot of an unseen task."""
-    return plot_circularity(circularities(directory, device=device))
+    return plot_circularity(circularities(run, device=device))
 
 
-def kaleidoscopes_over_training(directory: Path, *, device: str = "cpu") -> Figure:
+def kaleidoscopes_over_training(run: Run, *, device: str = "cpu") -> Figure:
     """Beyond the paper: both patterns in the output of every block, at y and z, at every checkpoint."""
-    return plot_kaleidoscope(kaleidoscopes(directory, device=device))
+    return plot_kaleidoscope(kaleidoscopes(run, device=device))
 
 
-def fourier_over_training(directory: Path, *, n_key: int | None = None, device: str = "cpu") -> Figure:
+def fourier_over_training(run: Run, *, n_key: int | None = None, device: str = "cpu") -> Figure:
     """Beyond the paper: Fourier spectra of the number embeddings at every checkpoint, restricted and excluded loss on
     o.o.d. train contexts, and the fraction of the variance in the top frequencies.
 
     Each group has `n_key` key frequencies, chosen at the last checkpoint; half of all, at most 5, if None.
     """
-    found = fourier_analysis(directory, n_key=n_key, device=device)
+    found = fourier_analysis(run, n_key=n_key, device=device)
     return plot_fourier(found.spectrum, found.losses, found.tops)
 
 
-def _at(directory: Path, step: int | None, device: str) -> tuple[Run, ModularTasks, int]:
-    """(series, tasks, step): the early-stopped step if none is named."""
-    probes = probes_of_run(directory)
-    step = analyze(directory, probes, device=device).best_step if step is None else step
-    return Run.open(directory), probes.tasks, step
+def _noisy_shots(run: Run, inputs: ModularInputs, noise: float) -> Analyzer[ShotCurves]:
+    options: dict[str, Any] = {"n_contexts": N_CONTEXTS, "seed": evaluation_seed(run.config), "noise": noise}
+    options |= {"splits": ["ood_train"]}
+    return Analyzer(
+        "noisy_shots",
+        ShotCurves,
+        {"tasks": inputs.tasks_hash, **options},
+        lambda step, model: shot_curve([(step, model)], inputs.tasks, **options),
+    )
+
+
+def _step(run: Run, step: int | None, device: str) -> int:
+    """The early-stopped step if none is named."""
+    return analyze(run, device=device).best_step if step is None else step

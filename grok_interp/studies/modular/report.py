@@ -11,30 +11,33 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from grok_interp.analysis.circularity import circularity
-from grok_interp.analysis.grid import grid_comparisons
-from grok_interp.analysis.kaleidoscope import kaleidoscope
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phases, transience
 from grok_interp.analysis.questions import sampled_over
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
-from grok_interp.models.transformer import Transformer
 from grok_interp.results.result import LabelledResult
 from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
-from grok_interp.studies.modular.inputs import (
-    block_similarity,
-    default_shots,
-    grid_examples,
+from grok_interp.studies.attention import stored_attention
+from grok_interp.studies.modular.grids import grids
+from grok_interp.studies.modular.modular_inputs import (
+    ModularInputs,
     last_slot,
-    most_circular,
     slot_tokens,
+    tasks_of_run,
     token_names,
     unseen_task,
 )
-from grok_interp.studies.modular.representations import circularities, kaleidoscopes
-from grok_interp.studies.modular.results import EARLY_STOPPING, ModularProbes, ModularResults
+from grok_interp.studies.modular.representations import (
+    block_kaleidoscope,
+    block_similarity,
+    circles,
+    circularities,
+    head_circularity,
+    kaleidoscopes,
+)
+from grok_interp.studies.modular.results import EARLY_STOPPING, ModularResults
 from grok_interp.studies.rises import rise, rise_in_words
 from grok_interp.views.algorithms import agreement_twin, grids_twin, plot_agreement, plot_grids
 from grok_interp.views.attention import attention_view
@@ -56,42 +59,41 @@ EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 2
 
 
 def write_report(
-    directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float, device: str = "cpu"
+    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float, device: str = "cpu"
 ) -> Path:
     """report.html, and its figures as SVG and PDF in `figures`; the page's path.
 
     A split counts as learnt when its last-shot accuracy is above `threshold`. Models run on `device`. Works on a
     run that is still training.
     """
-    page, figures = report_page(directory, results, probes, threshold=threshold, device=device)
+    page, figures = report_page(run, results, inputs, threshold=threshold, device=device)
     for name, figure in figures.items():
-        save_figure(figure, Run.open(directory).directory / "figures" / name)
-    return page.write(Run.open(directory).directory / "report.html")
+        save_figure(figure, run.directory / "figures" / name)
+    return page.write(run.directory / "report.html")
 
 
 def report_page(
-    directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float, device: str = "cpu"
+    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float, device: str = "cpu"
 ) -> tuple[Page, dict[str, Figure]]:
     """The page, and its figures, which are kept for paper."""
-    directory, series, step = Run.open(directory).directory, Run.open(directory), results.best_step
-    model = series.load(step).to(device)
+    step = results.best_step
     sections = [
         _training_section(results, threshold),
         _shots_section(results, step),
         _algorithm_section(results, step),
-        _grid_section(model, probes),
-        _circles_section(model, probes, step),
-        *(_similarity_section(model, probes, step, layer) for layer in range(model.cfg.n_layers)[-2:]),
-        _kaleidoscope_section(directory, device),
-        _circularity_section(directory, len(series), device),
+        _grid_section(run, step, device),
+        _circles_section(run, step, device),
+        *(_similarity_section(run, step, layer, device) for layer in range(run.config.model.n_layers)[-2:]),
+        _kaleidoscope_section(run, device),
+        _circularity_section(run, device),
     ]
     page = Page(
         title="When does in-context modular arithmetic emerge?",
-        summary=_summary(series.config, results),
+        summary=_summary(run.config, results),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
-        sections=[section for _, section, _ in sections] + [_attention_section(series, probes, step, device)],
-        settings=_settings(directory, series.config, probes),
-        warnings=list(_warnings(series.config, results, threshold)),
+        sections=[section for _, section, _ in sections] + [_attention_section(run, step, device)],
+        settings=_settings(run, inputs),
+        warnings=list(_warnings(run.config, results, threshold)),
         start=step,
     )
     return page, {name: figure for name, _, figure in sections}
@@ -153,7 +155,7 @@ def _summary(config: TrainConfig, results: ModularResults) -> str:
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained for {last:,} "
         f"updates on z = a x + b y (mod {data.p}) with {data.n_id} of the {data.p**2} tasks (a, b) and "
         f"{data.n_train_inputs} of the {data.p**2} inputs (x, y), {config.model.n_ctx // 3} examples a sequence, "
-        f"looked into at {len(results.steps)} checkpoints."
+        f"evaluated at {len(results.steps)} checkpoints."
     )
 
 
@@ -210,36 +212,33 @@ def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section
     return "agreement", Section("By which algorithm", text, inline_svg(figure), str(best), twin, table), figure
 
 
-def _grid_section(model: Transformer, probes: ModularProbes) -> tuple[str, Section, Figure]:
-    n_examples = last_slot(model.cfg.n_ctx) + 1
-    task, inputs = unseen_task(probes.tasks), grid_examples(probes.tasks.p, n_examples - 1)
-    grids = grid_comparisons(model, task, inputs, probes.tasks.p, shots=default_shots(n_examples))
-    figure = plot_grids(grids)
+def _grid_section(run: Run, step: int, device: str) -> tuple[str, Section, Figure]:
+    found = grids(run, step=step, device=device)
+    figure, task = plot_grids(found), unseen_task(tasks_of_run(run))
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
-    section = Section("Query by query", text, inline_svg(figure), "After Figure 5.", grids_twin(grids))
+    section = Section("Query by query", text, inline_svg(figure), "After Figure 5.", grids_twin(found))
     return "grids", section, figure
 
 
-def _circles_section(model: Transformer, probes: ModularProbes, step: int) -> tuple[str, Section, Figure]:
-    circles = most_circular(model, probes.tasks, step=step)
-    figure = plot_circles(circles)
-    text = f"The head whose outputs at x and y are the most circular. {circularity(circles, seed=0)}"
-    caption = f"{place(circles)}. After Figure 6."
-    return "circles", Section("Circle of circles", text, inline_svg(figure), caption, circles_twin(circles)), figure
+def _circles_section(run: Run, step: int, device: str) -> tuple[str, Section, Figure]:
+    found = circles(run, step=step, device=device)
+    head = found.array.attrs["layer"], found.array.attrs["head"]
+    figure, measured = plot_circles(found), head_circularity(run, head, step=step, device=device)
+    text = f"The head whose outputs at x and y are the most circular. {measured}"
+    caption = f"{place(found)}. After Figure 6."
+    return "circles", Section("Circle of circles", text, inline_svg(figure), caption, circles_twin(found)), figure
 
 
-def _similarity_section(
-    model: Transformer, probes: ModularProbes, step: int, layer: int
-) -> tuple[str, Section, Figure]:
-    similarity = block_similarity(model, probes.tasks, step=step, layer=layer, position="z")
-    figure = plot_similarity(similarity)
-    title, text = f"Similarity after block {layer}", str(kaleidoscope(similarity, seed=0))
-    section = Section(title, text, inline_svg(figure), "After Figure 7.", similarity_twin(similarity))
+def _similarity_section(run: Run, step: int, layer: int, device: str) -> tuple[str, Section, Figure]:
+    similarity = block_similarity(run, step=step, layer=layer, position="z", device=device)
+    figure, measured = plot_similarity(similarity), block_kaleidoscope(run, "z", layer, step=step, device=device)
+    title = f"Similarity after block {layer}"
+    section = Section(title, str(measured), inline_svg(figure), "After Figure 7.", similarity_twin(similarity))
     return f"similarity_{layer}", section, figure
 
 
-def _kaleidoscope_section(directory: Path, device: str) -> tuple[str, Section, Figure]:
-    blocks = kaleidoscopes(directory, device=device)
+def _kaleidoscope_section(run: Run, device: str) -> tuple[str, Section, Figure]:
+    blocks = kaleidoscopes(run, device=device)
     figure = plot_kaleidoscope(blocks)
     text = (
         "How far the similarities of all pairs follow each algorithm's pattern, at every checkpoint: y/x = y'/x' "
@@ -252,9 +251,9 @@ def _kaleidoscope_section(directory: Path, device: str) -> tuple[str, Section, F
     return "kaleidoscopes", section, figure
 
 
-def _circularity_section(directory: Path, n_checkpoints: int, device: str) -> tuple[str, Section, Figure]:
-    every = -(-n_checkpoints // CIRCULARITIES)
-    heads = circularities(directory, every=every, device=device)
+def _circularity_section(run: Run, device: str) -> tuple[str, Section, Figure]:
+    every = -(-len(run) // CIRCULARITIES)
+    heads = circularities(run, steps=run.steps[::-1][::every][::-1], device=device)
     figure = plot_circularity(heads)
     text = (
         "How circular the outputs of each head at x and y are, from 0 to 1, and how far that is above what 95% of "
@@ -276,18 +275,18 @@ def _stacked(results: Sequence[LabelledResult]) -> pd.DataFrame:
     return pd.concat(tables)
 
 
-def _attention_section(series: Run, probes: ModularProbes, step: int, device: str) -> Section:
-    model = series.config.model
-    tokens = slot_tokens(model.n_ctx, probes.tasks, last_slot(model.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
+def _attention_section(run: Run, step: int, device: str) -> Section:
+    model = run.config.model
+    tokens = slot_tokens(model.n_ctx, tasks_of_run(run), last_slot(model.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
     heads = list(np.ndindex(model.n_layers, model.n_heads))[-HEADS_SHOWN:]
-    steps = sorted({*spread_steps(series.steps, STEPS_SHOWN), step})
-    view = attention_view(series.at(steps, device=device), tokens, names=lambda _: token_names(tokens), heads=heads)
+    steps = sorted({*spread_steps(run.steps, STEPS_SHOWN), step})
+    maps = stored_attention(run, tokens, heads=heads, steps=steps, device=device)
+    view = attention_view(maps, tokens, names=lambda _: token_names(tokens), heads=heads)
     text = (
         f"The first {EXAMPLES_SHOWN} examples of an unseen task. Choose a head, and move the slider through training."
     )
     return Section("Attention", text, view.html())
 
 
-def _settings(directory: Path, config: TrainConfig, probes: ModularProbes) -> dict[str, Any]:
-    described = Run.open(directory).data_description
-    return {"tasks": described, **config.flattened(), "probes": probes.description()}
+def _settings(run: Run, inputs: ModularInputs) -> dict[str, Any]:
+    return {"tasks": run.data_description, **run.config.flattened(), "evaluation inputs": inputs.description()}

@@ -17,7 +17,7 @@ from grok_interp.configs import ModularConfig
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import kind_of
 from grok_interp.studies.modular.figures import sweep_diagram
-from grok_interp.studies.modular.results import analyzed
+from grok_interp.studies.modular.results import analyze
 from grok_interp.views.phases import phase_twin, plot_phase_diagram
 from grok_interp.views.report import Headline, Page, Section, inline_svg, table_html
 from grok_interp.views.shots import SPLIT_NAMES
@@ -26,9 +26,9 @@ from grok_interp.views.theme import save_figure
 VARIED = ("data.n_id", "data.alpha", "init_seed", "data_seed")
 
 
-def runs_below(folder: Path) -> list[Path]:
+def runs_below(folder: Path) -> list[Run]:
     """The modular runs in a folder or below it that have a checkpoint."""
-    return [run.directory for run in Run.below(folder) if kind_of(run) == "modular" and run.steps]
+    return [run for run in Run.below(folder) if kind_of(run) == "modular" and run.steps]
 
 
 def write_phase_report(
@@ -49,7 +49,7 @@ def write_phase_report(
     diagram = sweep_diagram(*runs, device=device)
     figure = plot_phase_diagram(diagram, threshold=threshold)
     save_figure(figure, folder / "figures" / "modular_fig1b")
-    table, config = _table(diagram), Run.open(runs[0]).config
+    table, config = _table(diagram), runs[0].config
     assert isinstance(config.data, ModularConfig)
     page = Page(
         title="In which phase is in-context modular arithmetic?",
@@ -62,16 +62,16 @@ def write_phase_report(
     return page.write(folder / "report.html"), table
 
 
-def _warnings(runs: list[Path], lengths: list[int]) -> Iterator[str]:
+def _warnings(runs: list[Run], lengths: list[int]) -> Iterator[str]:
     if len(lengths) > 1:
         yield f"These runs are of different lengths: {lengths} updates."
     for run in runs:
-        yield from (f"{run}: {text}" for text in analyzed(run).not_finite_warnings())
+        yield from (f"{run}: {text}" for text in analyze(run).not_finite_warnings())
 
 
-def _lengths(runs: list[Path]) -> list[int]:
+def _lengths(runs: list[Run]) -> list[int]:
     """The updates of each, as far as they differ. Raises ValueError for runs of more than one sweep."""
-    configs = {run: Run.open(run).config for run in runs}
+    configs = {run: run.config for run in runs}
     first = configs[runs[0]]
     for run, config in configs.items():
         differing = set(first.differences(config)) - {*VARIED, "n_steps", "checkpoint_steps"}

@@ -1,28 +1,76 @@
-"""What is looked into: an unseen task, examples for the grids, a slot that runs over all pairs."""
+"""The evaluation inputs of a modular run: contexts of every split, an unseen task, a slot that runs over all pairs.
+
+All checkpoints of a run are evaluated on the same contexts. Two runs have independent contexts: their seed is made from
+the run's configuration.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
-from grok_interp.analysis.circles import CirclePCA, circle_pca
-from grok_interp.analysis.circularity import circularity
-from grok_interp.analysis.similarity import CosineSimilarity, cosine_similarity
+from grok_interp.analysis.questions import Questions, draw_questions
 from grok_interp.configs import TrainConfig
 from grok_interp.data.modular import ModularTasks, Split, draw_inputs, sequences
-from grok_interp.data.slot import Position, slot_sequences
+from grok_interp.data.slot import slot_sequences
+from grok_interp.runs.run import Run, once_per_run
+from grok_interp.training.batches import ModularBatches
 
 N_CONTEXTS = 2600  # of each split: standard error below 1 point, whatever the accuracy over all queries
 NO_IDENTITY = {"n_steps", "checkpoint_steps", "micro_batch_size", "precision"}  # a run that goes on stays the same run
 GRID_EXAMPLES, ONE_TASK_CONTEXTS = 6, 8  # which stream of random numbers a seed is used for
+
+
+@dataclass(frozen=True)
+class ModularInputs:
+    """What every checkpoint is evaluated on: contexts of their own for all tasks of each split."""
+
+    tasks: ModularTasks
+    tasks_hash: str
+    contexts: list[Questions]
+
+    def description(self) -> dict[str, Any]:
+        return {"tasks": self.tasks_hash, **self.contexts[0].description()}
+
+
+@once_per_run
+def evaluation_inputs(run: Run, *, n_contexts: int = N_CONTEXTS, seed: int = 0) -> ModularInputs:
+    """The evaluation contexts of a run.
+
+    Args:
+        run: a run on modular arithmetic.
+        n_contexts: contexts of each split, rounded up to an equal number of two or more for each task.
+        seed: another one draws other contexts. They also depend on the run's configuration, so runs are independent.
+
+    Returns:
+        What `analyze` evaluates every checkpoint on.
+
+    Raises:
+        ValueError: for a run on text.
+
+    Example:
+        >>> inputs = evaluation_inputs(load_reference("modular-p11"))
+        >>> [each.split for each in inputs.contexts]
+        ['id_train', 'id_test', 'ood_train', 'ood_test']
+    """
+    tasks, drawn_by = tasks_of_run(run), evaluation_seed(run.config, seed)
+    contexts = draw_questions(tasks, n_examples=run.config.model.n_ctx // 3, n_contexts=n_contexts, seed=drawn_by)
+    return ModularInputs(tasks, run.data.hash, contexts)
+
+
+def tasks_of_run(run: Run) -> ModularTasks:
+    """The tasks and inputs of the four splits. Raises ValueError for a run on text."""
+    if not isinstance(run.data, ModularBatches):
+        raise ValueError(
+            f"{run} is no run on modular arithmetic ({run.data.description}): the modular study cannot look at it"
+        )
+    return run.data.tasks
 
 
 def evaluation_seed(config: TrainConfig, seed: int = 0) -> int:
@@ -89,31 +137,6 @@ def last_slot(n_ctx: int) -> int:
 def default_shots(n_examples: int) -> list[int]:
     """Few, half and as many examples as leave room for a query."""
     return sorted({1, 2, n_examples // 2, n_examples - 1})
-
-
-def most_circular(
-    model: HookedModel,
-    tasks: ModularTasks,
-    *,
-    step: int,
-    heads: Sequence[tuple[int, int]] | None = None,
-    slot: int | None = None,
-) -> CirclePCA:
-    """Of these heads (default: all), the one of largest circularity."""
-    slot = last_slot(model.cfg.n_ctx) if slot is None else slot
-    tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
-    heads = heads or [(layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
-    found = [circle_pca([(step, model)], tokens, p=tasks.p, slot=slot, layer=layer, head=head) for layer, head in heads]
-    return max(found, key=lambda circles: float(circularity(circles, seed=0).at().sel(measure="circularity")))
-
-
-def block_similarity(
-    model: HookedModel, tasks: ModularTasks, *, step: int, layer: int, position: Position, slot: int | None = None
-) -> CosineSimilarity:
-    """Of one block's output at x, y or z of the slot (default: the last), on an unseen task."""
-    slot = last_slot(model.cfg.n_ctx) if slot is None else slot
-    tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
-    return cosine_similarity([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
 
 
 def token_names(tokens: Int64[Tensor, " pos"]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an ablation of a copying run asks: which heads, beside which controls, on which text.
+"""What an ablation of a copying run is evaluated on: which heads, beside which controls, on which text.
 
 The heads are those of I(L, H) above `FORMED` at the last checkpoint, at least the strongest. One that would leave too
 few other heads as controls stays in, and the result says so.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,9 @@ from grok_interp.analysis.ablation_controls import n_control_sets
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.results import FORMED, CopyingResults, probes_of_run
+from grok_interp.studies.copying.results import FORMED, CopyingResults, evaluation_inputs, samples_description
 
 LOOKS_BACK = 0.5  # previous-token score above which a head counts as a previous-token head
 MOST_DRAWS = 5
@@ -38,8 +38,8 @@ BY_CHANCE = 0.1  # targets that a query of the copying test may have by chance
 
 
 @dataclass(frozen=True)
-class AblationProbes:
-    """What every checkpoint is asked; `formed` are the heads above `FORMED`, taken away or not."""
+class AblationInputs:
+    """The evaluation inputs; `formed` are the heads above `FORMED`, ablated or not."""
 
     heads: tuple[Head, ...]
     spared: tuple[Head, ...]
@@ -49,7 +49,6 @@ class AblationProbes:
     reference: Int64[Tensor, "reference reference_pos"]
     n_match: int
     n_draws: int
-    corpus_hash: str
 
     def options(self, how: str) -> dict[str, Any]:
         """Of `ablated`, for one way."""
@@ -58,16 +57,13 @@ class AblationProbes:
         return {"reference": self.reference} if how in ("mean", "resample") else {}
 
     def text(self) -> dict[str, Any]:
-        """What is asked whatever the heads, in plain values."""
+        """The evaluation inputs whatever the heads, in plain values."""
         return {
-            "n_samples": len(self.samples.strings),
-            "n_sequences": self.samples.task.n_sequences,
-            "alphabet": self.samples.task.alphabet_name,
-            "n_windows": len(self.windows),
-            "n_reference": len(self.reference),
+            **samples_description(self.samples),
             "n_match": self.n_match,
-            "corpus": self.corpus_hash,
-            "intervals": "over samples",  # results without them are measured again
+            "windows": tokens_hash(self.windows),
+            "reference": tokens_hash(self.reference),
+            "intervals": "over samples",
         }
 
     def description(self) -> dict[str, Any]:
@@ -75,44 +71,50 @@ class AblationProbes:
         return {**heads, **self.text()}
 
 
-def ablation_probes(
-    directory: Path,
+def ablation_inputs(
+    run: Run,
     results: CopyingResults,
     *,
     heads: Sequence[Head] | None = None,
     n_samples: int = 100,
     n_windows: int = 32,
     device: str = "cpu",
-) -> AblationProbes:
+) -> AblationInputs:
     """Fitted to an analyzed run; `heads` other than those that formed may be named.
 
     Raises ValueError for heads that the model does not have, and for too little text.
     """
-    probes = probes_of_run(directory, n_samples=n_samples, n_windows=2 * n_windows)
-    if len(probes.windows) < 2:
-        raise ValueError(
-            f"the held-out text of {directory} has one window, an ablation needs two: take a larger corpus"
-        )
-    step = results.steps[-1]
-    model, induction = Run.open(directory).load(step).to(device), results.induction
-    scores = head_scores([(step, model)], probes.tokens, scores=["previous_token", "k_composition"])
+    inputs = evaluation_inputs(run, n_samples=n_samples, n_windows=2 * n_windows)
+    if len(inputs.windows) < 2:
+        raise ValueError(f"the held-out text of {run} has one window, an ablation needs two: take a larger corpus")
+    cfg, induction = run.config.model, results.induction
+    (scores,) = run.evaluate([_circuit_scores(inputs.tokens)], steps=results.steps[-1:], device=device)
     formed = formed_heads(induction)
     if heads is None:
         strongest = formed or induction.strongest()
         heads = with_controls(strongest, induction, scores) or strongest
-    require_ablation(model.cfg, heads, "zero", reference=None, n_match=None)
+    require_ablation(cfg, heads, "zero", reference=None, n_match=None)
     spared = never_controls(heads, induction, scores)
-    n_sets = n_control_sets(heads, spared, model.cfg.n_heads, model.cfg.n_layers)
-    return AblationProbes(
+    n_sets = n_control_sets(heads, spared, cfg.n_heads, cfg.n_layers)
+    return AblationInputs(
         heads=tuple(heads),
         spared=spared,
         formed=tuple(formed),
-        samples=probes.samples,
-        windows=probes.windows[::2],
-        reference=probes.windows[1::2, :-1],
-        n_match=unambiguous_match(probes.samples.task),
+        samples=inputs.samples,
+        windows=inputs.windows[::2],
+        reference=inputs.windows[1::2, :-1],
+        n_match=unambiguous_match(inputs.samples.task),
         n_draws=max(1, min(MOST_DRAWS, n_sets)),
-        corpus_hash=probes.corpus_hash,
+    )
+
+
+def _circuit_scores(tokens: Int64[Tensor, "batch pos"]) -> Analyzer[HeadScores]:
+    names = ["previous_token", "k_composition"]
+    return Analyzer(
+        "circuit_scores",
+        HeadScores,
+        {"scores": names, "tokens": tokens_hash(tokens)},
+        lambda step, model: head_scores([(step, model)], tokens, scores=names),
     )
 
 
