@@ -34,6 +34,7 @@ from grok_interp import (
     grid_comparisons,
     head_ablation,
     head_scores,
+    indicator_scores,
     induction_scores,
     llama_copier,
     mlp_activations,
@@ -85,6 +86,7 @@ NUMBER_MODELS = [(step, random_model(NUMBERS, seed=step)) for step in (0, 20)]
 DRIVERS = {
     "induction_scores": Driver(induction_scores, tokens=REPEATED),
     "head_scores": Driver(head_scores, tokens=REPEATED),
+    "indicator_scores": Driver(indicator_scores, tokens=REPEATED),
     "position_losses": Driver(position_losses, tokens=REPEATED),
     "natural_copying": Driver(natural_copying, tokens=REPEATED, options=lambda: {"n": 2}),
     "copying_accuracy": Driver(copying_accuracy, between=(SAMPLES,)),
