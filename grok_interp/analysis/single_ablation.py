@@ -8,6 +8,7 @@ over samples and windows (see `ablation_samples`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,19 +96,13 @@ def single_ablation(
     `on_model` is told (models done, models to do) of each checkpoint: the intact one, and one without each head.
     Raises ValueError for what `ablated` and `checkpoints_of` refuse.
     """
-
-    def without_each(model: HookedModel) -> Iterator[HookedModel]:
-        """The intact model, then one without each head."""
-        yield model
-        for head in np.ndindex(model.cfg.n_layers, model.cfg.n_heads):
-            yield ablated(model, [head], how, reference=reference, n_match=n_match, seed=seed)
-
     windows = token_rows(windows, "windows")
+    options = dict(how=how, reference=reference, n_match=n_match, seed=seed)
     steps, rows, shape = [], [], (0, 0)
     for step, model in checkpoints_of(checkpoints):
         shape = model.cfg.n_layers, model.cfg.n_heads
         n_models = 1 + int(np.prod(shape))
-        for done, without in enumerate(without_each(model), start=1):
+        for done, without in enumerate(_without_each(model, options), start=1):
             rows.append(measured_by_sample(without, samples, windows, batch_size=batch_size))
             if on_model:
                 on_model(done, n_models)
@@ -125,15 +120,16 @@ def single_ablation(
             "head": np.arange(shape[1]),
             **_bounds(intact, without_head, len(samples.task.queries)),
         },
-        attrs={
-            "how": how,
-            "n_match": n_match,
-            "seed": seed,
-            "n_samples": len(samples.strings),
-            "n_windows": len(windows),
-        },
+        attrs=dict(how=how, n_match=n_match, seed=seed, n_samples=len(samples.strings), n_windows=len(windows)),
     )
     return SingleAblation(array)
+
+
+def _without_each(model: HookedModel, options: dict[str, Any]) -> Iterator[HookedModel]:
+    """The intact model, then one without each head."""
+    yield model
+    for head in np.ndindex(model.cfg.n_layers, model.cfg.n_heads):
+        yield ablated(model, [head], **options)
 
 
 def _bounds(
