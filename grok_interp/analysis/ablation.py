@@ -51,7 +51,6 @@ from grok_interp.results import LabelledResult
 
 CONTROLS = ["random", "entropy"]
 CONDITIONS = ["intact", "ablated", *CONTROLS]
-NO_CONTROL = (), None  # heads and seed of a cell that is NaN
 
 
 class HeadAblation(LabelledResult):
@@ -148,27 +147,29 @@ def head_ablation(
     than are ablated.
     Raises ValueError for what `ablated` refuses and for more draws than there are sets of controls.
     """
+    text = token_rows(windows, "windows")
 
     def measured(model: HookedModel, chosen: tuple[Head, ...], donors: int) -> list[np.ndarray]:
         without = ablated(model, chosen, how, reference=reference, n_match=n_match, seed=donors) if chosen else model
-        return measured_by_sample(without, samples, windows, batch_size=batch_size)
+        return measured_by_sample(without, samples, text, batch_size=batch_size)
 
-    windows = token_rows(windows, "windows")
     steps, rows, names = [], [], []
     for step, model in checkpoints_of(checkpoints):
         require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
         conditions = _conditions(model, samples, heads, n_draws=n_draws, seed=seed, spared=spared)
         cells = [
             [
-                NO_CONTROL if chosen is None else (chosen, seed + draw if chosen and how == "resample" else seed)
+                None if chosen is None else (chosen, seed + draw if chosen and how == "resample" else seed)
                 for draw, chosen in enumerate(draws)
             ]
             for draws in conditions
         ]
-        known = {
-            cell: measured(model, *cell) for cell in dict.fromkeys(chain(*cells)) if cell != NO_CONTROL
-        }  # equal once
-        known[NO_CONTROL] = [np.full_like(each, np.nan) for each in next(iter(known.values()))]
+        known: dict[tuple[tuple[Head, ...], int] | None, list[np.ndarray]] = {
+            cell: measured(model, *cell)
+            for cell in dict.fromkeys(chain(*cells))  # equal cells once
+            if cell
+        }
+        known[None] = [np.full_like(each, np.nan) for each in next(iter(known.values()))]
         steps.append(step)
         rows.extend(known[cell] for draws in cells for cell in draws)
         names.append([[named(chosen or ()) for chosen in draws] for draws in conditions])
@@ -191,7 +192,7 @@ def head_ablation(
             "n_match": n_match,
             "seed": seed,
             "n_samples": len(samples.strings),
-            "n_windows": len(windows),
+            "n_windows": len(text),
         },
     )
     return HeadAblation(array)
@@ -211,11 +212,11 @@ def _conditions(
     model: HookedModel, samples: CopySamples, heads: Sequence[Head], *, n_draws: int, seed: int, spared: Sequence[Head]
 ) -> list[list[tuple[Head, ...] | None]]:
     """condition x draw: the heads to ablate; None where too few are left."""
-    intact_and_ablated = [[()] * n_draws, [tuple(heads)] * n_draws]
+    conditions: list[list[tuple[Head, ...] | None]] = [[()] * n_draws, [tuple(heads)] * n_draws]
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
     if not n_control_sets(heads, spared, n_heads, n_layers):
-        return [*intact_and_ablated, [None] * n_draws, [None] * n_draws]
+        return [*conditions, [None] * n_draws, [None] * n_draws]
     random = random_controls(heads, n_heads=n_heads, n_draws=n_draws, seed=seed, spared=spared, n_layers=n_layers)
     tokens = torch.cat([samples.context, samples.query(samples.task.queries[0])], dim=1)
     nearest = entropy_controls(heads, attention_entropies(model, tokens), spared=spared)
-    return [*intact_and_ablated, random, [nearest] * n_draws]
+    return [*conditions, [*random], [nearest] * n_draws]
