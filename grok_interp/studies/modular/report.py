@@ -214,7 +214,7 @@ def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section
 def _grid_section(model: Transformer, probes: ModularProbes) -> tuple[str, Section, Figure]:
     n_examples = last_slot(model.cfg.n_ctx) + 1
     task, inputs = unseen_task(probes.tasks), grid_examples(probes.tasks.p, n_examples - 1)
-    grids = grid_comparisons(model, task, inputs, probes.tasks.p, shots=default_shots(n_examples))
+    grids = grid_comparisons(model, probes.tasks.p, task, inputs, shots=default_shots(n_examples))
     figure = plot_grids(grids)
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
     section = Section("Query by query", text, inline_svg(figure), "After Figure 5.", grids_twin(grids))
