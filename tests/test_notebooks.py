@@ -12,8 +12,8 @@ from nbclient import NotebookClient
 
 from grok_interp import formation_order, load_reference
 from grok_interp.activations import pattern_name, read
+from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.analysis.natural_copying import NaturalCopying
-from grok_interp.analysis.shares import share_of_change
 from grok_interp.reference import FOLDER
 from grok_interp.studies.copying import CopyingResults, probes_of_run
 from grok_interp.studies.copying.examples import copy_examples
@@ -79,7 +79,7 @@ def test_what_01_says_of_the_reference() -> None:
 def test_what_02_says_of_the_reference() -> None:
     directory = load_reference("copier-mini").directory
     results = CopyingResults.load(directory / "results")
-    per_token, made = results.accuracy.per_token(), share_of_change(results.loss.mean())
+    per_token, made = results.accuracy.per_token(), fraction_of_change(results.loss.mean())
     assert per_token.sel(checkpoint=500) < 0.02 and per_token.sel(checkpoint=750) > 0.9
     assert made.sel(checkpoint=600) > 0.85 and made.sel(checkpoint=750) - made.sel(checkpoint=600) < 0.02
     natural = NaturalCopying.load(directory / "results" / "natural_copying.nc")

@@ -39,8 +39,8 @@ from grok_interp.analysis.ablated_model import AblatedModel
 from grok_interp.analysis.ablation_edits import Edit
 from grok_interp.analysis.checkpoints_of import HOOKED, Checkpoints, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
+from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.fourier import group_elements, projection
-from grok_interp.analysis.questions import answer_logits
 from grok_interp.data.discrete_log import primitive_root
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult

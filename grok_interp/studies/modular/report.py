@@ -12,10 +12,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.circularity import circularity
+from grok_interp.analysis.evaluation_contexts import sampled_over
 from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.kaleidoscope import kaleidoscope
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phases, transience
-from grok_interp.analysis.questions import sampled_over
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
