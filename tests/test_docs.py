@@ -48,6 +48,18 @@ def test_every_public_name_is_in_the_api_reference() -> None:
     assert set(grok_interp.__all__) - documented == set()
 
 
+def test_the_index_of_the_api_lists_every_public_name() -> None:
+    index = (DOCS / "api" / "index.md").read_text()
+    listed = set(re.findall(r"grok_interp\.(\w+)", index)) | set(re.findall(r"\((\w+)\.md\)", index))
+    assert set(grok_interp.__all__) - listed == set()
+
+
+@pytest.mark.parametrize("module", ["analysis.checkpoints_of", "data.token_rows", "activations", "results"])
+def test_what_docstrings_refer_to_has_a_place_in_the_api_reference(module: str) -> None:
+    pages = [page.read_text() for page in (DOCS / "api").glob("*.md")]
+    assert sum(f".. automodule:: grok_interp.{module}\n   :members:" in page for page in pages) == 1
+
+
 def test_every_result_of_an_analyzer_is_in_the_glossary() -> None:
     assert len(names := {each.name for each in result_classes()}) > 15
     assert names - set(SECTIONS) == set()
