@@ -16,7 +16,6 @@ A draw is a choice of random heads and, under resample, of donors. What is not r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -158,43 +157,38 @@ def head_ablation(
     for step, model in checkpoints_of(checkpoints):
         require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
         conditions = _conditions(model, samples, heads, n_draws=n_draws, seed=seed, spared=spared)
-        cells = [
-            [
-                NO_CONTROL if chosen is None else (chosen, seed + draw if chosen and how == "resample" else seed)
-                for draw, chosen in enumerate(draws)
-            ]
-            for draws in conditions
-        ]
-        known = {
-            cell: measured(model, *cell) for cell in dict.fromkeys(chain(*cells)) if cell != NO_CONTROL
-        }  # equal once
+        cells = _cells(conditions, resampled=how == "resample", seed=seed)
+        distinct = dict.fromkeys(cell for draws in cells for cell in draws if cell != NO_CONTROL)
+        known = {cell: measured(model, *cell) for cell in distinct}
         known[NO_CONTROL] = [np.full_like(each, np.nan) for each in next(iter(known.values()))]
         steps.append(step)
         rows.extend(known[cell] for draws in cells for cell in draws)
         names.append([[named(chosen or ()) for chosen in draws] for draws in conditions])
     by_sample = stacked(rows, (len(steps), len(CONDITIONS), n_draws))
-    array = xr.DataArray(
-        means(by_sample),
-        dims=HeadAblation.dims,
-        coords={
-            "measure": MEASURES,
-            "checkpoint": steps,
-            "condition": CONDITIONS,
-            "draw": np.arange(n_draws),
-            "heads": (HeadAblation.dims[1:], np.array(names)),
-            **_bounds(by_sample, len(samples.task.queries)),
-        },
-        attrs={
-            "heads": named(heads),
-            "how": how,
-            "spared": named(spared),
-            "n_match": n_match,
-            "seed": seed,
-            "n_samples": len(samples.strings),
-            "n_windows": len(windows),
-        },
-    )
-    return HeadAblation(array)
+    coords = {
+        "measure": MEASURES,
+        "checkpoint": steps,
+        "condition": CONDITIONS,
+        "draw": np.arange(n_draws),
+        "heads": (HeadAblation.dims[1:], np.array(names)),
+        **_bounds(by_sample, len(samples.task.queries)),
+    }
+    attrs = dict(heads=named(heads), how=how, spared=named(spared), n_match=n_match, seed=seed)
+    attrs |= dict(n_samples=len(samples.strings), n_windows=len(windows))
+    return HeadAblation(xr.DataArray(means(by_sample), dims=HeadAblation.dims, coords=coords, attrs=attrs))
+
+
+def _cells(
+    conditions: Sequence[Sequence[tuple[Head, ...] | None]], *, resampled: bool, seed: int
+) -> list[list[tuple[tuple[Head, ...], int]]]:
+    """condition x draw: the heads to ablate and the seed of their donors, which differ by draw under resample."""
+    return [
+        [
+            NO_CONTROL if heads is None else (heads, seed + draw if heads and resampled else seed)
+            for draw, heads in enumerate(draws)
+        ]
+        for draws in conditions
+    ]
 
 
 def _bounds(by_sample: Sequence[np.ndarray], n_strings: int) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.comparison import NEITHER, final
-from grok_interp.analysis.effects import POWER, Effect, mean_effect, slope
+from grok_interp.analysis.effects_over_seeds import POWER, Effect, mean_effect, slope
 from grok_interp.analysis.emergence import Estimate, emergence
 from grok_interp.analysis.formation import FormationOrder, pooled_depth_order
 from grok_interp.analysis.fraction_of_change import fraction_of_change
