@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from grok_interp.analysis.phases import phase as phase
     from grok_interp.analysis.shots import shot_curve as shot_curve
     from grok_interp.analysis.similarity import cosine_similarity as cosine_similarity
-    from grok_interp.checkpoints.ensemble_run import run_ensemble as run_ensemble
+    from grok_interp.checkpoints.ensemble import run_ensemble as run_ensemble
+    from grok_interp.checkpoints.ensemble import train_ensemble as train_ensemble
     from grok_interp.checkpoints.run import run_training as run_training
     from grok_interp.checkpoints.series import CheckpointSeries as CheckpointSeries
     from grok_interp.configs import ModelConfig as ModelConfig
@@ -67,7 +68,6 @@ if TYPE_CHECKING:
     from grok_interp.presets import preset as preset
     from grok_interp.presets import training_preset as training_preset
     from grok_interp.reference import load_reference as load_reference
-    from grok_interp.training.ensemble import train_ensemble as train_ensemble
     from grok_interp.training.loop import train as train
     from grok_interp.views.attention import AttentionView as AttentionView
     from grok_interp.views.attention import attention_view as attention_view
@@ -80,10 +80,9 @@ _HOME = {
     "models.transformer_lens": ("to_hooked_transformer",),
     "models.interchange": ("from_huggingface", "to_huggingface"),
     "training.loop": ("train",),
-    "training.ensemble": ("train_ensemble",),
     "checkpoints.series": ("CheckpointSeries",),
     "checkpoints.run": ("run_training",),
-    "checkpoints.ensemble_run": ("run_ensemble",),
+    "checkpoints.ensemble": ("run_ensemble", "train_ensemble"),
     "analysis.loss": ("position_losses",),
     "analysis.copying": ("copying_accuracy",),
     "analysis.copying_diagram": ("copying_diagram",),

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from grok_interp.checkpoints.ensemble_run import run_ensemble
+from grok_interp.checkpoints.ensemble import run_ensemble
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig

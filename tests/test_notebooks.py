@@ -35,6 +35,7 @@ ALL = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # jupyter's own
+@pytest.mark.slow
 @ALL
 def test_a_notebook_runs(path: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROK_INTERP_NOTEBOOK_PRESET", "copier-tiny")

@@ -7,6 +7,7 @@ copy from there; the previous-token head that such a head reads has an I of 0 an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -68,47 +69,40 @@ def single_ablation(
     `on_model` is told (models done, models to do) of each checkpoint: the intact one, and one without each head.
     Raises ValueError for what `ablated` and `checkpoints_of` refuse.
     """
-
-    def without_each(model: HookedModel) -> Iterator[HookedModel]:
-        """The intact model, then one without each head."""
-        yield model
-        for head in np.ndindex(model.cfg.n_layers, model.cfg.n_heads):
-            yield ablated(model, [head], how, reference=reference, n_match=n_match, seed=seed)
-
-    def measured(model: HookedModel) -> list[float]:
-        """In the order of `MEASURES`."""
-        copied = copying_accuracy(model, samples, batch_size=batch_size)
-        loss = position_losses(model, windows, batch_size=batch_size)
-        return [float(each[0]) for each in (copied.exact(), copied.per_token(), loss.mean())]
-
     windows = token_rows(windows, "windows")
+    options = dict(how=how, reference=reference, n_match=n_match, seed=seed)
     steps, rows, shape = [], [], (0, 0)
     for step, model in checkpoints_of(checkpoints):
         shape = model.cfg.n_layers, model.cfg.n_heads
         found, n_models = [], 1 + int(np.prod(shape))
-        for done, without in enumerate(without_each(model), start=1):
-            found.append(measured(without))
+        for done, without in enumerate(_without_each(model, options), start=1):
+            found.append(_measured(without, samples, windows, batch_size))
             if on_model:
                 on_model(done, n_models)
         steps.append(step)
         rows.append(found)
     values = np.moveaxis(np.array(rows), -1, 0)  # measure x checkpoint x (intact, then head by head)
-    array = xr.DataArray(
-        values[..., 1:].reshape(*values.shape[:2], *shape),
-        dims=SingleAblation.dims,
-        coords={
-            "measure": MEASURES,
-            "checkpoint": steps,
-            "layer": np.arange(shape[0]),
-            "head": np.arange(shape[1]),
-            "intact": (SingleAblation.dims[:2], values[..., 0]),
-        },
-        attrs={
-            "how": how,
-            "n_match": n_match,
-            "seed": seed,
-            "n_samples": len(samples.strings),
-            "n_windows": len(windows),
-        },
-    )
-    return SingleAblation(array)
+    coords = {
+        "measure": MEASURES,
+        "checkpoint": steps,
+        "layer": np.arange(shape[0]),
+        "head": np.arange(shape[1]),
+        "intact": (SingleAblation.dims[:2], values[..., 0]),
+    }
+    attrs = dict(how=how, n_match=n_match, seed=seed, n_samples=len(samples.strings), n_windows=len(windows))
+    without_head = values[..., 1:].reshape(*values.shape[:2], *shape)
+    return SingleAblation(xr.DataArray(without_head, dims=SingleAblation.dims, coords=coords, attrs=attrs))
+
+
+def _without_each(model: HookedModel, options: dict[str, Any]) -> Iterator[HookedModel]:
+    """The intact model, then one without each head."""
+    yield model
+    for head in np.ndindex(model.cfg.n_layers, model.cfg.n_heads):
+        yield ablated(model, [head], **options)
+
+
+def _measured(model: HookedModel, samples: CopySamples, windows: Tensor, batch_size: int) -> list[float]:
+    """In the order of `MEASURES`."""
+    copied = copying_accuracy(model, samples, batch_size=batch_size)
+    loss = position_losses(model, windows, batch_size=batch_size)
+    return [float(each[0]) for each in (copied.exact(), copied.per_token(), loss.mean())]

@@ -91,6 +91,7 @@ def test_runs_are_grouped_by_shape_and_by_where_they_stand(tiny: TrainConfig, tm
     assert found == [["faster/seed0", "faster/seed1", "faster/seed2"]]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_trained_in_ensembles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["reproduce", "modular/fig1b", "--preset", "tiny", "--seeds", "2", "--folder", str(tmp_path / "sweep")]
     assert main([*command, "--ensemble", "3"]) == 0

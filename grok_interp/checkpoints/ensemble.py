@@ -1,19 +1,16 @@
-"""Many same-shaped runs in lockstep: `train_ensemble(configs)` yields (step, models) at every checkpoint step.
-
-    for step, models in train_ensemble([config_of_seed_0, config_of_seed_1]):
-        ...                                   # one live model a member, as `train` would yield it
+"""Same-shaped runs in lockstep. `train_ensemble(configs)` yields (step, models); `run_ensemble` trains run directories.
 
 Weights and the optimizers' moments of all members are stacked in one tensor each, and a member's own model and
 optimizers are views of it. So small models keep a GPU busy, and a member can be saved, resumed and analyzed as if it
-trained alone. Each ends where its run alone ends, to rounding. Where one member keeps the processor busy, stacking only
-costs: members then take their steps in turn.
+trained alone, to rounding. Where one member keeps the processor busy, they take their steps in turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,12 +18,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.func import vmap
 
+from grok_interp.checkpoints.recorder import Journal, Recorder, load_newest_resume_point, naming_last_good
+from grok_interp.checkpoints.run import claim, deferred_interrupts, only_process
+from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
+from grok_interp.models.ensemble_logits import ensemble_logits
 from grok_interp.models.rotary import rotary
-from grok_interp.models.stacked import stacked_logits
 from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.divergence import DivergedError, FiniteCheck, Update
+from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, train_step
 from grok_interp.training.muon import Muon
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, take_step
@@ -95,8 +96,7 @@ def _shared(parameters: list[nn.Parameter]) -> nn.Parameter:
 
 def shared_fields(config: TrainConfig) -> dict[str, Any]:
     """What members of an ensemble have in common: all but seeds and data."""
-    own = ("init_seed", "data_seed")
-    return {name: value for name, value in config.flattened().items() if name not in own and name[:5] != "data."}
+    return {k: v for k, v in config.flattened().items() if k not in ("init_seed", "data_seed") and k[:5] != "data."}
 
 
 def require_lockstep(configs: Sequence[TrainConfig]) -> None:
@@ -107,9 +107,9 @@ def require_lockstep(configs: Sequence[TrainConfig]) -> None:
         raise ValueError("an ensemble has no attention dropout: train runs that have it one by one")
     first = shared_fields(configs[0])
     for config in configs[1:]:
-        if differences := [f"{k}: {first[k]!r} and {v!r}" for k, v in shared_fields(config).items() if first[k] != v]:
+        if differ := [f"{k}: {first[k]!r} and {v!r}" for k, v in shared_fields(config).items() if first[k] != v]:
             raise ValueError(
-                f"members of an ensemble may differ in seeds and data only, these differ in {', '.join(differences)}"
+                f"members of an ensemble may differ in seeds and data only, these differ in {', '.join(differ)}"
             )
 
 
@@ -147,6 +147,48 @@ def train_ensemble(
             on_update(updates)
 
 
+def run_ensemble(
+    runs: Mapping[Path, TrainConfig],
+    *,
+    device: str = "cpu",
+    compiled: bool = False,
+    resume_seconds: float = 20.0,
+    on_start: Callable[[int], None] | None = None,
+    on_update: Callable[[Update], None] | None = None,
+) -> list[CheckpointSeries]:
+    """Train directory -> config as `run_training` does, all in lockstep. Either function resumes what the other began.
+
+    `on_update` gets the first run's updates. Raises ValueError besides for members that `EnsembleState` refuses.
+    """
+    directories, configs = [Path(directory) for directory in runs], list(runs.values())
+    require_lockstep(configs)
+    first = Execution.resolve(configs[0], device=device, compiled=compiled)
+    claimed = (claim(directory, config, first) for directory, config in zip(directories, configs, strict=True))
+    batches, (execution, *_) = zip(*claimed, strict=True)
+    with ExitStack() as stack:
+        for directory in directories:
+            stack.enter_context(only_process(directory))
+        interrupted = stack.enter_context(deferred_interrupts())
+        stack.enter_context(execution.threads())
+        members = [TrainingState(config, device=device, precision=execution.precision) for config in configs]
+        recorders = [
+            Recorder(directory, member, own, load_newest_resume_point(member, directory))
+            for directory, member, own in zip(directories, members, batches, strict=True)
+        ]
+        state = EnsembleState(members)
+        if on_start:
+            on_start(state.step)
+        journal = Journal(recorders, interrupted, resume_seconds=resume_seconds, on_update=on_update)
+        series = [CheckpointSeries(directory) for directory in directories]
+        options = dict(state=state, batches=batches, compiled=execution.compiled)
+        with naming_last_good(recorders, series):
+            for step, models in train_ensemble(configs, on_update=lambda updates: journal(*updates), **options):
+                for own, model in zip(series, models, strict=True):
+                    own.save(step, model)
+            journal.save()
+    return series
+
+
 @contextmanager
 def _naming(number: int, configs: Sequence[TrainConfig]) -> Iterator[None]:
     """A divergence says which member it is of."""
@@ -158,14 +200,11 @@ def _naming(number: int, configs: Sequence[TrainConfig]) -> Iterator[None]:
 
 def step_function(state: EnsembleState, loss: Callable, *, compiled: bool) -> Callable[[list[Tensor]], list[Update]]:
     """What makes an update of every member from a batch of each: stacked where that pays, or in turn."""
-
-    def compile_if_asked(function: Callable) -> Callable:
-        return torch.compile(function) if compiled else function
-
+    one_or_all = partial(ensemble_losses, loss) if state.stacked else loss
+    one_or_all = torch.compile(one_or_all) if compiled else one_or_all
     if state.stacked:
-        return partial(ensemble_step, state, losses=compile_if_asked(partial(ensemble_losses, loss)))
-    loss = compile_if_asked(loss)
-    return lambda batch: [train_step(member, own, loss) for member, own in zip(state.members, batch, strict=True)]
+        return partial(ensemble_step, state, losses=one_or_all)
+    return lambda batch: [train_step(member, own, one_or_all) for member, own in zip(state.members, batch, strict=True)]
 
 
 def ensemble_step(
@@ -181,10 +220,8 @@ def ensemble_step(
     take_step(state.optimizers, factor)
     for member in state.members:
         member.step += 1
-    return [
-        Update(state.step, loss, norm, state.config.learning_rate * factor)
-        for loss, norm in zip(means, norms, strict=True)
-    ]
+    rate = state.config.learning_rate * factor
+    return [Update(state.step, loss, norm, rate) for loss, norm in zip(means, norms, strict=True)]
 
 
 def _add_gradients(state: EnsembleState, part: Tensor, losses: Callable) -> Tensor:
@@ -198,7 +235,7 @@ def ensemble_losses(
     loss_of_one: Callable, state: EnsembleState, batch: Int64[Tensor, "member batch pos"]
 ) -> Float[Tensor, " member"]:
     """`loss_of_one(model, batch)` of each member, with all members' logits made at once."""
-    logits = stacked_logits(state.config.model, state.weights, state.rotary, batch[..., :-1])
+    logits = ensemble_logits(state.config.model, state.weights, state.rotary, batch[..., :-1])
     return vmap(lambda own, tokens: loss_of_one(lambda _: own, tokens))(logits, batch)
 
 

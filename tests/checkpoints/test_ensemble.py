@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from grok_interp.checkpoints import ensemble
+from grok_interp.checkpoints.ensemble import EnsembleState, clip_each, train_ensemble
 from grok_interp.configs import ModelConfig, TrainConfig
-from grok_interp.models.stacked import stacked_logits
+from grok_interp.models.ensemble_logits import ensemble_logits
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import preset, training_preset
-from grok_interp.training import ensemble
 from grok_interp.training.divergence import Update
-from grok_interp.training.ensemble import EnsembleState, clip_each, train_ensemble
 from grok_interp.training.loop import TrainingState, train
 
 FAMILIES = {
@@ -44,7 +44,7 @@ def largest_difference(a: torch.nn.Module, b: torch.nn.Module) -> float:
 
 
 @pytest.mark.parametrize("cfg", FAMILIES.values(), ids=FAMILIES)
-def test_stacked_logits_are_those_of_each_member(cfg: ModelConfig) -> None:
+def test_ensemble_logits_are_those_of_each_member(cfg: ModelConfig) -> None:
     models = [Transformer(replace(cfg, initializer_range=0.3), seed=seed) for seed in range(3)]
     for model in models:
         for parameter in model.parameters():  # gains and biases of norms, too, are each member's own
@@ -54,7 +54,7 @@ def test_stacked_logits_are_those_of_each_member(cfg: ModelConfig) -> None:
         for name, _ in models[0].named_parameters()
     }
     tokens = torch.randint(cfg.d_vocab, (3, 5, 7))
-    found = stacked_logits(cfg, weights, models[0].blocks[0].attn.rotary, tokens)
+    found = ensemble_logits(cfg, weights, models[0].blocks[0].attn.rotary, tokens)
     for model, own, logits in zip(models, tokens, found, strict=True):
         torch.testing.assert_close(logits, model(own), atol=1e-5, rtol=1e-5)
 

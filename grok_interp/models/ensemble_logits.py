@@ -16,14 +16,14 @@ from torch import Tensor
 
 from grok_interp.configs import ModelConfig
 from grok_interp.models.attention_kernels import attention_input, fused_attention
+from grok_interp.models.layers import ACTIVATIONS
 from grok_interp.models.rotary import Rotary
-from grok_interp.models.transformer import ACTIVATIONS
 
 Weights = Mapping[str, Tensor]
 Residual = Float[Tensor, "member batch pos d_model"]
 
 
-def stacked_logits(
+def ensemble_logits(
     cfg: ModelConfig, weights: Weights, rotary: Rotary, tokens: Int[Tensor, "member batch pos"]
 ) -> Float[Tensor, "member batch pos d_vocab"]:
     """Each member's logits of its own tokens. `weights` are `Transformer`'s parameters, stacked under their names."""
