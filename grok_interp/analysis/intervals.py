@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from jaxtyping import Bool, Float
-from scipy.stats import norm
+from scipy.stats import norm, t
 from torch import Tensor
 
 LEVEL = 0.95
@@ -106,6 +106,40 @@ def with_bounds(proportion: xr.DataArray, n: int, *, confidence: float = LEVEL) 
     """`wilson_interval` as one array: the same dimensions after a first one, `bound`, with `low` and `high`."""
     ends = wilson_interval(proportion.astype(float), n, confidence=confidence)
     return xr.concat(ends, pd.Index(BOUNDS, name="bound"))
+
+
+def mean_interval(values: Float[np.ndarray, "*rows sample"], *, confidence: float = LEVEL) -> tuple[Any, Any]:
+    """Mean ± t s.e. over the last axis, whose entries are independent. Kernel.
+
+    Args:
+        values: one number per sample, in any unit.
+        confidence: coverage of the intervals, between 0 and 1.
+
+    Returns:
+        The lower and the upper ends; NaN where a value is or where there is one sample only.
+
+    Example:
+        >>> low, high = mean_interval(np.array([1.0, 2.0, 3.0]))
+        >>> round(float(low), 2), round(float(high), 2)
+        (-0.48, 4.48)
+    """
+    n, mean = values.shape[-1], values.mean(axis=-1)
+    if n < 2:
+        return mean * np.nan, mean * np.nan
+    half = float(t.ppf((1 + confidence) / 2, n - 1)) * values.std(axis=-1, ddof=1) / np.sqrt(n)
+    return mean - half, mean + half
+
+
+def in_percent(value: float, low: float, high: float) -> str:
+    """A fraction with its interval, in percent; without it where the ends are not finite.
+
+    Example:
+        >>> in_percent(0.966, 0.958, 0.973), in_percent(np.nan, np.nan, np.nan)
+        ('96.6% [95.8, 97.3]', 'undefined')
+    """
+    if np.isnan(value):
+        return "undefined"
+    return f"{value:.1%}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite([low, high]).all() else "")
 
 
 def probability_above(threshold: float, accuracy: Array, n: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from grok_interp.analysis.ablation import HeadAblation
-from grok_interp.views.interactive import Line, Twin, line_graph
+from grok_interp.views.interactive import Line, Twin, band, line_graph
 from grok_interp.views.theme import BLACK, BLUE, GREEN, VERMILION, new_figure
 
 MEASURED = {  # label and scale of a measure
@@ -37,7 +38,8 @@ LINES: dict[str, dict[str, Any]] = {  # the later, the higher: equal curves stay
 def plot_ablation(results: Sequence[HeadAblation]) -> Figure:
     """A column for each result (a way to ablate), a row for each measure, against step; thin lines are single draws.
 
-    Of the loss the difference to intact is drawn: its own fall is many times as large.
+    Of the loss the difference to intact is drawn: its own fall is many times as large. Bands: 95% over samples, of the
+    mean over draws.
     Raises ValueError for no result, and for results of different heads.
     """
     heads = only([result.array.attrs["heads"] for result in results])
@@ -46,7 +48,7 @@ def plot_ablation(results: Sequence[HeadAblation]) -> Figure:
             column[0].set_title(result.array.attrs["how"])
             column[-1].set_xlabel("training step")
             for axis, (measure, (_, scale)) in zip(column, MEASURED.items(), strict=True):
-                _draw(axis, scale * _of(result, measure))
+                _draw(axis, scale * _of(result, measure), [scale * end for end in _bounds(result, measure)])
         for axis, (label, _) in zip(axes[:, 0], MEASURED.values(), strict=True):
             axis.set_ylabel(label)
         handles = [axes[0, 0].plot([], [], **line)[0] for line in LINES.values()]
@@ -58,9 +60,18 @@ def _of(result: HeadAblation, measure: str) -> xr.DataArray:
     return (result.effect() if measure == "loss" else result.array).sel(measure=measure)
 
 
-def _draw(axis: Any, values: xr.DataArray) -> None:
-    """checkpoint x condition x draw of one measure."""
+def _bounds(result: HeadAblation, measure: str) -> list[xr.DataArray]:
+    """checkpoint x condition: low and high ends of the mean over draws."""
+    ends = result.effect_interval() if measure == "loss" else result.interval()
+    return [end.sel(measure=measure) for end in ends]
+
+
+def _draw(axis: Any, values: xr.DataArray, bounds: Sequence[xr.DataArray]) -> None:
+    """checkpoint x condition x draw of one measure, and checkpoint x condition of its bounds."""
     steps = values["checkpoint"]
+    for name, line in LINES.items():
+        low, high = (end.sel(condition=name) for end in bounds)
+        axis.fill_between(steps, low, high, color=line["color"], alpha=0.15, lw=0)
     for name, line in LINES.items():
         draws = values.sel(condition=name)
         if name == "random" and draws.sizes["draw"] > 1:
@@ -79,7 +90,8 @@ def _legend(results: Sequence[HeadAblation], heads: str) -> list[str]:
         for control in ("random", "entropy")
     )
     return [
-        "without random heads of the same layers: " + _one_of(random, f"mean of {len(random)} draws"),
+        f"without random heads{'' if results[0].controls_are_elsewhere else ' of the same layers'}: "
+        + _one_of(random, f"mean of {len(random)} draws"),
         "without heads of the nearest attention entropy: " + _one_of(nearest, "chosen at each step"),
         "intact",
         f"without {heads}",
@@ -96,11 +108,16 @@ def ablation_twin(results: Sequence[HeadAblation]) -> Twin:
     graphs = []
     for measure, (label, scale) in MEASURED.items():
         arrays = [scale * _of(result, measure) for result in results]
-        y_range = shared_range(arrays)
-        for result, values in zip(results, arrays, strict=True):
+        bounds = [[scale * end for end in _bounds(result, measure)] for result in results]
+        y_range = shared_range([*arrays, *chain(*bounds)])
+        for result, values, ends in zip(results, arrays, bounds, strict=True):
+            lines = {name: _twin_lines(values.sel(condition=name), name, switches[name]) for name in LINES}
+            bands = [
+                band(lines[name][-1], *(end.sel(condition=name).to_numpy() for end in ends)) for name in reversed(LINES)
+            ]
             graphs.append(
                 line_graph(
-                    [line for name in LINES for line in _twin_lines(values.sel(condition=name), name, switches[name])],
+                    [*bands, *chain(*lines.values())],
                     x="training step",
                     y=label,
                     title=result.array.attrs["how"],
@@ -140,7 +157,7 @@ def panels(n_columns: int, *, n_rows: int) -> Iterator[tuple[Figure, Any]]:
 
 
 def _one_of(names: set[str], several: str) -> str:
-    return next(iter(names)) if len(names) == 1 else several
+    return (next(iter(names)) or "none left") if len(names) == 1 else several
 
 
 def only(values: Sequence[Any]) -> Any:

@@ -27,6 +27,7 @@ NAME_HEIGHT = 9.0  # points between two names, one above the other
 def plot_single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> Figure:
     """What each head's absence changes at the last checkpoint, against its I(L, H), a column for each way to ablate.
 
+    Bars: 95% intervals over samples, paired with the intact model.
     Raises ValueError for no result, and for scores of other checkpoints.
     """
     step = only([int(result.at()["checkpoint"]) for result in results])
@@ -36,7 +37,9 @@ def plot_single_heads(results: Sequence[SingleAblation], scores: InductionScores
         for row, measure in zip(axes, CHANGES, strict=True):
             scale = MEASURED[measure][1]
             places = [_places(induction, scale * effect.sel(measure=measure).to_numpy()) for effect in effects]
-            for axis, dots in zip(row, places, strict=True):
+            for axis, dots, result in zip(row, places, results, strict=True):
+                low, high = _last_bounds(result, measure)
+                axis.vlines(induction.ravel(), low.ravel(), high.ravel(), color="0.6", lw=1)
                 _draw_dots(axis, dots)
             for axis, dots in zip(row, places, strict=True):  # when all dots of the row have set its limits
                 _draw_names(axis, dots)
@@ -62,8 +65,13 @@ def single_heads_twin(results: Sequence[SingleAblation], scores: InductionScores
         scale = MEASURED[measure][1]
         effects = [scale * result.effect().isel(checkpoint=-1).sel(measure=measure).to_numpy() for result in results]
         for result, effect in zip(results, effects, strict=True):
+            form, bounds = (
+                f"{{:+.{decimals}f}} [{{:+.{decimals}f}}, {{:+.{decimals}f}}] {unit}",
+                _last_bounds(result, measure),
+            )
             layers = [
-                _layer(layer, induction[layer], row, f"{{:+.{decimals}f}} {unit}") for layer, row in enumerate(effect)
+                _layer(layer, induction[layer], [row, *(end[layer] for end in bounds)], form)
+                for layer, row in enumerate(effect)
             ]
             graphs.append(
                 line_graph(
@@ -80,12 +88,19 @@ def single_heads_twin(results: Sequence[SingleAblation], scores: InductionScores
     return Twin(graphs, [], layers, columns=len(results))
 
 
-def _layer(layer: int, scores: np.ndarray, effects: np.ndarray, form: str) -> Line:
+def _last_bounds(result: SingleAblation, measure: str) -> list[np.ndarray]:
+    """layer x head: low and high ends of the change at the last checkpoint, in the unit that is drawn."""
+    at = {"measure": measure}
+    return [MEASURED[measure][1] * end.sel(at).isel(checkpoint=-1).to_numpy() for end in result.effect_interval()]
+
+
+def _layer(layer: int, scores: np.ndarray, effects: Sequence[np.ndarray], form: str) -> Line:
+    """`effects`: of each head, with the low and the high ends of their intervals."""
     names = [
-        f"L{layer}H{head}: {form.format(effect)}<br>I = {score:.2f}"
-        for head, (score, effect) in enumerate(zip(scores, effects, strict=True))
+        f"L{layer}H{head}: {form.format(*effect)}<br>I = {score:.2f}"
+        for head, (score, *effect) in enumerate(zip(scores, *effects, strict=True))
     ]
-    return Line(f"layer {layer}", scores, effects, layer_colour(layer), dots=True, names=names)
+    return Line(f"layer {layer}", scores, effects[0], layer_colour(layer), dots=True, names=names)
 
 
 def _places(scores: np.ndarray, effects: np.ndarray) -> Places:

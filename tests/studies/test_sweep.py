@@ -173,6 +173,18 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     assert "A head has formed when I(L,H) is above 0.01." in page
 
 
+def test_a_report_needs_one_experiment_and_names_those_that_are_missing(tmp_path: Path) -> None:
+    """As with AdamW, which the claims on learning rates and regularization are tested with."""
+    baseline = replace(BASELINES["tiny"], optimizer="adamw", muon_learning_rate=None)
+    for directory, config in experiment_of("copying/fig5").sweep(baseline, tmp_path, n_seeds=1).runs.items():
+        run_training(directory, config)
+    page, claims = write_sweep_report(tmp_path)
+    assert {claim.source for claim in claims} == {"Figure 2", "Figure 5", "Figure 6", "beyond the paper"}
+    table = pd.read_csv(tmp_path / "tables" / "claims.csv")
+    assert {"seeds", "seeds_needed", "seeds_needed_half"} <= set(table.columns)
+    assert "its claims are not tested: copying/fig3." in page.read_text()
+
+
 def test_a_report_on_experiments_names_what_is_missing(tmp_path: Path) -> None:
     run_training(tmp_path / "baseline" / "seed0", BASELINES["tiny"])
     with pytest.raises(ValueError, match="no finished seed for copying/fig3, .*grok-interp reproduce copying/fig3"):

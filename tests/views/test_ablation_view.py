@@ -58,6 +58,19 @@ def test_every_panel_draws_its_measure_of_its_way() -> None:
             np.testing.assert_allclose([line.get_ydata() for line in thin], values.sel(condition="random").T)
 
 
+def test_every_line_has_its_band() -> None:
+    result = of_heads("zero")
+    figure = plot_ablation([result])
+    for axis, measure in zip(figure.axes, MEASURES, strict=True):
+        low, high = result.effect_interval() if measure == "loss" else result.interval()
+        for band, name in zip(axis.collections, LINES, strict=True):
+            corners, scale = band.get_paths()[0].vertices[:, 1], MEASURED[measure][1]
+            ends = (scale * each.sel(measure=measure, condition=name) for each in (low, high))
+            np.testing.assert_allclose(
+                (corners.min(), corners.max()), [f(end) for f, end in zip((np.min, np.max), ends, strict=True)]
+            )
+
+
 def test_the_ablated_heads_stand_out_and_are_named() -> None:
     figure = plot_ablation([of_heads("zero")])
     names = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -98,6 +111,10 @@ def test_every_head_is_a_dot_at_its_score() -> None:
             expected = scale * result.effect().sel(measure=measure, checkpoint=step)
             np.testing.assert_allclose(dots[:, 1], expected.to_numpy().ravel())
             np.testing.assert_allclose(dots[:, 0], scores.I.sel(checkpoint=step).to_numpy().ravel())
+            low, high = (scale * end.sel(measure=measure, checkpoint=step) for end in result.effect_interval())
+            (bars,) = axis.collections
+            drawn = np.array([path.vertices[:, 1] for path in bars.get_paths()])
+            np.testing.assert_allclose(drawn, np.stack([low.to_numpy().ravel(), high.to_numpy().ravel()], axis=1))
     assert "each head taken away alone, step 2,000" in written(figure)
 
 
@@ -113,7 +130,13 @@ def test_the_twin_holds_every_mean_and_every_draw() -> None:
         assert [clock for clock, _ in graph.clocks] == [1], "the step's marker stands at the step"
         low, high = graph.layout["yaxis"]["range"]
         assert low < min(0, float(values.min())) and high > float(values.max())
-        draws, means = graph.traces[:3], dict(zip(LINES, graph.traces[3:], strict=True))
+        bands, draws, means = graph.traces[:4], graph.traces[4:7], dict(zip(LINES, graph.traces[7:], strict=True))
+        ends = [
+            end.sel(measure=measure) for end in (result.effect_interval if measure == "loss" else result.interval)()
+        ]
+        for name, band in zip(reversed(LINES), bands, strict=True):
+            lower, upper = (MEASURED[measure][1] * end.sel(condition=name).to_numpy() for end in ends)
+            np.testing.assert_allclose(band["y"], [*upper, *lower[::-1]], rtol=1e-4, atol=1e-9)
         np.testing.assert_allclose([line["y"] for line in draws], values.sel(condition="random").T, rtol=1e-4)
         for name, line in means.items():
             assert line["x"] == [0, 1000, 2000] and line["line"]["color"].upper() == LINES[name]["color"]
@@ -135,7 +158,7 @@ def test_the_twin_of_single_heads_names_each_dot() -> None:
             np.testing.assert_allclose(dots["x"], scores.I.sel(checkpoint=2000, layer=layer), rtol=1e-4)
             np.testing.assert_allclose(dots["y"], effect.sel(layer=layer), rtol=1e-4, atol=1e-9)
             assert dots["mode"] == "markers" and dots["hovertemplate"].startswith("%{text}")
-    assert twin.graphs[0].traces[1]["text"][0] == "L1H0: -100.0 percentage points<br>I = 1.00"
+    assert twin.graphs[0].traces[1]["text"][0] == "L1H0: -100.0 [-100.0, -100.0] percentage points<br>I = 1.00"
 
 
 def test_names_that_would_overlap_are_joined_and_none_is_lost() -> None:
@@ -152,6 +175,7 @@ def test_each_of_a_few_near_heads_is_named_at_its_own_height() -> None:
     array = labelled(
         np.stack([left, left, 3 - left])[:, None], SingleAblation.dims, {"measure": MEASURES, **sizes}
     ).assign_coords(intact=(SingleAblation.dims[:2], np.array([[0.5], [0.5], [2.5]])))
+    array = array.assign_coords({f"effect_{end}": array - array["intact"] for end in ("low", "high")})
     scores = labelled(np.full((3, 1, 2, 2), 0.3), InductionScores.dims, {"score": ["Abar", "EP", "I"], **sizes})
     figure = plot_single_heads([SingleAblation(array.assign_attrs(how="zero"))], InductionScores(scores))
     figure.draw_without_rendering()
