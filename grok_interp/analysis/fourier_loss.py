@@ -125,8 +125,8 @@ def fourier_losses(
     Example:
 
         >>> from grok_interp import fourier_losses, load_reference, slot_sequences
-        >>> series, tokens = load_reference("modular-p7"), slot_sequences((2, 3), 7, slot=11, n_examples=12, seed=0)
-        >>> losses = fourier_losses(series.at([0, 20000]), 7, tokens, group="additive", frequencies=(1, 2, 3))
+        >>> series, tokens = load_reference("modular-p11"), slot_sequences((7, 2), 11, slot=11, n_examples=12, seed=0)
+        >>> losses = fourier_losses(series.at([0, 26000]), 11, tokens, group="additive", frequencies=range(1, 6))
         >>> bool((losses.loss("restricted") - losses.loss("full") < 1e-4).all())  # no frequency is missing
         True
     """

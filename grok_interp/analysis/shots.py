@@ -133,8 +133,9 @@ def shot_curve(
         ValueError: for noise outside [0, 1), no checkpoints, no contexts, and a vocabulary without all of Z_p.
 
     Example:
-        >>> series = load_reference("modular-p7")
-        >>> curves = shot_curve(series.at([20000]), ModularTasks.draw(series.config.data), n_contexts=400, seed=0)
+        >>> from grok_interp import ModularTasks, load_reference
+        >>> series = load_reference("modular-p11")
+        >>> curves = shot_curve(series.at([26000]), ModularTasks.draw(series.config.data), n_contexts=400, seed=0)
         >>> curves.accuracy().sizes["shot"]
         12
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ def plot_leads(result: LeadingIndicators) -> Figure:
     return figure
 
 
-def _draw(axis: Any, place: int, row: dict[str, Any], leads: Any) -> None:
+def _draw(axis: Any, place: int, row: Mapping[Any, Any], leads: Any) -> None:
     axis.plot(leads, [place + BELOW] * len(leads), "o", color=BLUE, alpha=0.5, ms=4, mew=0)
     if row["seeds"] > 1:
         axis.plot([row["low"], row["high"]], [place, place], color=BLACK, lw=1.2)

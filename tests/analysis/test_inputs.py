@@ -485,11 +485,11 @@ def test_masks_that_do_not_fit_are_refused() -> None:
 
 
 def test_a_run_is_a_series_like_any_other(tmp_path: Path) -> None:
-    run = grok_interp.load_reference("modular-p7")
+    run = grok_interp.load_reference("modular-p11")
     assert isinstance(run, CheckpointSeries)
-    spectrum = fourier_spectrum(run, p=P)
+    spectrum = fourier_spectrum(run, p=11)
     assert steps(spectrum) == list(run.steps)
     xr.testing.assert_equal(
-        fourier_spectrum(run.load(run.steps[-1]), p=P).array[:, 0].drop_vars("checkpoint"),
+        fourier_spectrum(run.load(run.steps[-1]), p=11).array[:, 0].drop_vars("checkpoint"),
         spectrum.array[:, -1].drop_vars("checkpoint"),
     )

@@ -18,7 +18,7 @@ from grok_interp.studies.modular.results import probes_of_run
 
 SPLIT: Split = "ood_train"  # as the other figures of one split
 N_CONTEXTS = 512
-MOST_KEY_FREQUENCIES = 5  # by default, as Nanda et al. 2023 found, but no more than half: 2 of 3 at p = 7
+MOST_KEY_FREQUENCIES = 5  # by default, as Nanda et al. 2023 found, but no more than half: 2 of 5 at p = 11
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,9 @@ def evaluation_seed(config: TrainConfig, seed: int = 0) -> int:
         A number in [0, 2^32).
 
     Example:
-        >>> mini = training_preset("modular-mini")
-        >>> evaluation_seed(mini) == evaluation_seed(mini.with_data(n_id=24))
+        >>> from grok_interp import training_preset
+        >>> run = training_preset("modular-p11")
+        >>> evaluation_seed(run) == evaluation_seed(run.with_data(n_id=52))
         False
     """
     identity = json.dumps([_changed(config), seed], sort_keys=True)

@@ -133,7 +133,7 @@ def _ood_queries(results: ModularResults, step: int) -> float:
         results.shots.array.sel(measure=measure, queries="new", **at).isel(shot=-1)
         for measure in ("accuracy", "accuracy_se", "share")
     )
-    error = np.sqrt((errors**2).sum("split")) / errors.notnull().sum("split")
+    error = (errors**2).sum("split") ** 0.5 / errors.notnull().sum("split")
     counted = (shares * shares["n_contexts"]).sum("split")
     found = effective_number(accuracies.mean("split").drop_vars("queries"), error, counted)
     return float(found) if float(found) > 0 else np.nan

@@ -79,7 +79,8 @@ def probes_of_run(directory: Path, *, n_contexts: int = N_CONTEXTS, seed: int = 
         ValueError: for a run on text.
 
     Example:
-        >>> probes = probes_of_run(load_reference("modular-p7").directory)
+        >>> from grok_interp import load_reference
+        >>> probes = probes_of_run(load_reference("modular-p11").directory)
         >>> [asked.split for asked in probes.questions]
         ['id_train', 'id_test', 'ood_train', 'ood_test']
     """
