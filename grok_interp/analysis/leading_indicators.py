@@ -29,7 +29,7 @@ import xarray as xr
 from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.arguments import require_level
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.effects import Effect, mean_effect
+from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
 from grok_interp.analysis.emergence import Emergence, emergence
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.head_weights import weight_norms

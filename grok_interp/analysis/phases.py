@@ -117,7 +117,9 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
         ValueError: for missing splits, accuracies outside [0, 1], and a threshold outside it.
 
     Example:
-        >>> results = ModularResults.load(load_reference("modular-p7").directory / "results")
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies.modular import ModularResults
+        >>> results = ModularResults.load(load_reference("modular-p11").directory / "results")
         >>> phases(results.shots, threshold=0.75)[0].most_probable
         'nothing learnt'
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ def plot_leads(result: LeadingIndicators) -> Figure:
             rows = table[table["followed"] == followed]
             for place, row in enumerate(rows.to_dict("records")):
                 leads = result.array.sel(score=row["score"], followed=followed).dropna("seed").to_numpy()
-                _draw(axis, place, leads, **{str(name): value for name, value in row.items()})
+                _draw(axis, place, row, leads)
             names = [
                 f"{row['score'].replace('_', ' ')}\n{row['seeds']} of {n_seeds} seeds"
                 for row in rows.to_dict("records")
@@ -37,8 +38,8 @@ def plot_leads(result: LeadingIndicators) -> Figure:
     return figure
 
 
-def _draw(axis: Any, place: int, leads: Any, *, lead: float, low: float, high: float, seeds: int, **_: Any) -> None:
+def _draw(axis: Any, place: int, row: Mapping[Any, Any], leads: Any) -> None:
     axis.plot(leads, [place + BELOW] * len(leads), "o", color=BLUE, alpha=0.5, ms=4, mew=0)
-    if seeds > 1:
-        axis.plot([low, high], [place, place], color=BLACK, lw=1.2)
-    axis.plot(lead, place, "|", color=BLACK, ms=9, mew=1.6)
+    if row["seeds"] > 1:
+        axis.plot([row["low"], row["high"]], [place, place], color=BLACK, lw=1.2)
+    axis.plot(row["lead"], place, "|", color=BLACK, ms=9, mew=1.6)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.copying import CopyingAccuracy
-from grok_interp.analysis.effects import mean_effect
+from grok_interp.analysis.effects_over_seeds import mean_effect
 from grok_interp.analysis.intervals import in_percent
 from grok_interp.analysis.string_accuracy import final_exact_matches
 from grok_interp.data.copying import CopyTask

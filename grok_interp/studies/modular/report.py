@@ -12,11 +12,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.circularity import circularity
+from grok_interp.analysis.evaluation_contexts import sampled_over
 from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.intervals import effective_number, in_percent, wilson_interval
 from grok_interp.analysis.kaleidoscope import kaleidoscope
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, fraction_left, phases, transience
-from grok_interp.analysis.questions import sampled_over
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
@@ -242,7 +242,7 @@ def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section
 def _grid_section(model: Transformer, probes: ModularProbes) -> tuple[str, Section, Figure]:
     n_examples = last_slot(model.cfg.n_ctx) + 1
     task, inputs = unseen_task(probes.tasks), grid_examples(probes.tasks.p, n_examples - 1)
-    grids = grid_comparisons(model, task, inputs, probes.tasks.p, shots=default_shots(n_examples))
+    grids = grid_comparisons(model, probes.tasks.p, task, inputs, shots=default_shots(n_examples))
     figure = plot_grids(grids)
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
     section = Section("Query by query", text, inline_svg(figure), "After Figure 5.", grids_twin(grids))
