@@ -25,8 +25,8 @@ import tyro
 import xarray as xr
 
 from grok_interp.analysis.agreement import HYPOTHESES
+from grok_interp.analysis.evaluation_contexts import EvaluationContexts, answers_of
 from grok_interp.analysis.phases import PAPER_THRESHOLD, phases
-from grok_interp.analysis.questions import Questions, answers_of
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import SPLITS, sequences
 from grok_interp.models.transformer import Transformer
@@ -114,7 +114,7 @@ def print_components(series: CheckpointSeries, model: Transformer) -> None:
         print(f"| {asked.split} | {n_tasks} | {numbers} | {float(own):,.0f} | {float(shared):,.0f} |")
 
 
-def _crossed(model: Transformer, asked: Questions) -> torch.Tensor:
+def _crossed(model: Transformer, asked: EvaluationContexts) -> torch.Tensor:
     """task x context: 1 where the last answer is right."""
     pool = asked.inputs.flatten(0, 1)[:N_CROSSED]
     inputs = pool.expand(len(asked.tasks), *pool.shape)

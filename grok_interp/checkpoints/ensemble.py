@@ -180,7 +180,7 @@ def run_ensemble(
             on_start(state.step)
         journal = Journal(recorders, interrupted, resume_seconds=resume_seconds, on_update=on_update)
         series = [CheckpointSeries(directory) for directory in directories]
-        options = dict(state=state, batches=batches, compiled=execution.compiled)
+        options: dict[str, Any] = dict(state=state, batches=batches, compiled=execution.compiled)
         with naming_last_good(recorders, series):
             for step, models in train_ensemble(configs, on_update=lambda updates: journal(*updates), **options):
                 for own, model in zip(series, models, strict=True):

@@ -19,12 +19,14 @@ from matplotlib.figure import Figure
 
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
+from grok_interp.analysis.emergence import MIN_CHECKPOINTS
 from grok_interp.analysis.formation import formation_order
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.checkpoints.store import write_text
 from grok_interp.configs import TrainConfig
 from grok_interp.studies.copying.ablation import ablations
 from grok_interp.studies.copying.ablation_report import ablation_section
+from grok_interp.studies.copying.accuracy_sections import alphabets_section
 from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
 from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
 from grok_interp.studies.copying.figures import (
@@ -38,6 +40,7 @@ from grok_interp.studies.copying.figures import (
     formations,
     interactive,
 )
+from grok_interp.studies.copying.leads import leads_section
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyzed
 from grok_interp.studies.sweep import BASELINE, Experiment
@@ -136,7 +139,7 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
             _claims_section(tables["claims"]),
             *(_figure_section(experiments, name, threshold) for name in FIGURES if experiments.has(name)),
         ]
-        + [ablation_section(experiments.runs(BASELINE)[0])],
+        + [_alphabets(experiments), *_leads(experiments), ablation_section(experiments.runs(BASELINE)[0])],
         settings=experiments.baseline.flattened(),
         warnings=[
             *(f"Not trained, so its claims are not tested: {name}." for name in experiments.missing),
@@ -224,6 +227,25 @@ def _figure_section(experiments: Experiments, name: str, threshold: float) -> Se
     caption = f"After Figure {name[3:]} of “Language Models ‘Grok’ to Copy”."
     twin, table = interactive(name, runs, varied=experiment.varied, threshold=threshold), _drawn(name, runs, experiment)
     return Section(title, text, inline_svg(figure), caption, twin, table)
+
+
+def _alphabets(experiments: Experiments) -> Section:
+    conditions: dict[str, list[Path]] = {}
+    for run in experiments.all_runs:
+        conditions.setdefault(run.parent.name, []).append(run)
+    section, figure = alphabets_section(conditions, "baseline")
+    save_figure(figure, experiments.folder / "figures" / "copying_strings")
+    return section
+
+
+def _leads(experiments: Experiments) -> list[Section]:
+    """None for runs with too few checkpoints."""
+    runs = experiments.runs(BASELINE)
+    if min(len(CheckpointSeries(run)) for run in runs) < MIN_CHECKPOINTS:
+        return []
+    section, figure = leads_section(runs)
+    save_figure(figure, experiments.folder / "figures" / "copying_leads")
+    return [section]
 
 
 def _drawn(name: str, runs: Sequence[Path], experiment: Experiment) -> pd.DataFrame:

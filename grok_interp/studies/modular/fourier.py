@@ -59,7 +59,7 @@ def fourier_analysis(
     seed = evaluation_seed(series.config)
     tokens = one_task_per_context(tasks, SPLIT, n_examples=n_examples, n_contexts=n_contexts, seed=seed)
     losses = [
-        fourier_losses(models(), tokens, p=tasks.p, group=group, frequencies=spectrum.key_frequencies(group, n_key))
+        fourier_losses(models(), tasks.p, tokens, group=group, frequencies=spectrum.key_frequencies(group, n_key))
         for group in GROUPS
     ]
     return FourierAnalysis(spectrum, losses, top_frequency_fraction(series, p=tasks.p, n_key=n_key, seed=0))

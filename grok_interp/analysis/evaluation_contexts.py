@@ -1,4 +1,4 @@
-"""What models are asked on modular arithmetic, and what they answer: the common ground of shots.py and agreement.py.
+"""Contexts that models of modular arithmetic are evaluated on, and their answers: shots.py and agreement.py use both.
 
 The tasks of a split are evaluated on equally many contexts, each context drawn for one task alone, and after every
 number of examples. Accuracy varies much more over contexts than over tasks: contexts that all tasks shared would need
@@ -29,7 +29,7 @@ EVALUATION_CONTEXTS, NOISE = 2, 3  # which stream of random numbers a seed is us
 
 
 @dataclass(frozen=True)
-class Questions:
+class EvaluationContexts:
     """The contexts of one split; each example of a context is a query after those before it.
 
     `n_all_tasks` is how many tasks the split has, `tasks` those that are evaluated. `n_contexts` is the number that was
@@ -49,7 +49,7 @@ class Questions:
     @classmethod
     def draw(
         cls, tasks: ModularTasks, split: Split, *, n_examples: int, n_contexts: int, seed: int, noise: float = 0.0
-    ) -> Questions:
+    ) -> EvaluationContexts:
         """The contexts of a split, drawn from a seed.
 
         Args:
@@ -68,7 +68,7 @@ class Questions:
 
         Example:
             >>> tasks = ModularTasks.draw(ModularConfig(p=7, n_id=40, alpha=0.8, rule="random"))
-            >>> Questions.draw(tasks, "ood_train", n_examples=12, n_contexts=2600, seed=0).inputs.shape
+            >>> EvaluationContexts.draw(tasks, "ood_train", n_examples=12, n_contexts=2600, seed=0).inputs.shape
             torch.Size([9, 289, 12, 2])
         """
         if not 0 <= noise < 1:
@@ -114,19 +114,19 @@ class Questions:
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model answers to the questions of a split."""
+    """What one model answers to the contexts of a split."""
 
-    questions: Questions
+    contexts: EvaluationContexts
     found: Int64[Tensor, "task context shot"]  # `predicted_tokens`: NO_PREDICTION for a tie
     loss: Float[Tensor, "task context shot"]  # cross-entropy of the true answer, in nats
 
 
-def sampling_coordinates(questions: Sequence[Questions]) -> dict[str, tuple[str, list[int]]]:
+def sampling_coordinates(contexts: Sequence[EvaluationContexts]) -> dict[str, tuple[str, list[int]]]:
     """Coordinates along `split` that say what was evaluated: contexts in all, tasks, and tasks that the split has."""
     return {
-        "n_contexts": ("split", [asked.inputs.shape[:2].numel() for asked in questions]),
-        "n_tasks": ("split", [len(asked.tasks) for asked in questions]),
-        "n_all_tasks": ("split", [asked.n_all_tasks for asked in questions]),
+        "n_contexts": ("split", [each.inputs.shape[:2].numel() for each in contexts]),
+        "n_tasks": ("split", [len(each.tasks) for each in contexts]),
+        "n_all_tasks": ("split", [each.n_all_tasks for each in contexts]),
     }
 
 
@@ -139,7 +139,7 @@ def sampled_over(array: xr.DataArray, split: Split) -> str:
     return f"{n_contexts:,} contexts ({n_contexts // n_tasks:,} for each of {of})"
 
 
-def draw_questions(
+def draw_contexts(
     tasks: ModularTasks,
     splits: Sequence[Split] = SPLITS,
     *,
@@ -147,30 +147,30 @@ def draw_questions(
     n_contexts: int,
     seed: int,
     noise: float = 0.0,
-) -> list[Questions]:
+) -> list[EvaluationContexts]:
     """One for each split."""
     return [
-        Questions.draw(tasks, split, n_examples=n_examples, n_contexts=n_contexts, seed=seed, noise=noise)
+        EvaluationContexts.draw(tasks, split, n_examples=n_examples, n_contexts=n_contexts, seed=seed, noise=noise)
         for split in splits
     ]
 
 
-def answers_of(model: HookedModel, questions: Sequence[Questions], *, batch_size: int = 256) -> list[Answers]:
+def answers_of(model: HookedModel, contexts: Sequence[EvaluationContexts], *, batch_size: int = 256) -> list[Answers]:
     """One for each split. Raises ValueError for a vocabulary without all of Z_p."""
-    return [_answers(model, asked, batch_size) for asked in questions]
+    return [_answers(model, each, batch_size) for each in contexts]
 
 
-def _answers(model: HookedModel, asked: Questions, batch_size: int) -> Answers:
-    if model.cfg.d_vocab < asked.p:
-        raise ValueError(f"the tasks need a d_vocab of p = {asked.p} or more, the model has {model.cfg.d_vocab}")
+def _answers(model: HookedModel, contexts: EvaluationContexts, batch_size: int) -> Answers:
+    if model.cfg.d_vocab < contexts.p:
+        raise ValueError(f"the tasks need a d_vocab of p = {contexts.p} or more, the model has {model.cfg.d_vocab}")
     found, loss = [], []
-    shown = in_batches(model, asked.shown.flatten(0, 1), batch_size)
-    for (each, tokens), true in zip(shown, batches_of(asked.true.flatten(0, 1), batch_size), strict=True):
+    shown = in_batches(model, contexts.shown.flatten(0, 1), batch_size)
+    for (each, tokens), true in zip(shown, batches_of(contexts.true.flatten(0, 1), batch_size), strict=True):
         scores = _answer_logits(each, tokens)
         found.append(predicted_tokens(scores))
         loss.append(torch.nn.functional.cross_entropy(scores.movedim(-1, 1), true, reduction="none"))
-    shape = asked.shown.shape[:2]
-    return Answers(asked, torch.cat(found).unflatten(0, shape), torch.cat(loss).unflatten(0, shape))
+    shape = contexts.shown.shape[:2]
+    return Answers(contexts, torch.cat(found).unflatten(0, shape), torch.cat(loss).unflatten(0, shape))
 
 
 def answer_logits(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from grok_interp.analysis.effects import mean_effect, slope
+from grok_interp.analysis.effects_over_seeds import mean_effect, slope
 
 
 def test_the_mean_of_three_seeds_has_students_interval() -> None:
