@@ -3,7 +3,7 @@
     python benchmarks/ensemble.py [--short]
 
 A step of every member, all on their own batches; the first losses and gradient norms must agree. On a CPU members of
-modular-mini take their steps in turn, because stacking them costs more than it saves: the row says what it would cost.
+modular-p11 take their steps in turn, because stacking them costs more than it saves: the row says what it would cost.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from grok_interp.training.loop import TrainingState, train_step
 
 
 def narrow(d_model: int, batch_size: int) -> TrainConfig:
-    """modular-mini with fewer features and sequences."""
-    config = training_preset("modular-mini").with_model(d_model=d_model, d_head=d_model // 4, d_mlp=4 * d_model)
+    """modular-p11 with fewer features and sequences."""
+    config = training_preset("modular-p11").with_model(d_model=d_model, d_head=d_model // 4, d_mlp=4 * d_model)
     return replace(config, batch_size=batch_size)
 
 
 CASES = {
     "modular-tiny": training_preset("modular-tiny"),
-    "modular-mini of 16 features, 40 sequences": narrow(16, 40),
-    "modular-mini": training_preset("modular-mini"),
+    "modular-p11 of 16 features, 104 sequences": narrow(16, 104),
+    "modular-p11": training_preset("modular-p11"),
     "copier-mini": training_preset("copier-mini"),
 }
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from grok_interp.analysis.head_scores import head_scores as head_scores
     from grok_interp.analysis.induction import induction_scores as induction_scores
     from grok_interp.analysis.kaleidoscope import kaleidoscope as kaleidoscope
+    from grok_interp.analysis.leading_indicators import indicator_scores as indicator_scores
+    from grok_interp.analysis.leading_indicators import leading_indicators as leading_indicators
     from grok_interp.analysis.loss import position_losses as position_losses
     from grok_interp.analysis.mlp import mlp_activations as mlp_activations
     from grok_interp.analysis.natural_copying import natural_copying as natural_copying
@@ -98,6 +100,7 @@ _HOME = {
     "analysis.emergence": ("emergence",),
     "analysis.head_registry": ("HEAD_SCORES",),
     "analysis.head_scores": ("head_scores",),
+    "analysis.leading_indicators": ("indicator_scores", "leading_indicators"),
     "analysis.agreement": ("algorithm_agreement",),
     "analysis.algorithms": (
         "modular_regression",

@@ -25,15 +25,12 @@ LEVELS = """
     analysis
     views
     studies
-    terminal
-    running  reporting  listing
     cli
 """
 LEVEL = {name: level for level, line in enumerate(LEVELS.strip().splitlines()) for name in line.split()}
 
 MODULE_BUDGET, FUNCTION_BUDGET = 250, 45  # lines; of functions without the docstring
-MODULES_ABOVE_BUDGET = {"cli", "studies.modular.report"}  # these sets only shrink, too
-FUNCTIONS_ABOVE_BUDGET = {"analysis.ablation.head_ablation"}
+MODULES_ABOVE_BUDGET = {"studies.modular.report"}  # this set only shrinks, too
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -100,7 +97,7 @@ def test_functions_keep_to_their_budget() -> None:
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines_of(node) > FUNCTION_BUDGET
     }
-    assert found == FUNCTIONS_ABOVE_BUDGET
+    assert found == set()
 
 
 def test_docstrings_are_no_part_of_a_budget() -> None:

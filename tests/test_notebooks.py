@@ -20,7 +20,7 @@ from grok_interp import (
     slot_sequences,
 )
 from grok_interp.activations import pattern_name, read
-from grok_interp.analysis.shares import share_of_change
+from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.reference import FOLDER
 from grok_interp.studies import copying, modular
 from grok_interp.studies.copying.examples import copy_examples
@@ -87,7 +87,7 @@ def test_what_01_says_of_the_reference() -> None:
 def test_what_02_says_of_the_reference() -> None:
     run = load_reference("copier-mini")
     results = copying.analyze(run)
-    per_token, made = results.accuracy.per_token(), share_of_change(results.loss.mean())
+    per_token, made = results.accuracy.per_token(), fraction_of_change(results.loss.mean())
     assert per_token.sel(checkpoint=500) < 0.02 and per_token.sel(checkpoint=750) > 0.9
     assert made.sel(checkpoint=600) > 0.85 and made.sel(checkpoint=750) - made.sel(checkpoint=600) < 0.02
     natural = natural_copying_of_run(run)
@@ -139,11 +139,11 @@ def test_what_06_says_of_the_reference() -> None:
     series = load_reference("modular-p11")
     pairs, options = list(series.at([5000, 6000, 7000, 26000])), {"p": 11, "slot": 11}
     tokens = slot_sequences((7, 2), 11, slot=11, n_examples=12, seed=0)
-    circles = circularity(circle_pca(pairs, tokens, layer=1, head=0, **options), seed=0).at()
+    circles = circularity(circle_pca(pairs, tokens=tokens, layer=1, head=0, **options), seed=0).at()
     assert circles.sel(measure="share_x") > 0.95 and circles.sel(measure="null_q95") < 0.7
     assert circles.sel(measure="share_y") < 0.05, "one circle, not a circle of circles"
     first, last = (
-        kaleidoscope(cosine_similarity(pairs, tokens, position="y", layer=layer, **options), seed=0).array.sel(
+        kaleidoscope(cosine_similarity(pairs, tokens=tokens, position="y", layer=layer, **options), seed=0).array.sel(
             measure="spearman"
         )
         for layer in (1, 3)

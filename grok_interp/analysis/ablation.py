@@ -16,7 +16,6 @@ A draw is a choice of random heads and, under resample, of donors. What is not r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -51,7 +50,9 @@ from grok_interp.results.result import LabelledResult
 
 CONTROLS = ["random", "entropy"]
 CONDITIONS = ["intact", "ablated", *CONTROLS]
-NO_CONTROL = (), None  # heads and seed of a cell that is NaN
+Cell = (
+    tuple[tuple[Head, ...], int] | None
+)  # ablated heads and the seed of their donors; None where controls are missing
 
 
 class HeadAblation(LabelledResult):
@@ -151,50 +152,43 @@ def head_ablation(
 
     def measured(model: HookedModel, chosen: tuple[Head, ...], donors: int) -> list[np.ndarray]:
         without = ablated(model, chosen, how, reference=reference, n_match=n_match, seed=donors) if chosen else model
-        return measured_by_sample(without, samples, windows, batch_size=batch_size)
+        return measured_by_sample(without, samples, text, batch_size=batch_size)
 
-    windows = token_rows(windows, "windows")
+    text = token_rows(windows, "windows")
     steps, rows, names = [], [], []
     for step, model in checkpoints_of(checkpoints):
         require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
         conditions = _conditions(model, samples, heads, n_draws=n_draws, seed=seed, spared=spared)
-        cells = [
-            [
-                NO_CONTROL if chosen is None else (chosen, seed + draw if chosen and how == "resample" else seed)
-                for draw, chosen in enumerate(draws)
-            ]
-            for draws in conditions
-        ]
-        known = {
-            cell: measured(model, *cell) for cell in dict.fromkeys(chain(*cells)) if cell != NO_CONTROL
-        }  # equal once
-        known[NO_CONTROL] = [np.full_like(each, np.nan) for each in next(iter(known.values()))]
+        cells = _cells(conditions, resampled=how == "resample", seed=seed)
+        distinct = dict.fromkeys(cell for draws in cells for cell in draws if cell is not None)
+        known: dict[Cell, list[np.ndarray]] = {cell: measured(model, *cell) for cell in distinct}
+        known[None] = [np.full_like(each, np.nan) for each in next(iter(known.values()))]
         steps.append(step)
         rows.extend(known[cell] for draws in cells for cell in draws)
         names.append([[named(chosen or ()) for chosen in draws] for draws in conditions])
     by_sample = stacked(rows, (len(steps), len(CONDITIONS), n_draws))
-    array = xr.DataArray(
-        means(by_sample),
-        dims=HeadAblation.dims,
-        coords={
-            "measure": MEASURES,
-            "checkpoint": steps,
-            "condition": CONDITIONS,
-            "draw": np.arange(n_draws),
-            "heads": (HeadAblation.dims[1:], np.array(names)),
-            **_bounds(by_sample, len(samples.task.queries)),
-        },
-        attrs={
-            "heads": named(heads),
-            "how": how,
-            "spared": named(spared),
-            "n_match": n_match,
-            "seed": seed,
-            "n_samples": len(samples.strings),
-            "n_windows": len(windows),
-        },
-    )
-    return HeadAblation(array)
+    coords = {
+        "measure": MEASURES,
+        "checkpoint": steps,
+        "condition": CONDITIONS,
+        "draw": np.arange(n_draws),
+        "heads": (HeadAblation.dims[1:], np.array(names)),
+        **_bounds(by_sample, len(samples.task.queries)),
+    }
+    attrs = dict(heads=named(heads), how=how, spared=named(spared), n_match=n_match, seed=seed)
+    attrs |= dict(n_samples=len(samples.strings), n_windows=len(text))
+    return HeadAblation(xr.DataArray(means(by_sample), dims=HeadAblation.dims, coords=coords, attrs=attrs))
+
+
+def _cells(conditions: Sequence[Sequence[tuple[Head, ...] | None]], *, resampled: bool, seed: int) -> list[list[Cell]]:
+    """condition x draw. Under resample the donors differ by draw."""
+    return [
+        [
+            None if heads is None else (heads, seed + draw if heads and resampled else seed)
+            for draw, heads in enumerate(draws)
+        ]
+        for draws in conditions
+    ]
 
 
 def _bounds(by_sample: Sequence[np.ndarray], n_strings: int) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
@@ -209,7 +203,7 @@ def _bounds(by_sample: Sequence[np.ndarray], n_strings: int) -> dict[str, tuple[
 
 def _conditions(
     model: HookedModel, samples: CopySamples, heads: Sequence[Head], *, n_draws: int, seed: int, spared: Sequence[Head]
-) -> list[list[tuple[Head, ...] | None]]:
+) -> Sequence[Sequence[tuple[Head, ...] | None]]:
     """condition x draw: the heads to ablate; None where too few are left."""
     intact_and_ablated = [[()] * n_draws, [tuple(heads)] * n_draws]
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads

@@ -65,9 +65,9 @@ def principal_components(
 
 def circle_pca(
     checkpoints: Checkpoints,
+    p: int,
     tokens: Tokens,
     *,
-    p: int,
     slot: int,
     layer: int,
     head: int,

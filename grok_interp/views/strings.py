@@ -1,25 +1,29 @@
-"""Exact-match accuracy string by string over training, with 95% intervals over samples: a panel for each alphabet."""
+"""Exact-match accuracy string by string over training, with 95% intervals: a panel for each alphabet."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.analysis.string_accuracy import exact_by_string
 from grok_interp.views.interactive import Line, Twin, band, line_graph
 from grok_interp.views.theme import new_figure, ordered_colors
 
 X, Y = "training step (updates)", "exact-match accuracy (%)"
 
 
-def plot_strings(accuracies: Sequence[CopyingAccuracy]) -> Figure:
-    """One line for each queried string, darkest for the first; bands: 95% Wilson intervals over samples.
+def plot_strings(*runs: Sequence[CopyingAccuracy]) -> Figure:
+    """One line for each queried string, darkest for the first; bands: 95% intervals.
 
     Args:
-        accuracies: of the same checkpoints, one for each alphabet.
+        runs: of each run, accuracies of the same checkpoints, one for each alphabet. The bands of one run are Wilson
+            intervals over samples; of several runs the mean is drawn, with t-intervals over seeds.
     """
+    accuracies = _by_alphabet(runs)
     with new_figure(3.6 * len(accuracies), 3.2, ncols=len(accuracies), sharey=True, squeeze=False) as (figure, axes):
         for axis, accuracy in zip(axes.flat, accuracies, strict=True):
             for line, low, high in _strings(accuracy):
@@ -32,8 +36,9 @@ def plot_strings(accuracies: Sequence[CopyingAccuracy]) -> Figure:
     return figure
 
 
-def strings_twin(accuracies: Sequence[CopyingAccuracy]) -> Twin:
+def strings_twin(*runs: Sequence[CopyingAccuracy]) -> Twin:
     """The same panels, interactive; the legend switches a string off in all of them."""
+    accuracies = _by_alphabet(runs)
     graphs, legend = [], []
     for accuracy in accuracies:
         strings = _strings(accuracy)
@@ -42,20 +47,23 @@ def strings_twin(accuracies: Sequence[CopyingAccuracy]) -> Twin:
         graphs.append(
             line_graph([*bands, *legend], x=X, y=Y, title=_title(accuracy), y_range=(0, 100), decimals=1, height=320)
         )
-    steps = accuracies[0].array["checkpoint"].to_numpy().tolist()
+    steps = accuracies[0]["checkpoint"].to_numpy().tolist()
     return Twin(graphs, steps, legend, columns=len(accuracies))
 
 
-def _strings(accuracy: CopyingAccuracy) -> list[tuple[Line, np.ndarray, np.ndarray]]:
+def _by_alphabet(runs: Sequence[Sequence[CopyingAccuracy]]) -> list[xr.DataArray]:
+    return [exact_by_string(of_alphabet) for of_alphabet in zip(*runs, strict=True)]
+
+
+def _strings(accuracy: xr.DataArray) -> list[tuple[Line, np.ndarray, np.ndarray]]:
     """Of each queried string: its line, and the low and high ends of its band."""
-    steps, values = accuracy.array["checkpoint"].to_numpy(), 100 * accuracy.per_sequence()
-    bounds = (100 * accuracy.per_sequence_interval()).transpose("sequence", "bound", "checkpoint").to_numpy()
-    indices = accuracy.array["sequence"].to_numpy().tolist()
+    steps, indices = accuracy["checkpoint"].to_numpy(), accuracy["sequence"].to_numpy().tolist()
+    strings = (100 * accuracy).transpose("sequence", "estimate", "checkpoint").to_numpy()
     return [
-        (Line(f"string {index}", steps, values.sel(sequence=index).to_numpy(), color, width=1.5), low, high)
-        for index, color, (low, high) in zip(indices, ordered_colors(len(indices)), bounds, strict=True)
+        (Line(f"string {index}", steps, values, color, width=1.5), low, high)
+        for index, color, (values, low, high) in zip(indices, ordered_colors(len(indices)), strings, strict=True)
     ]
 
 
-def _title(accuracy: CopyingAccuracy) -> str:
-    return f"{accuracy.array.attrs['alphabet']} strings ({accuracy.n_samples:,} samples)"
+def _title(accuracy: xr.DataArray) -> str:
+    return f"{accuracy.attrs['alphabet']} strings ({accuracy.attrs['over']})"

@@ -39,10 +39,10 @@ from grok_interp.analysis.ablation_controls import (
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import Caching, copying_accuracy
 from grok_interp.analysis.edge_edits import induction_edges
+from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.induction import induction_attention
 from grok_interp.analysis.intervals import wilson_interval
 from grok_interp.analysis.loss import position_losses, window_losses
-from grok_interp.analysis.questions import answer_logits
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.models.transformer import Transformer

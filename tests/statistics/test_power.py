@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from grok_interp.analysis.effects import Effect, mean_effect, slope
+from grok_interp.analysis.effects_over_seeds import Effect, mean_effect, slope
 from grok_interp.statistics.power import repetitions_needed, t_power
 
 

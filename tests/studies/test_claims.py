@@ -6,7 +6,7 @@ import pytest
 from ground_truth import labelled
 from training_truth import curves_of_runs
 
-from grok_interp.analysis.effects import mean_effect
+from grok_interp.analysis.effects_over_seeds import mean_effect
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.formation import FormationOrder
 from grok_interp.studies.copying.claims import (

@@ -22,7 +22,7 @@ COUNTED = {  # what is counted -> where it is looked up
     "corpora": (batches, "open_corpus"),
     "tasks": (batches.ModularTasks, "draw"),
     "copying inputs": (copying.CopyingInputs, "build"),
-    "modular inputs": (modular, "draw_questions"),
+    "modular inputs": (modular, "draw_contexts"),
     "loads": (SavedCheckpoints, "load"),
     "forward passes": (Transformer, "forward"),
 }

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from grok_interp.cli import main
+from grok_interp.cli.listing import run_rows
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
-from grok_interp.listing import run_rows
 from grok_interp.runs.checkpoint_files import save_state
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying import figure_3
@@ -154,7 +154,11 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     shown = capsys.readouterr().out
     assert "undecided  Copying emerges after the loss has settled" in shown
     folder = Path("runs/copier-tiny")
-    assert {file.stem for file in (folder / "figures").iterdir()} == {f"copying_fig{n}" for n in range(2, 8)}
+    assert {file.stem for file in (folder / "figures").iterdir()} == {
+        *(f"copying_fig{n}" for n in range(2, 8)),
+        "copying_strings",
+        "copying_leads",
+    }
     claims = pd.read_csv(folder / "tables" / "claims.csv")
     assert len(claims) == 18 and set(claims["verdict"]) <= {"supported", "not supported", "undecided"}
     curves = pd.read_csv(folder / "tables" / "curves.csv")
@@ -170,6 +174,7 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     }
     page = (folder / "report.html").read_text()
     assert "Claim by claim" in page and "undecided" in page
+    assert "Printable and hexadecimal strings" in page and "Leading indicators" in page
     assert "A head has formed when I(L,H) is above 0.01." in page
 
 

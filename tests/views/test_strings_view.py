@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from ground_truth import labelled
+from scipy import stats
 
 from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.analysis.string_accuracy import exact_by_string
 from grok_interp.views.interactive import Line, band, line_graph
 from grok_interp.views.strings import plot_strings, strings_twin
 
@@ -59,3 +61,28 @@ def test_bands_do_not_crowd_the_hover() -> None:
     lines = [Line(str(index), [0], [0], "k") for index in range(8)]
     bands = [band(line, [0], [1]) for line in lines]
     assert line_graph([*bands, *lines], x="", y="").layout["hovermode"] == "x unified"
+
+
+def test_several_seeds_are_drawn_as_their_mean_with_intervals_over_seeds() -> None:
+    runs = [[accuracy("printable", seed), accuracy("hexadecimal", 10 + seed)] for seed in range(3)]
+    figure = plot_strings(*runs)
+    assert [axis.get_title() for axis in figure.axes] == [
+        "printable strings (3 seeds)",
+        "hexadecimal strings (3 seeds)",
+    ]
+    for at, axis in enumerate(figure.axes):
+        of_seeds = 100 * np.stack([run[at].per_sequence().transpose("sequence", "checkpoint") for run in runs])
+        np.testing.assert_allclose([line.get_ydata() for line in axis.lines], of_seeds.mean(axis=0))
+        half = stats.t.ppf(0.975, 2) * of_seeds.std(axis=0, ddof=1) / np.sqrt(3)
+        low, high = np.clip(of_seeds.mean(axis=0) + [-half, half], 0, 100)
+        corners = axis.collections[1].get_paths()[0].vertices[:, 1]
+        assert (corners.min(), corners.max()) == pytest.approx((low[1].min(), high[1].max()))
+    bands = strings_twin(*runs).graphs[1].traces[:2]
+    np.testing.assert_allclose(bands[1]["y"], [*high[1], *low[1][::-1]], rtol=1e-4, atol=1e-9)
+
+
+def test_tests_on_two_alphabets_are_not_averaged() -> None:
+    with pytest.raises(ValueError, match=r"one alphabet, got \['hexadecimal', 'printable'\]"):
+        exact_by_string([accuracy("printable", 0), accuracy("hexadecimal", 0)])
+    with pytest.raises(ValueError, match="got no run"):
+        exact_by_string([])

@@ -21,10 +21,10 @@ import numpy as np
 
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.comparison import NEITHER, final
-from grok_interp.analysis.effects import POWER, Effect, mean_effect, slope
+from grok_interp.analysis.effects_over_seeds import POWER, Effect, mean_effect, slope
 from grok_interp.analysis.emergence import Estimate, emergence
 from grok_interp.analysis.formation import FormationOrder, pooled_depth_order
-from grok_interp.analysis.shares import share_of_change
+from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.statistics.power import MOST
 from grok_interp.studies.copying.onsets import ByMeasure, Onsets, by_run, log_slope, paired_effect, varied_value
 
@@ -79,7 +79,7 @@ def after_the_loss(baseline: Onsets) -> Claim:
     losses, onsets = baseline.curves.each("loss"), baseline.onsets.dropna()
     settled = by_run({run: emergence(losses[run]).end.value for run in onsets.index})
     delay = mean_effect((onsets - settled).dropna().to_numpy())
-    made = [float(share_of_change(losses[run]).interp(checkpoint=onsets[run])) for run in onsets.index]
+    made = [float(fraction_of_change(losses[run]).interp(checkpoint=onsets[run])) for run in onsets.index]
     share = f"; {np.mean(made):.0%} of its fall was made at the onset" if made else ""
     text = f"onset less the end of the loss's fall: {delay} updates{share}"
     return _on_copying("Copying emerges after the loss has settled", "Figure 2", baseline, delay, text)

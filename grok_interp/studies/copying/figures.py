@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from grok_interp.analysis.comparison import TrainingCurves, training_curves
+from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.copying_diagram import copying_diagram
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.induction import InductionScores
@@ -69,10 +70,18 @@ def synthetic_data_diagram(*runs: Run, device: str = "cpu") -> Figure:
     return plot_copying_diagram(copying_diagram(found))
 
 
-def strings(run: Run, *, device: str = "cpu") -> Figure:
-    """Exact-match accuracy string by string over training, on printable and on hexadecimal strings."""
-    results = analyze(run, device=device)
-    return plot_strings([results.accuracy, results.hexadecimal])
+def strings(*runs: Run, device: str = "cpu") -> Figure:
+    """Exact-match accuracy string by string over training, on printable and on hexadecimal strings.
+
+    With 95% intervals: over samples of one run, over seeds of several.
+    """
+    return plot_strings(*accuracies_of(runs, device=device))
+
+
+def accuracies_of(runs: Sequence[Run], *, device: str = "cpu") -> list[list[CopyingAccuracy]]:
+    """Of each run, on printable and on hexadecimal strings."""
+    results = (analyze(run, device=device) for run in runs)
+    return [[each.accuracy, each.hexadecimal] for each in results]
 
 
 def formations(

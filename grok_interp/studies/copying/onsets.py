@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grok_interp.analysis.comparison import TrainingCurves, final
-from grok_interp.analysis.effects import Effect, mean_effect, slope
+from grok_interp.analysis.effects_over_seeds import Effect, mean_effect, slope
 from grok_interp.analysis.emergence import Emergence, Estimate, emergence
 from grok_interp.studies.rises import MARGIN
 

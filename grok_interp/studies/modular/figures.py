@@ -147,7 +147,7 @@ def mlp_maps(
     model = run.load(step).to(device)
     slot = last_slot(model.cfg.n_ctx)
     tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
-    found = mlp_activations([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
+    found = mlp_activations([(step, model)], tasks.p, tokens, slot=slot, position=position, layer=layer)
     return plot_mlp_activations(found, found.most_varied(n_neurons))
 
 

@@ -20,7 +20,7 @@ from grok_interp.studies.modular.modular_inputs import evaluation_seed, one_task
 
 SPLIT: Split = "ood_train"  # as the other figures of one split
 N_CONTEXTS = 512
-MOST_KEY_FREQUENCIES = 5  # by default, as Nanda et al. 2023 found, but no more than half: 2 of 3 at p = 7
+MOST_KEY_FREQUENCIES = 5  # by default, as Nanda et al. 2023 found, but no more than half: 2 of 5 at p = 11
 
 
 @dataclass(frozen=True)
@@ -85,5 +85,5 @@ def _losses(
         "fourier_loss",
         FourierLoss,
         {**options, "frequencies": list(frequencies), "tokens": tokens_hash(tokens)},
-        lambda step, model: fourier_losses([(step, model)], tokens, **options),
+        lambda step, model: fourier_losses([(step, model)], tokens=tokens, **options),
     )

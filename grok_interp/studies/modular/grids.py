@@ -35,7 +35,7 @@ def grids(
 
     @lru_cache(maxsize=1)
     def all_grids(model: HookedModel) -> list[GridComparison]:
-        return grid_comparisons(model, chosen, examples, tasks.p, shots=shots)
+        return grid_comparisons(model, tasks.p, chosen, examples, shots=shots)
 
     def after(k: int) -> Analyzer[GridComparison]:
         inputs = {"task": list(chosen), "p": tasks.p, "k": k, "examples": examples[:k].tolist()}

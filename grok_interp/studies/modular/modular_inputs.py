@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.analysis.questions import Questions, draw_questions
+from grok_interp.analysis.evaluation_contexts import EvaluationContexts, draw_contexts
 from grok_interp.configs import TrainConfig
 from grok_interp.data.modular import ModularTasks, Split, draw_inputs, sequences
 from grok_interp.data.slot import slot_sequences
@@ -33,7 +33,7 @@ class ModularInputs:
 
     tasks: ModularTasks
     tasks_hash: str
-    contexts: list[Questions]
+    contexts: list[EvaluationContexts]
 
     def description(self) -> dict[str, Any]:
         return {"tasks": self.tasks_hash, **self.contexts[0].description()}
@@ -55,12 +55,13 @@ def evaluation_inputs(run: Run, *, n_contexts: int = N_CONTEXTS, seed: int = 0) 
         ValueError: for a run on text.
 
     Example:
+        >>> from grok_interp import load_reference
         >>> inputs = evaluation_inputs(load_reference("modular-p11"))
         >>> [each.split for each in inputs.contexts]
         ['id_train', 'id_test', 'ood_train', 'ood_test']
     """
     tasks, drawn_by = tasks_of_run(run), evaluation_seed(run.config, seed)
-    contexts = draw_questions(tasks, n_examples=run.config.model.n_ctx // 3, n_contexts=n_contexts, seed=drawn_by)
+    contexts = draw_contexts(tasks, n_examples=run.config.model.n_ctx // 3, n_contexts=n_contexts, seed=drawn_by)
     return ModularInputs(tasks, run.data.hash, contexts)
 
 
@@ -85,8 +86,9 @@ def evaluation_seed(config: TrainConfig, seed: int = 0) -> int:
         A number in [0, 2^32).
 
     Example:
-        >>> mini = training_preset("modular-mini")
-        >>> evaluation_seed(mini) == evaluation_seed(mini.with_data(n_id=24))
+        >>> from grok_interp import training_preset
+        >>> run = training_preset("modular-p11")
+        >>> evaluation_seed(run) == evaluation_seed(run.with_data(n_id=52))
         False
     """
     identity = json.dumps([_changed(config), seed], sort_keys=True)

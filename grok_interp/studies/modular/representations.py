@@ -111,7 +111,7 @@ def _circles(run: Run, head: Head, slot: int | None) -> Analyzer[CirclePCA]:
     tokens, where, described = _slot_inputs(run, slot=slot)
 
     def evaluate(step: int, model: HookedModel) -> CirclePCA:
-        return circle_pca([(step, model)], tokens, layer=head[0], head=head[1], **where)
+        return circle_pca([(step, model)], tokens=tokens, layer=head[0], head=head[1], **where)
 
     return Analyzer(f"circle_pca_{named([head])}", CirclePCA, described, evaluate)
 
@@ -129,7 +129,7 @@ def _similarity(run: Run, position: Position, layer: int, slot: int | None = Non
     tokens, where, described = _slot_inputs(run, slot=slot)
 
     def evaluate(step: int, model: HookedModel) -> CosineSimilarity:
-        return cosine_similarity([(step, model)], tokens, position=position, layer=layer, **where)
+        return cosine_similarity([(step, model)], tokens=tokens, position=position, layer=layer, **where)
 
     return Analyzer(f"cosine_similarity_{position}_layer{layer}", CosineSimilarity, described, evaluate)
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.agreement import AlgorithmAgreement, agreement_of
-from grok_interp.analysis.questions import Answers, answers_of
+from grok_interp.analysis.evaluation_contexts import Answers, answers_of
 from grok_interp.analysis.shots import ShotCurves, shot_curve_of
 from grok_interp.data.modular import Split
 from grok_interp.results.store import Analyzer
