@@ -37,7 +37,7 @@ IMPORTS_FROM_BELOW = {
 }
 
 MODULE_BUDGET, FUNCTION_BUDGET = 250, 45  # lines; of functions without the docstring
-MODULES_ABOVE_BUDGET = {"cli", "studies.copying.sweep_report", "studies.modular.report"}  # this set only shrinks, too
+MODULES_ABOVE_BUDGET = {"cli", "studies.modular.report"}  # this set only shrinks, too
 
 
 def modules() -> Iterator[tuple[str, Path]]:
