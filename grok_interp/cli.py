@@ -200,8 +200,8 @@ def reproduce(
         out: where to, without suffix; by default figures/NAME in the folder of the runs, or of the run.
         device: auto, cpu, cuda or cuda:N.
     """
+    from grok_interp.plots.paper import save_figure
     from grok_interp.running import AtOnce, analyzed, drawn, trained_for
-    from grok_interp.views.theme import save_figure
 
     kind, _, name = figure.partition("/")
     if bool(run) == bool(preset):

@@ -5,7 +5,7 @@
     checkpoints/step_00000128.safetensors   weights only
     resume/step_00000125.state           weights, optimizer and step; the last two are kept
     results/                             what analyses found
-    report.html, figures/                what views drew
+    report.html, figures/                what plots drew
 
 On the same machine a run that was killed and resumed ends with the same bits as one that was not, because a batch
 depends on (seed, step) and nothing else, and precision, threads and compilation are those the run was begun with.

@@ -23,8 +23,8 @@ from itertools import count
 from pathlib import Path
 
 from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.plots.page import Page
 from grok_interp.studies.catalogue import study_of
-from grok_interp.views.report import Page
 
 HOST = "127.0.0.1"
 CONNECTION_SECONDS = 10.0  # a client that is silent for as long is given up
@@ -144,7 +144,7 @@ def report_of(directory: Path, device: str) -> Page:
     study, report = study_of(directory), study_of(directory, ".report")
     probes = study.probes_of_run(directory)
     results = study.analyze(directory, probes, device=device)
-    return report.report_page(directory, results, probes, threshold=report.THRESHOLD, device=device)[0]
+    return report.report_page(directory, results, probes, threshold=report.THRESHOLD, device=device)
 
 
 def _waiting(series: CheckpointSeries) -> Page:

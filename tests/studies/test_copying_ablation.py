@@ -227,11 +227,11 @@ def test_what_is_kept_is_never_stale(run: Path, measured: list[str]) -> None:
 
 
 def test_figures_and_sections_of_a_run(run: Path, measured: list[str]) -> None:
-    figure, section = ablation(run), ablation_section(run)
-    assert len(figure.axes) == 12 and measured == list(WAYS)
-    assert section.picture.startswith("<svg") and "no induction head has formed" in section.text
+    drawing, section = ablation(run), ablation_section(run)
+    assert len(drawing.panels) == 12 and measured == list(WAYS)
+    assert section.printed.startswith("<svg") and "no induction head has formed" in section.text
     assert "the last 2 tokens" in section.caption  # 56 tokens, 94 symbols: 56 / 94 ** 2 < 0.1 < 56 / 94
-    assert len(single_heads(run).axes) == 8
+    assert len(single_heads(run).panels) == 8
     assert "in no head." in single_heads_section(run).text
     kept = {file.name for file in (run / "results").glob("*_*.nc")} - {"correct_hexadecimal.nc"}
     assert kept == {f"{name}_{how}.nc" for name in ("ablation", "single_heads") for how in WAYS}

@@ -19,9 +19,9 @@ from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
+from grok_interp.plots.page import Page
 from grok_interp.presets import training_preset
 from grok_interp.studies.watch import Shown, report_of, serving, watch_run
-from grok_interp.views.report import Page
 
 
 @pytest.fixture

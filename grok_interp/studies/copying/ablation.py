@@ -13,34 +13,33 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from grok_interp.analysis.ablated_model import WAYS, Head
 from grok_interp.analysis.ablation import HeadAblation, head_ablation
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.models.transformer import Transformer
+from grok_interp.plots.drawing import Drawing
+from grok_interp.plots.pictures import ablation as ablation_picture
+from grok_interp.plots.pictures import single_heads as single_heads_picture
 from grok_interp.results import LabelledResult
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes
 from grok_interp.studies.copying.kept import checkpoint_files, is_stored, kept, known
 from grok_interp.studies.copying.results import analyzed
-from grok_interp.views.ablation import plot_ablation
-from grok_interp.views.single_heads import plot_single_heads
 
 N_CHECKPOINTS = 12  # four ways at so many take copier-mini about a minute on one slow core
 SEED = 0
 KINDS: dict[str, type[LabelledResult]] = {"ablation": HeadAblation, "single_heads": SingleAblation}
 
 
-def ablation(directory: Path, *, heads: Sequence[Head] | None = None, device: str = "cpu") -> Figure:
+def ablation(directory: Path, *, heads: Sequence[Head] | None = None, device: str = "cpu") -> Drawing:
     """Copying and loss over training without the induction heads, or without `heads`, in every way."""
-    return plot_ablation(ablations(directory, heads=heads, device=device))
+    return ablation_picture.ablation(ablations(directory, heads=heads, device=device))
 
 
-def single_heads(directory: Path, *, device: str = "cpu") -> Figure:
+def single_heads(directory: Path, *, device: str = "cpu") -> Drawing:
     """What the absence of each head alone costs at the last checkpoint, against its I(L, H), in every way."""
-    return plot_single_heads(single_ablations(directory, device=device), analyzed(directory).induction)
+    return single_heads_picture.single_heads(single_ablations(directory, device=device), analyzed(directory).induction)
 
 
 def ablations(

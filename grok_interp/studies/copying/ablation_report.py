@@ -13,12 +13,12 @@ from grok_interp.analysis.ablation import CONTROLS, HeadAblation
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.single_ablation import SingleAblation
 from grok_interp.checkpoints.series import CheckpointSeries
+from grok_interp.plots.page import Section
+from grok_interp.plots.pictures.ablation import ablation
+from grok_interp.plots.pictures.single_heads import single_heads
 from grok_interp.studies.copying.ablation import ablations, are_known, single_ablations
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes, formed_heads
 from grok_interp.studies.copying.results import FORMED, analyzed
-from grok_interp.views.ablation import ablation_twin, plot_ablation
-from grok_interp.views.report import Section, inline_svg
-from grok_interp.views.single_heads import plot_single_heads, single_heads_twin
 
 MATTERS = 0.02  # share of suffixes: with 500 of them some three standard errors of a share near 0
 WITHOUT_HEADS, WITHOUT_EACH = "Without the induction heads", "Without each head alone"
@@ -28,7 +28,7 @@ ONE_HEAD = "Not measured: with one head in a layer there is no other to be its c
 def ablation_section(directory: Path) -> Section:
     """Copying and loss over training without the induction heads, beside controls."""
     if _has_one_head(directory):
-        return Section(WITHOUT_HEADS, ONE_HEAD, "")
+        return Section(WITHOUT_HEADS, ONE_HEAD)
     results, probes = ablations(directory), ablation_probes(directory, analyzed(directory))
     caption = (
         "zero: the heads write nothing but the constant of their biases, if any; mean: their mean over held-out text; "
@@ -36,19 +36,17 @@ def ablation_section(directory: Path) -> Section:
         f"{probes.n_match} tokens before is cut. The same heads are taken away at every step."
     )
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
-    picture = inline_svg(plot_ablation(results))
-    return Section(WITHOUT_HEADS, ablation_text(results, probes), picture, caption, ablation_twin(results), table)
+    return Section(WITHOUT_HEADS, ablation_text(results, probes), ablation(results), caption, table=table)
 
 
 def single_heads_section(directory: Path) -> Section:
     """Whether I(L, H) finds the heads that matter."""
     if _has_one_head(directory):
-        return Section(WITHOUT_EACH, ONE_HEAD, "")
+        return Section(WITHOUT_EACH, ONE_HEAD)
     results, induction = single_ablations(directory), analyzed(directory).induction
-    picture = inline_svg(plot_single_heads(results, induction))
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
-    text, caption = single_heads_text(results, induction), "A dot is a head, a colour a layer."
-    return Section(WITHOUT_EACH, text, picture, caption, single_heads_twin(results, induction), table)
+    text, caption = single_heads_text(results, induction), "A dot is a head, a color a layer."
+    return Section(WITHOUT_EACH, text, single_heads(results, induction), caption, table=table)
 
 
 def known_sections(directory: Path) -> list[Section]:
@@ -63,7 +61,7 @@ def known_sections(directory: Path) -> list[Section]:
 
 def _missing(title: str, figure: str, directory: Path) -> Section:
     command = f"grok-interp reproduce {figure} --run {directory}"
-    return Section(title, f"Not measured for these checkpoints. The command that does it: {command}", "")
+    return Section(title, f"Not measured for these checkpoints. The command that does it: {command}")
 
 
 def ablation_text(results: Sequence[HeadAblation], probes: AblationProbes) -> str:

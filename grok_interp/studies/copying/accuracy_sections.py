@@ -10,13 +10,13 @@ import xarray as xr
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.data.copying import CopyTask
+from grok_interp.plots.page import Section
+from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
+from grok_interp.plots.pictures.strings import strings
 from grok_interp.studies.copying.results import CopyingProbes, CopyingResults
-from grok_interp.views.copying import copying_twin
-from grok_interp.views.report import Section
-from grok_interp.views.strings import strings_twin
 
 
-def copying_section(picture: str, curves: TrainingCurves, results: CopyingResults, probes: CopyingProbes) -> Section:
+def copying_section(curves: TrainingCurves, results: CopyingResults, probes: CopyingProbes) -> Section:
     task, hexadecimal = probes.tasks
     queried = "each string" if task.query_every == 1 else f"the strings i = 0 (mod {task.query_every})"
     text = (
@@ -30,8 +30,8 @@ def copying_section(picture: str, curves: TrainingCurves, results: CopyingResult
         "After Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% intervals over samples (exact match: Wilson; "
         "per token: ±1.96 s.e.)."
     )
-    twin = copying_twin(curves, results.accuracy)
-    return Section("Copying and loss", text, picture, caption, twin, curves.to_frame())
+    drawing, table = copying_and_loss(curves, results.accuracy), curves.to_frame()
+    return Section("Copying and loss", text, drawing, caption, table=table, file="copying_and_loss")
 
 
 def _alphabet(task: CopyTask) -> str:
@@ -42,7 +42,7 @@ def _guessing(task: CopyTask) -> str:
     return f"Guessing among {_alphabet(task)} gets {1 / len(task.alphabet):.2g} of the tokens right."
 
 
-def strings_section(picture: str, results: CopyingResults) -> Section:
+def strings_section(results: CopyingResults) -> Section:
     accuracies = [results.accuracy, results.hexadecimal]
     text = " ".join(
         f"{each.array.attrs['alphabet'].capitalize()} strings, last checkpoint: {each.exact_in_words()} exact match "
@@ -50,7 +50,8 @@ def strings_section(picture: str, results: CopyingResults) -> Section:
         for each in accuracies
     )
     caption = "String 0 comes first in the prompt, farthest from the query. Bands: 95% Wilson intervals over samples."
-    return Section("Exact match by string", text, picture, caption, strings_twin(accuracies), strings_table(accuracies))
+    table = strings_table(accuracies)
+    return Section("Exact match by string", text, strings(accuracies), caption, table=table, file="strings")
 
 
 def strings_table(accuracies: Sequence[CopyingAccuracy]) -> pd.DataFrame:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from grok_interp.analysis.natural_copying import NaturalCopying, natural_copying
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.vocabulary import ByteVocabulary, Vocabulary
+from grok_interp.plots.drawing import Drawing
+from grok_interp.plots.pictures import natural_copying as picture
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.evaluation_text import EvaluationText
 from grok_interp.studies.copying.kept import checkpoint_files, kept
-from grok_interp.views.natural_copying import plot_natural_copying
 
 N_BYTES = 8  # in 512 windows of 128 bytes of the standard library: 4,236 pairs in 38 documents (n = 12: 2,412 in 34)
 N_BPE_TOKENS = 2  # about as many bytes
@@ -24,7 +23,7 @@ N_WINDOWS = 512
 N_CHECKPOINTS = 32
 
 
-def natural(directory: Path, *, n: int | None = None, device: str = "cpu") -> Figure:
+def natural(directory: Path, *, n: int | None = None, device: str = "cpu") -> Drawing:
     """Loss at first occurrences and at repeats of n-grams over training, with the difference.
 
     Args:
@@ -32,7 +31,7 @@ def natural(directory: Path, *, n: int | None = None, device: str = "cpu") -> Fi
         n: as in `natural_copying`; 8 by default for a vocabulary of bytes, 2 for BPE.
         device: where the models run, a torch device.
     """
-    return plot_natural_copying(natural_copying_of_run(directory, n=n, device=device))
+    return picture.natural_copying(natural_copying_of_run(directory, n=n, device=device))
 
 
 def natural_copying_of_run(

@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
@@ -23,6 +22,8 @@ from grok_interp.analysis.formation import formation_order
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.checkpoints.store import write_text
 from grok_interp.configs import TrainConfig
+from grok_interp.plots.drawing import Drawing
+from grok_interp.plots.page import Headline, Page, Section, table_html
 from grok_interp.studies.copying.ablation import ablations
 from grok_interp.studies.copying.ablation_report import ablation_section
 from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
@@ -36,15 +37,12 @@ from grok_interp.studies.copying.figures import (
     figure_6,
     figure_7,
     formations,
-    interactive,
 )
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyzed
 from grok_interp.studies.sweep import BASELINE, Experiment
-from grok_interp.views.report import Headline, Page, Section, inline_svg, table_html
-from grok_interp.views.theme import save_figure
 
-FIGURES: dict[str, tuple[str, Experiment, Callable[..., Figure]]] = {
+FIGURES: dict[str, tuple[str, Experiment, Callable[..., Drawing]]] = {
     "fig2": ("Copying and loss over training", BASELINE, figure_2),
     "fig3": ("Batch sizes: updates or tokens?", BATCH_SIZE, figure_3),
     "fig4": ("Loss and copying at three batch sizes", BATCH_SIZE, figure_4),
@@ -135,6 +133,7 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
         settings=experiments.baseline.flattened(),
         warnings=[f"{run}: {text}" for run in experiments.all_runs for text in analyzed(run).not_finite_warnings()],
     )
+    page.save_figures(experiments.folder / "figures")
     return page.write(experiments.folder / "report.html"), claims
 
 
@@ -193,23 +192,22 @@ def _headlines(claims: pd.DataFrame) -> list[Headline]:
 def _claims_section(claims: pd.DataFrame) -> Section:
     text = "Each claim of the paper with the test that decides it here. Claims on copying are judged by two measures."
     named = claims.rename(columns={"text": "claim"})
-    return Section("Claim by claim", text, f'<div class="wide">{table_html(named)}</div>', table=named)
+    return Section("Claim by claim", text, html=f'<div class="wide">{table_html(named)}</div>', table=named)
 
 
 def _figure_section(experiments: Experiments, name: str, threshold: float) -> Section:
     title, experiment, draw = FIGURES[name]
     runs = experiments.runs(experiment)
     options = {"threshold": threshold} if name == "fig6" else {}
-    figure = draw(*runs, **options)
-    save_figure(figure, experiments.folder / "figures" / f"copying_{name}")
+    drawing = draw(*runs, **options)
     text = (
         f"{len(runs)} runs. Thick: the mean over seeds; thin: each seed."
         if name != "fig6"
         else (f"{len(runs)} runs. A head has formed when I(L,H) is above {threshold:g}.")
     )
     caption = f"After Figure {name[3:]} of “Language Models ‘Grok’ to Copy”."
-    twin, table = interactive(name, runs, varied=experiment.varied, threshold=threshold), _drawn(name, runs, experiment)
-    return Section(title, text, inline_svg(figure), caption, twin, table)
+    table = _drawn(name, runs, experiment)
+    return Section(title, text, drawing, caption, table=table, file=f"copying_{name}")
 
 
 def _drawn(name: str, runs: Sequence[Path], experiment: Experiment) -> pd.DataFrame:

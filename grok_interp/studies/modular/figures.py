@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.embedding import embedding_pca
 from grok_interp.analysis.grid import grid_comparisons
@@ -20,6 +18,20 @@ from grok_interp.analysis.shots import shot_curve
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import ModularTasks
 from grok_interp.data.slot import Position
+from grok_interp.plots.drawing import Drawing
+from grok_interp.plots.pictures import agreement as by_algorithm
+from grok_interp.plots.pictures import circles as circle_picture
+from grok_interp.plots.pictures import circularity as circularity_picture
+from grok_interp.plots.pictures import embedding as embedding_picture
+from grok_interp.plots.pictures import fourier as fourier_picture
+from grok_interp.plots.pictures import kaleidoscopes as kaleidoscope_picture
+from grok_interp.plots.pictures import label_noise as noise_picture
+from grok_interp.plots.pictures import phase_diagram as phase_picture
+from grok_interp.plots.pictures import similarity as similarity_picture
+from grok_interp.plots.pictures.attention_patterns import attention_patterns
+from grok_interp.plots.pictures.grids import grids
+from grok_interp.plots.pictures.neuron_maps import neuron_maps
+from grok_interp.plots.pictures.shots import last_shot, shot_curves
 from grok_interp.studies.modular.fourier import fourier_analysis
 from grok_interp.studies.modular.inputs import (
     N_CONTEXTS,
@@ -35,14 +47,6 @@ from grok_interp.studies.modular.inputs import (
 )
 from grok_interp.studies.modular.representations import circularities, kaleidoscopes
 from grok_interp.studies.modular.results import analyze, analyzed, probes_of_run
-from grok_interp.views.algorithms import plot_agreement, plot_grids
-from grok_interp.views.circles import plot_circles, plot_embedding
-from grok_interp.views.fourier import plot_fourier
-from grok_interp.views.heads import plot_attention
-from grok_interp.views.matrices import plot_mlp_activations, plot_similarity
-from grok_interp.views.phases import plot_phase_diagram
-from grok_interp.views.representations import plot_circularity, plot_kaleidoscope
-from grok_interp.views.shots import plot_last_shot, plot_noise, plot_shots
 
 NOISES = (0.0, 0.1, 0.2, 0.4, 0.6)
 
@@ -55,20 +59,20 @@ def sweep_diagram(*directories: Path, queries: str = "all", device: str = "cpu")
 
 def figure_1b(
     *directories: Path, threshold: float = PAPER_THRESHOLD, queries: str = "all", device: str = "cpu"
-) -> Figure:
+) -> Drawing:
     """Phase diagram over the tasks trained on and alpha, of the best seed with early stopping."""
-    return plot_phase_diagram(sweep_diagram(*directories, queries=queries, device=device), threshold=threshold)
+    return phase_picture.phase_diagram(sweep_diagram(*directories, queries=queries, device=device), threshold=threshold)
 
 
-def figure_1c(directory: Path, *, step: int | None = None, device: str = "cpu") -> Figure:
+def figure_1c(directory: Path, *, step: int | None = None, device: str = "cpu") -> Drawing:
     """Accuracy by number of shots, at the early-stopped checkpoint if no step is named."""
     results = analyzed(directory, device=device)
-    return plot_shots(results.shots, step=results.best_step if step is None else step, split="ood_train")
+    return shot_curves(results.shots, step=results.best_step if step is None else step, split="ood_train")
 
 
-def figure_3(directory: Path, *, threshold: float = PAPER_THRESHOLD, device: str = "cpu") -> Figure:
+def figure_3(directory: Path, *, threshold: float = PAPER_THRESHOLD, device: str = "cpu") -> Drawing:
     """Last-shot accuracy on the four splits over training: o.o.d. generalization may be transient."""
-    return plot_last_shot(analyzed(directory, device=device).shots, threshold=threshold)
+    return last_shot(analyzed(directory, device=device).shots, threshold=threshold)
 
 
 def figure_5(
@@ -78,20 +82,20 @@ def figure_5(
     task: tuple[int, int] | None = None,
     shots: Sequence[int] = (),
     device: str = "cpu",
-) -> Figure:
+) -> Drawing:
     """The grid comparison of one task (default: the first o.o.d. one) after some numbers of examples."""
     series, tasks, step = _at(directory, step, device)
     model, n_examples = series.load(step).to(device), series.config.model.n_ctx // 3
     chosen = task or unseen_task(tasks)
     inputs = grid_examples(tasks.p, n_examples - 1)
     shots = shots or default_shots(n_examples)
-    return plot_grids(grid_comparisons(model, chosen, inputs, tasks.p, shots=shots))
+    return grids(grid_comparisons(model, chosen, inputs, tasks.p, shots=shots))
 
 
-def algorithm_shift(directory: Path, *, step: int | None = None, device: str = "cpu") -> Figure:
+def algorithm_shift(directory: Path, *, step: int | None = None, device: str = "cpu") -> Drawing:
     """Beyond the paper: the likelihood of the answers under each algorithm, by number of shots."""
     results = analyzed(directory, device=device)
-    return plot_agreement(results.agreement, step=results.best_step if step is None else step)
+    return by_algorithm.agreement(results.agreement, step=results.best_step if step is None else step)
 
 
 def figure_6(
@@ -101,12 +105,12 @@ def figure_6(
     head: tuple[int, int] | None = None,
     slot: int | None = None,
     device: str = "cpu",
-) -> Figure:
+) -> Drawing:
     """The circle of circles of one head; default: the most circular one, in the last slot."""
     series, tasks, step = _at(directory, step, device)
     model = series.load(step).to(device)
     circles = most_circular(model, tasks, step=step, heads=[head] if head else None, slot=slot)
-    return plot_circles(circles)
+    return circle_picture.circles(circles)
 
 
 def figure_7(
@@ -117,17 +121,19 @@ def figure_7(
     step: int | None = None,
     slot: int | None = None,
     device: str = "cpu",
-) -> Figure:
+) -> Drawing:
     """Cosine similarity of a block's output over all pairs of the slot (default: the last of both)."""
     series, tasks, step = _at(directory, step, device)
     model = series.load(step).to(device)
     layer = model.cfg.n_layers - 1 if layer is None else layer
-    return plot_similarity(block_similarity(model, tasks, step=step, layer=layer, position=position, slot=slot))
+    return similarity_picture.similarity(
+        block_similarity(model, tasks, step=step, layer=layer, position=position, slot=slot)
+    )
 
 
 def label_noise(
     directory: Path, *, step: int | None = None, noises: Sequence[float] = NOISES, device: str = "cpu"
-) -> Figure:
+) -> Drawing:
     """Accuracy by number of shots when a fraction of the answers shown is wrong (B.4)."""
     series, tasks, step = _at(directory, step, device)
     pair, seed = (step, series.load(step).to(device)), evaluation_seed(series.config)
@@ -135,22 +141,22 @@ def label_noise(
         shot_curve([pair], tasks, n_contexts=N_CONTEXTS, seed=seed, noise=noise, splits=["ood_train"])
         for noise in noises
     ]
-    return plot_noise(curves, split="ood_train")
+    return noise_picture.label_noise(curves, split="ood_train")
 
 
-def attention(directory: Path, *, step: int | None = None, n_tokens: int = 24, device: str = "cpu") -> Figure:
+def attention(directory: Path, *, step: int | None = None, n_tokens: int = 24, device: str = "cpu") -> Drawing:
     """The patterns of all heads on the first tokens of an unseen task."""
     series, tasks, step = _at(directory, step, device)
     model = series.load(step).to(device)
     n_ctx = model.cfg.n_ctx
     tokens = slot_tokens(n_ctx, tasks, last_slot(n_ctx))[-1, :n_tokens]
-    return plot_attention(attention_maps(model, tokens), token_names(tokens))
+    return attention_patterns(attention_maps(model, tokens), token_names(tokens))
 
 
-def embedding(directory: Path, *, step: int | None = None, device: str = "cpu") -> Figure:
+def embedding(directory: Path, *, step: int | None = None, device: str = "cpu") -> Drawing:
     """The embeddings of the numbers, even and odd logarithms apart (B.5)."""
     series, tasks, step = _at(directory, step, device)
-    return plot_embedding(embedding_pca([(step, series.load(step).to(device))], p=tasks.p))
+    return embedding_picture.embedding(embedding_pca([(step, series.load(step).to(device))], p=tasks.p))
 
 
 def mlp_maps(
@@ -161,34 +167,34 @@ def mlp_maps(
     n_neurons: int = 12,
     step: int | None = None,
     device: str = "cpu",
-) -> Figure:
+) -> Drawing:
     """The most varied neurons of one MLP against (x, y) of the last slot (B.5)."""
     series, tasks, step = _at(directory, step, device)
     model = series.load(step).to(device)
     slot = last_slot(model.cfg.n_ctx)
     tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
     found = mlp_activations([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
-    return plot_mlp_activations(found, found.most_varied(n_neurons))
+    return neuron_maps(found, found.most_varied(n_neurons))
 
 
-def circles_over_training(directory: Path, *, device: str = "cpu") -> Figure:
+def circles_over_training(directory: Path, *, device: str = "cpu") -> Drawing:
     """Beyond the paper: the circularity of every head at every checkpoint, in the last slot of an unseen task."""
-    return plot_circularity(circularities(directory, device=device))
+    return circularity_picture.circularity(circularities(directory, device=device))
 
 
-def kaleidoscopes_over_training(directory: Path, *, device: str = "cpu") -> Figure:
+def kaleidoscopes_over_training(directory: Path, *, device: str = "cpu") -> Drawing:
     """Beyond the paper: both patterns in the output of every block, at y and z, at every checkpoint."""
-    return plot_kaleidoscope(kaleidoscopes(directory, device=device))
+    return kaleidoscope_picture.kaleidoscopes(kaleidoscopes(directory, device=device))
 
 
-def fourier_over_training(directory: Path, *, n_key: int | None = None, device: str = "cpu") -> Figure:
+def fourier_over_training(directory: Path, *, n_key: int | None = None, device: str = "cpu") -> Drawing:
     """Beyond the paper: Fourier spectra of the number embeddings at every checkpoint, restricted and excluded loss on
     o.o.d. train contexts, and the fraction of the variance in the top frequencies.
 
     Each group has `n_key` key frequencies, chosen at the last checkpoint; half of all, at most 5, if None.
     """
     found = fourier_analysis(directory, n_key=n_key, device=device)
-    return plot_fourier(found.spectrum, found.losses, found.tops)
+    return fourier_picture.fourier(found.spectrum, found.losses, found.tops)
 
 
 def _at(directory: Path, step: int | None, device: str) -> tuple[CheckpointSeries, ModularTasks, int]:

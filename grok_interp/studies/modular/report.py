@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
 
 from grok_interp.analysis.circularity import circularity
 from grok_interp.analysis.grid import grid_comparisons
@@ -22,6 +21,15 @@ from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
 from grok_interp.models.transformer import Transformer
+from grok_interp.plots.attention import attention_view
+from grok_interp.plots.page import Headline, Page, Section
+from grok_interp.plots.pictures.agreement import agreement
+from grok_interp.plots.pictures.circles import circles
+from grok_interp.plots.pictures.circularity import circularity as circularity_picture
+from grok_interp.plots.pictures.grids import grids
+from grok_interp.plots.pictures.kaleidoscopes import kaleidoscopes as kaleidoscope_picture
+from grok_interp.plots.pictures.shots import SPLIT_NAMES, last_shot, shot_curves
+from grok_interp.plots.pictures.similarity import similarity
 from grok_interp.results import LabelledResult
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.modular.inputs import (
@@ -37,19 +45,6 @@ from grok_interp.studies.modular.inputs import (
 from grok_interp.studies.modular.representations import circularities, kaleidoscopes
 from grok_interp.studies.modular.results import EARLY_STOPPING, ModularProbes, ModularResults
 from grok_interp.studies.rises import rise, rise_in_words
-from grok_interp.views.algorithms import agreement_twin, grids_twin, plot_agreement, plot_grids
-from grok_interp.views.attention import attention_view
-from grok_interp.views.circles import circles_twin, place, plot_circles
-from grok_interp.views.matrices import plot_similarity, similarity_twin
-from grok_interp.views.report import Headline, Page, Section, inline_svg
-from grok_interp.views.representations import (
-    circularity_twin,
-    kaleidoscope_twin,
-    plot_circularity,
-    plot_kaleidoscope,
-)
-from grok_interp.views.shots import SPLIT_NAMES, last_shot_twin, plot_last_shot, plot_shots, shots_twin
-from grok_interp.views.theme import save_figure
 
 THRESHOLD = PAPER_THRESHOLD
 CIRCULARITIES = 24  # checkpoints of which the report shows them: half a second each on a slow core
@@ -64,16 +59,14 @@ def write_report(
     A split counts as learnt when its last-shot accuracy is above `threshold`. Models run on `device`. Works on a
     run that is still training.
     """
-    page, figures = report_page(directory, results, probes, threshold=threshold, device=device)
-    for name, figure in figures.items():
-        save_figure(figure, Path(directory) / "figures" / name)
+    page = report_page(directory, results, probes, threshold=threshold, device=device)
+    page.save_figures(Path(directory) / "figures")
     return page.write(Path(directory) / "report.html")
 
 
 def report_page(
     directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float, device: str = "cpu"
-) -> tuple[Page, dict[str, Figure]]:
-    """The page, and its figures, which are kept for paper."""
+) -> Page:
     directory, series, step = Path(directory), CheckpointSeries(directory), results.best_step
     model = series.load(step).to(device)
     sections = [
@@ -86,16 +79,15 @@ def report_page(
         _kaleidoscope_section(directory, device),
         _circularity_section(directory, len(series), device),
     ]
-    page = Page(
+    return Page(
         title="When does in-context modular arithmetic emerge?",
         summary=_summary(series.config, results),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
-        sections=[section for _, section, _ in sections] + [_attention_section(series, probes, step, device)],
+        sections=[*sections, _attention_section(series, probes, step, device)],
         settings=_settings(directory, series.config, probes),
         warnings=list(_warnings(series.config, results, threshold)),
         start=step,
     )
-    return page, {name: figure for name, _, figure in sections}
 
 
 def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
@@ -175,96 +167,77 @@ def _intervals(results: ModularResults) -> str:
     return f"Ranges: 95% CI of one run (1 seed) over contexts: {samples}."
 
 
-def _training_section(results: ModularResults, threshold: float) -> tuple[str, Section, Figure]:
-    figure = plot_last_shot(results.shots, threshold=threshold)
+def _training_section(results: ModularResults, threshold: float) -> Section:
     text = (
         "Accuracy of the last answer of the context on the four splits: tasks trained on or not (i.d., o.o.d.), inputs "
         "trained on or not (train, test). A query that stands among its examples can be looked up: the right picture "
         f"leaves these out. Dashed: {threshold:.0%}; dotted: chance. {_intervals(results)}"
     )
-    twin, table = last_shot_twin(results.shots, threshold=threshold), results.shots.to_frame()
+    drawing, table = last_shot(results.shots, threshold=threshold), results.shots.to_frame()
     table = table[table["shot"].eq(table["shot"].max()) & table["queries"].isin(["all", "new"])]
-    section = Section("The four splits over training", text, inline_svg(figure), twin=twin, table=table)
-    return "last_shot", section, figure
+    return Section("The four splits over training", text, drawing, table=table, file="last_shot")
 
 
-def _shots_section(results: ModularResults, step: int) -> tuple[str, Section, Figure]:
-    figure = plot_shots(results.shots, step=step, split="ood_train")
+def _shots_section(results: ModularResults, step: int) -> Section:
     text = (
         "Left: accuracy by number of shots, beside what Ratio Matching and Modular Regression could reach on the same "
         "contexts, guessing the rest. Right: by what a query takes. Who matches ratios is at chance on “regression”. "
         f"{_intervals(results)}"
     )
-    twin, table = shots_twin(results.shots, split="ood_train"), results.at([step]).shots.to_frame().dropna()
-    section = Section("Learning in context", text, inline_svg(figure), "After Figure 1c.", twin, table)
-    return "shots", section, figure
+    drawing, table = shot_curves(results.shots, step=step), results.at([step]).shots.to_frame().dropna()
+    return Section("Learning in context", text, drawing, "After Figure 1c.", table=table, file="shots")
 
 
-def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section, Figure]:
-    figure = plot_agreement(results.agreement, step=step)
+def _algorithm_section(results: ModularResults, step: int) -> Section:
     text = (
         "How likely the model's own answers are, right or wrong, under each algorithm with a fitted share of random "
         f"answers; tasks with a = b and queries with a zero left out. {_intervals(results)}"
     )
     best = results.at([step]).agreement
-    twin, table = agreement_twin(results.agreement), best.to_frame().dropna()
-    return "agreement", Section("By which algorithm", text, inline_svg(figure), str(best), twin, table), figure
+    drawing, table = agreement(results.agreement, step=step), best.to_frame().dropna()
+    return Section("By which algorithm", text, drawing, str(best), table=table, file="agreement")
 
 
-def _grid_section(model: Transformer, probes: ModularProbes) -> tuple[str, Section, Figure]:
+def _grid_section(model: Transformer, probes: ModularProbes) -> Section:
     n_examples = last_slot(model.cfg.n_ctx) + 1
     task, inputs = unseen_task(probes.tasks), grid_examples(probes.tasks.p, n_examples - 1)
-    grids = grid_comparisons(model, task, inputs, probes.tasks.p, shots=default_shots(n_examples))
-    figure = plot_grids(grids)
+    drawing = grids(grid_comparisons(model, task, inputs, probes.tasks.p, shots=default_shots(n_examples)))
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
-    section = Section("Query by query", text, inline_svg(figure), "After Figure 5.", grids_twin(grids))
-    return "grids", section, figure
+    return Section("Query by query", text, drawing, "After Figure 5.", file="grids")
 
 
-def _circles_section(model: Transformer, probes: ModularProbes, step: int) -> tuple[str, Section, Figure]:
-    circles = most_circular(model, probes.tasks, step=step)
-    figure = plot_circles(circles)
-    text = f"The head whose outputs at x and y are the most circular. {circularity(circles, seed=0)}"
-    caption = f"{place(circles)}. After Figure 6."
-    return "circles", Section("Circle of circles", text, inline_svg(figure), caption, circles_twin(circles)), figure
+def _circles_section(model: Transformer, probes: ModularProbes, step: int) -> Section:
+    found = most_circular(model, probes.tasks, step=step)
+    text = f"The head whose outputs at x and y are the most circular. {circularity(found, seed=0)}"
+    return Section("Circle of circles", text, circles(found), "After Figure 6.", file="circles")
 
 
-def _similarity_section(
-    model: Transformer, probes: ModularProbes, step: int, layer: int
-) -> tuple[str, Section, Figure]:
-    similarity = block_similarity(model, probes.tasks, step=step, layer=layer, position="z")
-    figure = plot_similarity(similarity)
-    title, text = f"Similarity after block {layer}", str(kaleidoscope(similarity, seed=0))
-    section = Section(title, text, inline_svg(figure), "After Figure 7.", similarity_twin(similarity))
-    return f"similarity_{layer}", section, figure
+def _similarity_section(model: Transformer, probes: ModularProbes, step: int, layer: int) -> Section:
+    found = block_similarity(model, probes.tasks, step=step, layer=layer, position="z")
+    title, text = f"Similarity after block {layer}", str(kaleidoscope(found, seed=0))
+    return Section(title, text, similarity(found), "After Figure 7.", file=f"similarity_{layer}")
 
 
-def _kaleidoscope_section(directory: Path, device: str) -> tuple[str, Section, Figure]:
+def _kaleidoscope_section(directory: Path, device: str) -> Section:
     blocks = kaleidoscopes(directory, device=device)
-    figure = plot_kaleidoscope(blocks)
     text = (
         "How far the similarities of all pairs follow each algorithm's pattern, at every checkpoint: y/x = y'/x' "
         "(Ratio Matching) and a x + b y = a x' + b y' (Modular Regression). At z the answer stands in the sequence, so "
         "that the second pattern is there from the beginning; at y it has to be worked out. Shaded: chance."
     )
-    section = Section(
-        "Patterns over training", text, inline_svg(figure), twin=kaleidoscope_twin(blocks), table=_stacked(blocks)
-    )
-    return "kaleidoscopes", section, figure
+    drawing, table = kaleidoscope_picture(blocks), _stacked(blocks)
+    return Section("Patterns over training", text, drawing, table=table, file="kaleidoscopes")
 
 
-def _circularity_section(directory: Path, n_checkpoints: int, device: str) -> tuple[str, Section, Figure]:
+def _circularity_section(directory: Path, n_checkpoints: int, device: str) -> Section:
     every = -(-n_checkpoints // CIRCULARITIES)
     heads = circularities(directory, every=every, device=device)
-    figure = plot_circularity(heads)
     text = (
         "How circular the outputs of each head at x and y are, from 0 to 1, and how far that is above what 95% of "
         f"shuffled labels reach; {heads[0].array.sizes['checkpoint']} of the checkpoints."
     )
-    section = Section(
-        "Circularity over training", text, inline_svg(figure), twin=circularity_twin(heads), table=_stacked(heads)
-    )
-    return "circularity", section, figure
+    drawing, table = circularity_picture(heads), _stacked(heads)
+    return Section("Circularity over training", text, drawing, table=table, file="circularity")
 
 
 def _stacked(results: Sequence[LabelledResult]) -> pd.DataFrame:
@@ -286,7 +259,7 @@ def _attention_section(series: CheckpointSeries, probes: ModularProbes, step: in
     text = (
         f"The first {EXAMPLES_SHOWN} examples of an unseen task. Choose a head, and move the slider through training."
     )
-    return Section("Attention", text, view.html())
+    return Section("Attention", text, html=view.html())
 
 
 def _settings(directory: Path, config: TrainConfig, probes: ModularProbes) -> dict[str, Any]:
