@@ -3,7 +3,7 @@
     python benchmarks/ensemble.py [--short]
 
 A step of every member, all on their own batches; the first losses and gradient norms must agree. On a CPU members of
-modular-mini take their steps in turn, because stacking them costs more than it saves: the row says what it would cost.
+modular-p11 take their steps in turn, because stacking them costs more than it saves: the row says what it would cost.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import torch
 import tyro
 from side_by_side import prepare, print_header, print_row, round_robin, seconds, spread
 
+from grok_interp.checkpoints import ensemble
+from grok_interp.checkpoints.ensemble import EnsembleState, step_function
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
-from grok_interp.training import ensemble
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import Update
-from grok_interp.training.ensemble import EnsembleState, step_function
 from grok_interp.training.loop import TrainingState, train_step
 
 
 def narrow(d_model: int, batch_size: int) -> TrainConfig:
-    """modular-mini with fewer features and sequences."""
-    config = training_preset("modular-mini").with_model(d_model=d_model, d_head=d_model // 4, d_mlp=4 * d_model)
+    """modular-p11 with fewer features and sequences."""
+    config = training_preset("modular-p11").with_model(d_model=d_model, d_head=d_model // 4, d_mlp=4 * d_model)
     return replace(config, batch_size=batch_size)
 
 
 CASES = {
     "modular-tiny": training_preset("modular-tiny"),
-    "modular-mini of 16 features, 40 sequences": narrow(16, 40),
-    "modular-mini": training_preset("modular-mini"),
+    "modular-p11 of 16 features, 104 sequences": narrow(16, 104),
+    "modular-p11": training_preset("modular-p11"),
     "copier-mini": training_preset("copier-mini"),
 }
 

@@ -1,6 +1,6 @@
 """How often do the 95% intervals of the modular study cover the value on 50,000 contexts?
 
-    python benchmarks/modular_coverage.py      modular-p7, its last checkpoint: 16 minutes of one slow core
+    python benchmarks/modular_coverage.py      modular-p11, its last checkpoint: an estimated 20 minutes of one core
     python benchmarks/modular_coverage.py --n-draws 20 --n-true 5000       a look at it: about 2 minutes
 
 One checkpoint of a reference run is evaluated once on 50,000 contexts of each split, and 300 times on as many contexts
@@ -25,8 +25,8 @@ import tyro
 import xarray as xr
 
 from grok_interp.analysis.agreement import HYPOTHESES
+from grok_interp.analysis.evaluation_contexts import EvaluationContexts, answers_of
 from grok_interp.analysis.phases import PAPER_THRESHOLD, phases
-from grok_interp.analysis.questions import Questions, answers_of
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import SPLITS, sequences
 from grok_interp.models.transformer import Transformer
@@ -114,7 +114,7 @@ def print_components(series: CheckpointSeries, model: Transformer) -> None:
         print(f"| {asked.split} | {n_tasks} | {numbers} | {float(own):,.0f} | {float(shared):,.0f} |")
 
 
-def _crossed(model: Transformer, asked: Questions) -> torch.Tensor:
+def _crossed(model: Transformer, asked: EvaluationContexts) -> torch.Tensor:
     """task x context: 1 where the last answer is right."""
     pool = asked.inputs.flatten(0, 1)[:N_CROSSED]
     inputs = pool.expand(len(asked.tasks), *pool.shape)
@@ -125,7 +125,7 @@ def _crossed(model: Transformer, asked: Questions) -> torch.Tensor:
 
 def main(
     *,
-    run: str = "modular-p7",
+    run: str = "modular-p11",
     step: int | None = None,
     n_draws: int = 300,
     n_true: int = 50_000,

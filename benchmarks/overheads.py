@@ -45,7 +45,7 @@ def main(*, short: bool = False) -> None:
         short: shorter runs.
     """
     prepare(gradients=True)
-    names = ("copier-mini", "modular-mini")
+    names = ("copier-mini", "modular-p11")
     print_header(["making a batch", "time", "of a step", "share", "target"])
     for name in names:
         share_of_batches(name, training_preset(name), n_steps=10 if short else 50)

@@ -23,13 +23,13 @@ from plain_decoder import plain_copy
 from side_by_side import Call, prepare, print_header, print_row, round_robin, seconds, spread
 from torch import Tensor, nn
 
-from grok_interp.configs import TrainConfig, llama_copier, modular_gpt
+from grok_interp.configs import ModularConfig, TrainConfig, llama_copier, modular_gpt
 from grok_interp.models.interchange import to_huggingface
 from grok_interp.models.transformer_lens import to_hooked_transformer
 from grok_interp.presets import preset, training_preset
 from grok_interp.training.batches import answer_loss, next_token_loss
 from grok_interp.training.loop import TrainingState, train_step
-from grok_interp.training.optimizer import build_optimizer
+from grok_interp.training.optimizer import build_optimizers
 
 STEPS = 3  # in a timed call
 LIBRARY = "TransformerLens"
@@ -55,7 +55,8 @@ class Case:
 
 
 def sized(name: str, like: str, **changes: Any) -> Case:
-    config = replace(training_preset(like), checkpoint_steps=(), precision="float32", **changes)
+    own = dict(checkpoint_steps=(), precision="float32", optimizer="adamw", muon_learning_rate=None)
+    config = replace(training_preset(like), **own, **changes)
     return Case(f"copier {name}" if like.startswith("copier") else f"modular {name}", config, _loss_of(like))
 
 
@@ -65,19 +66,20 @@ def _loss_of(like: str) -> Callable:
 
 COPIER = llama_copier(n_layers=4, n_heads=4, d_model=256, d_mlp=688, d_vocab=256, n_ctx=256)
 COPIER_PAPER = replace(preset("copier-paper"), n_ctx=512)
+TASKS = ModularConfig(p=29, n_id=40, alpha=0.8)
 MODULAR = modular_gpt(n_layers=4, d_model=256, d_vocab=29, n_ctx=96)
 SHORT = (
     sized("mini", "copier-mini"),
     sized("middle", "copier-mini", model=COPIER, batch_size=4),
-    sized("mini", "modular-mini"),
-    sized("middle", "modular-mini", model=MODULAR, batch_size=40),
+    sized("mini", "modular-p11"),
+    sized("middle", "modular-p11", model=MODULAR, data=TASKS, batch_size=40),
 )
 LONG = (
     sized("of long contexts", "copier-mini", model=replace(COPIER, n_ctx=2048), batch_size=1),
     sized(
         "paper", "copier-paper", model=replace(preset("copier-paper"), n_ctx=512), batch_size=1, micro_batch_size=None
     ),
-    sized("paper", "modular-mini", model=preset("modular-paper-d4"), batch_size=40),
+    sized("paper", "modular-p11", model=preset("modular-paper-d4"), data=TASKS, batch_size=40),
 )
 
 
@@ -86,7 +88,7 @@ class PeerStep:
 
     def __init__(self, case: Case, model: nn.Module, loss: Callable) -> None:
         self.model, self.loss, self.max_norm = model.train(), loss, case.config.max_grad_norm
-        self.optimizer = build_optimizer(model.parameters(), case.config)
+        (self.optimizer,) = build_optimizers(model.named_parameters(), case.config)
 
     def __call__(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         loss = self.loss(self.model, batch)

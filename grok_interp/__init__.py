@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from grok_interp.analysis.head_scores import head_scores as head_scores
     from grok_interp.analysis.induction import induction_scores as induction_scores
     from grok_interp.analysis.kaleidoscope import kaleidoscope as kaleidoscope
+    from grok_interp.analysis.leading_indicators import indicator_scores as indicator_scores
+    from grok_interp.analysis.leading_indicators import leading_indicators as leading_indicators
     from grok_interp.analysis.loss import position_losses as position_losses
     from grok_interp.analysis.mlp import mlp_activations as mlp_activations
     from grok_interp.analysis.natural_copying import natural_copying as natural_copying
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from grok_interp.analysis.phases import phase as phase
     from grok_interp.analysis.shots import shot_curve as shot_curve
     from grok_interp.analysis.similarity import cosine_similarity as cosine_similarity
-    from grok_interp.checkpoints.ensemble_run import run_ensemble as run_ensemble
+    from grok_interp.checkpoints.ensemble import run_ensemble as run_ensemble
+    from grok_interp.checkpoints.ensemble import train_ensemble as train_ensemble
     from grok_interp.checkpoints.run import run_training as run_training
     from grok_interp.checkpoints.series import CheckpointSeries as CheckpointSeries
     from grok_interp.configs import ModelConfig as ModelConfig
@@ -72,7 +75,6 @@ if TYPE_CHECKING:
     from grok_interp.presets import preset as preset
     from grok_interp.presets import training_preset as training_preset
     from grok_interp.reference import load_reference as load_reference
-    from grok_interp.training.ensemble import train_ensemble as train_ensemble
     from grok_interp.training.loop import train as train
 
 _HOME = {
@@ -83,10 +85,9 @@ _HOME = {
     "models.transformer_lens": ("to_hooked_transformer",),
     "models.interchange": ("from_huggingface", "to_huggingface"),
     "training.loop": ("train",),
-    "training.ensemble": ("train_ensemble",),
     "checkpoints.series": ("CheckpointSeries",),
     "checkpoints.run": ("run_training",),
-    "checkpoints.ensemble_run": ("run_ensemble",),
+    "checkpoints.ensemble": ("run_ensemble", "train_ensemble"),
     "analysis.loss": ("position_losses",),
     "analysis.copying": ("copying_accuracy",),
     "analysis.copying_diagram": ("copying_diagram",),
@@ -99,6 +100,7 @@ _HOME = {
     "analysis.emergence": ("emergence",),
     "analysis.head_registry": ("HEAD_SCORES",),
     "analysis.head_scores": ("head_scores",),
+    "analysis.leading_indicators": ("indicator_scores", "leading_indicators"),
     "analysis.agreement": ("algorithm_agreement",),
     "analysis.algorithms": (
         "modular_regression",

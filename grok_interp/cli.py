@@ -184,6 +184,7 @@ def reproduce(
     Args:
         figure: which one. Beyond the papers: copying/strings, exact-match accuracy string by string;
             copying/ablation, what is lost without the heads found;
+            copying/leads, which score of the heads moves before the onset of copying, over seeds;
             copying/diagram, final copying accuracy against the fractions of synthetic windows;
             copying/natural, the loss on repeated n-grams of unmodified validation text;
             modular/shift, the likelihood of each algorithm by number of shots; modular/circles and

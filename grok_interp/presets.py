@@ -18,32 +18,11 @@ from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarit
 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
 
-PRESETS: dict[str, ModelConfig] = {
-    # 162,417,408 parameters (A.1)
-    "copier-paper": llama_copier(n_layers=12, n_heads=12, d_model=768, d_mlp=3072, d_vocab=32_000, n_ctx=1024),
-    # The smallest found in which copying emerges on a laptop (dev/LOG.md): 5 of the test's strings fit the context.
-    # Heads of 32 features tell strings apart better than heads of 16 = d_model / n_heads.
-    "copier-mini": llama_copier(
-        n_layers=3, n_heads=4, d_head=32, d_model=64, d_mlp=176, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=128
-    ),
-    "copier-deep": llama_copier(n_layers=6, n_heads=8, d_model=96, d_mlp=264, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=128),
-    "copier-tiny": llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=64),
-    # 6.32, 12.62 and 18.91 million parameters (B.2)
-    "modular-paper-d2": modular_gpt(n_layers=2),
-    "modular-paper-d4": modular_gpt(n_layers=4),
-    "modular-paper-d6": modular_gpt(n_layers=6),
-    # Weights start sqrt(512 / 64) times as large as the paper's: with its 0.02 the one run tried stayed near chance on
-    # unseen tasks (dev/LOG.md).
-    "modular-mini": modular_gpt(n_layers=3, d_model=64, d_vocab=7, n_ctx=36, initializer_range=0.06),
-    "modular-p11": modular_gpt(n_layers=4, d_model=64, d_vocab=11, n_ctx=36, initializer_range=0.06),
-    "modular-tiny": modular_gpt(n_layers=2, d_model=16, n_heads=2, d_vocab=5, n_ctx=24),
-}
 
-
-def modular_paper(name: str, *, n_id: int, alpha: float) -> TrainConfig:
+def modular_paper(*, n_layers: int, n_id: int, alpha: float) -> TrainConfig:
     """The modular paper's setting (B.2) at p = 29; checkpoints dense early and at every 2,500 steps."""
     return TrainConfig(
-        model=PRESETS[name],
+        model=modular_gpt(n_layers=n_layers),
         data=ModularConfig(p=29, n_id=n_id, alpha=alpha),
         n_steps=200_000,
         batch_size=1024,
@@ -58,10 +37,10 @@ def modular_paper(name: str, *, n_id: int, alpha: float) -> TrainConfig:
     )
 
 
-def copier_with_copies(name: str, *, n_steps: int, checkpoint_steps: tuple[int, ...]) -> TrainConfig:
+def copier_with_copies(model: ModelConfig, *, n_steps: int, checkpoint_steps: tuple[int, ...]) -> TrainConfig:
     """The laptop recipe: copied spans and random windows in the training text, Muon on the hidden matrices."""
     return TrainConfig(
-        model=PRESETS[name],
+        model=model,
         data=TextConfig(copy_fraction=0.8, random_fraction=0.4),
         n_steps=n_steps,
         batch_size=16,
@@ -76,105 +55,115 @@ def copier_with_copies(name: str, *, n_steps: int, checkpoint_steps: tuple[int, 
     )
 
 
-TRAINING_PRESETS: dict[str, TrainConfig] = {
+DESCRIBED: dict[str, tuple[str, TrainConfig]] = {  # each for who chooses one
     # The paper gives no schedule after warm-up and no weight decay: cosine to 0.1 and none are our reading. Its subset
     # of RedPajama is not published: choose the text with --data.source.
-    "copier-paper": TrainConfig(
-        model=PRESETS["copier-paper"],
-        data=TextConfig(vocabulary="bpe"),
-        n_steps=76_294,
-        batch_size=512,
-        micro_batch_size=64,
-        learning_rate=2e-4,
-        warmup_steps=2_000,
-        precision="bfloat16",
-        checkpoint_steps=join_steps(logarithmic_steps(76_294, per_decade=4), linear_steps(76_294, every=1_000)),
+    "copier-paper": (
+        "12 layers, 162M parameters: the copying paper's model. Needs a GPU and --data.source.",
+        TrainConfig(
+            model=llama_copier(n_layers=12, n_heads=12, d_model=768, d_mlp=3072, d_vocab=32_000, n_ctx=1024),
+            data=TextConfig(vocabulary="bpe"),
+            n_steps=76_294,
+            batch_size=512,
+            micro_batch_size=64,
+            learning_rate=2e-4,
+            warmup_steps=2_000,
+            precision="bfloat16",
+            checkpoint_steps=join_steps(logarithmic_steps(76_294, per_decade=4), linear_steps(76_294, every=1_000)),
+        ),
     ),
-    "copier-mini": copier_with_copies(
-        "copier-mini",
-        n_steps=4_000,
-        checkpoint_steps=join_steps(
-            logarithmic_steps(100, per_decade=3), linear_steps(1_000, every=50), linear_steps(4_000, every=100)
+    # The smallest found in which copying emerges on a laptop (dev/LOG.md): 5 of the test's strings fit the context.
+    # Heads of 32 features tell strings apart better than heads of 16 = d_model / n_heads.
+    "copier-mini": (
+        "3 layers, 233k parameters: copying on a laptop in minutes. The demo.",
+        copier_with_copies(
+            llama_copier(
+                n_layers=3, n_heads=4, d_head=32, d_model=64, d_mlp=176, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=128
+            ),
+            n_steps=4_000,
+            checkpoint_steps=join_steps(
+                logarithmic_steps(100, per_decade=3), linear_steps(1_000, every=50), linear_steps(4_000, every=100)
+            ),
         ),
     ),
     # More layers and heads, so that induction heads form in several layers; dense checkpoints where they do.
-    "copier-deep": copier_with_copies(
-        "copier-deep",
-        n_steps=2_000,
-        checkpoint_steps=join_steps(linear_steps(2_000, every=100), dense_steps(center=750, width=450, every=10)),
-    ),
-    "copier-tiny": TrainConfig(
-        model=PRESETS["copier-tiny"],
-        data=TextConfig(copy_fraction=0.5),
-        n_steps=20,
-        batch_size=4,
-        learning_rate=3e-3,
-        warmup_steps=5,
-        checkpoint_steps=linear_steps(20, every=5),
-    ),
-    "modular-paper-d2": modular_paper("modular-paper-d2", n_id=512, alpha=0.6),
-    "modular-paper-d4": modular_paper("modular-paper-d4", n_id=512, alpha=0.8),
-    "modular-paper-d6": modular_paper("modular-paper-d6", n_id=256, alpha=0.6),
-    "modular-mini": TrainConfig(
-        model=PRESETS["modular-mini"],
-        data=ModularConfig(p=7, n_id=40, alpha=0.8, rule="random"),
-        n_steps=20_000,
-        batch_size=120,
-        learning_rate=2e-3,
-        warmup_steps=100,
-        betas=(0.9, 0.98),
-        weight_decay=0.3,
-        max_grad_norm=None,
-        checkpoint_steps=join_steps(logarithmic_steps(500, per_decade=3), linear_steps(20_000, every=500)),
-    ),
-    # A curriculum of contexts until Ratio Matching is complete, then uniform contexts; too many tasks to memorize
-    # (dev/LOG.md).
-    "modular-p11": TrainConfig(
-        model=PRESETS["modular-p11"],
-        data=ModularConfig(
-            p=11,
-            n_id=104,
-            alpha=0.8,
-            rule="random",
-            repeat_probability=0.25,
-            line_probability=0.6,
-            curriculum_steps=(3_500, 6_000),
+    "copier-deep": (
+        "6 layers, 8 heads, 728k parameters: in which order induction heads form.",
+        copier_with_copies(
+            llama_copier(n_layers=6, n_heads=8, d_model=96, d_mlp=264, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=128),
+            n_steps=2_000,
+            checkpoint_steps=join_steps(linear_steps(2_000, every=100), dense_steps(center=750, width=450, every=10)),
         ),
-        n_steps=26_000,
-        batch_size=416,
-        optimizer="muon",
-        muon_learning_rate=0.02,
-        learning_rate=2e-3,
-        warmup_steps=100,
-        betas=(0.9, 0.98),
-        weight_decay=0.04,
-        max_grad_norm=None,
-        precision="auto",
-        checkpoint_steps=join_steps(logarithmic_steps(500, per_decade=3), linear_steps(26_000, every=500)),
     ),
-    "modular-tiny": TrainConfig(
-        model=PRESETS["modular-tiny"],
-        data=ModularConfig(p=5, n_id=8, alpha=0.6, rule="random"),
-        n_steps=20,
-        batch_size=16,
-        learning_rate=2e-3,
-        warmup_steps=5,
-        checkpoint_steps=linear_steps(20, every=5),
+    "copier-tiny": (
+        "2 layers, 13k parameters, 20 updates: to see the machinery run.",
+        TrainConfig(
+            model=llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=64),
+            data=TextConfig(copy_fraction=0.5),
+            n_steps=20,
+            batch_size=4,
+            learning_rate=3e-3,
+            warmup_steps=5,
+            checkpoint_steps=linear_steps(20, every=5),
+        ),
+    ),
+    # 6.32, 12.62 and 18.91 million parameters (B.2)
+    "modular-paper-d2": (
+        "2 layers, 6.3M parameters: modular arithmetic at p = 29, as in the paper. Needs a GPU.",
+        modular_paper(n_layers=2, n_id=512, alpha=0.6),
+    ),
+    "modular-paper-d4": (
+        "4 layers, 12.6M parameters: the same. Needs a GPU.",
+        modular_paper(n_layers=4, n_id=512, alpha=0.8),
+    ),
+    "modular-paper-d6": (
+        "6 layers, 18.9M parameters: the same. Needs a GPU.",
+        modular_paper(n_layers=6, n_id=256, alpha=0.6),
+    ),
+    # A curriculum of contexts, then uniform contexts; many tasks, so that they are hard to memorize (dev/LOG.md).
+    # Weights start about sqrt(512 / 64) times as large as the paper's.
+    "modular-p11": (
+        "4 layers, 199k parameters: modular arithmetic at p = 11, Ratio Matching then Modular Regression.",
+        TrainConfig(
+            model=modular_gpt(n_layers=4, d_model=64, d_vocab=11, n_ctx=36, initializer_range=0.06),
+            data=ModularConfig(
+                p=11,
+                n_id=104,
+                alpha=0.8,
+                rule="random",
+                repeat_probability=0.25,
+                line_probability=0.6,
+                curriculum_steps=(3_500, 6_000),
+            ),
+            n_steps=26_000,
+            batch_size=416,
+            optimizer="muon",
+            muon_learning_rate=0.02,
+            learning_rate=2e-3,
+            warmup_steps=100,
+            betas=(0.9, 0.98),
+            weight_decay=0.04,
+            max_grad_norm=None,
+            precision="auto",
+            checkpoint_steps=join_steps(logarithmic_steps(500, per_decade=3), linear_steps(26_000, every=500)),
+        ),
+    ),
+    "modular-tiny": (
+        "2 layers, 6k parameters, 20 updates: to see the machinery run.",
+        TrainConfig(
+            model=modular_gpt(n_layers=2, d_model=16, n_heads=2, d_vocab=5, n_ctx=24),
+            data=ModularConfig(p=5, n_id=8, alpha=0.6, rule="random"),
+            n_steps=20,
+            batch_size=16,
+            learning_rate=2e-3,
+            warmup_steps=5,
+            checkpoint_steps=linear_steps(20, every=5),
+        ),
     ),
 }
-
-DESCRIPTIONS = {  # of the training presets, for who chooses one
-    "copier-paper": "12 layers, 162M parameters: the copying paper's model. Needs a GPU and --data.source.",
-    "copier-mini": "3 layers, 233k parameters: copying on a laptop in minutes. The demo.",
-    "copier-deep": "6 layers, 8 heads, 728k parameters: in which order induction heads form.",
-    "copier-tiny": "2 layers, 13k parameters, 20 updates: to see the machinery run.",
-    "modular-paper-d2": "2 layers, 6.3M parameters: modular arithmetic at p = 29, as in the paper. Needs a GPU.",
-    "modular-paper-d4": "4 layers, 12.6M parameters: the same. Needs a GPU.",
-    "modular-paper-d6": "6 layers, 18.9M parameters: the same. Needs a GPU.",
-    "modular-mini": "3 layers, 149k parameters: modular arithmetic at p = 7 on a laptop.",
-    "modular-p11": "4 layers, 199k parameters: modular arithmetic at p = 11, Ratio Matching then Modular Regression.",
-    "modular-tiny": "2 layers, 6k parameters, 20 updates: to see the machinery run.",
-}
+DESCRIPTIONS = {name: description for name, (description, _) in DESCRIBED.items()}
+TRAINING_PRESETS = {name: run for name, (_, run) in DESCRIBED.items()}
+PRESETS = {name: run.model for name, run in TRAINING_PRESETS.items()}
 
 
 def preset(name: str) -> ModelConfig:

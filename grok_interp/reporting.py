@@ -48,7 +48,19 @@ def report_on_sweep(folder: Path, device: str, threshold: float | None, terminal
     for run, ways in experiments.ablated_runs:
         ablate_shown(run, device, terminal, ways=ways)
     page, claims = write_sweep_report(folder, **options)
-    terminal.show([{"verdict": each.verdict, "claim": each.text, "by": each.measure} for each in claims])
+    terminal.show(
+        [
+            {
+                "verdict": each.verdict,
+                "claim": each.text,
+                "by": each.measure,
+                "seeds": each.seeds,
+                "needed": each.seeds_needed,
+                "needed if half": each.seeds_needed_half,
+            }
+            for each in claims
+        ]
+    )
     terminal.say(f"report: {page}")
     terminal.finish({"report": page, "claims": [asdict(each) for each in claims]}, made=[page])
     return page

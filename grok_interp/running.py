@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from grok_interp.checkpoints.ensemble_run import run_ensemble
+from grok_interp.checkpoints.ensemble import run_ensemble
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
@@ -95,6 +95,14 @@ def ablate_shown(directory: Path, device: str, terminal: Terminal, *, ways: Sequ
         ablations(directory, ways=ways or WAYS, device=choose_device(device), on_checkpoint=advance)
 
 
+def follow_heads_shown(directory: Path, device: str, terminal: Terminal) -> None:
+    """The scores of the heads of a copying run that may lead its onset, over training, kept with its results."""
+    from grok_interp.studies.copying.leads import indicators_of_run
+
+    with terminal.progress("scoring heads") as advance:
+        indicators_of_run(directory, device=choose_device(device), on_checkpoint=advance)
+
+
 def drawn(figure: str, runs: Sequence[Path], device: str, terminal: Terminal) -> Any:
     """A figure of analyzed runs; what takes long shows its progress."""
     for directory in runs:
@@ -102,6 +110,8 @@ def drawn(figure: str, runs: Sequence[Path], device: str, terminal: Terminal) ->
             ablate_shown(directory, device, terminal)
         elif figure == "copying/heads":
             ask_about_heads(directory, device, terminal)
+        elif figure == "copying/leads":
+            follow_heads_shown(directory, device, terminal)
     return getattr(study_of(runs[0]), FIGURES[figure])(*runs, device=choose_device(device))
 
 

@@ -324,7 +324,7 @@ def test_verbs_name_the_command_to_type_next_and_it_works(train_tiny: list[str],
 def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(tmp_path: Path, monkeypatch, capsys) -> None:
     from grok_interp.studies.copying.claims import Claim
 
-    claim = Claim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]")
+    claim = Claim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]", 3, 12)
     page = tmp_path / "report.html"
     nothing_to_analyze = SimpleNamespace(all_runs=[], ablated_runs=[])
     monkeypatch.setattr("grok_interp.reporting.finished_experiments", lambda _: nothing_to_analyze)
@@ -332,8 +332,8 @@ def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(tmp_path: Path,
     (tmp_path / "baseline").mkdir()
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "verdict    claim          by",
-        "undecided  Dropout helps  loss",
+        "verdict    claim          by    seeds  needed  needed if half",
+        "undecided  Dropout helps  loss  3      12      -",
         f"report: {page}",
     ]
     assert main(["report", str(tmp_path), "--json"]) == 0

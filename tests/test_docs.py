@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import families
+import numpy as np
 import pytest
 from docstrings import to_restructured_text
 from offline import remote_resources
 
 import grok_interp
-from grok_interp import HEAD_SCORES, analysis
+from grok_interp import HEAD_SCORES, analysis, load_reference
 from grok_interp.analysis import (
     ablation,
     fourier_loss,
@@ -23,7 +24,9 @@ from grok_interp.analysis import (
     single_ablation,
 )
 from grok_interp.cli import main
+from grok_interp.data.modular import SPLITS
 from grok_interp.results import LabelledResult
+from grok_interp.studies.modular import ModularResults
 
 DOCS = Path(__file__).parent.parent / "docs"
 GLOSSARY = (DOCS / "glossary.md").read_text()
@@ -46,6 +49,18 @@ def test_every_public_name_is_in_the_api_reference() -> None:
     documented |= set(re.findall(r"^\.\. py:data:: (?:grok_interp\.)?(\w+)$", reference, re.MULTILINE))
     documented |= {"studies"} if ".. automodule:: grok_interp.studies." in reference else set()
     assert set(grok_interp.__all__) - documented == set()
+
+
+def test_the_index_of_the_api_lists_every_public_name() -> None:
+    index = (DOCS / "api" / "index.md").read_text()
+    listed = set(re.findall(r"grok_interp\.(\w+)", index)) | set(re.findall(r"\((\w+)\.md\)", index))
+    assert set(grok_interp.__all__) - listed == set()
+
+
+@pytest.mark.parametrize("module", ["analysis.checkpoints_of", "data.token_rows", "activations", "results"])
+def test_what_docstrings_refer_to_has_a_place_in_the_api_reference(module: str) -> None:
+    pages = [page.read_text() for page in (DOCS / "api").glob("*.md")]
+    assert sum(f".. automodule:: grok_interp.{module}\n   :members:" in page for page in pages) == 1
 
 
 def test_every_result_of_an_analyzer_is_in_the_glossary() -> None:
@@ -71,6 +86,37 @@ def test_formulas_of_head_scores_are_those_of_the_registry() -> None:
 
 def test_the_table_of_models_is_that_of_the_tests() -> None:
     assert f"\n\n{families.table()}\n\n" in (DOCS / "models.md").read_text()
+
+
+def cells(rows: list[tuple[str, list[tuple[str, str, int]]]]) -> str:
+    """Rows of a table: accuracy of the modular reference at its last checkpoint, 95% interval, in percent."""
+    shots = ModularResults.load(load_reference("modular-p11").directory / "results").shots
+    lines = []
+    for words, columns in rows:
+        found = []
+        for kind, split, shot in columns:
+            ends = (shots.accuracy(kind), *shots.interval(kind))
+            mean, low, high = (100 * float(end.isel(checkpoint=-1).sel(split=split, shot=shot)) for end in ends)
+            found.append("-" if np.isnan(mean) else f"{mean:.0f}% [{low:.0f}, {high:.0f}]")
+        lines.append(f"| {words} | {' | '.join(found)} |\n")
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("page", [DOCS / "modular.md", DOCS.parent / "README.md"], ids=lambda page: page.stem)
+def test_the_modular_study_says_the_numbers_of_its_reference_run(page: Path) -> None:
+    kinds = {
+        "all queries": "all",
+        "on the line of an example (Ratio Matching can answer)": "ratio",
+        "other queries (Modular Regression is needed)": "regression",
+    }
+    table = cells([(words, [(kind, split, 11) for split in SPLITS]) for words, kind in kinds.items()])
+    assert f"\n{table}" in page.read_text()
+
+
+def test_the_table_by_number_of_examples_is_that_of_the_reference_run() -> None:
+    columns = (("all", "id_train"), ("all", "ood_train"), ("ratio", "ood_train"), ("regression", "ood_train"))
+    table = cells([(str(k), [(*column, k) for column in columns]) for k in (0, 1, 2, 3, 4, 6, 8, 11)])
+    assert f"\n{table}" in (DOCS / "modular.md").read_text()
 
 
 def test_every_axis_of_a_result_is_explained() -> None:

@@ -10,11 +10,20 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from grok_interp import formation_order, load_reference
+from grok_interp import (
+    circle_pca,
+    circularity,
+    cosine_similarity,
+    formation_order,
+    kaleidoscope,
+    load_reference,
+    slot_sequences,
+)
 from grok_interp.activations import pattern_name, read
+from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.analysis.natural_copying import NaturalCopying
-from grok_interp.analysis.shares import share_of_change
 from grok_interp.reference import FOLDER
+from grok_interp.studies import modular
 from grok_interp.studies.copying import CopyingResults, probes_of_run
 from grok_interp.studies.copying.examples import copy_examples
 
@@ -26,6 +35,7 @@ ALL = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # jupyter's own
+@pytest.mark.slow
 @ALL
 def test_a_notebook_runs(path: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROK_INTERP_NOTEBOOK_PRESET", "copier-tiny")
@@ -41,7 +51,7 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, own_cache: Path, monkeypatc
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert files_of_references() == before, "the package may be installed read-only"
-    if 'load_reference("copier-mini")' in "".join(cell.source for cell in executed.cells):
+    if "load_reference(" in "".join(cell.source for cell in executed.cells):
         assert not (tmp_path / "runs").exists(), "it trains nothing"
 
 
@@ -78,7 +88,7 @@ def test_what_01_says_of_the_reference() -> None:
 def test_what_02_says_of_the_reference() -> None:
     directory = load_reference("copier-mini").directory
     results = CopyingResults.load(directory / "results")
-    per_token, made = results.accuracy.per_token(), share_of_change(results.loss.mean())
+    per_token, made = results.accuracy.per_token(), fraction_of_change(results.loss.mean())
     assert per_token.sel(checkpoint=500) < 0.02 and per_token.sel(checkpoint=750) > 0.9
     assert made.sel(checkpoint=600) > 0.85 and made.sel(checkpoint=750) - made.sel(checkpoint=600) < 0.02
     natural = NaturalCopying.load(directory / "results" / "natural_copying.nc")
@@ -98,3 +108,47 @@ def test_what_03_says_of_the_reference() -> None:
     patterns = read(series.load(series.steps[-1]), samples.context[:5], names)[pattern_name(1)].numpy()
     assert np.diagonal(patterns[3], -1).mean() > 0.9, "L1H3 attends to the previous token"
     assert np.diagonal(patterns[0], -2).mean() > 0.9, "L1H0 attends two tokens back"
+
+
+def modular_results() -> modular.ModularResults:
+    return modular.ModularResults.load(load_reference("modular-p11").directory / "results")
+
+
+def test_what_04_says_of_the_reference() -> None:
+    results = modular_results()
+    mean = results.shots.last_shot().mean("split")
+    assert mean.sel(checkpoint=7000) - mean.sel(checkpoint=6000) > 0.2, "when uniform contexts have replaced the others"
+    last = results.shots.accuracy().sel(checkpoint=26000)
+    assert last.isel(shot=-1).max() - last.isel(shot=-1).min() < 0.06, "no split is favored"
+    ratio, regression = (results.shots.accuracy(kind).sel(checkpoint=26000) for kind in ("ratio", "regression"))
+    assert ratio.isel(shot=-1).max() < 0.95 and regression.isel(shot=-1).min() > 0.5, "one target met, one missed"
+    assert abs(regression.sel(shot=11) - regression.sel(shot=2)).max() < 0.05, "two examples are enough"
+    assert (ratio.sel(shot=11) < ratio.sel(shot=2)).all() and (ratio.sel(shot=1) > 0.99).all()
+    assert (last.sel(shot=0, split=["ood_train", "ood_test"]) < 1 / 11).all(), "below chance on unseen tasks"
+
+
+def test_what_05_says_of_the_reference() -> None:
+    best = modular_results().agreement.best().sel(split="ood_train")
+    with_curriculum, after = (
+        best.sel(checkpoint=steps, shot=slice(2, None)) for steps in ([2000, 4000, 5000], slice(6000, None))
+    )
+    assert (with_curriculum.sel(shot=slice(2, 6)) == "ratio matching").all()
+    assert (after == "modular regression").all(), "at every number of shots: no shift between them"
+
+
+def test_what_06_says_of_the_reference() -> None:
+    series = load_reference("modular-p11")
+    pairs, options = list(series.at([5000, 6000, 7000, 26000])), {"p": 11, "slot": 11}
+    tokens = slot_sequences((7, 2), 11, slot=11, n_examples=12, seed=0)
+    circles = circularity(circle_pca(pairs, tokens=tokens, layer=1, head=0, **options), seed=0).at()
+    assert circles.sel(measure="share_x") > 0.95 and circles.sel(measure="null_q95") < 0.7
+    assert circles.sel(measure="share_y") < 0.05, "one circle, not a circle of circles"
+    first, last = (
+        kaleidoscope(cosine_similarity(pairs, tokens=tokens, position="y", layer=layer, **options), seed=0).array.sel(
+            measure="spearman"
+        )
+        for layer in (1, 3)
+    )
+    assert first.sel(pattern="ratio matching", checkpoint=5000) > 0.2
+    answer = last.sel(pattern="modular regression")
+    assert answer.sel(checkpoint=6000) < 0.02 and answer.sel(checkpoint=7000) > 0.2

@@ -1,5 +1,7 @@
 """Presets: the papers' sizes, and names that belong together."""
 
+import re
+
 import pytest
 
 from grok_interp.configs import TrainConfig
@@ -33,11 +35,6 @@ def test_an_unknown_run_is_refused_with_the_names_of_all() -> None:
 
 
 @pytest.mark.parametrize("name", TRAINING_PRESETS)
-def test_a_training_preset_trains_the_model_of_its_name(name: str) -> None:
-    assert training_preset(name).model == preset(name)
-
-
-@pytest.mark.parametrize("name", TRAINING_PRESETS)
 def test_a_training_preset_keeps_its_initialization_and_reaches_every_wished_step(name: str) -> None:
     run = training_preset(name)
     assert run.kept_steps == run.checkpoint_steps
@@ -60,5 +57,11 @@ def test_the_mini_copiers_context_holds_five_strings_of_the_copy_test() -> None:
     assert CopyTask.fitting(preset("copier-mini").n_ctx).n_sequences == 5
 
 
-def test_every_training_preset_is_described() -> None:
-    assert DESCRIPTIONS.keys() == TRAINING_PRESETS.keys()
+@pytest.mark.parametrize("name", TRAINING_PRESETS)
+def test_a_description_says_the_size_of_the_model_that_is_trained(name: str) -> None:
+    model = training_preset(name).model
+    assert model == preset(name) and DESCRIPTIONS[name].startswith(f"{model.n_layers} layers, ")
+    found = re.search(r", ([\d.]+)([kM]) parameters", DESCRIPTIONS[name])
+    assert found and abs(float(found[1]) * {"k": 1e3, "M": 1e6}[found[2]] / model.n_params - 1) < 0.01 + 0.5 / float(
+        found[1]
+    )

@@ -66,9 +66,9 @@ def test_each_is_analyzed_already_and_small(name: str) -> None:
 
 
 def test_the_modular_reference_answers_today_as_its_results_say() -> None:
-    series = load_reference("modular-p7")
+    series = load_reference("modular-p11")
     probes = modular.probes_of_run(series.directory)
-    kept = kept_results("modular-p7")
+    kept = kept_results("modular-p11")
     step = kept.best_step
     again = modular.ModularResults.ask((step, series.load(step)), probes)
     difference = abs(again.shots.at(step) - kept.shots.at(step)).sel(measure="accuracy", queries="all")

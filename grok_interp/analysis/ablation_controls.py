@@ -5,15 +5,16 @@ A head's spread is its attention entropy in nats, the mean over queries q of
 
     - sum over keys k of  A[L, H, q, k] ln A[L, H, q, k],   between 0 (one key) and the mean of ln(q + 1) (uniform)
 
-A head that belongs to the same circuit is no control, though its entropy be the nearest: an induction head's sharpest
-neighbour is often the previous-token head that it reads. Heads named in `spared` are never taken.
+An induction head that is not ablated is no control, and neither is a head of the same circuit, though its entropy be
+the nearest: an induction head's sharpest neighbor is often the previous-token head that it reads. Heads named in
+`spared` are never taken. Where a layer has too few other heads, those of other layers take their place.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import comb, prod
+from math import comb
 
 import numpy as np
 import torch
@@ -25,29 +26,72 @@ from grok_interp.analysis.ablated_model import Head, named
 
 
 def random_controls(
-    heads: Sequence[Head], *, n_heads: int, n_draws: int, seed: int, spared: Sequence[Head] = ()
+    heads: Sequence[Head],
+    *,
+    n_heads: int,
+    n_draws: int,
+    seed: int,
+    spared: Sequence[Head] = (),
+    n_layers: int | None = None,
 ) -> list[tuple[Head, ...]]:
     """Distinct sets of other heads, each with as many heads of every layer as `heads` has.
 
-    Raises ValueError when too few heads, or too few sets of them, are left.
+    Args:
+        heads: the ablated heads.
+        n_heads: heads of a layer.
+        n_draws: sets to draw, 1 or more.
+        seed: of the draws.
+        spared: heads that are never taken.
+        n_layers: layers of the model, whose heads take the place of those that a layer of `heads` has too few of;
+            without it there must be enough in the same layers.
+
+    Raises:
+        ValueError: when too few heads, or too few sets of them, are left.
     """
-    needed = Counter(layer for layer, _ in heads)
-    taken = {*heads, *spared}
-    left = {layer: [head for head in range(n_heads) if (layer, head) not in taken] for layer in needed}
+    needed, left = Counter(layer for layer, _ in heads), _left(heads, spared, n_heads, n_layers)
     for layer, n in needed.items():
-        if n > len(left[layer]):
+        if n_layers is None and n > len(left[layer]):
             raise ValueError(
                 f"{n} control heads are needed in layer {layer} and {len(left[layer])} of its {n_heads} are left: "
                 f"ablate fewer than {named(sorted(heads))}"
             )
-    n_sets = prod(comb(len(left[layer]), n) for layer, n in needed.items())
+    n_sets = n_control_sets(heads, spared, n_heads, n_layers)
     if not 1 <= n_draws <= n_sets:
         raise ValueError(f"the heads left give {n_sets} sets of controls for {named(heads)}, got n_draws {n_draws}")
     generator, drawn = np.random.default_rng(seed), {}
     while len(drawn) < n_draws:
-        picks = {layer: sorted(generator.permutation(left[layer])[:n].tolist()) for layer, n in needed.items()}
-        drawn[tuple((layer, head) for layer, picked in picks.items() for head in picked)] = True
+        picks = {layer: generator.permutation(left[layer])[:n].tolist() for layer, n in needed.items()}
+        chosen = [(layer, head) for layer, picked in picks.items() for head in picked]
+        if missing := len(heads) - len(chosen):
+            others = [(at, head) for at, in_layer in left.items() for head in in_layer if (at, head) not in chosen]
+            chosen += [others[index] for index in generator.permutation(len(others))[:missing]]
+        drawn[tuple(sorted(chosen))] = True
     return list(drawn)
+
+
+def n_control_sets(heads: Sequence[Head], spared: Sequence[Head], n_heads: int, n_layers: int | None = None) -> int:
+    """How many sets `random_controls` can draw; 0 when too few heads are left."""
+    needed, left = Counter(layer for layer, _ in heads), _left(heads, spared, n_heads, n_layers)
+    n_sets = [1]  # by size, layer after layer: each gives as many as are needed, or all it has, or more
+    for layer, in_layer in left.items():
+        at_least = min(needed[layer], len(in_layer))
+        of_layer = [comb(len(in_layer), n) if n >= at_least else 0 for n in range(len(in_layer) + 1)]
+        n_sets = [
+            sum(
+                n_sets[taken] * of_layer[size - taken]
+                for taken in range(len(n_sets))
+                if 0 <= size - taken < len(of_layer)
+            )
+            for size in range(len(n_sets) + len(in_layer))
+        ]
+    return n_sets[len(heads)] if len(heads) < len(n_sets) else 0
+
+
+def _left(heads: Sequence[Head], spared: Sequence[Head], n_heads: int, n_layers: int | None) -> dict[int, list[int]]:
+    """layer -> its heads that may be controls, of all layers or of those of `heads`."""
+    layers = dict.fromkeys(layer for layer, _ in heads) if n_layers is None else range(n_layers)
+    taken = {*heads, *spared}
+    return {layer: [head for head in range(n_heads) if (layer, head) not in taken] for layer in layers}
 
 
 def entropy_controls(

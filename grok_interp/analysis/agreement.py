@@ -32,8 +32,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.evaluation_contexts import (
+    Answers,
+    EvaluationContexts,
+    answers_of,
+    draw_contexts,
+    sampling_coordinates,
+)
 from grok_interp.analysis.intervals import Z, mean_and_error
-from grok_interp.analysis.questions import Answers, Questions, answers_of, draw_questions, sampling_coordinates
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
 from grok_interp.results import LabelledResult
 
@@ -122,12 +128,12 @@ def algorithm_agreement(
     batch_size: int = 256,
 ) -> AlgorithmAgreement:
     """Every (step, model) on the contexts of `shot_curve` with the same seed; it raises the same errors."""
-    steps, rows, asked = [], [], None
+    steps, rows, contexts = [], [], None
     for step, model in checkpoints_of(checkpoints):
         size = model.cfg.n_ctx // 3
-        asked = asked or draw_questions(tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed)
+        contexts = contexts or draw_contexts(tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed)
         steps.append(step)
-        rows.append(answers_of(model, asked, batch_size=batch_size))
+        rows.append(answers_of(model, contexts, batch_size=batch_size))
     return agreement_of(steps, rows, tasks)
 
 
@@ -136,55 +142,55 @@ def agreement_of(
 ) -> AlgorithmAgreement:
     """From what each checkpoint answered on each split. Raises ValueError when there is no checkpoint."""
     if not answered:
-        raise ValueError("no checkpoints were asked: give at least one (step, model)")
+        raise ValueError("no checkpoints were given: give at least one (step, model)")
     rows = torch.stack([torch.stack([_of_split(split, tasks) for split in splits]) for splits in answered])
     values = rearrange(rows, "checkpoint split ... measure shot -> measure checkpoint split ... shot")
-    questions = [split.questions for split in answered[0]]
+    contexts = [split.contexts for split in answered[0]]
     array = xr.DataArray(
         values.float().numpy(),
         dims=AlgorithmAgreement.dims,
         coords={
             "measure": list(MEASURES),
             "checkpoint": list(steps),
-            "split": [asked.split for asked in questions],
+            "split": [each.split for each in contexts],
             "subset": list(SUBSETS),
             "hypothesis": list(HYPOTHESES),
             "shot": np.arange(values.shape[-1]),
-            **sampling_coordinates(questions),
+            **sampling_coordinates(contexts),
         },
-        attrs=questions[0].description(),
+        attrs=contexts[0].description(),
     )
     return AlgorithmAgreement(array)
 
 
 def _of_split(given: Answers, tasks: ModularTasks) -> Float[Tensor, "subset hypothesis measure shot"]:
     believed = predicted(given, tasks).masked_fill(given.loss.isnan(), torch.nan)
-    f = given.questions.task_fraction
-    subsets = _subsets(given.questions)
+    f = given.contexts.task_fraction
+    subsets = _subsets(given.contexts)
     rows = [
         log_likelihood(believed[:, chosen], counted[chosen], tasks.p, task_fraction=f) for chosen, counted in subsets
     ]
     return torch.stack(rows)
 
 
-def _subsets(questions: Questions) -> list[tuple[Bool[Tensor, " task"], Bool[Tensor, "task context shot"]]]:
+def _subsets(contexts: EvaluationContexts) -> list[tuple[Bool[Tensor, " task"], Bool[Tensor, "task context shot"]]]:
     """(tasks, queries) of each of SUBSETS."""
-    symmetric = questions.tasks[:, 0] == questions.tasks[:, 1]
-    axis = (questions.inputs == 0).any(dim=-1)
+    symmetric = contexts.tasks[:, 0] == contexts.tasks[:, 1]
+    axis = (contexts.inputs == 0).any(dim=-1)
     return [(~symmetric, ~axis), (symmetric, torch.ones_like(axis)), (~symmetric, axis)]
 
 
 def predicted(given: Answers, tasks: ModularTasks) -> Float[Tensor, "hypothesis task context shot"]:
     """The probability that each of HYPOTHESES gives to the answers found. Kernel."""
-    right, p = (given.found == given.questions.true).float(), tasks.p
-    by_algorithm = [torch.where(solved, right, 1 / p) for solved in given.questions.solved]
+    right, p = (given.found == given.contexts.true).float(), tasks.p
+    by_algorithm = [torch.where(solved, right, 1 / p) for solved in given.contexts.solved]
     return torch.stack([torch.full_like(right, 1 / p), memorized(given, tasks), *by_algorithm])
 
 
 def memorized(given: Answers, tasks: ModularTasks) -> Float[Tensor, "task context shot"]:
     """Of the tasks trained on that agree with all examples before, the fraction that give the answer found."""
     rows = []
-    for inputs, answer, true in zip(given.questions.inputs, given.found, given.questions.true, strict=True):
+    for inputs, answer, true in zip(given.contexts.inputs, given.found, given.contexts.true, strict=True):
         of_trained = answers(tasks.id_tasks, inputs, tasks.p)
         agrees = (of_trained == true).cumprod(dim=-1).roll(1, dims=-1)
         agrees[..., 0] = 1  # before the first example

@@ -1,10 +1,9 @@
 """The circle of circles (B.5 of "Learning to grok"): one head's output over all pairs (x, y), seen by PCA.
 
 A slot of the sequence runs over all p^2 pairs. The head's output at the slot's x and at its y, one after the other, is
-a vector of 2 d_model; PCA centres the p^2 vectors, does not scale them, and keeps the first components (with
-scikit-learn's signs).
-In the paper's grokked models the points lie on a circle by log x, each of them a smaller circle by log y. How circular
-that is, `circularity` says.
+a vector of 2 d_model; PCA (as in scikit-learn) centers the p^2 vectors, does not scale them, and keeps the first
+components. In the paper's grokked models the points lie on a circle by log x, each of them a smaller circle by log y.
+`circularity` measures how circular that is.
 """
 
 from __future__ import annotations
@@ -61,27 +60,23 @@ def principal_components(
 ) -> tuple[Float[Tensor, "point component"], Float[Tensor, " component"]]:
     """(components, share of the variance that each explains); zeros where all vectors are the same, NaN where one is
     not finite. Kernel."""
-    from scipy.linalg import eigh
+    from sklearn.decomposition import PCA  # takes a second to import
 
     points = vectors.double()
     if not points.isfinite().all():
         return torch.full((len(points), n_components), torch.nan), torch.full((n_components,), torch.nan)
     if (points == points[0]).all():
         return torch.zeros(len(points), n_components), torch.zeros(n_components)
-    centred = points - points.mean(dim=0)
-    scatter = centred.T @ centred
-    last = len(scatter) - 1  # a few eigenvectors take a fraction of the time of them all
-    variances, axes = map(torch.from_numpy, eigh(scatter.numpy(), subset_by_index=(last - n_components + 1, last)))
-    signs = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
-    components = (centred @ (signs * axes)).flip(1)
-    return components.float(), (variances.flip(0).clamp_min(0) / scatter.trace()).float()
+    pca = PCA(n_components, svd_solver="full")
+    components = torch.from_numpy(pca.fit_transform(points.numpy()))
+    return components.float(), torch.from_numpy(pca.explained_variance_ratio_).float()
 
 
 def circle_pca(
     checkpoints: Checkpoints,
+    p: int,
     tokens: Tokens,
     *,
-    p: int,
     slot: int,
     layer: int,
     head: int,

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.intervals import BOUNDS, with_bounds
+from grok_interp.analysis.intervals import BOUNDS, in_percent, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Caching, prefix_cache
 from grok_interp.data.copying import CopySamples
@@ -94,7 +94,7 @@ class CopyingAccuracy(LabelledResult):
 
     def exact_in_words(self) -> str:
         """Of the last checkpoint with its interval: 96.6% [95.8, 97.3]"""
-        return _percent_in(self.exact()[-1], self.exact_interval().isel(checkpoint=-1))
+        return in_percent(*map(float, (self.exact()[-1], *self.exact_interval().isel(checkpoint=-1))))
 
     def per_sequence_in_words(self) -> str:
         """Of the last checkpoint, string by string: 98 / 96 / 96 / 96 / 97%"""
@@ -213,11 +213,3 @@ def _scores_from_the_start(model: HookedModel, samples: CopySamples) -> Iterable
     for index in samples.task.queries:
         tokens = torch.cat([samples.context, samples.query(index)[:, :-1]], dim=1)
         yield logits(model, tokens).cpu()
-
-
-def _percent_in(value: xr.DataArray, bounds: xr.DataArray) -> str:
-    """96.6% [95.8, 97.3]"""
-    if value.isnull():
-        return "undefined"
-    low, high = (100 * float(bound) for bound in bounds)
-    return f"{float(value):.1%} [{low:.1f}, {high:.1f}]"

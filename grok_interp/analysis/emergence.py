@@ -15,7 +15,7 @@ A curve gets a change point when the test rejects that it is flat. Otherwise its
 have been detected with a probability of at least `ENOUGH_POWER`, and "cannot tell" if not. With `chance` and `margin`,
 a change that ends at chance + margin or below has no onset either: its outcome is "at chance".
 
-All results are deterministic. For fractions of the total change without a model, see `shares`.
+All results are deterministic. For fractions of the total change without a model, see `fraction_of_change`.
 """
 
 from __future__ import annotations

@@ -136,9 +136,9 @@ def fourier_spectrum(checkpoints: WithEmbedding, p: int, *, root: int | None = N
     Example:
 
         >>> from grok_interp import fourier_spectrum, load_reference
-        >>> spectrum = fourier_spectrum(load_reference("modular-p7"), p=7)
+        >>> spectrum = fourier_spectrum(load_reference("modular-p11"), p=11)
         >>> spectrum.key_frequencies("multiplicative", n_key=1)
-        (2,)
+        (4,)
     """
     root = primitive_root(p) if root is None else root
     orders = [group_elements(group, p, root) for group in GROUPS]

@@ -39,8 +39,8 @@ from grok_interp.analysis.ablated_model import AblatedModel
 from grok_interp.analysis.ablation_edits import Edit
 from grok_interp.analysis.checkpoints_of import HOOKED, Checkpoints, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
+from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.fourier import group_elements, projection
-from grok_interp.analysis.questions import answer_logits
 from grok_interp.data.discrete_log import primitive_root
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
@@ -99,9 +99,9 @@ def excluded_embedding(
 
 def fourier_losses(
     checkpoints: Checkpoints,
+    p: int,
     tokens: Tokens,
     *,
-    p: int,
     group: str,
     frequencies: Sequence[int],
     root: int | None = None,
@@ -111,9 +111,9 @@ def fourier_losses(
 
     Args:
         checkpoints: a run, a series or any iterable of (step, model); any hooked model with `W_E` will do.
+        p: the modulus, a prime of 3 or more; tokens 0 .. p - 1 are the numbers.
         tokens: contexts x y z x y z ... of numbers 0 .. p - 1. Standard errors take them to be independent: give each
             context its own inputs.
-        p: the modulus, a prime of 3 or more; tokens 0 .. p - 1 are the numbers.
         group: whose frequencies, "additive" or "multiplicative".
         frequencies: the key frequencies, distinct, each within 1 .. (p - 1) / 2.
         root: the primitive root that names the multiplicative frequencies; the smallest one if None.
@@ -130,8 +130,8 @@ def fourier_losses(
     Example:
 
         >>> from grok_interp import fourier_losses, load_reference, slot_sequences
-        >>> series, tokens = load_reference("modular-p7"), slot_sequences((2, 3), 7, slot=11, n_examples=12, seed=0)
-        >>> losses = fourier_losses(series.at([0, 20000]), tokens, p=7, group="additive", frequencies=(1, 2, 3))
+        >>> series, tokens = load_reference("modular-p11"), slot_sequences((7, 2), 11, slot=11, n_examples=12, seed=0)
+        >>> losses = fourier_losses(series.at([0, 26000]), 11, tokens, group="additive", frequencies=range(1, 6))
         >>> bool((losses.loss("restricted") - losses.loss("full") < 1e-4).all())  # no frequency is missing
         True
     """

@@ -108,9 +108,9 @@ def top_frequency_fraction(
     Example:
 
         >>> from grok_interp import load_reference, top_frequency_fraction
-        >>> tops = top_frequency_fraction(load_reference("modular-p7"), p=7, n_key=1, seed=0)
+        >>> tops = top_frequency_fraction(load_reference("modular-p11"), p=11, n_key=1, seed=0)
         >>> dict(tops.array.sizes)
-        {'measure': 5, 'group': 2, 'checkpoint': 16}
+        {'measure': 5, 'group': 2, 'checkpoint': 11}
     """
     root = primitive_root(p) if root is None else root
     orders = {group: group_elements(group, p, root) for group in GROUPS}

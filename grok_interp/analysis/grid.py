@@ -50,20 +50,20 @@ class GridComparison(LabelledResult):
 
 
 def grid_comparison(
-    model: Model, task: tuple[int, int], inputs: Tokens, p: int, *, batch_size: int = 512
+    model: Model, p: int, task: tuple[int, int], inputs: Tokens, *, batch_size: int = 512
 ) -> GridComparison:
     """Every query after the given examples of a task; `inputs` as in `grid_comparisons`.
 
     Raises ValueError for a task outside Z_p and for more examples than the model's context holds.
     """
-    return grid_comparisons(model, task, inputs, p, shots=[len(inputs)], batch_size=batch_size)[0]
+    return grid_comparisons(model, p, task, inputs, shots=[len(inputs)], batch_size=batch_size)[0]
 
 
 def grid_comparisons(
     model: Model,
+    p: int,
     task: tuple[int, int],
     inputs: Tokens,
-    p: int,
     *,
     shots: Sequence[int],
     batch_size: int = 512,

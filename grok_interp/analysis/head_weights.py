@@ -77,6 +77,15 @@ def k_composition_with_previous_token(
     return found
 
 
+def weight_norms(model: Any) -> Float[Tensor, "layer head"]:
+    """sqrt(|W_Q|^2 + |W_K|^2 + |W_V|^2 + |W_O|^2) of every head, Frobenius norms."""
+    weights = weights_of(model)
+    squares = [
+        _double(each).square().sum(dim=(-2, -1)) for each in (weights.W_Q, weights.W_K, weights.W_V, weights.W_O)
+    ]
+    return torch.stack(squares).sum(dim=0).sqrt().float()
+
+
 def _product_norm(left: Tensor, middle: Tensor, right: Tensor) -> Tensor:
     """|left middle right^T|, from the trace of its square: only d_head x d_head matrices."""
     square = ((left.mT @ left) @ middle * (middle @ (right.mT @ right))).sum(dim=(-2, -1))

@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from jaxtyping import Bool, Float
-from scipy.stats import norm
+from scipy.stats import norm, t
 from torch import Tensor
 
 LEVEL = 0.95
@@ -102,10 +102,73 @@ def wilson_interval(proportion: Array, n: Array | float | int, *, confidence: fl
     return low.clip(0, 1), high.clip(0, 1)
 
 
+def ratio_interval(
+    numerator: tuple[Array, Array, Array], denominator: tuple[Array, Array, Array]
+) -> tuple[Array, Array]:
+    """The interval of a ratio of two independent estimates, from the interval of each. Kernel.
+
+    The "method of variance estimates recovery" (Donner and Zou, "Closed-form confidence intervals for functions of the
+    normal mean and standard deviation", 2012): it needs no normal ratio, and is defined at a numerator of 0.
+
+    Args:
+        numerator: its estimate with the low and the high end of its interval, all 0 or more.
+        denominator: the same, its estimate above 0.
+
+    Returns:
+        The low and the high ends, of the same confidence; infinite high ends where the denominator may be 0.
+
+    Example:
+        >>> half, whole = ([np.array([x]) for x in ends] for ends in ((0.4, 0.35, 0.45), (0.8, 0.75, 0.85)))
+        >>> [end.round(2).tolist() for end in ratio_interval(tuple(half), tuple(whole))]
+        [[0.43], [0.57]]
+    """
+    (a, a_low, a_high), (b, b_low, b_high) = numerator, denominator
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below, above = a_low * (2 * a - a_low), a_high * (2 * a - a_high)
+        smallest, largest = b_low * (2 * b - b_low), b_high * (2 * b - b_high)
+        low = np.where(below > 0, below / (a * b + np.sqrt(((a * b) ** 2 - below * largest).clip(0))), 0.0)
+        high = (a * b + np.sqrt(((a * b) ** 2 - above * smallest).clip(0))) / smallest
+    return a * 0 + low, high
+
+
 def with_bounds(proportion: xr.DataArray, n: int, *, confidence: float = LEVEL) -> xr.DataArray:
     """`wilson_interval` as one array: the same dimensions after a first one, `bound`, with `low` and `high`."""
     ends = wilson_interval(proportion.astype(float), n, confidence=confidence)
     return xr.concat(ends, pd.Index(BOUNDS, name="bound"))
+
+
+def mean_interval(values: Float[np.ndarray, "*rows sample"], *, confidence: float = LEVEL) -> tuple[Any, Any]:
+    """Mean ± t s.e. over the last axis, whose entries are independent. Kernel.
+
+    Args:
+        values: one number per sample, in any unit.
+        confidence: coverage of the intervals, between 0 and 1.
+
+    Returns:
+        The lower and the upper ends; NaN where a value is or where there is one sample only.
+
+    Example:
+        >>> low, high = mean_interval(np.array([1.0, 2.0, 3.0]))
+        >>> round(float(low), 2), round(float(high), 2)
+        (-0.48, 4.48)
+    """
+    n, mean = values.shape[-1], values.mean(axis=-1)
+    if n < 2:
+        return mean * np.nan, mean * np.nan
+    half = float(t.ppf((1 + confidence) / 2, n - 1)) * values.std(axis=-1, ddof=1) / np.sqrt(n)
+    return mean - half, mean + half
+
+
+def in_percent(value: float, low: float, high: float) -> str:
+    """A fraction with its interval, in percent; without it where the ends are not finite.
+
+    Example:
+        >>> in_percent(0.966, 0.958, 0.973), in_percent(np.nan, np.nan, np.nan)
+        ('96.6% [95.8, 97.3]', 'undefined')
+    """
+    if np.isnan(value):
+        return "undefined"
+    return f"{value:.1%}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite([low, high]).all() else "")
 
 
 def probability_above(threshold: float, accuracy: Array, n: Array) -> Array:

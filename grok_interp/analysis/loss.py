@@ -108,8 +108,7 @@ def position_losses(
         [2, 2, 1, 1]
     """
     windows = token_rows(windows, "windows")
-    if windows.shape[1] < 2:
-        raise ValueError("windows need 2 tokens or more, to predict the second from the first, got 1")
+    _require_two_tokens(windows)
     windows, real = unpadded(windows, attention_mask)
     counted = real[:, 1:]
     n_windows = counted.sum(dim=0)
@@ -129,6 +128,25 @@ def position_losses(
     if attention_mask is not None:
         array = array.assign_coords(n_windows=("pos", n_windows.numpy()))
     return PositionLoss(array)
+
+
+def window_losses(
+    model: HookedModel, windows: Int64[Tensor, "batch pos"], *, batch_size: int
+) -> Float[Tensor, " batch"]:
+    """The mean loss of each window, in nats and float64; for windows of one length that `position_losses` takes."""
+    _require_two_tokens(windows)
+    parts = []
+    for _, each in checkpoints_of(model, tokens=windows, n_read=windows.shape[1] - 1):
+        require_outputs(each, windows)
+        for of_part, part in in_batches(each, windows, batch_size):
+            scores, targets = logits(of_part, part[:, :-1]).cpu(), part[:, 1:]
+            parts.append(F.cross_entropy(scores.transpose(1, 2), targets, reduction="none").double().mean(dim=1))
+    return torch.cat(parts)
+
+
+def _require_two_tokens(windows: Tensor) -> None:
+    if windows.shape[1] < 2:
+        raise ValueError("windows need 2 tokens or more, to predict the second from the first, got 1")
 
 
 def _summed(model: HookedModel, windows: Tensor, counted: Tensor) -> Tensor:

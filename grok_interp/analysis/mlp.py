@@ -40,9 +40,9 @@ class MLPActivations(LabelledResult):
 
 def mlp_activations(
     checkpoints: Checkpoints,
+    p: int,
     tokens: Tokens,
     *,
-    p: int,
     slot: int,
     position: Position,
     layer: int,

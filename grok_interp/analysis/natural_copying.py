@@ -38,7 +38,7 @@ from grok_interp.activations import HookedModel, device_of, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.pair_estimates import LEVEL, MEASURES, pair_estimates
 from grok_interp.data.ngrams import repeated_ngrams
-from grok_interp.data.token_rows import Tokens, token_rows
+from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
 from grok_interp.results import LabelledResult
 
 ESTIMATES = ("mean", "low", "high")
@@ -81,6 +81,7 @@ def natural_copying(
     *,
     n: int,
     documents: Int[Tensor, " window"] | None = None,
+    attention_mask: Mask | None = None,
     batch_size: int = 16,
 ) -> NaturalCopying:
     """The loss of each (step, model) at first occurrences and at repeats of n-grams in unmodified text.
@@ -93,6 +94,9 @@ def natural_copying(
             chance.
         documents: the document of each window, any integers; intervals are over these. By default each window is a
             document of its own, which makes intervals too narrow where windows share a document.
+        attention_mask: 1 at tokens, 0 at pads, with the shape of `windows`, as Hugging Face has it. Rows padded on
+            either side are read from their first token on; pads are neither read before a token nor part of an n-gram.
+            Without it every token counts: pads are not detected.
         batch_size: windows per forward pass; changes memory, never the result.
 
     Returns:
@@ -102,7 +106,7 @@ def natural_copying(
 
     Raises:
         ValueError: if there is no checkpoint or no pair, for n below 1 or too large for the windows, and when
-            `documents` does not have one entry per window.
+            `documents` does not have one entry per window or `attention_mask` does not fit.
 
     Example:
         >>> from grok_interp import Transformer, llama_copier, repeated_tokens
@@ -112,8 +116,8 @@ def natural_copying(
         >>> natural_copying([(0, model)], tokens, n=2).array.sizes["estimate"]
         3
     """
-    windows = token_rows(windows, "windows")
-    pairs = repeated_ngrams(windows, n=n)
+    windows, real = unpadded(token_rows(windows, "windows"), attention_mask)
+    pairs = repeated_ngrams(windows, n=n, real=real)
     if not len(pairs):
         raise ValueError(
             f"none of the {len(windows)} windows of {windows.shape[1]} tokens repeats {n + 1} tokens (n = {n} and the "

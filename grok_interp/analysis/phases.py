@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from grok_interp.analysis.intervals import probability_above
+from grok_interp.analysis.emergence import Estimate
+from grok_interp.analysis.intervals import probability_above, ratio_interval, wilson_interval
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.data.modular import SPLITS, Split
 
@@ -116,7 +117,9 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
         ValueError: for missing splits, accuracies outside [0, 1], and a threshold outside it.
 
     Example:
-        >>> results = ModularResults.load(load_reference("modular-p7").directory / "results")
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies.modular import ModularResults
+        >>> results = ModularResults.load(load_reference("modular-p11").directory / "results")
         >>> phases(results.shots, threshold=0.75)[0].most_probable
         'nothing learnt'
     """
@@ -148,6 +151,38 @@ class Transience:
 
     def __str__(self) -> str:
         return f"peak {self.peak:.0%} at step {self.step:,}, {self.last:.0%} at the end"
+
+
+def fraction_left(found: Transience, n_peak: float | int, n_last: float | int) -> Estimate:
+    """The last accuracy divided by the peak, with its 95% interval.
+
+    Both are measured on the same contexts. Their errors are taken as independent, which makes the interval too wide
+    rather than too narrow where they are positively correlated. The peak is the largest of several checkpoints, so it
+    is too high, and the fraction too low, by a part of its standard error.
+
+    Args:
+        found: peak and last value of an accuracy, in [0, 1].
+        n_peak: effective number of queries of the peak, above 0 (`effective_number`).
+        n_last: of the last checkpoint.
+
+    Returns:
+        A fraction, 1 without an interval where the last checkpoint is the peak; NaN where the peak is 0 or a value is
+        not finite.
+
+    Example:
+        >>> left = fraction_left(Transience(0.8, 2000, 0.4), 400, 400)
+        >>> f"{left.value:.2f} [{left.low:.2f}, {left.high:.2f}]"
+        '0.50 [0.44, 0.57]'
+    """
+    if not found.peak > 0 or not np.isfinite([found.peak, found.last, n_peak, n_last]).all():
+        return Estimate()
+    if found.last == found.peak:
+        return Estimate(1.0, 1.0, 1.0)
+    values, n = np.array([found.last, found.peak]), np.array([n_last, n_peak])
+    ends = np.stack([values, *wilson_interval(values, n)], axis=1)[..., None]  # (last, peak) x (value, low, high)
+    last, peak = (tuple(each) for each in ends)
+    low, high = ratio_interval(last, peak)
+    return Estimate(found.last / found.peak, float(low[0]), float(high[0]))
 
 
 def transience(curve: xr.DataArray) -> Transience:

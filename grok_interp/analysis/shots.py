@@ -23,9 +23,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.evaluation_contexts import Answers, answers_of, draw_contexts, sampling_coordinates
 from grok_interp.analysis.intervals import Z, effective_number, mean_and_error, wilson_interval
 from grok_interp.analysis.queries import QUERIES
-from grok_interp.analysis.questions import Answers, answers_of, draw_questions, sampling_coordinates
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
 from grok_interp.results import LabelledResult
 
@@ -133,46 +133,49 @@ def shot_curve(
         ValueError: for noise outside [0, 1), no checkpoints, no contexts, and a vocabulary without all of Z_p.
 
     Example:
-        >>> series = load_reference("modular-p7")
-        >>> curves = shot_curve(series.at([20000]), ModularTasks.draw(series.config.data), n_contexts=400, seed=0)
+        >>> from grok_interp import ModularTasks, load_reference
+        >>> series = load_reference("modular-p11")
+        >>> curves = shot_curve(series.at([26000]), ModularTasks.draw(series.config.data), n_contexts=400, seed=0)
         >>> curves.accuracy().sizes["shot"]
         12
     """
-    steps, rows, asked = [], [], None
+    steps, rows, contexts = [], [], None
     for step, model in checkpoints_of(checkpoints):
         size = model.cfg.n_ctx // 3
-        asked = asked or draw_questions(tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed, noise=noise)
+        contexts = contexts or draw_contexts(
+            tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed, noise=noise
+        )
         steps.append(step)
-        rows.append(answers_of(model, asked, batch_size=batch_size))
+        rows.append(answers_of(model, contexts, batch_size=batch_size))
     return shot_curve_of(steps, rows)
 
 
 def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -> ShotCurves:
     """From what each checkpoint answered on each split. Raises ValueError when there is no checkpoint."""
     if not answered:
-        raise ValueError("no checkpoints were asked: give at least one (step, model)")
+        raise ValueError("no checkpoints were given: give at least one (step, model)")
     rows = torch.stack([torch.stack([_of_split(split) for split in splits]) for splits in answered])
     values = rearrange(rows, "checkpoint split queries measure shot -> measure checkpoint split queries shot")
-    questions = [split.questions for split in answered[0]]
+    contexts = [split.contexts for split in answered[0]]
     array = xr.DataArray(
         values.float().numpy(),
         dims=ShotCurves.dims,
         coords={
             "measure": list(MEASURES),
             "checkpoint": list(steps),
-            "split": [asked.split for asked in questions],
+            "split": [each.split for each in contexts],
             "queries": list(QUERIES),
             "shot": np.arange(values.shape[-1]),
-            **sampling_coordinates(questions),
+            **sampling_coordinates(contexts),
         },
-        attrs=questions[0].description(),
+        attrs=contexts[0].description(),
     )
     return ShotCurves(array)
 
 
 def _of_split(given: Answers) -> Float[Tensor, "queries measure shot"]:
-    correct = (given.found == given.questions.true).float().masked_fill(given.loss.isnan(), torch.nan)
-    f = given.questions.task_fraction
+    correct = (given.found == given.contexts.true).float().masked_fill(given.loss.isnan(), torch.nan)
+    f = given.contexts.task_fraction
     rows = [
         torch.stack(
             [
@@ -181,6 +184,6 @@ def _of_split(given: Answers) -> Float[Tensor, "queries measure shot"]:
                 kind.double().mean(dim=(0, 1)),
             ]
         )
-        for kind in given.questions.counted
+        for kind in given.contexts.counted
     ]
     return torch.stack(rows)

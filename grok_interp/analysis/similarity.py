@@ -53,9 +53,9 @@ def pearson_similarity(vectors: Float[Tensor, "pair feature"]) -> Float[Tensor, 
 
 def cosine_similarity(
     checkpoints: Checkpoints,
+    p: int,
     tokens: Tokens,
     *,
-    p: int,
     slot: int,
     position: Position,
     layer: int,

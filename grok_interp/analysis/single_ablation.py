@@ -1,38 +1,67 @@
 """Single heads: what copying and loss are without each head alone.
 
 Beside I(L, H) they say whether the score finds the heads that matter. It finds those that look at induction targets and
-copy from there; the previous-token head that such a head reads has an I of 0 and may matter as much.
+copy from there; the previous-token head that such a head reads has an I of 0 and may matter as much. Intervals are 95%
+over samples and windows (see `ablation_samples`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from jaxtyping import Int64
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named
-from grok_interp.analysis.ablation import MEASURES
+from grok_interp.analysis.ablation_samples import (
+    MEASURES,
+    effect_bounds,
+    in_words,
+    means,
+    measured_by_sample,
+    stacked,
+    value_bounds,
+)
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.copying import copying_accuracy
-from grok_interp.analysis.loss import position_losses
+from grok_interp.analysis.intervals import BOUNDS
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results import LabelledResult
 
 
 class SingleAblation(LabelledResult):
-    """Copying accuracy (between 0 and 1) and loss (nats) without each head; the coordinate `intact`: with all heads."""
+    """Copying accuracy (between 0 and 1) and loss (nats) without each head; the coordinate `intact`: with all heads.
+
+    The coordinates `low` and `high`, `effect_low` and `effect_high`, `intact_low` and `intact_high` are the ends of the
+    95% intervals of the values, of their differences to intact, paired by sample, and of intact.
+    """
 
     name = "single_ablation"
     dims = ("measure", "checkpoint", "layer", "head")
 
     def effect(self) -> xr.DataArray:
-        """Without the head less intact: negative where accuracy is lost, positive where loss is added."""
+        """Without the head minus intact: negative where accuracy is lost, positive where loss is added."""
         return self.array - self.array["intact"]
+
+    def effect_interval(self) -> tuple[xr.DataArray, xr.DataArray]:
+        """With the dims of `effect`, low and high."""
+        return self.array["effect_low"].reset_coords(drop=True), self.array["effect_high"].reset_coords(drop=True)
+
+    def in_words(self, measure: str, head: Head | None = None) -> str:
+        """Of the last checkpoint, without a head or intact: 96.6% [95.8, 97.3]"""
+        last = self.at().sel(measure=measure)
+        if head is None:
+            return in_words(measure, *(float(last[name]) for name in ("intact", "intact_low", "intact_high")))
+        return in_words(measure, *(float(each[head]) for each in (last, last["low"], last["high"])))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per head, checkpoint and measure, with intervals; `intact` has the same values for all heads."""
+        return self.array.to_dataframe(self.name).reset_index()
 
     def costliest(self) -> list[Head]:
         """Every head by what copying loses without it at the last checkpoint, most first: suffixes copied whole, and
@@ -42,12 +71,11 @@ class SingleAblation(LabelledResult):
         return sorted(left, key=left.__getitem__)
 
     def __str__(self) -> str:
-        last = self.array.sel(measure="whole").isel(checkpoint=-1)
         most = self.costliest()[0]
         return (
-            f"each of {last.size} heads taken away alone ({self.array.attrs['how']}); suffixes copied whole at the "
-            f"last checkpoint: {float(last['intact']):.1%} intact, fewest without "
-            f"{named([most])}, {float(last[most]):.1%}{self.warning()}"
+            f"each of {self.at()[0].size} heads taken away alone ({self.array.attrs['how']}); suffixes copied whole at "
+            f"the last checkpoint: {self.in_words('whole')} intact, fewest without "
+            f"{named([most])}, {self.in_words('whole', most)}{self.warning()}"
         )
 
 
@@ -68,47 +96,51 @@ def single_ablation(
     `on_model` is told (models done, models to do) of each checkpoint: the intact one, and one without each head.
     Raises ValueError for what `ablated` and `checkpoints_of` refuse.
     """
-
-    def without_each(model: HookedModel) -> Iterator[HookedModel]:
-        """The intact model, then one without each head."""
-        yield model
-        for head in np.ndindex(model.cfg.n_layers, model.cfg.n_heads):
-            yield ablated(model, [head], how, reference=reference, n_match=n_match, seed=seed)
-
-    def measured(model: HookedModel) -> list[float]:
-        """In the order of `MEASURES`."""
-        copied = copying_accuracy(model, samples, batch_size=batch_size)
-        loss = position_losses(model, windows, batch_size=batch_size)
-        return [float(each[0]) for each in (copied.exact(), copied.per_token(), loss.mean())]
-
     windows = token_rows(windows, "windows")
+    options = dict(how=how, reference=reference, n_match=n_match, seed=seed)
     steps, rows, shape = [], [], (0, 0)
     for step, model in checkpoints_of(checkpoints):
         shape = model.cfg.n_layers, model.cfg.n_heads
-        found, n_models = [], 1 + int(np.prod(shape))
-        for done, without in enumerate(without_each(model), start=1):
-            found.append(measured(without))
+        n_models = 1 + int(np.prod(shape))
+        for done, without in enumerate(_without_each(model, options), start=1):
+            rows.append(measured_by_sample(without, samples, windows, batch_size=batch_size))
             if on_model:
                 on_model(done, n_models)
         steps.append(step)
-        rows.append(found)
-    values = np.moveaxis(np.array(rows), -1, 0)  # measure x checkpoint x (intact, then head by head)
+    by_sample = stacked(rows, (len(steps), 1 + int(np.prod(shape))))  # intact, then head by head
+    intact = [each[:, :1] for each in by_sample]
+    without_head = [each[:, 1:].reshape(len(steps), *shape, -1) for each in by_sample]
     array = xr.DataArray(
-        values[..., 1:].reshape(*values.shape[:2], *shape),
+        means(without_head),
         dims=SingleAblation.dims,
         coords={
             "measure": MEASURES,
             "checkpoint": steps,
             "layer": np.arange(shape[0]),
             "head": np.arange(shape[1]),
-            "intact": (SingleAblation.dims[:2], values[..., 0]),
+            **_bounds(intact, without_head, len(samples.task.queries)),
         },
-        attrs={
-            "how": how,
-            "n_match": n_match,
-            "seed": seed,
-            "n_samples": len(samples.strings),
-            "n_windows": len(windows),
-        },
+        attrs=dict(how=how, n_match=n_match, seed=seed, n_samples=len(samples.strings), n_windows=len(windows)),
     )
     return SingleAblation(array)
+
+
+def _without_each(model: HookedModel, options: dict[str, Any]) -> Iterator[HookedModel]:
+    """The intact model, then one without each head."""
+    yield model
+    for head in np.ndindex(model.cfg.n_layers, model.cfg.n_heads):
+        yield ablated(model, [head], **options)
+
+
+def _bounds(
+    intact: Sequence[np.ndarray], without_head: Sequence[np.ndarray], n_strings: int
+) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """`intact` and the ends of all intervals as coordinates."""
+    of_checkpoint, of_head = SingleAblation.dims[:2], SingleAblation.dims
+    effects = effect_bounds(without_head, [each[:, :, None] for each in intact])
+    found = {"intact": (of_checkpoint, means(intact)[..., 0])}
+    for bound, values in zip(BOUNDS, value_bounds(intact, n_strings), strict=True):
+        found[f"intact_{bound}"] = (of_checkpoint, values[..., 0])
+    for bound, values, effect in zip(BOUNDS, value_bounds(without_head, n_strings), effects, strict=True):
+        found |= {bound: (of_head, values), f"effect_{bound}": (of_head, effect)}
+    return found

@@ -1,29 +1,36 @@
 """What a run will take, before it begins: parameters, updates, memory, time and disk. Nothing is written.
 
-print(training_plan(training_preset("copier-paper"), directory=Path("runs/paper"), device="cuda"))
+    print(training_plan(training_preset("copier-paper"), directory=Path("runs/paper"), device="cuda"))
+
+Memory and time are measured with the loop's own functions on random tokens. A micro-batch of n sequences keeps a + n b
+bytes for its backward pass: b per sequence, and a once (the rotary tables; under autocast the weights' bfloat16
+copies). Passes over one and two short sequences give a, one over a whole sequence gives b.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
+from torch.utils.benchmark import Timer
 
-from grok_interp.checkpoints.sizes import state_file_bytes, weights_file_bytes
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.data.sources import text_files
-from grok_interp.models.weights import canonical_views
-from grok_interp.training.batches import ModularBatches
-from grok_interp.training.costs import TrainingCosts, training_costs
+from grok_interp.training.batches import ModularBatches, answer_loss, next_token_loss
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState
+from grok_interp.training.loop import TrainingState, add_gradient, loss_share, update_weights
 from grok_interp.units import duration, size, three_digits
 
-RESUME_POINTS = 3  # two are kept, and a third is there while it is written
+SHORT = 6  # tokens of a short sequence: two examples x y z of modular arithmetic
+TIMING_SECONDS = 1.0  # passes are repeated for at least as long
+CPU_OPERATIONS = 1e11  # of the sequences timed on a CPU: seconds on a slow one
+GPU_FRACTION = 0.8  # of the free memory, for the sequences timed on a GPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +38,6 @@ class TrainingPlan:
     """Bytes and seconds. The time is that of the updates: reading text and saving come on top."""
 
     config: TrainConfig
-    costs: TrainingCosts
     data: str  # what is known of it
     device: str
     device_memory: int
@@ -39,142 +45,177 @@ class TrainingPlan:
     free_disk: int
     checkpoint_file: int  # the size of one
     resume_file: int
+    weights: int  # gradients take as much
+    optimizer: int
+    kept_once: int  # for the backward pass of a micro-batch
+    kept_per_sequence: int
+    logits_per_sequence: int  # where forward turns into backward: the logits in float32, and their gradient
+    seconds_per_sequence: float  # forward and backward
+    seconds_per_update: float  # clipping and the optimizer
+    n_timed: int  # sequences that were timed together
 
     @property
     def micro_batch_size(self) -> int:
         return self.config.micro_batch_size or self.config.batch_size
 
-    @property
-    def n_micro_batches(self) -> int:
-        return self.config.batch_size // self.micro_batch_size
+    def activations(self, n_sequences: int) -> int:
+        return self.kept_once + n_sequences * (self.kept_per_sequence + self.logits_per_sequence)
 
-    @property
-    def n_tokens(self) -> int:
-        return self.config.n_steps * self.config.tokens_per_step
-
-    @property
-    def n_checkpoints(self) -> int:
-        return len(self.config.kept_steps)
-
-    @property
-    def memory(self) -> int:
-        return self.costs.memory(self.micro_batch_size)
-
-    @property
-    def seconds_per_update(self) -> float:
-        return self.config.batch_size * self.costs.seconds_per_sequence + self.costs.seconds_per_update
+    def memory(self, n_sequences: int | None = None) -> int:
+        """The peak memory of training with micro-batches of `n_sequences`, by default those of the config."""
+        return 2 * self.weights + self.optimizer + self.activations(n_sequences or self.micro_batch_size)
 
     @property
     def seconds(self) -> float:
-        return self.config.n_steps * self.seconds_per_update
+        return self.config.n_steps * (self.config.batch_size * self.seconds_per_sequence + self.seconds_per_update)
 
     @property
     def disk(self) -> int:
-        return self.n_checkpoints * self.checkpoint_file + RESUME_POINTS * self.resume_file
+        """Two resume points are kept, and a third is there while it is written."""
+        return len(self.config.kept_steps) * self.checkpoint_file + 3 * self.resume_file
 
     def warnings(self) -> Iterator[str]:
         """What will not fit, and what helps."""
-        if self.memory > self.device_memory:
-            there = f"{size(self.memory)} of memory are needed, there are {size(self.device_memory)}"
-            yield f"{there}: {self._what_fits()}"
+        if self.memory() > self.device_memory:
+            sizes = [n for n in range(self.micro_batch_size, 0, -1) if self.config.batch_size % n == 0]
+            fits = next((n for n in sizes if self.memory(n) <= self.device_memory), None)
+            helps = f"--micro-batch-size {fits} needs" if fits else "even one sequence needs"
+            helps = f"{helps} {size(self.memory(fits or 1))}{'' if fits else ', take a smaller model'}"
+            yield f"{size(self.memory())} of memory are needed, there are {size(self.device_memory)}: {helps}"
         if self.disk > self.free_disk:
             yield (
                 f"{size(self.disk)} of disk are needed, {size(self.free_disk)} are free: keep fewer checkpoints "
                 "with --checkpoint-tokens, or choose another --run"
             )
 
-    def _what_fits(self) -> str:
-        for n_sequences in range(self.micro_batch_size, 0, -1):
-            if self.config.batch_size % n_sequences == 0 and self.costs.memory(n_sequences) <= self.device_memory:
-                return f"--micro-batch-size {n_sequences} needs {size(self.costs.memory(n_sequences))}"
-        return f"even one sequence needs {size(self.costs.memory(1))}, take a smaller model"
-
     def facts(self) -> dict[str, str]:
         """Label -> what is said of it, for a reader."""
-        return _rows(self)
+        config, micro, n_ctx = self.config, self.micro_batch_size, self.config.model.n_ctx
+        tokens, n_micro, update = config.tokens_per_step, config.batch_size // micro, self.seconds / config.n_steps
+        return {
+            "parameters": f"{config.model.n_params:,}",
+            "tokens": f"{config.n_steps * tokens:,} in {config.n_steps:,} updates of {tokens:,}",
+            "data": self.data,
+            "an update": f"{config.batch_size:,} sequences of {n_ctx:,} tokens, "
+            f"in {n_micro:,} micro-batch{'es' * (n_micro > 1)} of {micro:,}",
+            "device": self.device,
+            "memory": f"{size(self.memory())} of {size(self.device_memory)}: weights {size(self.weights)}, gradients "
+            f"{size(self.weights)}, optimizer {size(self.optimizer)}, a micro-batch {size(self.activations(micro))}",
+            "time": f"{duration(self.seconds)}, {duration(update)} an update: {tokens / update:,.0f} tokens/s, "
+            f"measured on {self.n_timed * n_ctx:,} tokens; reading text and saving come on top",
+            "checkpoints": f"{len(config.kept_steps):,} of {size(self.checkpoint_file)}",
+            "resume points": f"2 of {size(self.resume_file)}, and a third while it is written",
+            "disk": f"{size(self.disk)} of {size(self.free_disk)} free at {self.directory}",
+        }
 
     def __str__(self) -> str:
-        rows = self.facts()
-        width = max(map(len, rows))
-        lines = [f"{label:{width}}  {text}" for label, text in rows.items()]
+        lines = [f"{label:13}  {text}" for label, text in self.facts().items()]
         return "\n".join([*lines, *(f"WARNING: {warning}" for warning in self.warnings())])
 
 
 def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", compiled: bool = False) -> TrainingPlan:
-    """What training `config` into `directory` will take; memory and speed are measured, on random tokens.
+    """What training `config` into `directory` will take. The caller's random state stays as it was.
 
     Raises ValueError for local text that is missing, and for tasks that cannot be drawn; a data set of the hub is not
     looked for.
     """
-    data = _data(config)
-    state = TrainingState(config, device=device)
-    with Execution.resolve(config, device=device, compiled=compiled).threads():
-        costs, name = training_costs(state, compiled=compiled), _device_name(state.device)
+    data, state = _data(config), TrainingState(config, device=device)
+    execution = Execution.resolve(config, device=device, compiled=compiled)
+    with execution.threads(), torch.random.fork_rng():  # attention dropout draws from torch's global generator
+        one, two, whole = (kept_bytes(state, random_batch(config, *shape)) for shape in ((1, SHORT), (2, SHORT), (1,)))
+        logits = 2 * 4 * config.model.n_ctx * config.model.d_vocab
+        batch = random_batch(config, _n_timed(state, whole + logits)).to(state.device)
+        sequence_seconds, update_seconds = _seconds_per_sequence_and_update(state, batch, compiled)
+    weights = sum(parameter.nbytes for parameter in state.model.parameters())
+    states = [own for optimizer in state.optimizers for own in optimizer.state.values()]
+    moments = sum(moment.nbytes for own in states for moment in own.values())
+    n = execution.n_threads
+    name, memory = f"{n} thread{'s' * (n > 1)}", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if state.device.type == "cuda":
+        name, memory = torch.cuda.get_device_name(state.device), torch.cuda.mem_get_info(state.device)[1]
     return TrainingPlan(
         config=config,
-        costs=costs,
         data=data,
-        device=name,
-        device_memory=_device_memory(state.device),
+        device=f"{state.device}, {name}",
+        device_memory=memory,
         directory=directory,
-        free_disk=_free_disk(directory),
-        checkpoint_file=weights_file_bytes(canonical_views(state.model), {"step": str(config.n_steps)}),
-        resume_file=state_file_bytes({**state.state_dict(), "seconds": 0.0}),
+        free_disk=shutil.disk_usage(next(f for f in (directory.absolute() / "x").parents if f.exists())).free,
+        checkpoint_file=weights,
+        resume_file=weights + moments,
+        weights=weights,
+        optimizer=moments,
+        kept_once=2 * one - two,
+        kept_per_sequence=whole - (2 * one - two),
+        logits_per_sequence=logits,
+        seconds_per_sequence=sequence_seconds,
+        seconds_per_update=update_seconds,
+        n_timed=len(batch),
     )
 
 
-def _rows(plan: TrainingPlan) -> dict[str, str]:
-    config, costs, micro = plan.config, plan.costs, plan.micro_batch_size
-    n_ctx, update = config.model.n_ctx, plan.seconds_per_update
-    parts = {"weights": costs.weights, "gradients": costs.gradients, "optimizer": costs.optimizer}
-    parts |= {"a micro-batch": costs.activations(micro)}
-    return {
-        "parameters": f"{config.model.n_params:,}",
-        "tokens": f"{plan.n_tokens:,} in {config.n_steps:,} updates of {config.tokens_per_step:,}",
-        "data": plan.data,
-        "an update": f"{config.batch_size:,} sequences of {n_ctx:,} tokens, "
-        f"in {plan.n_micro_batches:,} micro-batch{'es' * (plan.n_micro_batches > 1)} of {micro:,}",
-        "device": plan.device,
-        "memory": f"{size(plan.memory)} of {size(plan.device_memory)}: "
-        + ", ".join(f"{name} {size(n_bytes)}" for name, n_bytes in parts.items()),
-        "time": f"{duration(plan.seconds)}, {duration(update)} an update: {config.tokens_per_step / update:,.0f} "
-        f"tokens/s, measured on {costs.n_timed * n_ctx:,} tokens; reading text and saving come on top",
-        "checkpoints": f"{plan.n_checkpoints:,} of {size(plan.checkpoint_file)}",
-        "resume points": f"2 of {size(plan.resume_file)}, and a third while it is written",
-        "disk": f"{size(plan.disk)} of {size(plan.free_disk)} free at {plan.directory}",
-    }
+def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
+    """What the loss of a micro-batch keeps for its backward pass, besides parameters; shared storages count once."""
+    kept: dict[int, int] = {}  # all are alive until the backward pass, so no two have one address
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss_share(state, batch.to(state.device), _loss(state.config))
+    for parameter in state.model.parameters():
+        kept.pop(parameter.untyped_storage()._cdata, None)
+    return sum(kept.values())
+
+
+def random_batch(config: TrainConfig, n_sequences: int, n_tokens: int | None = None) -> Int64[Tensor, "batch pos"]:
+    """Of the shape that is trained on: of text, the token after the context is predicted too."""
+    n_ctx, after = config.model.n_ctx, isinstance(config.data, TextConfig)
+    shape = (n_sequences, min(n_tokens or n_ctx, n_ctx) + after)
+    return torch.randint(config.model.d_vocab, shape, generator=torch.Generator().manual_seed(0))
+
+
+def _loss(config: TrainConfig) -> Callable:
+    return next_token_loss if isinstance(config.data, TextConfig) else answer_loss
+
+
+def _n_timed(state: TrainingState, sequence_bytes: int) -> int:
+    """As many sequences as show the speed of a whole micro-batch, and as memory and patience allow."""
+    config = state.config
+    enough = CPU_OPERATIONS / (6 * config.model.n_params * config.model.n_ctx)  # 6 operations per parameter and token
+    if state.device.type == "cuda":
+        enough = GPU_FRACTION * torch.cuda.mem_get_info(state.device)[0] / sequence_bytes
+    return max(1, min(config.micro_batch_size or config.batch_size, int(enough)))
+
+
+def _seconds_per_sequence_and_update(state: TrainingState, batch: Tensor, compiled: bool) -> tuple[float, float]:
+    loss = torch.compile(_loss(state.config)) if compiled else _loss(state.config)
+    passes = _seconds(lambda: add_gradient(state, batch, loss))
+    gradients = [(parameter, parameter.grad) for parameter in state.model.parameters()]
+
+    def update() -> None:  # an update drops the gradients
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+        update_weights(state, 1.0)
+
+    return passes / len(batch), _seconds(update)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Per call, until the device has done it. The first one also compiles, or makes the optimizer's tensors."""
+    timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
+    return timer.blocked_autorange(min_run_time=TIMING_SECONDS).mean
 
 
 def _data(config: TrainConfig) -> str:
-    if not isinstance(config.data, TextConfig):
+    """What is known of it. A token is one byte, or of a BPE vocabulary several: then the text is read more often."""
+    data = config.data
+    if not isinstance(data, TextConfig):
         return ModularBatches(config).description
-    if config.data.source.startswith("hub:"):
-        return f"{config.data.source}, not looked at: a dry run downloads nothing"
-    return _local_text(config, config.data)
-
-
-def _local_text(config: TrainConfig, data: TextConfig) -> str:
-    """A token is one byte, or of a BPE vocabulary several: then the text is read more often."""
+    if data.source.startswith("hub:"):
+        return f"{data.source}, not looked at: a dry run downloads nothing"
     _, files = text_files(data.source)
     n_bytes = sum(file.stat().st_size for file in files)
     times = three_digits(config.n_steps * config.tokens_per_step / max(1, n_bytes * (1 - data.validation_fraction)))
     at_least = "at least " if data.vocabulary == "bpe" else ""
     return f"{data.source}: {size(n_bytes)} in {len(files):,} files, read {at_least}{times} times"
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{device}, {torch.cuda.get_device_name(device)}"
-    n_threads = torch.get_num_threads()
-    return f"{device}, {n_threads} thread{'s' * (n_threads > 1)}"
-
-
-def _device_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _free_disk(directory: Path) -> int:
-    absolute = Path(directory).absolute()
-    return shutil.disk_usage(next(folder for folder in (absolute, *absolute.parents) if folder.exists())).free

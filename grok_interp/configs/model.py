@@ -63,12 +63,6 @@ class ModelConfig:
         embeddings = (1 if self.tie_word_embeddings else 2) * self.d_vocab * self.d_model
         return embeddings + self.n_layers * (attention + mlp + 2 * norm) + norm
 
-    def to_transformer_lens(self) -> Any:
-        """The installed TransformerLens' own: HookedTransformerConfig (3.x) or TransformerBridgeConfig (4.x)."""
-        from grok_interp.models.transformer_lens import transformer_lens_config
-
-        return transformer_lens_config(self)
-
 
 def _split_heads(d_model: int, n_heads: int) -> int:
     if n_heads < 1 or d_model % n_heads:

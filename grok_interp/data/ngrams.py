@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
@@ -33,15 +34,19 @@ class RepeatedNgrams:
         return len(self.window)
 
 
-def repeated_ngrams(windows: Int64[Tensor, "batch pos"], *, n: int) -> RepeatedNgrams:
+def repeated_ngrams(
+    windows: Int64[Tensor, "batch pos"], *, n: int, real: Bool[Tensor, "batch pos"] | None = None
+) -> RepeatedNgrams:
     """All pairs of a first occurrence and a repeat, within each window.
 
     Args:
         windows: token indices, 0 or more, batch x pos. Windows are never compared with one another.
         n: tokens of context that both occurrences share, 1 or more.
+        real: False at pads, which come after the tokens of a window (see `unpadded`); None if there are none. No
+            n-gram holds a pad.
 
     Returns:
-        The pairs, possibly none, and the mask of unrepeated positions; its first n positions are False.
+        The pairs, possibly none, and the mask of unrepeated positions; its first n positions and pads are False.
 
     Raises:
         ValueError: for n below 1, and for windows too short to hold two occurrences, 2 (n + 1) tokens.
@@ -60,6 +65,8 @@ def repeated_ngrams(windows: Int64[Tensor, "batch pos"], *, n: int) -> RepeatedN
             f"two occurrences of {n + 1} tokens (n = {n} and the next) need windows of {2 * (n + 1)} tokens or more, "
             f"got {n_pos}: choose a smaller n or longer windows"
         )
+    if real is not None:  # each pad a token of its own, so that what it ends never repeats
+        windows = windows.where(real, windows.max() + 1 + torch.arange(n_pos))
     ends = n_pos - n  # positions n, n + 1, ... of each window
     _, earliest, gram, count = np.unique(
         _ngram_numbers(windows.numpy(force=True), n).ravel(),
@@ -73,6 +80,8 @@ def repeated_ngrams(windows: Int64[Tensor, "batch pos"], *, n: int) -> RepeatedN
     first = earliest[gram[repeat]]
     unrepeated = np.zeros((n_windows, n_pos), dtype=bool)
     unrepeated[:, n:] = (count[gram] == 1).reshape(n_windows, ends)
+    if real is not None:
+        unrepeated &= real.numpy(force=True)
     return RepeatedNgrams(repeat // ends, first % ends + n, repeat % ends + n, unrepeated)
 
 

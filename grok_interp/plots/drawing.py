@@ -164,7 +164,7 @@ def on_one_scale(panels: Sequence[Panel]) -> list[Panel]:
     """The panels with the same limits of y: those of all their lines, points and levels, with some room."""
     marks = [mark for panel in panels for mark in panel.every_mark if not isinstance(mark, Cells)]
     arrays = [mark.y for mark in marks]
-    arrays += [end for mark in marks if isinstance(mark, Line) for end in (mark.low, mark.high) if end is not None]
+    arrays += [end for mark in marks for end in (mark.low, mark.high) if end is not None]
     arrays += [[level.value] for panel in panels for level in panel.levels]
     values = np.concatenate([np.ravel(np.asarray(array, float)) for array in arrays])
     values = values[np.isfinite(values)]

@@ -82,7 +82,7 @@ def named_ticks(names: Sequence[str], length: float, *, across: bool) -> tuple[l
     spacing = length / max(1, len(names))
     widest = CHARACTER * max(map(len, names)) + 3
     turned = across and widest > max(spacing, 3 * LINE)
-    needed = widest if across and not turned else LINE
+    needed = widest if across and not turned else LINE * (1 + max(name.count("\n") for name in names))
     return list(range(0, len(names), math.ceil(needed / spacing))), turned
 
 
@@ -112,6 +112,8 @@ def _height(panel: Panel, width: float) -> float:
     cells = cells_of(panel)
     if panel.square:
         return width
+    if panel.y.ticks and not cells:
+        return 40 + len(panel.y.ticks) * (LINE * (1 + max(name.count("\n") for name in panel.y.ticks.values())) + 6)
     if cells and (n_rows := len(cells[0].y)) <= 16:
         texts = [] if cells[0].texts is None else [str(text) for text in np.ravel(np.asarray(cells[0].texts, object))]
         lines = max((text.count("\n") + 1 for text in texts), default=1)

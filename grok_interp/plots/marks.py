@@ -90,7 +90,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Points:
-    """Places without an order. `names` say what each is.
+    """Places without an order. `names` say what each is; `low` and `high` are the ends of intervals of y.
 
     `texts` are drawn beside the dots, or in place of them. Of many that are near one another paper says how many there
     are of this `noun`.
@@ -105,6 +105,8 @@ class Points:
     texts: Sequence[str] = ()
     written: Literal["beside", "instead"] = "beside"
     noun: str = "points"
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
     size: float = 4
 
     @property

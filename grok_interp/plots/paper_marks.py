@@ -43,6 +43,8 @@ def draw_line(axis: Axes, line: Line) -> None:
 
 def draw_points(axis: Axes, points: Points) -> None:
     instead = points.written == "instead" and len(points.texts) > 0
+    if points.low is not None and points.high is not None:
+        axis.vlines(points.x, points.low, points.high, color=points.color, lw=0.8, alpha=0.6)
     size = 0 if instead else points.size**2  # dots of no size still set the limits
     axis.scatter(points.x, points.y, color=points.color, s=size, label=points.label, zorder=2)
     if instead:

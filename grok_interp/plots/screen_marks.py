@@ -55,13 +55,17 @@ def _line(line: Line, axis: Axis) -> list[Trace]:
     if line.low is None or line.high is None:
         return [trace if line.faint else {**trace, "hovertemplate": value}]
     low, high = _numbers(line.low), _numbers(line.high)
-    ends = ", ".join(f"%{{customdata[{end}]:{axis.format}}}" for end in (0, 1))
-    trace |= {"customdata": list(zip(low, high, strict=True)), "hovertemplate": f"{value} [{ends}]"}
+    trace |= {"customdata": list(zip(low, high, strict=True)), "hovertemplate": f"{value} {_ends(axis.format)}"}
     return [_with_error_bar(line, trace)] if alone else [_band(line), trace]
 
 
-def _with_error_bar(line: Line, trace: Trace) -> Trace:
-    """A dot with its interval."""
+def _ends(form: str) -> str:
+    """Of an interval, as a hover says it."""
+    return f"[{', '.join(f'%{{customdata[{end}]:{form}}}' for end in (0, 1))}]"
+
+
+def _with_error_bar(line: Line | Points, trace: Trace) -> Trace:
+    """Dots with their intervals."""
     low, y, high = (np.asarray(values, float) for values in (line.low, line.y, line.high))
     ends = {"array": _numbers(high - y), "arrayminus": _numbers(y - low)}
     return {**trace, "error_y": {"type": "data", **ends, "color": line.color, "thickness": 1, "width": 0}}
@@ -93,6 +97,10 @@ def _band(line: Line) -> Trace:
 
 def _points(points: Points, panel: Panel) -> Trace:
     values = [_hover(name, axis) for name, axis in (("x", panel.x), ("y", panel.y))]
+    interval: Trace = {}
+    if points.low is not None and points.high is not None:
+        interval = {"customdata": list(zip(_numbers(points.low), _numbers(points.high), strict=True))}
+        values.append(_ends(panel.y.format))
     instead = points.written == "instead" and len(points.texts) > 0
     return {
         "type": "scatter",
@@ -105,6 +113,7 @@ def _points(points: Points, panel: Panel) -> Trace:
         "hovertemplate": "<br>".join(["%{hovertext}", *values]) + "<extra></extra>",
         "marker": {"color": points.color, "size": 2 * points.size},
         **({"text": list(points.texts), "textfont": {"color": points.color}} if instead else {}),
+        **(_with_error_bar(points, interval) if interval else {}),
     }
 
 

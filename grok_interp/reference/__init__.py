@@ -1,7 +1,7 @@
 """Runs that come with the package: trained by its own loop, a few checkpoints of each in bfloat16.
 
-`load_reference("modular-p7")` is a `CheckpointSeries` like any run, with its results beside it, so that notebooks and
-figures take seconds. How each was trained, and what it can and cannot do, stands in dev/LOG.md of the repository.
+`load_reference("modular-p11")` is a `CheckpointSeries` like any run, with its results beside it, so that notebooks and
+figures take seconds. How each was trained, and what it can and cannot do, is in dev/LOG.md of the repository.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ FIGURES = {  # name -> function of the study's module
     "copying/ablation": "ablation",
     "copying/heads": "single_heads",
     "copying/natural": "natural",
+    "copying/leads": "leads",
     "copying/diagram": "synthetic_data_diagram",
     "modular/fig1b": "figure_1b",
     "modular/fig1c": "figure_1c",
@@ -37,7 +38,10 @@ FIGURES = {  # name -> function of the study's module
     "modular/kaleidoscopes": "kaleidoscopes_over_training",
     "modular/fourier": "fourier_over_training",
 }
-OF_MANY_RUNS = (*(f"copying/fig{number}" for number in (2, 3, 4, 5, 6, 7)), "copying/diagram", "modular/fig1b")
+OF_MANY_RUNS = (
+    *(f"copying/fig{number}" for number in (2, 3, 4, 5, 6, 7)),
+    *("copying/strings", "copying/leads", "copying/diagram", "modular/fig1b"),
+)
 AFTER_A_REPORT = {"copying": "copying/ablation", "modular": "modular/shift"}  # what to draw next
 
 

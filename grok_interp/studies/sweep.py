@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grok_interp.analysis.comparison import condition_of
+from grok_interp.checkpoints.ensemble import shared_fields
 from grok_interp.checkpoints.recorder import resume_points
 from grok_interp.checkpoints.run import is_finished
 from grok_interp.configs import TrainConfig
-from grok_interp.training.ensemble import shared_fields
 
 
 @dataclass(frozen=True)

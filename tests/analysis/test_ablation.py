@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ground_truth import (
     random_tokens,
     repeated_distinct_tokens,
 )
+from scipy import stats
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
@@ -31,14 +33,16 @@ from grok_interp.analysis.ablation_controls import (
     attention_entropies,
     attention_entropy,
     entropy_controls,
+    n_control_sets,
     random_controls,
 )
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import Caching, copying_accuracy
 from grok_interp.analysis.edge_edits import induction_edges
+from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.induction import induction_attention
-from grok_interp.analysis.loss import position_losses
-from grok_interp.analysis.questions import answer_logits
+from grok_interp.analysis.intervals import wilson_interval
+from grok_interp.analysis.loss import position_losses, window_losses
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.models.transformer import Transformer
@@ -361,6 +365,56 @@ def test_more_controls_than_heads_are_left_are_refused() -> None:
         entropy_controls(three, torch.zeros(2, 3), spared=[(0, 1)])
 
 
+def test_heads_of_other_layers_take_the_place_of_those_that_a_layer_lacks() -> None:
+    """Layer 1 has one head left, which is always taken; the other comes from layers 0 and 2."""
+    heads, spared = [(1, 0), (1, 1)], [(1, 2), (0, 0)]
+    options = {"n_heads": 4, "seed": 0, "spared": spared, "n_layers": 3}
+    assert n_control_sets(heads, spared, 4, 3) == 3 + 4
+    drawn = random_controls(heads, n_draws=7, **options)
+    assert len(set(drawn)) == 7 and all((1, 3) in chosen and len(set(chosen)) == 2 for chosen in drawn)
+    others = {head for chosen in drawn for head in chosen} - {(1, 3)}
+    assert others == {(0, 1), (0, 2), (0, 3), (2, 0), (2, 1), (2, 2), (2, 3)}
+    with pytest.raises(ValueError, match="give 7 sets of controls for L1H0 L1H1, got n_draws 8"):
+        random_controls(heads, n_draws=8, **options)
+
+
+@pytest.mark.parametrize(("n_ablated", "n_spared"), [(1, 0), (2, 1), (3, 2), (4, 3), (5, 1)])
+def test_sets_of_controls_are_counted_as_one_by_one(n_ablated: int, n_spared: int) -> None:
+    order = np.random.default_rng(n_ablated).permutation(9)
+    heads, spared, rest = (
+        [divmod(int(index), 3) for index in part] for part in np.split(order, [n_ablated, n_ablated + n_spared])
+    )
+
+    def is_set(chosen: tuple[tuple[int, int], ...]) -> bool:
+        """As many of every layer as are ablated there, or all that are left."""
+        n_of = [[sum(layer == at for layer, _ in each) for at in range(3)] for each in (chosen, heads, rest)]
+        return all(n >= min(n_heads, n_left) for n, n_heads, n_left in zip(*n_of, strict=True))
+
+    expected = sum(map(is_set, combinations(rest, n_ablated)))
+    assert n_control_sets(heads, spared, 3, 3) == expected
+
+
+def test_without_enough_other_heads_the_controls_are_nan_and_the_result_says_so() -> None:
+    model, others = induction_circuit(), [(1, head) for head in range(1, 5)]
+    result = ablation_of(
+        model, n_draws=2, heads=[INDUCTION_HEAD, *others[:3]], spared=[*others[3:], *((0, at) for at in range(5))]
+    )
+    controls = result.array.sel(condition=["random", "entropy"])
+    assert controls.isnull().all() and (controls["heads"] == "").all() and not result.has_controls
+    assert result.array.sel(condition=["intact", "ablated"]).notnull().all()
+    assert not result.not_finite(), "nothing is wrong with the checkpoint"
+    assert "0.0% [0.0, 27.8] ablated, no controls, because too few heads are left" in str(result)
+    assert np.isnan(result.onset(threshold=0.1))
+
+
+def test_controls_come_from_another_layer_before_they_come_from_spared_heads() -> None:
+    others = [(1, head) for head in range(1, 5)]
+    result = ablation_of(induction_circuit(), n_draws=1, spared=[*others, PREVIOUS_TOKEN_HEAD])
+    assert result.controls_are_elsewhere and result.has_controls
+    assert {head[:2] for head in np.unique(result.array["heads"].sel(condition="random"))} == {"L0"}
+    assert (result.array.sel(measure="whole", condition="random") == 1.0).all()
+
+
 def test_entropy_controls_are_the_nearest_of_any_layer_each_once() -> None:
     entropies = torch.tensor([[0.0, 2.1, 9.0], [2.0, 2.2, 5.0]])
     assert entropy_controls([(1, 0)], entropies) == ((0, 1),)
@@ -411,8 +465,40 @@ def test_the_result_is_labelled_says_how_it_was_made_and_keeps(tmp_path: Path) -
 
 def test_a_result_is_told_in_one_line() -> None:
     assert str(ablation_of(induction_circuit())) == (
-        "without L1H0 (zero) at 1 checkpoints; suffixes copied whole at the last: 100.0% intact, 0.0% ablated, "
-        "100.0% without random heads, 100.0% without heads of the nearest entropy"
+        "without L1H0 (zero) at 1 checkpoints; suffixes copied whole at the last: 100.0% [72.2, 100.0] intact, "
+        "0.0% [0.0, 27.8] ablated, 100.0% [72.2, 100.0] without random heads, "
+        "100.0% [72.2, 100.0] without heads of the nearest entropy"
+    )
+
+
+def test_intervals_are_over_samples_and_windows_and_effects_are_paired() -> None:
+    """From the samples' own numbers, in a model in which everything matters; the mean over draws counts."""
+    model, samples = random_model(CIRCUIT), distinct_copy_samples()
+    windows, n_strings = repeated_distinct_tokens(n_sequences=7), len(samples.task.queries)
+    result = head_ablation(
+        [(0, model)], samples, windows, heads=[INDUCTION_HEAD], how="resample", n_draws=2, seed=3, reference=REFERENCE
+    )
+    draws = [ablated(model, [INDUCTION_HEAD], "resample", reference=REFERENCE, seed=3 + draw) for draw in range(2)]
+    losses = np.mean([window_losses(each, windows, batch_size=64).numpy() for each in draws], axis=0)
+    added = losses - window_losses(model, windows, batch_size=64).numpy()
+    at = {"checkpoint": 0, "condition": "ablated"}
+    for found, values in ((result.interval(), losses), (result.effect_interval(), added)):
+        half = stats.t.ppf(0.975, 6) * values.std(ddof=1) / np.sqrt(7)
+        low, high = (float(end.sel(measure="loss", **at)) for end in found)
+        np.testing.assert_allclose((low, high), (values.mean() - half, values.mean() + half), rtol=1e-6)
+    assert np.ptp([float(end.sel(measure="loss", **at)) for end in result.effect_interval()]) < np.ptp(
+        [float(end.sel(measure="loss", **at)) for end in result.interval()]
+    ), "windows differ more than what the head does to them"
+    whole = np.mean([copying_accuracy(each, samples).exact().item() for each in draws])
+    low, high = (float(end.sel(measure="whole", **at)) for end in result.interval())
+    np.testing.assert_allclose(([low], [high]), wilson_interval(np.array([whole]), 5 * n_strings))
+    intact = [float(end.sel(measure="loss", checkpoint=0, condition="intact")) for end in result.effect_interval()]
+    assert intact == [0.0, 0.0]
+    table = result.to_frame()
+    assert len(table) == result.array.size and {"low", "high", "effect_low", "effect_high"} <= set(table.columns)
+    row = table.query("measure == 'loss' and condition == 'ablated' and draw == 1").iloc[0]
+    assert row["low"] < losses.mean() < row["high"] and row["ablation"] == pytest.approx(
+        window_losses(draws[1], windows, batch_size=64).mean().item()
     )
 
 

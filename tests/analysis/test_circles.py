@@ -39,7 +39,7 @@ def tokens_of(p: int, *, slot: int = 2, n_examples: int = N_EXAMPLES) -> Tensor:
 
 
 def circles_of(model: object, p: int, head: tuple[int, int] = COPYING_HEAD, **options: int) -> CirclePCA:
-    return circle_pca([(0, model)], tokens_of(p), p=p, slot=2, layer=head[0], head=head[1], **options)
+    return circle_pca([(0, model)], p, tokens_of(p), slot=2, layer=head[0], head=head[1], **options)
 
 
 def measure(circles: CirclePCA, name: str, checkpoint: int = 0) -> float:
@@ -212,7 +212,7 @@ def test_the_head_is_the_one_asked_for(cfg: ModelConfig) -> None:
     expected, shares = principal_components(vectors, 3)
     for batch_size in (256, 10):
         options = dict(p=7, slot=1, layer=1, head=1, n_components=3, batch_size=batch_size)
-        circles = circle_pca([(0, model)], tokens, **options)
+        circles = circle_pca([(0, model)], tokens=tokens, **options)
         found = circles.array[0].to_numpy().reshape(49, 3)
         np.testing.assert_allclose(np.abs(found), expected.abs(), atol=1e-4)
         np.testing.assert_allclose(circles.explained[0], shares, rtol=1e-4)
@@ -232,7 +232,7 @@ def test_the_librarys_own_model_has_the_circle_of_circles() -> None:
 
 def test_circles_are_labelled_and_say_how_they_were_made() -> None:
     series = [(step, fourier_model(5, frequency=1)) for step in (0, 30)]
-    circles = circle_pca(series, tokens_of(5), p=5, slot=2, layer=0, head=0, n_components=3, root=3)
+    circles = circle_pca(series, 5, tokens_of(5), slot=2, layer=0, head=0, n_components=3, root=3)
     assert dict(circles.array.sizes) == {"checkpoint": 2, "x": 5, "y": 5, "component": 3}
     assert circles.array["log_x"].to_numpy().tolist() == [0, 0, 3, 1, 2]
     assert circles.array.attrs == {"p": 5, "a": 2, "b": 1, "slot": 2, "layer": 0, "head": 0, "root": 3}
@@ -243,7 +243,7 @@ def test_circles_are_labelled_and_say_how_they_were_made() -> None:
 
 def test_circles_are_saved_and_extended_with_their_labels(tmp_path: Path) -> None:
     circles = [
-        circle_pca([(step, fourier_model(5, frequency=1))], tokens_of(5), p=5, slot=2, layer=0, head=0)
+        circle_pca([(step, fourier_model(5, frequency=1))], 5, tokens_of(5), slot=2, layer=0, head=0)
         for step in (0, 30)
     ]
     both = circles[0].extended(circles[1])
@@ -261,7 +261,7 @@ def test_what_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="4 is no primitive root of 5; these are: 2, 3"):
         circles_of(model, 5, root=4)
     with pytest.raises(ValueError, match="slot 1 of the 25 sequences does not run over the 25 pairs"):
-        circle_pca([(0, model)], tokens, p=5, slot=1, layer=0, head=0)
+        circle_pca([(0, model)], 5, tokens, slot=1, layer=0, head=0)
     with pytest.raises(ValueError, match=r"no step 7 in this result, analyzed steps: \[0\]"):
         circles_of(model, 5).at(7)
 
@@ -270,7 +270,7 @@ def test_model_and_tokens_are_left_as_they_were() -> None:
     model, tokens = random_model(replace(MODULAR, attn_dropout=0.5)).train(), tokens_of(5)
     weights = {name: view.clone() for name, view in canonical_views(model).items()}
     before = tokens.clone()
-    circle_pca([(0, model)], tokens, p=5, slot=2, layer=1, head=0)
+    circle_pca([(0, model)], 5, tokens, slot=2, layer=1, head=0)
     embedding_pca([(0, model)], p=5)
     assert model.training and torch.equal(tokens, before)
     assert all(torch.equal(view, weights[name]) for name, view in canonical_views(model).items())

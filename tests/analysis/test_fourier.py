@@ -90,7 +90,7 @@ def contexts(p: int, *, n_contexts: int = 20, seed: int = 0) -> Tensor:
 
 
 def losses_of(model: object, p: int, group: str, frequencies: tuple[int, ...], **options: int) -> dict[str, float]:
-    found = fourier_losses([(0, model)], contexts(p), p=p, group=group, frequencies=frequencies, **options)
+    found = fourier_losses([(0, model)], p, contexts(p), group=group, frequencies=frequencies, **options)
     return found.at().sel(measure="loss").to_series().to_dict()
 
 
@@ -321,10 +321,10 @@ def test_losses_are_those_of_the_model_with_an_edited_embedding() -> None:
 def test_the_standard_error_is_over_contexts() -> None:
     model, tokens = random_model(replace(MODULAR, d_vocab=7)), contexts(7)
     of_each = [answer_loss(model, row[None]).item() for row in tokens]
-    found = fourier_losses([(0, model)], tokens, p=7, group="additive", frequencies=(1,), batch_size=3).at()
+    found = fourier_losses([(0, model)], 7, tokens, group="additive", frequencies=(1,), batch_size=3).at()
     expected = np.std(of_each, ddof=1) / math.sqrt(len(of_each))
     assert float(found.sel(measure="loss_se", condition="full")) == pytest.approx(expected, rel=1e-4)
-    single = fourier_losses([(0, model)], tokens[:1], p=7, group="additive", frequencies=(1,)).array
+    single = fourier_losses([(0, model)], 7, tokens[:1], group="additive", frequencies=(1,)).array
     assert single.sel(measure="loss_se").isnull().all() and not single.sel(measure="loss").isnull().any()
 
 
@@ -338,7 +338,7 @@ def test_the_librarys_own_model_has_the_same_losses(group: str) -> None:
 def test_losses_are_labeled_and_saved_and_change_nothing(tmp_path: Path) -> None:
     model, tokens = random_model(replace(MODULAR, d_vocab=7, attn_dropout=0.5)).train(), contexts(7)
     weights, before = {name: view.clone() for name, view in canonical_views(model).items()}, tokens.clone()
-    losses = fourier_losses([(4, model)], tokens, p=7, group="multiplicative", frequencies=(3, 1))
+    losses = fourier_losses([(4, model)], 7, tokens, group="multiplicative", frequencies=(3, 1))
     assert model.training and torch.equal(tokens, before)
     assert all(torch.equal(view, weights[name]) for name, view in canonical_views(model).items())
     assert dict(losses.array.sizes) == {"measure": 2, "checkpoint": 1, "condition": 3}
@@ -396,13 +396,13 @@ def test_contexts_that_are_no_examples_are_refused() -> None:
     model = fourier_model(7, frequency=1)
     tokens = contexts(7)[:, :-1]
     with pytest.raises(ValueError, match=rf"got {len(tokens)} contexts of {tokens.shape[1]} tokens: cut them"):
-        fourier_losses([(0, model)], tokens, p=7, group="additive", frequencies=(1,))
+        fourier_losses([(0, model)], 7, tokens, group="additive", frequencies=(1,))
     with pytest.raises(ValueError, match="tokens must be one row of integers or more"):
-        fourier_losses([(0, model)], tokens[:0], p=7, group="additive", frequencies=(1,))
+        fourier_losses([(0, model)], 7, tokens[:0], group="additive", frequencies=(1,))
     with pytest.raises(ValueError, match=r"tokens must be numbers within 0..4, got 0..6"):
-        fourier_losses([(0, model)], contexts(7), p=5, group="additive", frequencies=(1,))
+        fourier_losses([(0, model)], 5, contexts(7), group="additive", frequencies=(1,))
     with pytest.raises(ValueError, match="no checkpoints were given"):
-        fourier_losses([], contexts(7), p=7, group="additive", frequencies=(1,))
+        fourier_losses([], 7, contexts(7), group="additive", frequencies=(1,))
 
 
 def test_a_model_that_scales_its_embeddings_is_refused() -> None:

@@ -34,6 +34,7 @@ from grok_interp import (
     grid_comparisons,
     head_ablation,
     head_scores,
+    indicator_scores,
     induction_scores,
     llama_copier,
     mlp_activations,
@@ -58,7 +59,7 @@ SAMPLES = CopyTask(
     n_sequences=2, n_prefix=2, n_suffix=2, n_samples=3, query_every=1, alphabet=tuple(range(2, 20)), separator=1
 ).sample()
 TASKS = ModularTasks.draw(ModularConfig(p=P, n_id=16, alpha=0.6))
-SLOT: dict[str, Any] = {"p": P, "slot": 3}
+SLOT: dict[str, Any] = {"slot": 3}
 REST = {"how": "zero", "seed": 0}
 
 
@@ -85,6 +86,7 @@ NUMBER_MODELS = [(step, random_model(NUMBERS, seed=step)) for step in (0, 20)]
 DRIVERS = {
     "induction_scores": Driver(induction_scores, tokens=REPEATED),
     "head_scores": Driver(head_scores, tokens=REPEATED),
+    "indicator_scores": Driver(indicator_scores, tokens=REPEATED),
     "position_losses": Driver(position_losses, tokens=REPEATED),
     "natural_copying": Driver(natural_copying, tokens=REPEATED, options=lambda: {"n": 2}),
     "copying_accuracy": Driver(copying_accuracy, between=(SAMPLES,)),
@@ -96,12 +98,12 @@ DRIVERS = {
     "algorithm_agreement": Driver(
         algorithm_agreement, True, between=(TASKS,), options=lambda: {"n_contexts": 4, "seed": 0}
     ),
-    "circle_pca": Driver(circle_pca, True, SLOTS, lambda: {**SLOT, "layer": 1, "head": 0}),
-    "cosine_similarity": Driver(cosine_similarity, True, SLOTS, lambda: {**SLOT, "position": "y", "layer": 1}),
-    "mlp_activations": Driver(mlp_activations, True, SLOTS, lambda: {**SLOT, "position": "y", "layer": 1}),
+    "circle_pca": Driver(circle_pca, True, SLOTS, lambda: {**SLOT, "layer": 1, "head": 0}, (P,)),
+    "cosine_similarity": Driver(cosine_similarity, True, SLOTS, lambda: {**SLOT, "position": "y", "layer": 1}, (P,)),
+    "mlp_activations": Driver(mlp_activations, True, SLOTS, lambda: {**SLOT, "position": "y", "layer": 1}, (P,)),
     "embedding_pca": Driver(embedding_pca, True, options=lambda: {"p": P}),
     "fourier_spectrum": Driver(fourier_spectrum, True, options=lambda: {"p": P}),
-    "fourier_losses": Driver(fourier_losses, True, SLOTS, lambda: {"p": P, "group": "additive", "frequencies": [1]}),
+    "fourier_losses": Driver(fourier_losses, True, SLOTS, lambda: {"group": "additive", "frequencies": [1]}, (P,)),
     "top_frequency_fraction": Driver(
         top_frequency_fraction, True, options=lambda: {"p": P, "n_key": 1, "seed": 0, "n_shuffles": 20}
     ),
@@ -321,13 +323,13 @@ def test_one_model_is_wanted_where_one_is_drawn() -> None:
         with pytest.raises(ValueError, match="expected a model with hooks"):
             attention_maps(bad, REPEATED[0])
         with pytest.raises(ValueError, match="expected a model with hooks"):
-            grid_comparison(bad, (2, 3), inputs, P)
+            grid_comparison(bad, P, (2, 3), inputs)
     with pytest.raises(ValueError, match="attention maps are of one sequence, got 3"):
         attention_maps(TEXT_MODELS[0][1], REPEATED)
     with pytest.raises(ValueError, match="holds 16"):
         attention_maps(TEXT_MODELS[0][1], [1] * 17)
     with pytest.raises(ValueError, match="numbers modulo p must be within the model's vocabulary, 0 to 6, got 0 to 10"):
-        grid_comparisons(NUMBER_MODELS[0][1], (2, 3), inputs, 11, shots=[1])
+        grid_comparisons(NUMBER_MODELS[0][1], 11, (2, 3), inputs, shots=[1])
 
 
 # Not finite
@@ -374,11 +376,11 @@ def test_one_weight_that_is_nan_shows_in_transformer_lens_too(spoil: str) -> Non
 
 def test_grids_of_a_model_that_is_not_finite_are_nan() -> None:
     inputs = torch.tensor([[1, 2], [3, 4]])
-    grid = grid_comparison(spoiled(NUMBER_MODELS[0][1]), (2, 3), inputs, P)
+    grid = grid_comparison(spoiled(NUMBER_MODELS[0][1]), P, (2, 3), inputs)
     assert bool(grid.array.sel(who="model").isnull().all())
     assert bool(grid.array.sel(who=["ratio matching", "modular regression"]).notnull().all())
     assert grid.counts()["NOT FINITE"] == P * P and "NOT FINITE 49" in str(grid)
-    assert "NOT FINITE" not in grid_comparison(NUMBER_MODELS[0][1], (2, 3), inputs, P).counts()
+    assert "NOT FINITE" not in grid_comparison(NUMBER_MODELS[0][1], P, (2, 3), inputs).counts()
 
 
 # Numbers
@@ -394,7 +396,7 @@ def test_numbers_out_of_range_are_refused() -> None:
             named.strongest("ov_copying", n_heads)
     for n_components in (0, 50):
         with pytest.raises(ValueError, match=f"n_components must be from 1 to 49, got {n_components}"):
-            circle_pca(NUMBER_MODELS, SLOTS, **SLOT, layer=0, head=0, n_components=n_components)
+            circle_pca(NUMBER_MODELS, P, SLOTS, **SLOT, layer=0, head=0, n_components=n_components)
     with pytest.raises(ValueError, match="n_components must be from 1 to 7, got 8"):
         embedding_pca(NUMBER_MODELS, p=P, n_components=8)
     with pytest.raises(ValueError, match="n_neurons must be 1 or more, got 0"):
@@ -404,7 +406,7 @@ def test_numbers_out_of_range_are_refused() -> None:
         with pytest.raises(ValueError, match=shown):
             attention_maps(TEXT_MODELS[0][1], REPEATED[0]).of(*head)
         with pytest.raises(ValueError, match=shown):
-            circle_pca(NUMBER_MODELS, SLOTS, **SLOT, layer=head[0], head=head[1])
+            circle_pca(NUMBER_MODELS, P, SLOTS, **SLOT, layer=head[0], head=head[1])
     with pytest.raises(ValueError, match="windows need 2 tokens or more"):
         position_losses(TEXT_MODELS, [[1], [2]])
     with pytest.raises(ValueError, match="threshold must be a finite number, got nan"):
@@ -483,11 +485,11 @@ def test_masks_that_do_not_fit_are_refused() -> None:
 
 
 def test_a_run_is_a_series_like_any_other(tmp_path: Path) -> None:
-    run = grok_interp.load_reference("modular-p7")
+    run = grok_interp.load_reference("modular-p11")
     assert isinstance(run, CheckpointSeries)
-    spectrum = fourier_spectrum(run, p=P)
+    spectrum = fourier_spectrum(run, p=11)
     assert steps(spectrum) == list(run.steps)
     xr.testing.assert_equal(
-        fourier_spectrum(run.load(run.steps[-1]), p=P).array[:, 0].drop_vars("checkpoint"),
+        fourier_spectrum(run.load(run.steps[-1]), p=11).array[:, 0].drop_vars("checkpoint"),
         spectrum.array[:, -1].drop_vars("checkpoint"),
     )

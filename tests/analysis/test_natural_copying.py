@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from ground_truth import (
     CIRCUIT,
     LLAMA,
@@ -23,6 +24,7 @@ from grok_interp.analysis.natural_copying import NaturalCopying, natural_copying
 from grok_interp.analysis.pair_estimates import MEASURES, clustered_margin, pair_estimates
 from grok_interp.configs import ModelConfig
 from grok_interp.data.ngrams import RepeatedNgrams, repeated_ngrams
+from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views
 
 FAMILIES = pytest.mark.parametrize("cfg", [LLAMA, MODULAR], ids=["llama", "modular"])
@@ -245,6 +247,41 @@ def test_the_librarys_own_model_copies_the_same(cfg: ModelConfig) -> None:
     np.testing.assert_allclose(theirs, natural_copying([(0, model)], windows, n=2).array, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_pads_change_no_number_and_no_interval(side: str) -> None:
+    """The rows alone, put together by hand, against the padded batch; the pad repeats a token of the text."""
+    model, lengths = random_model(LLAMA), (16, 11, 13, 9, 7)
+    rows = [row[:length] for row, length in zip(text_with_repeats(LLAMA, n_windows=5), lengths, strict=True)]
+    tokens, mask = padded(rows, side=side)
+    found = natural_copying(model, tokens, n=1, attention_mask=mask)
+    np.testing.assert_allclose(found.array[:, 0], estimates_row_by_row(model, rows, n=1), rtol=1e-4, atol=1e-6)
+    assert abs(natural_copying(model, tokens, n=1).array - found.array).max() > 1e-2
+
+
+def padded(rows: list[Tensor], *, side: str) -> tuple[Tensor, Tensor]:
+    """(tokens, attention mask): rows as long as the longest, with token 1 as the pad."""
+    longest = max(map(len, rows))
+    gaps = [(longest - len(row), 0) if side == "left" else (0, longest - len(row)) for row in rows]
+    tokens = torch.stack([F.pad(row, gap, value=1) for row, gap in zip(rows, gaps, strict=True)])
+    return tokens, torch.stack([F.pad(torch.ones_like(row), gap) for row, gap in zip(rows, gaps, strict=True)])
+
+
+def estimates_row_by_row(model: Transformer, rows: list[Tensor], *, n: int) -> np.ndarray:
+    """Each row read and searched alone; NaN, which would spread to every mean, where it has no token."""
+    longest = max(map(len, rows))
+    losses = [
+        F.pad(token_losses(model, row[None], batch_size=1)[0], (0, longest - len(row)), value=torch.nan) for row in rows
+    ]
+    alone = [repeated_ngrams(row[None], n=n) for row in rows]
+    window = np.concatenate([np.full(len(pairs), index) for index, pairs in enumerate(alone)])
+    first, repeat = (np.concatenate([getattr(pairs, name) for pairs in alone]) for name in ("first", "repeat"))
+    unrepeated = np.stack(
+        [np.pad(pairs.unrepeated[0], (0, longest - len(row))) for pairs, row in zip(alone, rows, strict=True)]
+    )
+    pairs = RepeatedNgrams(window, first, repeat, unrepeated)
+    return pair_estimates(torch.stack(losses).double().numpy(), pairs, np.arange(len(rows)))
+
+
 def test_axes_units_and_words(tmp_path) -> None:
     windows = text_with_repeats(LLAMA)
     before = windows.clone()
@@ -264,6 +301,10 @@ def test_what_cannot_be_measured_is_refused() -> None:
         natural_copying(models, torch.arange(16)[None], n=2)
     with pytest.raises(ValueError, match="expected 7 entries, got 6"):
         natural_copying(models, windows, n=2, documents=torch.arange(6))
+    with pytest.raises(
+        ValueError, match=r"attention_mask must hold 1 at tokens and 0 at pads, with the shape \(7, 19\)"
+    ):
+        natural_copying(models, windows, n=2, attention_mask=torch.ones(7, 15))
     with pytest.raises(ValueError, match="no checkpoints were given"):
         natural_copying([], windows, n=2)
     with pytest.raises(ValueError, match="first, repeat, benefit, position, adjusted, got 'loss'"):

@@ -17,6 +17,7 @@ from grok_interp.analysis.phases import (
     PHASES,
     PhaseProbabilities,
     Transience,
+    fraction_left,
     percent,
     phase,
     phase_probabilities,
@@ -243,3 +244,31 @@ def test_the_phase_of_a_cell_is_that_of_one_seed() -> None:
     runs = [a_run(5, 0.3, 0, ("id_train", "id_test")), a_run(5, 0.3, 1, ("id_train", "ood_train"))]
     (name,) = phase_diagram(runs).phases(threshold=0.75).values.flatten()
     assert name in ("i.d. generalization", "o.o.d. memorization")
+
+
+# What is left of a peak
+
+
+def test_the_fraction_that_is_left_has_an_interval_that_covers() -> None:
+    """Two accuracies of independent samples; the fraction of 4,000 intervals that hold the true ratio."""
+    rng, n = np.random.default_rng(0), 300
+    for peak, last in ((0.8, 0.4), (0.9, 0.85), (0.6, 0.02)):
+        draws = [(rng.binomial(n, peak) / n, rng.binomial(n, last) / n) for _ in range(4_000)]
+        found = [fraction_left(Transience(high, 100, low), n, n) for high, low in draws]
+        covered = np.mean([each.low <= last / peak <= each.high for each in found])
+        assert 0.935 <= covered <= 0.97, (peak, last, covered)
+
+
+def test_what_is_left_at_the_ends() -> None:
+    nothing = fraction_left(Transience(0.8, 100, 0.0), 400, 400)
+    assert (nothing.value, nothing.low) == (0.0, 0.0) and 0 < nothing.high < 0.02, "the rule of three: 3 / 400 / 0.8"
+    everything = fraction_left(Transience(0.8, 100, 0.8), 400, 400)
+    assert (everything.value, everything.low, everything.high) == (1.0, 1.0, 1.0)
+    assert np.isnan(fraction_left(Transience(0.0, 100, 0.0), 400, 400).value)
+    assert np.isnan(fraction_left(Transience(0.8, 100, np.nan), 400, 400).value)
+    assert np.isnan(fraction_left(Transience(0.8, 100, 0.4), np.nan, 400).value)
+
+
+def test_more_queries_narrow_what_is_left_to_the_ratio() -> None:
+    found = fraction_left(Transience(0.8, 100, 0.4), 1e9, 1e9)
+    np.testing.assert_allclose((found.value, found.low, found.high), 0.5, atol=1e-4)

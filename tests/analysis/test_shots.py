@@ -16,8 +16,8 @@ from torch import Tensor
 
 from grok_interp import to_hooked_transformer
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
+from grok_interp.analysis.evaluation_contexts import EVALUATION_CONTEXTS, with_wrong_answers
 from grok_interp.analysis.queries import QUERIES, repeated_queries
-from grok_interp.analysis.questions import EVALUATION_CONTEXTS, with_wrong_answers
 from grok_interp.analysis.shots import MEASURES, ShotCurves, shot_curve
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, draw_inputs, sequences

@@ -99,7 +99,7 @@ def test_what_is_compared_is_what_the_cache_holds(
     vectors = cache[name][:, index] if head is None else cache[name][:, index, head]
     for batch_size in (256, 7):
         options = WHERE | dict(position=position, layer=1, head=head, batch_size=batch_size)
-        found = cosine_similarity([(0, model)], tokens, **options)
+        found = cosine_similarity([(0, model)], tokens=tokens, **options)
         np.testing.assert_allclose(found.array[0], np.corrcoef(vectors.detach()), atol=1e-4)
 
 
@@ -108,14 +108,14 @@ def test_what_is_compared_is_what_the_cache_holds(
 def test_the_librarys_own_model_has_the_same_similarity(cfg: ModelConfig, head: int | None) -> None:
     model = random_model(cfg)
     ours, theirs = (
-        cosine_similarity([(0, each)], tokens_of(), **WHERE, position="z", layer=1, head=head).array
+        cosine_similarity([(0, each)], tokens=tokens_of(), **WHERE, position="z", layer=1, head=head).array
         for each in (model, to_hooked_transformer(model))
     )
     np.testing.assert_allclose(theirs, ours, atol=1e-4)
 
 
 def test_the_x_of_a_causal_model_does_not_know_y() -> None:
-    found = cosine_similarity([(0, random_model(MODULAR))], tokens_of(), **WHERE, position="x", layer=2)
+    found = cosine_similarity([(0, random_model(MODULAR))], tokens=tokens_of(), **WHERE, position="x", layer=2)
     blocks = found.array[0].to_numpy().reshape(5, 5, 5, 5)  # x y x' y'
     np.testing.assert_allclose(blocks, blocks[:, :1, :, :1] * np.ones((5, 5, 5, 5)), atol=1e-5)
     assert blocks[0, 0, 1, 0] < 0.99
@@ -126,7 +126,7 @@ def test_opposite_points_of_a_circle_have_opposite_outputs() -> None:
     model, p = fourier_model(5, frequency=1), 5
     tokens = slot_sequences((1, 0), p, slot=0, n_examples=1, seed=0)
     layer, head = COPYING_HEAD
-    found = cosine_similarity([(0, model)], tokens, p=p, slot=0, position="x", layer=layer, head=head).array[0]
+    found = cosine_similarity([(0, model)], p, tokens, slot=0, position="x", layer=layer, head=head).array[0]
     logs = {1: 0, 2: 1, 4: 2, 3: 3}  # to base 2
     for x, log_x in logs.items():
         for other, log_other in logs.items():
@@ -137,35 +137,35 @@ def test_opposite_points_of_a_circle_have_opposite_outputs() -> None:
 
 def test_similarities_are_labelled_and_say_how_they_were_made() -> None:
     series = [(step, random_model(MODULAR, seed=step)) for step in (3, 30)]
-    found = cosine_similarity(series, tokens_of(), **WHERE, position="y", layer=0, head=1)
+    found = cosine_similarity(series, tokens=tokens_of(), **WHERE, position="y", layer=0, head=1)
     assert dict(found.array.sizes) == {"checkpoint": 2, "pair": 25, "other_pair": 25}
     assert found.array["checkpoint"].to_numpy().tolist() == [3, 30]
     assert found.array.attrs == {"p": 5, "a": 2, "b": 1, "slot": 2, "position": "y", "layer": 0, "head": 1}
     assert str(found) == "similarity of 25 pairs at y of slot 2, L0H1, task (2, 1), 2 checkpoints"
-    assert "block 1, task" in str(cosine_similarity(series, tokens_of(), **WHERE, position="y", layer=1))
+    assert "block 1, task" in str(cosine_similarity(series, tokens=tokens_of(), **WHERE, position="y", layer=1))
 
 
 def test_what_is_not_there_is_refused() -> None:
     series, tokens = [(0, random_model(MODULAR))], tokens_of()
     with pytest.raises(ValueError, match="no head L3H0: the model has 3 layers of 2 heads"):
-        cosine_similarity(series, tokens, **WHERE, position="x", layer=3, head=0)
+        cosine_similarity(series, tokens=tokens, **WHERE, position="x", layer=3, head=0)
     with pytest.raises(ValueError, match="no activation at .*blocks.3.hook_resid_post"):
-        cosine_similarity(series, tokens, **WHERE, position="x", layer=3)
+        cosine_similarity(series, tokens=tokens, **WHERE, position="x", layer=3)
     with pytest.raises(ValueError, match="no activation at .*blocks.3.mlp.hook_post"):
-        mlp_activations(series, tokens, **WHERE, position="x", layer=3)
+        mlp_activations(series, tokens=tokens, **WHERE, position="x", layer=3)
     for analyzer in (cosine_similarity, mlp_activations):
         with pytest.raises(ValueError, match="slot 2 of the 24 sequences does not run over the 25 pairs of one task"):
-            analyzer(series, tokens[1:], **WHERE, position="x", layer=0)
+            analyzer(series, tokens=tokens[1:], **WHERE, position="x", layer=0)
 
 
 def test_model_and_tokens_are_left_as_they_were() -> None:
     model, tokens = random_model(replace(MODULAR, attn_dropout=0.5)).train(), tokens_of()
     weights = {name: view.clone() for name, view in canonical_views(model).items()}
     before = tokens.clone()
-    found = cosine_similarity([(0, model)], tokens, **WHERE, position="z", layer=1)
+    found = cosine_similarity([(0, model)], tokens=tokens, **WHERE, position="z", layer=1)
     matrix = found.array.copy(deep=True)
     kaleidoscope(found, seed=0)
-    mlp_activations([(0, model)], tokens, **WHERE, position="z", layer=1).most_varied(3)
+    mlp_activations([(0, model)], tokens=tokens, **WHERE, position="z", layer=1).most_varied(3)
     assert model.training and torch.equal(tokens, before) and found.array.equals(matrix)
     assert all(torch.equal(view, weights[name]) for name, view in canonical_views(model).items())
 
@@ -228,7 +228,9 @@ def test_vectors_that_hold_the_ratio_show_ratio_matching() -> None:
 
 def test_an_untrained_model_shows_modular_regression_at_z_where_it_reads_z_and_not_at_y() -> None:
     series, tokens = [(0, Transformer(MODULAR, seed=0).eval())], tokens_of()
-    at_z, at_y = (cosine_similarity(series, tokens, **WHERE, position=position, layer=0) for position in ("z", "y"))
+    at_z, at_y = (
+        cosine_similarity(series, tokens=tokens, **WHERE, position=position, layer=0) for position in ("z", "y")
+    )
     found = [kaleidoscope(each, seed=0).array.sel(measure="rank_biserial", checkpoint=0) for each in (at_z, at_y)]
     regression_at_z, regression_at_y = (float(each.sel(pattern="modular regression")) for each in found)
     assert regression_at_z > 0.99 and abs(regression_at_y) < 0.3
@@ -287,7 +289,7 @@ def test_where_there_is_no_pattern_is_refused(task: tuple[int, int], p: int) -> 
 
 
 def activations_of(model: object, position: Position = "z") -> MLPActivations:
-    return mlp_activations([(0, model)], tokens_of(), **WHERE, position=position, layer=1)
+    return mlp_activations([(0, model)], tokens=tokens_of(), **WHERE, position=position, layer=1)
 
 
 @FAMILIES

@@ -13,9 +13,10 @@ from ground_truth import (
     random_model,
     repeated_distinct_tokens,
 )
+from scipy import stats
 
 from grok_interp.analysis.ablated_model import ablated
-from grok_interp.analysis.loss import position_losses
+from grok_interp.analysis.loss import position_losses, window_losses
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
 from grok_interp.configs import ModelConfig, llama_copier
 
@@ -62,3 +63,28 @@ def test_every_cell_is_the_model_without_that_head() -> None:
 def test_options_that_are_missing_are_refused() -> None:
     with pytest.raises(ValueError, match="resample ablation needs `reference`"):
         of_circuit("resample")
+
+
+def test_intervals_are_over_samples_and_paired_with_intact() -> None:
+    model, windows = random_model(CFG), repeated_distinct_tokens(n_sequences=7)
+    result = single_ablation([(3, model)], distinct_copy_samples(), windows, how="zero")
+    without, intact = (
+        window_losses(each, windows, batch_size=64).numpy() for each in (ablated(model, [(1, 2)], "zero"), model)
+    )
+    for found, values in (
+        ([result.array[name] for name in ("low", "high")], without),
+        (result.effect_interval(), without - intact),
+    ):
+        low, high = (float(end.sel(measure="loss", checkpoint=3, layer=1, head=2)) for end in found)
+        half = stats.t.ppf(0.975, 6) * values.std(ddof=1) / np.sqrt(7)
+        np.testing.assert_allclose((low, high), (values.mean() - half, values.mean() + half))
+    table = result.to_frame()
+    assert len(table) == result.array.size and table["intact_low"].notna().all()
+    np.testing.assert_allclose(table.query("measure == 'loss'")["intact"], intact.mean())
+
+
+def test_numbers_are_told_with_their_intervals() -> None:
+    result = of_circuit()
+    assert result.in_words("whole") == "100.0% [72.2, 100.0]", "Wilson, of 10 strings"
+    assert result.in_words("whole", INDUCTION_HEAD) == "0.0% [0.0, 27.8]"
+    assert result.in_words("loss").count(",") == 1

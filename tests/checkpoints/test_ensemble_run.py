@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_run import interrupt_at
 
-from grok_interp.checkpoints.ensemble_run import run_ensemble
+from grok_interp.checkpoints.ensemble import run_ensemble
 from grok_interp.checkpoints.recorder import resume_points
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries

@@ -55,6 +55,14 @@ def test_unrepeated_positions_end_ngrams_that_occur_once() -> None:
     assert np.flatnonzero(found.unrepeated[1]).tolist() == [4, 5]
 
 
+def test_no_ngram_holds_a_pad() -> None:
+    windows, real = torch.tensor([[1, 2, 1, 2, 1, 2, 1], [3, 1, 2, 1, 2, 0, 0]]), torch.ones(2, 7, dtype=torch.bool)
+    real[0, 4:] = real[1, 5:] = False
+    found = repeated_ngrams(windows, n=1, real=real)
+    assert list(zip(found.window, found.first, found.repeat, strict=True)) == [(0, 1, 3), (1, 2, 4)]
+    assert [np.flatnonzero(row).tolist() for row in found.unrepeated] == [[2], [1, 3]]
+
+
 @settings(deadline=None)
 @given(
     rows=st.integers(10, 23).flatmap(

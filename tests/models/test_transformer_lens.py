@@ -8,7 +8,7 @@ from torch import Tensor
 
 from grok_interp.configs import ModelConfig, llama_copier, modular_gpt
 from grok_interp.models.transformer import Transformer
-from grok_interp.models.transformer_lens import to_hooked_transformer
+from grok_interp.models.transformer_lens import to_hooked_transformer, transformer_lens_config
 from grok_interp.models.weights import canonical_views
 
 LLAMA = llama_copier(n_layers=2, n_heads=3, d_model=30, d_mlp=52, d_vocab=41, n_ctx=19)
@@ -103,11 +103,11 @@ def test_patterns_are_theirs(model: Transformer) -> None:
 
 
 def test_the_config_is_the_librarys_own() -> None:
-    config = LLAMA.to_transformer_lens()
+    config = transformer_lens_config(LLAMA)
     assert type(config).__name__ in ("HookedTransformerConfig", "TransformerBridgeConfig")
     assert (config.n_layers, config.d_head, config.normalization_type, config.gated_mlp) == (2, 10, "RMS", True)
 
 
 def test_a_rotary_base_that_the_library_would_cut_off_is_refused() -> None:
     with pytest.raises(ValueError, match="whole rotary bases only, got rotary_base 10.5"):
-        replace(LLAMA, rotary_base=10.5).to_transformer_lens()
+        transformer_lens_config(replace(LLAMA, rotary_base=10.5))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ground_truth import INDUCTION_HEAD, distinct_copy_samples, induction_circuit, labelled, repeated_distinct_tokens
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -59,11 +60,24 @@ def test_every_panel_draws_its_measure_of_its_way() -> None:
             np.testing.assert_allclose([line.get_ydata() for line in thin], values.sel(condition="random").T)
 
 
+def test_every_line_has_its_band() -> None:
+    result = of_heads("zero")
+    figure = on_paper(ablation([result]))
+    for axis, measure in zip(figure.axes, MEASURES, strict=True):
+        low, high = result.effect_interval() if measure == "loss" else result.interval()
+        for band, name in zip(axis.collections, STYLES, strict=True):
+            corners, scale = band.get_paths()[0].vertices[:, 1], AXES[measure][1]
+            ends = (scale * each.sel(measure=measure, condition=name) for each in (low, high))
+            np.testing.assert_allclose(
+                (corners.min(), corners.max()), [f(end) for f, end in zip((np.min, np.max), ends, strict=True)]
+            )
+
+
 def test_the_ablated_heads_stand_out_and_are_named() -> None:
     figure = on_paper(ablation([of_heads("zero")]))
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names[0] == "random heads of the same layers ablated: mean of 3 draws"
-    assert names[2:] == ["intact", "L1H0 ablated"]
+    assert names[0] == "without random heads of the same layers: mean of 3 draws"
+    assert names[2:] == ["intact", "without L1H0"]
     thickest = max(figure.axes[0].lines, key=lambda line: line.get_linewidth() * (line.get_alpha() is None))
     assert thickest.get_color() == VERMILION
     whole = next(line for line in figure.axes[0].lines if line.get_color() == VERMILION)
@@ -74,7 +88,7 @@ def test_a_control_without_a_choice_is_named() -> None:
     result = of_heads("zero", n_draws=1)
     (random,) = set(result.array["heads"].sel(condition="random").to_numpy().ravel().tolist())
     names = [text.get_text() for text in on_paper(ablation([result])).legends[0].get_texts()]
-    assert names[0] == f"random heads of the same layers ablated: {random}"
+    assert names[0] == f"without random heads of the same layers: {random}"
     assert not [line for line in on_paper(ablation([result])).axes[0].lines if line.get_linewidth() == 0.6]
 
 
@@ -95,10 +109,14 @@ def test_every_head_is_a_dot_at_its_score() -> None:
     axes, step = np.array(figure.axes).reshape(2, 2), 2000
     for result, column in zip(results, axes.T, strict=True):
         for axis, measure, scale in zip(column, ("per_token", "loss"), (100, 1), strict=True):
-            dots = np.concatenate([layer.get_offsets() for layer in axis.collections])
+            dots = np.concatenate([each.get_offsets() for each in axis.collections if isinstance(each, PathCollection)])
             expected = scale * result.effect().sel(measure=measure, checkpoint=step)
             np.testing.assert_allclose(dots[:, 1], expected.to_numpy().ravel())
             np.testing.assert_allclose(dots[:, 0], scores.I.sel(checkpoint=step).to_numpy().ravel())
+            low, high = (scale * end.sel(measure=measure, checkpoint=step) for end in result.effect_interval())
+            bars = [each for each in axis.collections if isinstance(each, LineCollection)]
+            drawn = np.array([path.vertices[:, 1] for each in bars for path in each.get_paths()])
+            np.testing.assert_allclose(drawn, np.stack([low.to_numpy().ravel(), high.to_numpy().ravel()], axis=1))
     assert "each head ablated alone, step 2,000" in written(figure)
 
 
@@ -114,12 +132,20 @@ def test_the_screen_holds_every_mean_and_every_draw() -> None:
         assert [each for each, _ in graph.markers] == [1], "the step's marker stands at the step"
         low, high = graph.layout["yaxis"]["range"]
         assert low < min(0, float(values.min())) and high > float(values.max())
-        draws, means = graph.traces[:3], dict(zip(STYLES, graph.traces[3:], strict=True))
+        traces = [trace for trace in graph.traces if "fill" not in trace]
+        bands = [trace for trace in graph.traces if "fill" in trace]
+        draws, means = traces[:3], dict(zip(STYLES, traces[3:], strict=True))
+        ends = [
+            end.sel(measure=measure) for end in (result.effect_interval if measure == "loss" else result.interval)()
+        ]
+        for name, band in zip(STYLES, bands, strict=True):
+            lower, upper = (AXES[measure][1] * end.sel(condition=name).to_numpy() for end in ends)
+            np.testing.assert_allclose(band["y"], [*upper, *lower[::-1]], rtol=1e-4, atol=1e-9)
         np.testing.assert_allclose([line["y"] for line in draws], values.sel(condition="random").T, rtol=1e-4)
         for name, line in means.items():
             assert line["x"] == [0, 1000, 2000] and line["line"]["color"].upper() == STYLES[name]["color"]
             np.testing.assert_allclose(line["y"], values.sel(condition=name).mean("draw"), rtol=1e-4, atol=1e-9)
-    assert [entry.label for entry in screen.key][2:] == ["intact", "L1H0 ablated"]
+    assert [entry.label for entry in screen.key][2:] == ["intact", "without L1H0"]
     assert {trace["legendgroup"] for trace in screen.graphs[0].traces} == {entry.label for entry in screen.key}
 
 
@@ -138,7 +164,9 @@ def test_the_screen_of_single_heads_names_each_dot() -> None:
             assert dots["mode"] == "markers" and dots["hovertemplate"].startswith("%{hovertext}")
     dots = screen.graphs[0].traces[1]
     assert (dots["hovertext"][0], dots["x"][0], dots["y"][0]) == ("L1H0", 1.0, -100.0)
+    assert dots["customdata"][0] == (-100.0, -100.0)
     assert "I(L, H): %{x:.2f}" in dots["hovertemplate"] and "%{y:+.1f} percentage points" in dots["hovertemplate"]
+    assert "[%{customdata[0]:+.1f}, %{customdata[1]:+.1f}]" in dots["hovertemplate"]
 
 
 def test_names_that_would_overlap_are_joined_and_none_is_lost() -> None:
@@ -155,6 +183,7 @@ def test_each_of_a_few_near_heads_is_named_at_its_own_height() -> None:
     array = labelled(
         np.stack([left, left, 3 - left])[:, None], SingleAblation.dims, {"measure": MEASURES, **sizes}
     ).assign_coords(intact=(SingleAblation.dims[:2], np.array([[0.5], [0.5], [2.5]])))
+    array = array.assign_coords({f"effect_{end}": array - array["intact"] for end in ("low", "high")})
     scores = labelled(np.full((3, 1, 2, 2), 0.3), InductionScores.dims, {"score": ["Abar", "EP", "I"], **sizes})
     figure = on_paper(single_heads([SingleAblation(array.assign_attrs(how="zero"))], InductionScores(scores)))
     figure.draw_without_rendering()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from fourier_truth import N_EXAMPLES
 from ground_truth import (
     INDUCTION_HEAD,
@@ -41,6 +42,7 @@ from grok_interp import (
     training_curves,
 )
 from grok_interp.analysis.copying_diagram import copying_diagram
+from grok_interp.analysis.leading_indicators import LeadingIndicators
 from grok_interp.analysis.phase_diagram import phase_diagram
 from grok_interp.analysis.single_ablation import single_ablation
 from grok_interp.checkpoints.run import run_training
@@ -92,21 +94,34 @@ def of_copying() -> dict[str, Drawing]:
     return {
         "copying_and_loss": plots.copying_and_loss(curves, results.accuracy),
         "conditions": draw(curves, panels=panels),
-        "strings": draw(results.accuracy, results.hexadecimal),
+        "strings": plots.strings([results.accuracy, results.hexadecimal], [results.accuracy, results.hexadecimal]),
+        "strings_of_run": draw(results.accuracy, results.hexadecimal),
+        "leads": draw(of_leads()),
         "copying_diagram": draw(copying_diagram([(config, results.accuracy)])),
     }
+
+
+def of_leads() -> LeadingIndicators:
+    """Of three seeds, of which one score has one onset only."""
+    values = np.array([[[100.0, 140.0, np.nan], [20.0, 30.0, 70.0]], [[-50.0, np.nan, np.nan], [10.0, np.nan, 30.0]]])
+    coords = {"score": ["previous_token", "weight_norm"], "followed": ["strongest", "median"], "seed": [0, 1, 2]}
+    array = xr.DataArray(values, coords, LeadingIndicators.dims)
+    outcome, head = (xr.where(array.notnull(), *words) for words in (("rises", "flat"), ("L1H0", "")))
+    onsets = {"onset": array, "ability_onset": ("seed", [1.0] * 3)}
+    return LeadingIndicators(array.assign_coords(outcome=outcome, head=head, **onsets))
 
 
 def of_arithmetic(run: Path) -> dict[str, Drawing]:
     results = modular.analyze(run, modular.probes_of_run(run, n_contexts=5))
     config = CheckpointSeries(run).config
-    circle = circle_pca(MODELS, TOKENS, **WHERE, layer=0, head=0)
-    similar = cosine_similarity(MODELS, TOKENS, **WHERE, position="z", layer=0)
+    circle = circle_pca(MODELS, tokens=TOKENS, **WHERE, layer=0, head=0)
+    similar = cosine_similarity(MODELS, tokens=TOKENS, **WHERE, position="z", layer=0)
     losses = [
-        fourier_losses(MODELS, TOKENS, p=5, group=group, frequencies=(1,)) for group in ("additive", "multiplicative")
+        fourier_losses(MODELS, tokens=TOKENS, p=5, group=group, frequencies=(1,))
+        for group in ("additive", "multiplicative")
     ]
     spectrum, tops = fourier_spectrum(MODELS, p=5), top_frequency_fraction(MODELS, p=5, n_key=1, seed=0)
-    grids = grid_comparisons(MODELS[0][1], (2, 1), TOKENS[0, :6].reshape(2, 3)[:, :2], 5, shots=[1, 2])
+    grids = grid_comparisons(MODELS[0][1], 5, (2, 1), TOKENS[0, :6].reshape(2, 3)[:, :2], shots=[1, 2])
     return {
         "last_shot": plots.last_shot(results.shots, threshold=0.75),
         "shot_curves": draw(results.shots),
@@ -120,7 +135,7 @@ def of_arithmetic(run: Path) -> dict[str, Drawing]:
         "circles": draw(circle),
         "embedding": draw(embedding_pca(MODELS, p=5)),
         "similarity": draw(similar),
-        "neuron_maps": draw(mlp_activations(MODELS, TOKENS, **WHERE, position="y", layer=0)),
+        "neuron_maps": draw(mlp_activations(MODELS, tokens=TOKENS, **WHERE, position="y", layer=0)),
         "circularity": draw(circularity(circle, seed=0)),
         "kaleidoscopes": draw(kaleidoscope(similar, seed=0)),
         "fourier": plots.fourier(spectrum, losses, tops),
@@ -141,7 +156,10 @@ def on_axes(axis: Axes) -> list[np.ndarray]:
 
 
 def in_traces(traces: list[dict[str, Any]]) -> list[np.ndarray]:
+    """The same of the traces on a screen: lines, then points, then maps."""
+    kinds = [lambda trace: "lines" in trace.get("mode", ""), lambda trace: "mode" in trace, lambda _: True]
     drawn = [trace for trace in traces if "fill" not in trace]
+    drawn.sort(key=lambda trace: next(rank for rank, is_kind in enumerate(kinds) if is_kind(trace)))
     return [np.array(trace["z"] if trace["type"] == "heatmap" else trace["y"], float) for trace in drawn]
 
 

@@ -19,7 +19,7 @@ from grok_interp.plots.pictures.fourier import GROUP_COLORS, fourier
 def results() -> SimpleNamespace:
     pairs = [(step, random_model(MODULAR, seed=step)) for step in (0, 2, 10)]
     tokens = slot_sequences((2, 1), 11, slot=1, n_examples=3, seed=0)
-    losses = [fourier_losses(pairs, tokens, p=11, group=group, frequencies=(2, 5)) for group in GROUPS]
+    losses = [fourier_losses(pairs, 11, tokens, group=group, frequencies=(2, 5)) for group in GROUPS]
     return SimpleNamespace(
         spectrum=fourier_spectrum(pairs, p=11),
         losses=losses,

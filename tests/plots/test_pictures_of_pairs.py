@@ -59,7 +59,7 @@ def matrix(values: np.ndarray) -> Drawing:
 @pytest.mark.parametrize("p", [5, 13])
 def test_every_pair_is_a_point_of_both_panels(p: int) -> None:
     model = fourier_model(p, frequency=1)
-    circles = circle_pca([(7, model)], tokens_of(p), p=p, slot=1, layer=0, head=0)
+    circles = circle_pca([(7, model)], p, tokens_of(p), slot=1, layer=0, head=0)
     figure = on_paper(circles_picture(circles))
     assert "L0H0 at x and y of slot 1, task (2, 1); logarithms to base 2, step 7" in rendered(figure)
     for axis, variable in zip(figure.axes[:2], ("x", "y"), strict=True):
@@ -89,7 +89,7 @@ def test_numbers_stand_at_their_embedding_by_parity() -> None:
 
 def test_the_matrix_is_drawn_as_it_is() -> None:
     series = [(step, random_model(MODULAR, seed=step)) for step in (3, 4)]
-    similarity = cosine_similarity(series, tokens_of(5), **WHERE, position="z", layer=1)
+    similarity = cosine_similarity(series, tokens=tokens_of(5), **WHERE, position="z", layer=1)
     figure = on_paper(similarity_picture.similarity(similarity, step=3))
     assert "block 1 at z of slot 1, task (2, 1), step 3" in rendered(figure)
     (image,) = figure.axes[0].images
@@ -105,7 +105,7 @@ def test_the_matrix_is_drawn_as_it_is() -> None:
 def test_the_matrix_on_a_screen_is_the_matrix_and_names_every_pair(p: int, tmp_path: Path) -> None:
     model = fourier_model(p, frequency=1)
     where: dict[str, Any] = {"p": p, "slot": 1, "position": "z", "layer": 0}
-    similarity = cosine_similarity([(3, model)], tokens_of(p), **where)
+    similarity = cosine_similarity([(3, model)], tokens=tokens_of(p), **where)
     (trace,) = drawn(similarity_picture.similarity(similarity), tmp_path)
     np.testing.assert_allclose(np.array(trace["z"]), similarity.array[0], atol=0.00051)
     names = [f"({x}, {y})" for x in range(p) for y in range(p)]
@@ -115,7 +115,7 @@ def test_the_matrix_on_a_screen_is_the_matrix_and_names_every_pair(p: int, tmp_p
 
 def test_of_many_numbers_the_matrix_holds_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(similarity_picture, "MOST_NUMBERS", 3)
-    similarity = cosine_similarity([(3, random_model(MODULAR))], tokens_of(5), **WHERE, position="z", layer=1)
+    similarity = cosine_similarity([(3, random_model(MODULAR))], tokens=tokens_of(5), **WHERE, position="z", layer=1)
     (graph,) = on_screen(similarity_picture.similarity(similarity)).graphs
     assert graph.traces[0]["x"][:4] == ["(0, 0)", "(0, 2)", "(0, 4)", "(2, 0)"]
     kept = [5 * x + y for x in (0, 2, 4) for y in (0, 2, 4)]
@@ -140,7 +140,7 @@ def test_a_gap_of_a_large_heatmap_stays_a_gap(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("p", [5, 13])
 def test_every_pair_is_a_dot_on_the_screen_that_says_its_logarithms(p: int) -> None:
-    circles = circle_pca([(7, fourier_model(p, frequency=1))], tokens_of(p), p=p, slot=1, layer=0, head=0)
+    circles = circle_pca([(7, fourier_model(p, frequency=1))], p, tokens_of(p), slot=1, layer=0, head=0)
     logs = {pow(circles.array.attrs["root"], log, p): log for log in range(p - 1)}
     for graph, variable in zip(on_screen(circles_picture(circles)).graphs, ("x", "y"), strict=True):
         assert len(graph.traces) == p, "one color for each logarithm, one for zero"
@@ -160,7 +160,7 @@ def test_every_pair_is_a_dot_on_the_screen_that_says_its_logarithms(p: int) -> N
 
 def test_a_grid_on_the_screen_is_the_grid() -> None:
     inputs = torch.tensor([[1, 1], [2, 1], [1, 3]])
-    grids = grid_comparisons(random_model(MODULAR), (2, 1), inputs, 5, shots=[1, 3])
+    grids = grid_comparisons(random_model(MODULAR), 5, (2, 1), inputs, shots=[1, 3])
     screen = on_screen(grids_picture(grids))
     model_1, model_3, _, _, ratio_1, _, _, _, _, regression_3 = (graph.traces[0] for graph in screen.graphs)
     for grid, trace in zip(grids, (model_1, model_3), strict=True):
@@ -175,7 +175,7 @@ def test_a_grid_on_the_screen_is_the_grid() -> None:
 
 
 def test_each_neuron_has_its_map_on_one_scale() -> None:
-    activations = mlp_activations([(3, random_model(MODULAR))], tokens_of(5), **WHERE, position="y", layer=0)
+    activations = mlp_activations([(3, random_model(MODULAR))], tokens=tokens_of(5), **WHERE, position="y", layer=0)
     neurons = activations.most_varied(8)
     figure = on_paper(neuron_maps(activations, neurons))
     assert "MLP of block 0 at y of slot 1, task (2, 1), step 3" in rendered(figure)
@@ -188,8 +188,8 @@ def test_each_neuron_has_its_map_on_one_scale() -> None:
 def test_too_little_to_draw_is_refused() -> None:
     model, tokens = fourier_model(5, frequency=1), tokens_of(5)
     with pytest.raises(ValueError, match=r"no neuron to draw: name some"):
-        neuron_maps(mlp_activations([(0, model)], tokens, **WHERE, position="x", layer=0), [])
+        neuron_maps(mlp_activations([(0, model)], tokens=tokens, **WHERE, position="x", layer=0), [])
     with pytest.raises(ValueError, match="a picture needs two components, the PCA kept 1"):
-        circles_picture(circle_pca([(0, model)], tokens, **WHERE, layer=0, head=0, n_components=1))
+        circles_picture(circle_pca([(0, model)], tokens=tokens, **WHERE, layer=0, head=0, n_components=1))
     with pytest.raises(ValueError, match="a picture needs two components, the PCA kept 1"):
         embedding_picture(embedding_pca([(0, model)], p=5, n_components=1))

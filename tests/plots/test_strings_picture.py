@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from ground_truth import labelled
+from scipy import stats
 
 from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.analysis.string_accuracy import exact_by_string
 from grok_interp.plots import Axis, Drawing, Line, Panel, on_paper, on_screen
 from grok_interp.plots.pictures.strings import strings
 
@@ -63,3 +65,28 @@ def test_bands_do_not_crowd_the_hover() -> None:
     """Eight lines share one hover; a band is none of them."""
     lines = [Line([0, 1], [0, 1], str(index), "#000000", low=[0, 0], high=[1, 2]) for index in range(8)]
     assert on_a_screen(*lines).layout["hovermode"] == "x unified"
+
+
+def test_several_seeds_are_drawn_as_their_mean_with_intervals_over_seeds() -> None:
+    runs = [[accuracy("printable", seed), accuracy("hexadecimal", 10 + seed)] for seed in range(3)]
+    figure = on_paper(strings(*runs))
+    assert [axis.get_title() for axis in figure.axes] == [
+        "printable strings (3 seeds)",
+        "hexadecimal strings (3 seeds)",
+    ]
+    for at, axis in enumerate(figure.axes):
+        of_seeds = 100 * np.stack([run[at].per_sequence().transpose("sequence", "checkpoint") for run in runs])
+        np.testing.assert_allclose([line.get_ydata() for line in axis.lines], of_seeds.mean(axis=0))
+        half = stats.t.ppf(0.975, 2) * of_seeds.std(axis=0, ddof=1) / np.sqrt(3)
+        low, high = np.clip(of_seeds.mean(axis=0) + [-half, half], 0, 100)
+        corners = axis.collections[1].get_paths()[0].vertices[:, 1]
+        assert (corners.min(), corners.max()) == pytest.approx((low[1].min(), high[1].max()))
+    bands = on_screen(strings(*runs)).graphs[1].traces[::2]
+    np.testing.assert_allclose(bands[1]["y"], [*high[1], *low[1][::-1]], rtol=1e-4, atol=1e-9)
+
+
+def test_tests_on_two_alphabets_are_not_averaged() -> None:
+    with pytest.raises(ValueError, match=r"one alphabet, got \['hexadecimal', 'printable'\]"):
+        exact_by_string([accuracy("printable", 0), accuracy("hexadecimal", 0)])
+    with pytest.raises(ValueError, match="got no run"):
+        exact_by_string([])

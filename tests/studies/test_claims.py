@@ -1,10 +1,12 @@
 """Claims: on curves made by hand every verdict is known, the undecided ones too."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from ground_truth import labelled
 from training_truth import curves_of_runs
 
+from grok_interp.analysis.effects_over_seeds import mean_effect
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.formation import FormationOrder
 from grok_interp.studies.copying.claims import (
@@ -22,7 +24,7 @@ from grok_interp.studies.copying.claims import (
     stronger_at_higher_rates,
     verdict,
 )
-from grok_interp.studies.copying.onsets import Onsets, onsets_of
+from grok_interp.studies.copying.onsets import Onsets, by_run, onsets_of, varied_value
 
 SIZES = {"batch_size=8": 8, "batch_size=16": 16, "batch_size=32": 32}
 RATES = {"learning_rate=0.003": 3, "learning_rate=0.006": 6, "learning_rate=0.012": 12}
@@ -158,3 +160,71 @@ def test_an_onset_needs_an_accuracy_above_chance() -> None:
     assert [each.outcome for each in found.emergences.values()] == ["at chance", "emerged"]
     assert found.onsets.isna().tolist() == [True, False]
     assert list(found.to_frame()["outcome"]) == ["at chance", "emerged"]
+
+
+def test_a_claim_says_how_many_seeds_would_decide_it() -> None:
+    """Differences of -0.1, 0.1 and 0.3: 0.1 with a standard deviation of 0.2, so d = 0.5 and, at half of it, 0.25."""
+    finals = {"neither": (0.4, 0.4, 0.4), "attn_dropout=0.1": (0.3, 0.5, 0.7)}
+    runs = {(name, seed): (1500.0, final) for name, of in finals.items() for seed, final in enumerate(of)}
+    claim = better_with("attn_dropout=0.1", "attention dropout", onsets(runs))
+    assert claim.verdict == UNDECIDED and claim.seeds == 3
+    assert claim.seeds_needed == pytest.approx(34, abs=3) and claim.seeds_needed_half == pytest.approx(128, abs=12)
+    assert f"{claim.seeds_needed} seeds would decide it with a power of 80% if the effect is as obs" in claim.evidence
+    assert f"{claim.seeds_needed_half} seeds if it is half" in claim.evidence
+
+
+def test_what_is_decided_needs_few_seeds_and_what_has_one_seed_cannot_be_planned() -> None:
+    runs = three_seeds({name: (1500, 0.5) for name in SIZES})
+    claim = by_updates(onsets(runs))
+    assert claim.verdict == SUPPORTED and claim.seeds == 3 and claim.seeds_needed == 2
+    assert "would decide" not in claim.evidence
+    one = {("neither", 0): (1600.0, 0.4), ("attn_dropout=0.1", 0): (800.0, 0.6)}
+    claim = better_with("attn_dropout=0.1", "attention dropout", onsets(one))
+    assert claim.seeds_needed is None and "fewer than two have a value" in claim.evidence
+
+
+def test_the_order_of_formation_plans_with_the_seeds_own_taus() -> None:
+    orders = [order([1.0, 2.0], [3.0, 4.0]), order([1.0, 4.0], [2.0, 3.0]), order([1.0, 3.0], [2.0, 4.0])]
+    claim = shallow_to_deep(orders)
+    taus = [each.depth_order().tau for each in orders]
+    assert claim.seeds == 3 and claim.seeds_needed == mean_effect(np.array(taus)).seeds_needed()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [
+            f"learning_rate={rate} muon_learning_rate={muon}"
+            for rate, muon in ((0.003, 0.01), (0.006, 0.02), (0.012, 0.04))
+        ],
+        [f"learning_rate={rate}" for rate in (0.003, 0.006, 0.012)],
+    ],
+    ids=["muon", "adamw"],
+)
+def test_learning_rates_of_both_optimizers_and_of_one(names: list[str]) -> None:
+    """The onset is halved by each doubling: a slope of -1 on the log of the rate, in both sweeps."""
+    rates = onsets(three_seeds({name: (3000 / 2**at, 0.2 + 0.2 * at) for at, name in enumerate(names)}))
+    np.testing.assert_array_equal(varied_value(rates.finals), np.repeat([0.003, 0.006, 0.012], 3))
+    earlier, stronger = earlier_at_higher_rates(rates), stronger_at_higher_rates(rates)
+    assert (earlier.verdict, stronger.verdict) == (SUPPORTED, SUPPORTED)
+    found = float(earlier.evidence.partition("learning rate ")[2].split()[0])
+    assert found == pytest.approx(-1, abs=0.1)
+
+
+def test_conditions_that_differ_in_several_ways_have_no_slope() -> None:
+    def runs(*conditions: str) -> pd.Series:
+        return by_run({(condition, 0): 1.0 for condition in conditions})
+
+    with pytest.raises(ValueError, match="that give the same fields values, got neither, weight_decay=0.1"):
+        varied_value(runs("neither", "weight_decay=0.1"))
+    with pytest.raises(ValueError, match="learning_rate and width to change by the same factor"):
+        varied_value(runs("learning_rate=0.1 width=2", "learning_rate=0.2 width=2"))
+    assert varied_value(runs("batch_size=8")[:0]).size == 0
+
+
+def test_a_sweep_without_batch_sizes_is_judged_by_the_others() -> None:
+    """As the experiments with AdamW are."""
+    baseline = onsets_of(curves_of_runs(three_seeds({"neither": (1500, 0.6)})))
+    rates = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in RATES})))
+    claims = list(curve_claims(baseline, rates=rates))
+    assert {claim.source for claim in claims} == {"Figure 2", "Figure 5"} and len(claims) == 6

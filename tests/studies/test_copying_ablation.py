@@ -27,6 +27,8 @@ from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
+from grok_interp.plots import on_paper
+from grok_interp.plots.pictures.ablation import ablation as ablation_picture
 from grok_interp.studies.copying.ablation import ablation, ablation_of, ablations, single_ablations, single_heads
 from grok_interp.studies.copying.ablation_probes import (
     AblationProbes,
@@ -34,6 +36,7 @@ from grok_interp.studies.copying.ablation_probes import (
     formed_heads,
     induction_circuits,
     n_control_sets,
+    never_controls,
     spared_heads,
     unambiguous_match,
     with_controls,
@@ -104,9 +107,11 @@ def test_a_head_that_looks_elsewhere_is_no_half_of_a_circuit() -> None:
 def test_formed_heads_are_taken_as_far_as_controls_are_left() -> None:
     induction, scores = small_scores([[0.0, 0.2], [0.5, 0.6]]), no_circuit(2, 2)
     assert formed_heads(induction) == [(1, 1), (1, 0), (0, 1)]
-    assert with_controls(formed_heads(induction), induction, scores) == [(1, 1), (0, 1)]
+    assert with_controls(formed_heads(induction), induction, scores) == [(1, 1)], "L0H0 is the only other head"
+    assert never_controls([(1, 1)], induction, scores) == ((0, 1), (1, 0)), "induction heads are no controls"
     assert formed_heads(small_scores([[0.0, 0.09]])) == []
-    assert with_controls([(0, 0)], small_scores([[0.9], [0.0]]), no_circuit(2, 1)) == []
+    assert with_controls([(0, 0)], small_scores([[0.9], [0.0]]), no_circuit(2, 1)) == [(0, 0)], "beside L1H0"
+    assert with_controls([(0, 0)], small_scores([[0.9], [0.9]]), no_circuit(2, 1)) == []
 
 
 def test_sets_of_controls_are_counted() -> None:
@@ -138,8 +143,10 @@ def test_the_text_says_what_was_found() -> None:
     for said in (
         "Taken away: L1H0",
         "of the same circuit: L0H0.",
-        "At step 20 the model copies 100.0% of the suffixes whole. Without L1H0: 0.0% (zero, edges).",
-        "random heads of the same layers: 100.0% (zero, edges).",
+        "At step 20 the model copies 100.0% [72.2, 100.0] of the suffixes whole. Without L1H0: 0.0% [0.0, 27.8] (zero, "
+        "edges).",
+        "random heads of the same layers: 100.0% [72.2, 100.0] (zero, edges).",
+        "Intervals: 95% of one run (1 seed), over 5 samples x 2 strings of suffixes copied whole (Wilson)",
         "more than 2% of the suffixes are copied: 10; ",
         "more than every control: 10 and all later (zero, edges).",
         "4 sets were drawn",
@@ -155,7 +162,7 @@ def test_the_text_owns_up_to_a_single_control_and_to_what_never_came() -> None:
     assert "leave one set of random heads only, L1H4. At the last step it is also the nearest in entropy" in text
     assert "suffixes are copied: none; " in text and "every control: none (zero)" in text
     left = circuit_probes(formed=(INDUCTION_HEAD, (1, 2)))
-    assert "Left in, lest their layers have no control: L1H2." in ablation_text(
+    assert "Left in, lest too few heads be left as controls: L1H2." in ablation_text(
         [ablation_of(MODELS, left, "zero")], left
     )
 
@@ -166,8 +173,8 @@ def test_the_text_on_single_heads_names_those_that_matter() -> None:
     result = single_ablation(MODELS[-1:], samples, windows, how="zero")
     text = single_heads_text([result], induction)
     assert "above 0.1 at the last step in L1H0 (" in text
-    matter = text.split("what is left of 100.0%: zero: ")[1].split(". ")[0]
-    assert "L1H0 0.0%" in text and "L0H0 0.0%" in text and "H3" not in matter
+    matter = text.split("what is left of 100.0% [72.2, 100.0]: zero: ")[1].split(". ")[0]
+    assert "L1H0 0.0% [" in text and "L0H0 0.0%" in text and "H3" not in matter
 
 
 # A run
@@ -258,15 +265,31 @@ def test_heads_that_cannot_be_compared_are_refused(run: Path) -> None:
         ablations(run, heads=[(5, 0)])
     with pytest.raises(ValueError, match="needs distinct heads, one or more, got none"):
         ablations(run, heads=[])
-    with pytest.raises(ValueError, match="L1H0 L1H1, with none spared, leave too few of the 2 heads of a layer"):
-        ablations(run, heads=[(1, 0), (1, 1)])
     with pytest.raises(ValueError, match="how must be one of zero, mean, resample, edges, got 'delete'"):
         ablations(run, ways=["delete"])
 
 
-def test_layers_of_one_head_have_no_controls(tiny: TrainConfig, tmp_path: Path) -> None:
+def test_controls_of_a_whole_layer_are_of_the_other_layer(run: Path) -> None:
+    (result,) = ablations(run, heads=[(1, 0), (1, 1)], ways=["zero"], n_checkpoints=2)
+    assert (result.array["heads"].sel(condition=["random", "entropy"]).isin(["L0H0 L0H1", "L0H1 L0H0"])).all()
+    text = ablation_text([result], ablation_probes(run, analyzed(run), heads=[(1, 0), (1, 1)]))
+    assert "Without as many random heads: " in text and "random heads of other layers take their place" in text
+
+
+def test_without_controls_the_text_says_so(run: Path) -> None:
+    heads = [(0, 0), (0, 1), (1, 0)]
+    (result,) = ablations(run, heads=heads, ways=["zero"], n_checkpoints=2)
+    assert not result.has_controls and result.array.sel(condition="random").isnull().all()
+    text = ablation_text([result], ablation_probes(run, analyzed(run), heads=heads))
+    assert "There are no controls: fewer than 3 heads are neither ablated nor induction heads" in text
+    assert "random heads" not in text and "nearest attention entropy" not in text
+    assert on_paper(ablation_picture([result])).legends[0].get_texts()[0].get_text() == (
+        "without random heads of the same layers: none left"
+    )
+
+
+def test_a_layer_of_one_head_has_its_control_in_another_layer(tiny: TrainConfig, tmp_path: Path) -> None:
     run_training(tmp_path / "one", tiny.with_model(n_heads=1))
-    with pytest.raises(ValueError, match="leave too few of the 1 heads of a layer as controls"):
-        ablations(tmp_path / "one")
     for section in (ablation_section(tmp_path / "one"), single_heads_section(tmp_path / "one")):
-        assert section.picture == "" and "no other to be its control" in section.text
+        assert section.printed.startswith("<svg")
+    assert "random heads of other layers take their place" in ablation_section(tmp_path / "one").text

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from grok_interp.analysis.circularity import circularity
+from grok_interp.analysis.evaluation_contexts import answers_of
 from grok_interp.analysis.phase_diagram import PhaseDiagram
-from grok_interp.analysis.questions import answers_of
 from grok_interp.analysis.shots import shot_curve_of
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries

@@ -91,6 +91,7 @@ def test_runs_are_grouped_by_shape_and_by_where_they_stand(tiny: TrainConfig, tm
     assert found == [["faster/seed0", "faster/seed1", "faster/seed2"]]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_trained_in_ensembles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["reproduce", "modular/fig1b", "--preset", "tiny", "--seeds", "2", "--folder", str(tmp_path / "sweep")]
     assert main([*command, "--ensemble", "3"]) == 0
@@ -153,7 +154,11 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     shown = capsys.readouterr().out
     assert "undecided  Copying emerges after the loss has settled" in shown
     folder = Path("runs/copier-tiny")
-    assert {file.stem for file in (folder / "figures").iterdir()} == {f"copying_fig{n}" for n in range(2, 8)}
+    assert {file.stem for file in (folder / "figures").iterdir()} == {
+        *(f"copying_fig{n}" for n in range(2, 8)),
+        "copying_strings",
+        "copying_leads",
+    }
     claims = pd.read_csv(folder / "tables" / "claims.csv")
     assert len(claims) == 18 and set(claims["verdict"]) <= {"supported", "not supported", "undecided"}
     curves = pd.read_csv(folder / "tables" / "curves.csv")
@@ -169,7 +174,20 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     }
     page = (folder / "report.html").read_text()
     assert "Claim by claim" in page and "undecided" in page
+    assert "Printable and hexadecimal strings" in page and "Leading indicators" in page
     assert "A head has formed when I(L,H) is above 0.01." in page
+
+
+def test_a_report_needs_one_experiment_and_names_those_that_are_missing(tmp_path: Path) -> None:
+    """As with AdamW, which the claims on learning rates and regularization are tested with."""
+    baseline = replace(BASELINES["tiny"], optimizer="adamw", muon_learning_rate=None)
+    for directory, config in experiment_of("copying/fig5").sweep(baseline, tmp_path, n_seeds=1).runs.items():
+        run_training(directory, config)
+    page, claims = write_sweep_report(tmp_path)
+    assert {claim.source for claim in claims} == {"Figure 2", "Figure 5", "Figure 6", "beyond the paper"}
+    table = pd.read_csv(tmp_path / "tables" / "claims.csv")
+    assert {"seeds", "seeds_needed", "seeds_needed_half"} <= set(table.columns)
+    assert "its claims are not tested: copying/fig3." in page.read_text()
 
 
 def test_a_report_on_experiments_names_what_is_missing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from grok_interp.checkpoints.ensemble_run import run_ensemble
+from grok_interp.checkpoints.ensemble import run_ensemble, train_ensemble
 from grok_interp.checkpoints.recorder import resume_points
 from grok_interp.checkpoints.run import run_training
 from grok_interp.checkpoints.series import CheckpointSeries
@@ -17,7 +17,6 @@ from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import UPDATES_AT_ONCE, DivergedError, FiniteCheck, Update
-from grok_interp.training.ensemble import train_ensemble
 from grok_interp.training.loop import TrainingState, train
 
 

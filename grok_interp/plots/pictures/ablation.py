@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import xarray as xr
-
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel, on_one_scale
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Line
@@ -31,8 +29,8 @@ STYLES: dict[str, dict[str, Any]] = {  # the later, the higher: equal curves sta
 def ablation(results: Sequence[HeadAblation]) -> Drawing:
     """A column for each result (a way to ablate), a row for each measure, against the training step.
 
-    Thin lines are single draws of the random control. Of the loss the difference to the intact model is drawn: its own
-    fall is many times as large.
+    Thin lines are single draws of the random control; bands are 95% over samples, of the mean over draws. Of the loss
+    the difference to the intact model is drawn: its own fall is many times as large.
 
     Args:
         results: of the same heads.
@@ -43,16 +41,12 @@ def ablation(results: Sequence[HeadAblation]) -> Drawing:
     heads = only([result.array.attrs["heads"] for result in results])
     names = dict(zip(STYLES, _key(results, heads), strict=True))
     panels = []
-    for measure, (axis, scale) in MEASURES.items():
+    for measure, (axis, _) in MEASURES.items():
         row = [
             Panel(
                 TRAINING_STEP,
                 axis,
-                [
-                    line
-                    for condition in STYLES
-                    for line in _lines(scale * _of(result, measure), condition, names[condition])
-                ],
+                [line for condition in STYLES for line in _lines(result, measure, condition, names[condition])],
                 result.array.attrs["how"],
             )
             for result in results
@@ -71,17 +65,18 @@ def only(values: Sequence[Any]) -> Any:
     return values[0]
 
 
-def _of(result: HeadAblation, measure: str) -> xr.DataArray:
-    return (result.effect() if measure == "loss" else result.array).sel(measure=measure)
-
-
-def _lines(values: xr.DataArray, condition: str, key: str) -> list[Line]:
-    """checkpoint x condition x draw of one measure: the mean, and single draws where there are several."""
-    draws, style = values.sel(condition=condition).transpose("draw", "checkpoint"), STYLES[condition]
-    steps, label = draws["checkpoint"].to_numpy(), LABELS[condition]
-    single = draws.to_numpy() if condition == "random" and draws.sizes["draw"] > 1 else []
+def _lines(result: HeadAblation, measure: str, condition: str, key: str) -> list[Line]:
+    """The mean over draws with its interval, and single draws where there are several."""
+    array, ends = result.array, result.interval()
+    if measure == "loss":
+        array, ends = result.effect(), result.effect_interval()
+    scale, style, label = MEASURES[measure][1], STYLES[condition], LABELS[condition]
+    draws, low, high = (scale * each.sel(measure=measure, condition=condition) for each in (array, *ends))
+    steps, draws = draws["checkpoint"].to_numpy(), draws.transpose("draw", "checkpoint")
+    single = draws.to_numpy() if condition == "random" and len(draws) > 1 else []
     faint = [Line(steps, draw, label, style["color"], key, faint=True) for draw in single]
-    return [*faint, Line(steps, draws.mean("draw").to_numpy(), label, key=key, dotted=True, **style)]
+    bounds = {"low": low.to_numpy(), "high": high.to_numpy()}
+    return [*faint, Line(steps, draws.mean("draw").to_numpy(), label, key=key, dotted=True, **bounds, **style)]
 
 
 def _key(results: Sequence[HeadAblation], heads: str) -> list[str]:
@@ -95,12 +90,13 @@ def _key(results: Sequence[HeadAblation], heads: str) -> list[str]:
         for control in ("random", "entropy")
     )
     return [
-        "random heads of the same layers ablated: " + _one_of(random, f"mean of {len(random)} draws"),
-        "heads of the nearest attention entropy ablated: " + _one_of(nearest, "chosen at each step"),
+        f"without random heads{'' if results[0].controls_are_elsewhere else ' of the same layers'}: "
+        + _one_of(random, f"mean of {len(random)} draws"),
+        "without heads of the nearest attention entropy: " + _one_of(nearest, "chosen at each step"),
         "intact",
-        f"{heads} ablated",
+        f"without {heads}",
     ]
 
 
 def _one_of(names: set[str], several: str) -> str:
-    return next(iter(names)) if len(names) == 1 else several
+    return (next(iter(names)) or "none left") if len(names) == 1 else several

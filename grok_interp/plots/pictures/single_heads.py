@@ -25,7 +25,8 @@ CHANGES = {  # axis and scale
 def single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> Drawing:
     """What the ablation of each head changes at the last checkpoint, against its I(L, H).
 
-    A column for each way to ablate, a row for each measure; a dot is a head, a color a layer.
+    A column for each way to ablate, a row for each measure; a dot is a head, a color a layer. Bars: 95% intervals over
+    samples, paired with the intact model.
 
     Args:
         results: of the same last checkpoint.
@@ -37,22 +38,25 @@ def single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> 
     step = only([int(result.at()["checkpoint"]) for result in results])
     induction = scores.at(step).sel(score="I").to_numpy()
     panels = []
-    for measure, (axis, scale) in CHANGES.items():
-        effects = [scale * each.effect().isel(checkpoint=-1).sel(measure=measure).to_numpy() for each in results]
+    for measure, (axis, _) in CHANGES.items():
         row = [
             Panel(
                 Axis("I(L, H)", format=".2f"),
                 axis,
-                [_layer(layer, induction[layer], of_layer) for layer, of_layer in enumerate(effect)],
+                [_layer(result, measure, layer, of_layer) for layer, of_layer in enumerate(induction)],
                 result.array.attrs["how"],
                 [Level(0, dash="-")],
             )
-            for result, effect in zip(results, effects, strict=True)
+            for result in results
         ]
         panels += on_one_scale(row)
     return Drawing(panels, columns=len(results), title="each head ablated alone", step=step)
 
 
-def _layer(layer: int, scores: np.ndarray, effects: np.ndarray) -> Points:
+def _layer(result: SingleAblation, measure: str, layer: int, scores: np.ndarray) -> Points:
+    at, scale = {"measure": measure, "layer": layer}, CHANGES[measure][1]
+    effects = (result.effect(), *result.effect_interval())
+    change, low, high = (scale * each.sel(at).isel(checkpoint=-1).to_numpy() for each in effects)
     names = [named([(layer, head)]) for head in range(len(scores))]
-    return Points(scores, effects, f"layer {layer}", layer_color(layer), names, texts=names, noun="heads")
+    style = {"texts": names, "noun": "heads", "low": low, "high": high}
+    return Points(scores, change, f"layer {layer}", layer_color(layer), names, **style)

@@ -11,6 +11,7 @@ from grok_interp.studies.copying.figures import (
     strings,
     synthetic_data_diagram,
 )
+from grok_interp.studies.copying.leads import leads
 from grok_interp.studies.copying.natural import natural
 from grok_interp.studies.copying.results import CopyingProbes, CopyingResults, analyze, probes_of_run
 
@@ -25,6 +26,7 @@ __all__ = [
     "figure_5",
     "figure_6",
     "figure_7",
+    "leads",
     "natural",
     "probes_of_run",
     "single_heads",

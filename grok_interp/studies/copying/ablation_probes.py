@@ -1,9 +1,10 @@
 """What an ablation of a copying run asks: which heads, beside which controls, on which text.
 
-The heads are those of I(L, H) above `FORMED` at the last checkpoint, at least the strongest. One that would leave no
-other head of its layer as a control stays in, and the result says so.
+The heads are those of I(L, H) above `FORMED` at the last checkpoint, at least the strongest. One that would leave too
+few other heads as controls stays in, and the result says so.
 
-Heads of the same circuit are spared: they are never controls. An induction head (I above `FORMED`) and a head of an
+Controls are heads that are not induction heads: those above `FORMED` that stay in are never controls. Nor are heads of
+the same circuit. An induction head (I above `FORMED`) and a head of an
 earlier layer are one circuit when the earlier one has the largest previous-token score before it, that score is above
 1/2, and their K-composition is above that of random heads.
 
@@ -14,10 +15,8 @@ same layout would put the attention of the donor's own induction head, at the sa
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb, prod
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from grok_interp.analysis.ablated_model import Head, named, require_ablation
+from grok_interp.analysis.ablation_controls import n_control_sets
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.checkpoints.series import CheckpointSeries
@@ -67,6 +67,7 @@ class AblationProbes:
             "n_reference": len(self.reference),
             "n_match": self.n_match,
             "corpus": self.corpus_hash,
+            "intervals": "over samples",  # results without them are measured again
         }
 
     def description(self) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def ablation_probes(
 ) -> AblationProbes:
     """Fitted to an analyzed run; `heads` other than those that formed may be named.
 
-    Raises ValueError for heads that the model does not have or that leave no controls, and for too little text.
+    Raises ValueError for heads that the model does not have, and for too little text.
     """
     probes = probes_of_run(directory, n_samples=n_samples, n_windows=2 * n_windows)
     if len(probes.windows) < 2:
@@ -100,13 +101,8 @@ def ablation_probes(
         strongest = formed or induction.strongest()
         heads = with_controls(strongest, induction, scores) or strongest
     require_ablation(model.cfg, heads, "zero", reference=None, n_match=None)
-    spared = spared_heads(heads, induction, scores)
-    n_sets = n_control_sets(heads, spared, model.cfg.n_heads)
-    if not n_sets:
-        raise ValueError(
-            f"{named(heads)}, with {named(spared) or 'none'} spared, leave too few of the {model.cfg.n_heads} heads "
-            "of a layer as controls: ablate fewer heads"
-        )
+    spared = never_controls(heads, induction, scores)
+    n_sets = n_control_sets(heads, spared, model.cfg.n_heads, model.cfg.n_layers)
     return AblationProbes(
         heads=tuple(heads),
         spared=spared,
@@ -115,7 +111,7 @@ def ablation_probes(
         windows=probes.windows[::2],
         reference=probes.windows[1::2, :-1],
         n_match=unambiguous_match(probes.samples.task),
-        n_draws=min(MOST_DRAWS, n_sets),
+        n_draws=max(1, min(MOST_DRAWS, n_sets)),
         corpus_hash=probes.corpus_hash,
     )
 
@@ -127,13 +123,20 @@ def formed_heads(induction: InductionScores) -> list[Head]:
 
 
 def with_controls(strongest: Sequence[Head], induction: InductionScores, scores: HeadScores) -> list[Head]:
-    """As many of them, from the first on, as leave other heads of their layers for controls."""
+    """As many of them, from the first on, as leave as many heads that may be controls."""
     kept: list[Head] = []
+    sizes = induction.array.sizes
     for head in strongest:
         more = [*kept, head]
-        if n_control_sets(more, spared_heads(more, induction, scores), induction.array.sizes["head"]):
+        if n_control_sets(more, never_controls(more, induction, scores), sizes["head"], sizes["layer"]):
             kept = more
     return kept
+
+
+def never_controls(heads: Sequence[Head], induction: InductionScores, scores: HeadScores) -> tuple[Head, ...]:
+    """The other induction heads, and the other halves of the circuits that `heads` belong to."""
+    others = {*formed_heads(induction), *spared_heads(heads, induction, scores)}
+    return tuple(sorted(others - set(heads)))
 
 
 def spared_heads(heads: Sequence[Head], induction: InductionScores, scores: HeadScores) -> tuple[Head, ...]:
@@ -152,13 +155,6 @@ def induction_circuits(induction: InductionScores, scores: HeadScores) -> list[t
         if looks_back[earlier, which] > LOOKS_BACK:
             found.append(((earlier, which), (int(layer), int(head))))
     return found
-
-
-def n_control_sets(heads: Sequence[Head], spared: Sequence[Head], n_heads: int) -> int:
-    """How many distinct sets of other heads of the same layers there are; 0 when a layer has too few left."""
-    taken = Counter(layer for layer, _ in {*heads, *spared})
-    needed = Counter(layer for layer, _ in heads)
-    return prod(comb(n_heads - taken[layer], n) for layer, n in needed.items())
 
 
 def unambiguous_match(task: CopyTask) -> int:

@@ -12,7 +12,6 @@ from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation import CONTROLS, HeadAblation
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.single_ablation import SingleAblation
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.ablation import ablation
 from grok_interp.plots.pictures.single_heads import single_heads
@@ -20,20 +19,18 @@ from grok_interp.studies.copying.ablation import ablations, are_known, single_ab
 from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes, formed_heads
 from grok_interp.studies.copying.results import FORMED, analyzed
 
-MATTERS = 0.02  # share of suffixes: with 500 of them some three standard errors of a share near 0
+MATTERS = 0.02  # fraction of suffixes: with 500 of them some three standard errors of a fraction near 0
 WITHOUT_HEADS, WITHOUT_EACH = "Without the induction heads", "Without each head alone"
-ONE_HEAD = "Not measured: with one head in a layer there is no other to be its control."
 
 
 def ablation_section(directory: Path) -> Section:
     """Copying and loss over training without the induction heads, beside controls."""
-    if _has_one_head(directory):
-        return Section(WITHOUT_HEADS, ONE_HEAD)
     results, probes = ablations(directory), ablation_probes(directory, analyzed(directory))
     caption = (
         "zero: the heads write nothing but the constant of their biases, if any; mean: their mean over held-out text; "
         "resample: what they write on another text; edges: only their attention to what followed the last "
-        f"{probes.n_match} tokens before is cut. The same heads are taken away at every step."
+        f"{probes.n_match} tokens before is cut. The same heads are taken away at every step. Bands: 95% over samples "
+        "(accuracies) and windows (loss, paired with intact), of the mean over draws."
     )
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
     return Section(WITHOUT_HEADS, ablation_text(results, probes), ablation(results), caption, table=table)
@@ -41,18 +38,19 @@ def ablation_section(directory: Path) -> Section:
 
 def single_heads_section(directory: Path) -> Section:
     """Whether I(L, H) finds the heads that matter."""
-    if _has_one_head(directory):
-        return Section(WITHOUT_EACH, ONE_HEAD)
     results, induction = single_ablations(directory), analyzed(directory).induction
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
-    text, caption = single_heads_text(results, induction), "A dot is a head, a color a layer."
+    text = single_heads_text(results, induction)
+    caption = (
+        "A dot is a head, a color a layer. Bars: 95% over samples (suffix tokens) and over windows (loss), paired with "
+        "intact."
+    )
     return Section(WITHOUT_EACH, text, single_heads(results, induction), caption, table=table)
 
 
 def known_sections(directory: Path) -> list[Section]:
     """Both sections, of what has been measured: an ablation takes longer than a report, and waits for its command."""
-    one_head = _has_one_head(directory)
-    each, together = (one_head or are_known(directory, name) for name in ("single_heads", "ablation"))
+    each, together = (are_known(directory, name) for name in ("single_heads", "ablation"))
     return [
         single_heads_section(directory) if each else _missing(WITHOUT_EACH, "copying/heads", directory),
         ablation_section(directory) if together else _missing(WITHOUT_HEADS, "copying/ablation", directory),
@@ -66,34 +64,45 @@ def _missing(title: str, figure: str, directory: Path) -> Section:
 
 def ablation_text(results: Sequence[HeadAblation], probes: AblationProbes) -> str:
     """What was found, in words."""
-    step, intact = int(results[0].array["checkpoint"][-1]), results[0].array.sel(condition="intact").mean("draw")
+    step = int(results[0].array["checkpoint"][-1])
     return " ".join(
         [
             _choice(probes),
-            f"At step {step:,} the model copies {float(intact.sel(measure='whole')[-1]):.1%} of the suffixes whole.",
-            *_left(results, "whole", ".1%"),
+            f"At step {step:,} the model copies {results[0].in_words('whole', 'intact')} of the suffixes whole.",
+            *_left(results, "whole"),
             _onsets(results),
-            f"The loss on held-out text is {float(intact.sel(measure='loss')[-1]):.2f} nats.",
-            *_left(results, "loss", ".2f"),
+            f"The loss on held-out text is {results[0].in_words('loss', 'intact')} nats.",
+            *_left(results, "loss"),
             _controls(results, probes),
+            _intervals(probes),
         ]
     )
 
 
-def _left(results: Sequence[HeadAblation], measure: str, form: str) -> list[str]:
+def _left(results: Sequence[HeadAblation], measure: str) -> list[str]:
     """A sentence for each condition but intact, on the last checkpoint."""
     conditions = {
         "ablated": f"Without {results[0].array.attrs['heads']}",
-        "random": "Without as many random heads of the same layers",
+        "random": f"Without as many random heads{'' if results[0].controls_are_elsewhere else ' of the same layers'}",
         "entropy": "Without the heads of the nearest attention entropy",
     }
     if _is_one_control(results):
         del conditions["entropy"]
-    last = {result.array.attrs["how"]: result.array.sel(measure=measure)[-1].mean("draw") for result in results}
+    if not results[0].has_controls:
+        del conditions["random"]
     return [
-        f"{words}: {_each_way({how: f'{float(array.sel(condition=name)):{form}}' for how, array in last.items()})}."
+        f"{words}: {_each_way({each.array.attrs['how']: each.in_words(measure, name) for each in results})}."
         for name, words in conditions.items()
     ]
+
+
+def _intervals(probes: AblationProbes) -> str:
+    """What the intervals of one run are over."""
+    n_samples, n_strings = len(probes.samples.strings), len(probes.samples.task.queries)
+    return (
+        f"Intervals: 95% of one run (1 seed), over {n_samples:,} samples x {n_strings} strings of suffixes copied "
+        f"whole (Wilson), over samples of suffix tokens and over {len(probes.windows):,} windows of the loss (t)."
+    )
 
 
 def single_heads_text(results: Sequence[SingleAblation], induction: InductionScores) -> str:
@@ -103,16 +112,16 @@ def single_heads_text(results: Sequence[SingleAblation], induction: InductionSco
     left = "; ".join(f"{result.array.attrs['how']}: {_heads_that_matter(result)}" for result in results)
     return (
         f"I(L,H) is above {FORMED:g} at the last step in {found}. Heads without which more than {MATTERS:.0%} of the "
-        f"suffixes are lost, and what is left of {float(results[0].at().sel(measure='whole')['intact']):.1%}: {left}. "
+        f"suffixes are lost, and what is left of {results[0].in_words('whole')}: {left}. "
         "I(L,H) is made to find heads that copy what followed the same token before; the heads that these read from "
-        "have an I of about 0 and may matter as much."
+        "have an I of about 0 and may matter as much. Intervals: 95% of one run (1 seed) over samples (Wilson)."
     )
 
 
 def _heads_that_matter(result: SingleAblation) -> str:
-    left, cost = result.at().sel(measure="whole"), -result.effect().sel(measure="whole").isel(checkpoint=-1)
+    cost = -result.effect().sel(measure="whole").isel(checkpoint=-1)
     heads = [head for head in result.costliest() if float(cost[head]) > MATTERS]
-    return ", ".join(f"{named([head])} {float(left[head]):.1%}" for head in heads) or "none"
+    return ", ".join(f"{named([head])} {result.in_words('whole', head)}" for head in heads) or "none"
 
 
 def _choice(probes: AblationProbes) -> str:
@@ -120,9 +129,9 @@ def _choice(probes: AblationProbes) -> str:
     if not probes.formed:
         text += f" It is not above {FORMED:g}: no induction head has formed."
     if left_in := [head for head in probes.formed if head not in probes.heads]:
-        text += f" Left in, lest their layers have no control: {named(left_in)}."
+        text += f" Left in, lest too few heads be left as controls: {named(left_in)}."
     if probes.spared:
-        text += f" Never a control, being of the same circuit: {named(probes.spared)}."
+        text += f" Never a control, being induction heads or of the same circuit: {named(probes.spared)}."
     return text
 
 
@@ -148,9 +157,19 @@ def _onset(result: HeadAblation) -> str:
 
 
 def _controls(results: Sequence[HeadAblation], probes: AblationProbes) -> str:
+    if not results[0].has_controls:
+        return (
+            f"There are no controls: fewer than {len(probes.heads)} heads are neither ablated nor induction heads nor "
+            "of the same circuit."
+        )
     text = f"Of the random heads {probes.n_draws} sets were drawn."
     if probes.n_draws == 1:
         text = f"The layers leave one set of random heads only, {_control(results[0], 'random')}."
+    if results[0].controls_are_elsewhere:
+        text += (
+            " The layers of the ablated heads have too few others that are not induction heads: random heads of other "
+            "layers take their place."
+        )
     if _is_one_control(results):
         text += " At the last step it is also the nearest in entropy: there the two controls are one."
     return text
@@ -170,7 +189,3 @@ def _each_way(values: dict[str, str]) -> str:
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values()))} ({', '.join(values)})"
     return ", ".join(f"{value} ({how})" for how, value in values.items())
-
-
-def _has_one_head(directory: Path) -> bool:
-    return CheckpointSeries(directory).config.model.n_heads == 1

@@ -4,6 +4,11 @@ An interval (95%, over seeds) decides: wholly on the claim's side it is supporte
 anything else is undecided, too few runs and onsets that never came included. Each function says which side is which.
 Onsets are change points (`emergence`), final values means over the last tenth of training. Copying is judged twice: by
 suffixes copied whole, the paper's accuracy, and by suffix tokens.
+
+Each claim says how many seeds would decide it with a probability of 80%, from the spread over the seeds that there are:
+`seeds_needed` if the effect is as far from the boundary as observed, `seeds_needed_half` if it is half as far. Seeds
+without an onset do not count. For formation order, whose verdict is a permutation test, this is the t-test of each
+seed's own tau.
 """
 
 from __future__ import annotations
@@ -16,10 +21,11 @@ import numpy as np
 
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.comparison import NEITHER, final
-from grok_interp.analysis.effects import mean_effect, slope
+from grok_interp.analysis.effects_over_seeds import POWER, Effect, mean_effect, slope
 from grok_interp.analysis.emergence import Estimate, emergence
 from grok_interp.analysis.formation import FormationOrder, pooled_depth_order
-from grok_interp.analysis.shares import share_of_change
+from grok_interp.analysis.fraction_of_change import fraction_of_change
+from grok_interp.statistics.power import MOST
 from grok_interp.studies.copying.onsets import ByMeasure, Onsets, by_run, log_slope, paired_effect, varied_value
 
 COPYING = {"whole": "whole suffixes", "per_token": "suffix tokens"}
@@ -36,6 +42,27 @@ class Claim:
     measure: str
     verdict: str
     evidence: str
+    seeds: int | None = None
+    seeds_needed: int | None = None
+    seeds_needed_half: int | None = None
+
+
+def claim(
+    text: str, source: str, measure: str, found: Effect, evidence: str, *, boundary: float = 0.0, decided: str
+) -> Claim:
+    """With the number of seeds that a decision needs; an undecided claim says it in its evidence too."""
+    needed = [found.seeds_needed(boundary=boundary, fraction=fraction) for fraction in (1.0, 0.5)]
+    if decided == UNDECIDED:
+        evidence += f"; {_plan(needed)}"
+    whole = (int(n) if np.isfinite(n) else None for n in needed)
+    return Claim(text, source, measure, decided, evidence, round(found.n_seeds), *whole)
+
+
+def _plan(needed: Sequence[float]) -> str:
+    if np.isnan(needed[0]):
+        return "how many seeds would decide it cannot be estimated: fewer than two have a value"
+    observed, half = (f"{n:,.0f} seeds" if np.isfinite(n) else f"more than {MOST:,} seeds" for n in needed)
+    return f"{observed} would decide it with a power of {POWER:.0%} if the effect is as observed, {half} if it is half"
 
 
 def verdict(found: Estimate, *, boundary: float = 0.0, above: bool = True) -> str:
@@ -52,18 +79,18 @@ def after_the_loss(baseline: Onsets) -> Claim:
     losses, onsets = baseline.curves.each("loss"), baseline.onsets.dropna()
     settled = by_run({run: emergence(losses[run]).end.value for run in onsets.index})
     delay = mean_effect((onsets - settled).dropna().to_numpy())
-    made = [float(share_of_change(losses[run]).interp(checkpoint=onsets[run])) for run in onsets.index]
+    made = [float(fraction_of_change(losses[run]).interp(checkpoint=onsets[run])) for run in onsets.index]
     share = f"; {np.mean(made):.0%} of its fall was made at the onset" if made else ""
     text = f"onset less the end of the loss's fall: {delay} updates{share}"
-    return _on_copying("Copying emerges after the loss has settled", "Figure 2", baseline, verdict(delay), text)
+    return _on_copying("Copying emerges after the loss has settled", "Figure 2", baseline, delay, text)
 
 
 def by_updates(batches: Onsets) -> Claim:
     """Slope of log onset on log batch size: 0 if updates count, -1 if tokens do; supported above -1/2."""
     found = log_slope(batches.onsets)
     text = f"slope of log onset on log batch size {found} (0: updates count, -1: tokens)"
-    claim = "Copying emerges after a number of updates, whatever the number of tokens"
-    return _on_copying(claim, "Figure 3", batches, verdict(found, boundary=HALFWAY), text)
+    claimed = "Copying emerges after a number of updates, whatever the number of tokens"
+    return _on_copying(claimed, "Figure 3", batches, found, text, boundary=HALFWAY)
 
 
 def loss_by_tokens(batches: Onsets) -> Claim:
@@ -73,15 +100,16 @@ def loss_by_tokens(batches: Onsets) -> Claim:
     found = log_slope(by_run({run: float(curve["checkpoint"][curve <= level][0]) for run, curve in losses.items()}))
     text = f"slope of log updates to a loss of {level:.2f} on log batch size {found} (0: updates count, -1: tokens)"
     decided = verdict(found, boundary=HALFWAY, above=False)
-    return Claim("The loss follows the number of tokens", "Figure 4", "loss", decided, text)
+    claimed = "The loss follows the number of tokens"
+    return claim(claimed, "Figure 4", "loss", found, text, boundary=HALFWAY, decided=decided)
 
 
 def earlier_at_higher_rates(rates: Onsets) -> Claim:
     """Slope of log onset on log learning rate; supported below 0."""
     found = log_slope(rates.onsets)
     text = f"slope of log onset on log learning rate {found}"
-    claim = "A larger learning rate makes copying emerge earlier"
-    return _on_copying(claim, "Figure 5", rates, verdict(found, above=False), text)
+    claimed = "A larger learning rate makes copying emerge earlier"
+    return _on_copying(claimed, "Figure 5", rates, found, text, above=False)
 
 
 def stronger_at_higher_rates(rates: Onsets) -> Claim:
@@ -89,7 +117,7 @@ def stronger_at_higher_rates(rates: Onsets) -> Claim:
     finals = rates.finals
     found = slope(np.log2(varied_value(finals)), finals.to_numpy())
     text = f"final share gained by each doubling of the learning rate {found}"
-    return _on_copying("A larger learning rate makes copying stronger", "Figure 5", rates, verdict(found), text)
+    return _on_copying("A larger learning rate makes copying stronger", "Figure 5", rates, found, text)
 
 
 def shallow_to_deep(orders: Sequence[FormationOrder]) -> Claim:
@@ -98,15 +126,18 @@ def shallow_to_deep(orders: Sequence[FormationOrder]) -> Claim:
     decided = UNDECIDED
     if found.p_value <= 0.05:
         decided = SUPPORTED if found.tau > 0 else NOT_SUPPORTED
-    return Claim("Induction heads form from shallow to deep layers", "Figure 6", "I(L, H)", decided, str(found))
+    taus = np.array([order.depth_order().tau for order in orders])
+    of_seeds = mean_effect(taus[np.isfinite(taus)])
+    claimed = "Induction heads form from shallow to deep layers"
+    return claim(claimed, "Figure 6", "I(L, H)", of_seeds, str(found), decided=decided)
 
 
 def better_with(condition: str, name: str, regularised: Onsets) -> Claim:
-    """Final value with less without, seed by seed; supported above 0."""
+    """Final value with minus without, seed by seed; supported above 0."""
     found = paired_effect(regularised.finals, condition, NEITHER)
     text = f"final share with {name} less without {found}"
-    claim = f"{name.capitalize()} improves the final copying accuracy"
-    return _on_copying(claim, "Figure 7", regularised, verdict(found), text)
+    claimed = f"{name.capitalize()} improves the final copying accuracy"
+    return _on_copying(claimed, "Figure 7", regularised, found, text)
 
 
 def earlier_with(condition: str, name: str, regularised: Onsets) -> Claim:
@@ -114,8 +145,8 @@ def earlier_with(condition: str, name: str, regularised: Onsets) -> Claim:
     onsets = regularised.onsets
     found = paired_effect(onsets.where(onsets > 0).map(np.log2), condition, NEITHER)
     text = f"log2 of the onset with {name} less without {found}"
-    claim = f"{name.capitalize()} makes copying emerge earlier"
-    return _on_copying(claim, "Figure 7", regularised, verdict(found, above=False), text)
+    claimed = f"{name.capitalize()} makes copying emerge earlier"
+    return _on_copying(claimed, "Figure 7", regularised, found, text, above=False)
 
 
 def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[Claim]:
@@ -124,34 +155,50 @@ def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[Claim]:
     claims = []
     for measure, name in COPYING.items():
         last = [each.array.sel(measure=measure).isel(checkpoint=-1).mean("draw") for each in ablations]
-        lost = [float(each.sel(condition=["random", "entropy"]).min() - each.sel(condition="ablated")) for each in last]
-        found = mean_effect(np.array(lost))
+        lost = np.array(
+            [float(each.sel(condition=["random", "entropy"]).min() - each.sel(condition="ablated")) for each in last]
+        )
+        found = mean_effect(lost[np.isfinite(lost)])  # a run without heads that may be controls has none
         heads = ", ".join(each.array.attrs["heads"] for each in ablations)
         text = f"share lost without {heads} beyond what the worse control loses {found}"
-        claim = "The heads that I(L, H) finds do the copying"
-        claims.append(Claim(claim, "beyond the paper", name, verdict(found), text))
+        claimed = "The heads that I(L, H) finds do the copying"
+        claims.append(claim(claimed, "beyond the paper", name, found, text, decided=verdict(found)))
     return claims
 
 
-def curve_claims(baseline: ByMeasure, batches: ByMeasure, rates: ByMeasure, regularised: ByMeasure) -> Iterator[Claim]:
-    """All claims that training curves can decide, in the paper's order."""
-    _, dropout, decay = regularised["loss"].curves.array["condition"].values.tolist()
-    tests: list[tuple[Callable[[Onsets], Claim], ByMeasure]] = [
+def curve_claims(
+    baseline: ByMeasure,
+    batches: ByMeasure | None = None,
+    rates: ByMeasure | None = None,
+    regularised: ByMeasure | None = None,
+) -> Iterator[Claim]:
+    """All claims that the training curves of these experiments can decide, in the paper's order."""
+    tests: list[tuple[Callable[[Onsets], Claim], ByMeasure | None]] = [
         (after_the_loss, baseline),
         (by_updates, batches),
         (earlier_at_higher_rates, rates),
         (stronger_at_higher_rates, rates),
-        (partial(better_with, dropout, "attention dropout"), regularised),
-        (partial(earlier_with, dropout, "attention dropout"), regularised),
-        (partial(better_with, decay, "weight decay"), regularised),
     ]
+    if regularised:
+        _, dropout, decay = regularised["loss"].curves.array["condition"].values.tolist()
+        tests += [
+            (partial(better_with, dropout, "attention dropout"), regularised),
+            (partial(earlier_with, dropout, "attention dropout"), regularised),
+            (partial(better_with, decay, "weight decay"), regularised),
+        ]
     for test, onsets in tests:
+        if onsets is None:
+            continue
         yield from (test(onsets[measure]) for measure in COPYING)
         if test is by_updates:
             yield loss_by_tokens(onsets["loss"])
 
 
-def _on_copying(claim: str, source: str, onsets: Onsets, decided: str, evidence: str) -> Claim:
+def _on_copying(
+    text: str, source: str, onsets: Onsets, found: Effect, evidence: str, *, boundary: float = 0.0, above: bool = True
+) -> Claim:
     never = int(onsets.onsets.isna().sum())
     note = f"; never emerged in {never} of {len(onsets.onsets)} runs" if never else ""
-    return Claim(claim, source, COPYING[onsets.measure], decided, evidence + note)
+    decided = verdict(found, boundary=boundary, above=above)
+    measure = COPYING[onsets.measure]
+    return claim(text, source, measure, found, evidence + note, boundary=boundary, decided=decided)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grok_interp.analysis.comparison import TrainingCurves, training_curves
+from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.copying_diagram import copying_diagram
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.induction import InductionScores
@@ -76,10 +77,18 @@ def synthetic_data_diagram(*directories: Path, device: str = "cpu") -> Drawing:
     return diagram.copying_diagram(copying_diagram(runs))
 
 
-def strings(directory: Path, *, device: str = "cpu") -> Drawing:
-    """Exact-match accuracy string by string over training, on printable and on hexadecimal strings."""
-    results = analyzed(directory, device=device)
-    return by_string.strings([results.accuracy, results.hexadecimal])
+def strings(*directories: Path, device: str = "cpu") -> Drawing:
+    """Exact-match accuracy string by string over training, on printable and on hexadecimal strings.
+
+    With 95% intervals: over samples of one run, over seeds of several.
+    """
+    return by_string.strings(*accuracies_of(directories, device=device))
+
+
+def accuracies_of(directories: Sequence[Path], *, device: str = "cpu") -> list[list[CopyingAccuracy]]:
+    """Of each run, on printable and on hexadecimal strings."""
+    results = (analyzed(directory, device=device) for directory in directories)
+    return [[each.accuracy, each.hexadecimal] for each in results]
 
 
 def formations(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grok_interp.analysis.comparison import TrainingCurves, final
-from grok_interp.analysis.effects import mean_effect, slope
+from grok_interp.analysis.effects_over_seeds import Effect, mean_effect, slope
 from grok_interp.analysis.emergence import Emergence, Estimate, emergence
 from grok_interp.studies.rises import MARGIN
 
@@ -73,18 +73,37 @@ def by_run(values: Mapping[tuple[str, int], float]) -> pd.Series:
 
 
 def varied_value(runs: pd.Series) -> np.ndarray:
-    """The number that each run's condition names: batch_size=8 -> 8."""
-    names = runs.index.get_level_values("condition")
-    return np.array([float(name.rpartition("=")[2]) for name in names])
+    """The number that distinguishes each run's condition: batch_size=8 -> 8.
+
+    Where conditions name several fields ("learning_rate=0.003 muon_learning_rate=0.01") these must differ by one factor
+    between any two conditions; the first is taken.
+
+    Raises:
+        ValueError: for conditions that do not name the same fields, or that differ in several ways.
+    """
+    if runs.empty:
+        return np.empty(0)
+    named = [
+        dict(field.split("=") for field in condition.split() if "=" in field)
+        for condition in runs.index.get_level_values("condition")
+    ]
+    fields = list(named[0])
+    if any(list(each) != fields or not fields for each in named):
+        conditions = ", ".join(dict.fromkeys(runs.index.get_level_values("condition")))
+        raise ValueError(f"a slope needs conditions that give the same fields values, got {conditions}")
+    values = np.array([[float(each[field]) for field in fields] for each in named])
+    if not np.allclose(values * values[0, 0], values[:, :1] * values[0], rtol=1e-4):
+        raise ValueError(f"a slope needs {' and '.join(fields)} to change by the same factor, got {values.tolist()}")
+    return values[:, 0]
 
 
-def log_slope(values: pd.Series) -> Estimate:
+def log_slope(values: pd.Series) -> Effect:
     """Slope of log value on the log of what is varied; runs at 0, or without a value, left out."""
     known = values[values > 0]
     return slope(np.log(varied_value(known)), np.log(known.to_numpy()))
 
 
-def paired_effect(values: pd.Series, condition: str, without: str) -> Estimate:
+def paired_effect(values: pd.Series, condition: str, without: str) -> Effect:
     """The mean difference between two conditions of the same seed."""
     table = values.unstack("condition")
     return mean_effect((table[condition] - table[without]).dropna().to_numpy())

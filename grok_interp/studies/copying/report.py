@@ -12,7 +12,7 @@ from torch import Tensor
 from grok_interp.analysis.comparison import training_curves
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.formation import FormationOrder, formation_order
-from grok_interp.analysis.shares import half_change, share_of_change
+from grok_interp.analysis.fraction_of_change import fraction_of_change, half_change
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
@@ -79,7 +79,7 @@ def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     score = float(results.induction.I.isel(checkpoint=-1).sel(layer=layer, head=head))
     found = rise(token, chance=accuracy.chance["per_token"])
     half = found.midpoint.value if found and found.rises else np.nan
-    loss_made = share_of_change(loss).interp(checkpoint=half).item() if np.isfinite(half) and loss.size else np.nan
+    loss_made = fraction_of_change(loss).interp(checkpoint=half).item() if np.isfinite(half) and loss.size else np.nan
     return {
         f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": accuracy.exact_in_words(),
         f"exact-match accuracy by string {accuracy.strings_in_words}": accuracy.per_sequence_in_words(),

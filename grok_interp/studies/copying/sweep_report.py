@@ -18,6 +18,7 @@ import pandas as pd
 
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
+from grok_interp.analysis.emergence import MIN_CHECKPOINTS
 from grok_interp.analysis.formation import formation_order
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.checkpoints.store import write_text
@@ -26,6 +27,7 @@ from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.page import Headline, Page, Section, table_html
 from grok_interp.studies.copying.ablation import ablations
 from grok_interp.studies.copying.ablation_report import ablation_section
+from grok_interp.studies.copying.accuracy_sections import alphabets_section
 from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
 from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
 from grok_interp.studies.copying.figures import (
@@ -38,6 +40,7 @@ from grok_interp.studies.copying.figures import (
     figure_7,
     formations,
 )
+from grok_interp.studies.copying.leads import leads_section
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyzed
 from grok_interp.studies.sweep import BASELINE, Experiment
@@ -86,15 +89,20 @@ class Experiments:
         first, *others = self.runs(BASELINE)
         return [(first, WAYS), *((run, CLAIMED_WAYS) for run in others)]
 
+    def has(self, figure: str) -> bool:
+        """Whether every condition of a figure has a finished seed."""
+        return bool(self.runs(FIGURES[figure][1]))
+
     @property
     def missing(self) -> list[str]:
-        return [f"copying/{name}" for name, (_, experiment, _) in FIGURES.items() if not self.runs(experiment)]
+        return [f"copying/{name}" for name in FIGURES if not self.has(name)]
 
 
 def finished_experiments(folder: Path) -> Experiments:
-    """Raises ValueError when an experiment has no finished seed, naming the command that makes it."""
+    """Raises ValueError when no experiment has a finished seed, naming the command that makes one."""
     experiments = Experiments(Path(folder))
-    if missing := experiments.missing:
+    missing = experiments.missing
+    if not any(experiments.runs(each) for each in COMPARED if each is not BASELINE):
         raise ValueError(
             f"{folder} has no finished seed for {', '.join(missing)}: "
             f"grok-interp reproduce {missing[0]} --preset SIZE --folder {folder} trains it"
@@ -112,11 +120,11 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
         device: where models run that were not evaluated yet, a torch device.
 
     Raises:
-        ValueError: when an experiment has no finished seed, naming the command that makes it.
+        ValueError: when no experiment has a finished seed, naming the command that makes one.
     """
     experiments = finished_experiments(folder)
     _evaluate(experiments, device)
-    onsets = {each: onsets_of(experiments.curves(each)) for each in COMPARED}
+    onsets = {each: onsets_of(experiments.curves(each)) for each in COMPARED if experiments.runs(each)}
     claims = claims_of(experiments, onsets, threshold=threshold)
     tables = _tables(onsets, claims)
     for name, table in tables.items():
@@ -127,11 +135,14 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
         headlines=_headlines(tables["claims"]),
         sections=[
             _claims_section(tables["claims"]),
-            *(_figure_section(experiments, name, threshold) for name in FIGURES),
+            *(_figure_section(experiments, name, threshold) for name in FIGURES if experiments.has(name)),
         ]
-        + [ablation_section(experiments.runs(BASELINE)[0])],
+        + [_alphabets(experiments), *_leads(experiments), ablation_section(experiments.runs(BASELINE)[0])],
         settings=experiments.baseline.flattened(),
-        warnings=[f"{run}: {text}" for run in experiments.all_runs for text in analyzed(run).not_finite_warnings()],
+        warnings=[
+            *(f"Not trained, so its claims are not tested: {name}." for name in experiments.missing),
+            *(f"{run}: {text}" for run in experiments.all_runs for text in analyzed(run).not_finite_warnings()),
+        ],
     )
     page.save_figures(experiments.folder / "figures")
     return page.write(experiments.folder / "report.html"), claims
@@ -151,15 +162,17 @@ def claims_of(
     """Every claim, in the paper's order, then those beyond it."""
     baseline = experiments.runs(BASELINE)
     order = [formation_order(analyzed(run).induction, threshold=threshold) for run in baseline]
-    decided = [*curve_claims(*(onsets[each] for each in COMPARED)), shallow_to_deep(order)]
+    curves = curve_claims(onsets[BASELINE], *(onsets.get(each) for each in COMPARED[1:]))
+    decided = [*curves, shallow_to_deep(order)]
     causal = heads_that_copy([ablations(run, ways=CLAIMED_WAYS)[0] for run in baseline])
     return sorted(decided, key=lambda claim: claim.source) + causal
 
 
 def _tables(onsets: Mapping[Experiment, ByMeasure], claims: Sequence[Claim]) -> dict[str, pd.DataFrame]:
-    compared = [onsets[each] for each in COMPARED if each is not BASELINE]  # which each of them holds
+    compared = [of for each, of in onsets.items() if each is not BASELINE]  # which each of them holds
+    whole = dict.fromkeys(("seeds", "seeds_needed", "seeds_needed_half"), "Int64")
     return {
-        "claims": pd.DataFrame([asdict(claim) for claim in claims]),
+        "claims": pd.DataFrame([asdict(claim) for claim in claims]).astype(whole),
         "onsets": pd.concat([each.to_frame() for of in compared for each in of.values()], ignore_index=True),
         "curves": pd.concat([_wide(of["loss"].curves) for of in compared], ignore_index=True),
     }
@@ -190,7 +203,11 @@ def _headlines(claims: pd.DataFrame) -> list[Headline]:
 
 
 def _claims_section(claims: pd.DataFrame) -> Section:
-    text = "Each claim of the paper with the test that decides it here. Claims on copying are judged by two measures."
+    text = (
+        "Each claim of the paper with the test that decides it here. Claims on copying are judged by two measures. "
+        "seeds_needed: how many seeds decide the claim with a power of 80%, from the spread over the seeds that there "
+        "are, if the effect is as observed; seeds_needed_half: if it is half as far from the boundary."
+    )
     named = claims.rename(columns={"text": "claim"})
     return Section("Claim by claim", text, html=f'<div class="wide">{table_html(named)}</div>', table=named)
 
@@ -208,6 +225,21 @@ def _figure_section(experiments: Experiments, name: str, threshold: float) -> Se
     caption = f"After Figure {name[3:]} of “Language Models ‘Grok’ to Copy”."
     table = _drawn(name, runs, experiment)
     return Section(title, text, drawing, caption, table=table, file=f"copying_{name}")
+
+
+def _alphabets(experiments: Experiments) -> Section:
+    conditions: dict[str, list[Path]] = {}
+    for run in experiments.all_runs:
+        conditions.setdefault(run.parent.name, []).append(run)
+    return alphabets_section(conditions, "baseline")
+
+
+def _leads(experiments: Experiments) -> list[Section]:
+    """None for runs with too few checkpoints."""
+    runs = experiments.runs(BASELINE)
+    if min(len(CheckpointSeries(run)) for run in runs) < MIN_CHECKPOINTS:
+        return []
+    return [leads_section(runs)]
 
 
 def _drawn(name: str, runs: Sequence[Path], experiment: Experiment) -> pd.DataFrame:

@@ -89,7 +89,7 @@ def figure_5(
     chosen = task or unseen_task(tasks)
     inputs = grid_examples(tasks.p, n_examples - 1)
     shots = shots or default_shots(n_examples)
-    return grids(grid_comparisons(model, chosen, inputs, tasks.p, shots=shots))
+    return grids(grid_comparisons(model, tasks.p, chosen, inputs, shots=shots))
 
 
 def algorithm_shift(directory: Path, *, step: int | None = None, device: str = "cpu") -> Drawing:
@@ -173,7 +173,7 @@ def mlp_maps(
     model = series.load(step).to(device)
     slot = last_slot(model.cfg.n_ctx)
     tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
-    found = mlp_activations([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
+    found = mlp_activations([(step, model)], tasks.p, tokens, slot=slot, position=position, layer=layer)
     return neuron_maps(found, found.most_varied(n_neurons))
 
 

@@ -18,7 +18,7 @@ from grok_interp.studies.modular.results import probes_of_run
 
 SPLIT: Split = "ood_train"  # as the other figures of one split
 N_CONTEXTS = 512
-MOST_KEY_FREQUENCIES = 5  # by default, as Nanda et al. 2023 found, but no more than half: 2 of 3 at p = 7
+MOST_KEY_FREQUENCIES = 5  # by default, as Nanda et al. 2023 found, but no more than half: 2 of 5 at p = 11
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def fourier_analysis(
     seed = evaluation_seed(series.config)
     tokens = one_task_per_context(tasks, SPLIT, n_examples=n_examples, n_contexts=n_contexts, seed=seed)
     losses = [
-        fourier_losses(models(), tokens, p=tasks.p, group=group, frequencies=spectrum.key_frequencies(group, n_key))
+        fourier_losses(models(), tasks.p, tokens, group=group, frequencies=spectrum.key_frequencies(group, n_key))
         for group in GROUPS
     ]
     return FourierAnalysis(spectrum, losses, top_frequency_fraction(series, p=tasks.p, n_key=n_key, seed=0))

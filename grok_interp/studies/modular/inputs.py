@@ -37,8 +37,9 @@ def evaluation_seed(config: TrainConfig, seed: int = 0) -> int:
         A number in [0, 2^32).
 
     Example:
-        >>> mini = training_preset("modular-mini")
-        >>> evaluation_seed(mini) == evaluation_seed(mini.with_data(n_id=24))
+        >>> from grok_interp import training_preset
+        >>> run = training_preset("modular-p11")
+        >>> evaluation_seed(run) == evaluation_seed(run.with_data(n_id=52))
         False
     """
     identity = json.dumps([_changed(config), seed], sort_keys=True)
@@ -103,7 +104,7 @@ def most_circular(
     slot = last_slot(model.cfg.n_ctx) if slot is None else slot
     tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
     heads = heads or [(layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
-    found = [circle_pca([(step, model)], tokens, p=tasks.p, slot=slot, layer=layer, head=head) for layer, head in heads]
+    found = [circle_pca([(step, model)], tasks.p, tokens, slot=slot, layer=layer, head=head) for layer, head in heads]
     return max(found, key=lambda circles: float(circularity(circles, seed=0).at().sel(measure="circularity")))
 
 
@@ -113,7 +114,7 @@ def block_similarity(
     """Of one block's output at x, y or z of the slot (default: the last), on an unseen task."""
     slot = last_slot(model.cfg.n_ctx) if slot is None else slot
     tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
-    return cosine_similarity([(step, model)], tokens, p=tasks.p, slot=slot, position=position, layer=layer)
+    return cosine_similarity([(step, model)], tasks.p, tokens, slot=slot, position=position, layer=layer)
 
 
 def token_names(tokens: Int64[Tensor, " pos"]) -> list[str]:

@@ -11,10 +11,11 @@ import pandas as pd
 import xarray as xr
 
 from grok_interp.analysis.circularity import circularity
+from grok_interp.analysis.evaluation_contexts import sampled_over
 from grok_interp.analysis.grid import grid_comparisons
+from grok_interp.analysis.intervals import effective_number, in_percent, wilson_interval
 from grok_interp.analysis.kaleidoscope import kaleidoscope
-from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, phases, transience
-from grok_interp.analysis.questions import sampled_over
+from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, fraction_left, phases, transience
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.checkpoints.run import run_provenance
 from grok_interp.checkpoints.series import CheckpointSeries
@@ -105,7 +106,8 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
         "midpoint of the rise of o.o.d. train accuracy (step, 95% CI)": rise_in_words(
             rise(shots.last_shot().sel(split="ood_train"), chance=1 / shots.array.attrs["p"]), "midpoint"
         ),
-        f"of the best o.o.d. accuracy over new queries, {ood.peak:.1%}, left at the last checkpoint": _kept(ood),
+        f"of the best o.o.d. accuracy over new queries, {_peak(results, ood)}, left at the last checkpoint, 95% CI "
+        "over contexts, 1 seed": _kept(results, ood),
         "chance": f"{1 / shots.array.attrs['p']:.1%}",
     }
 
@@ -114,6 +116,19 @@ def _ood_curve(results: ModularResults) -> xr.DataArray:
     """Over new queries, 0 where there are none; NaN at checkpoints that are not finite."""
     curve = results.shots.last_shot("new").sel(split=list(EARLY_STOPPING)).mean("split").fillna(0)
     return curve.where(~curve["checkpoint"].isin(results.not_finite()))
+
+
+def _ood_queries(results: ModularResults, step: int) -> float:
+    """Effective number of new queries of `_ood_curve` at a checkpoint; the two splits have contexts of their own."""
+    at = {"checkpoint": step, "split": list(EARLY_STOPPING)}
+    accuracies, errors, shares = (
+        results.shots.array.sel(measure=measure, queries="new", **at).isel(shot=-1)
+        for measure in ("accuracy", "accuracy_se", "share")
+    )
+    error = (errors**2).sum("split") ** 0.5 / errors.notnull().sum("split")
+    counted = (shares * shares["n_contexts"]).sum("split")
+    found = effective_number(accuracies.mean("split").drop_vars("queries"), error, counted)
+    return float(found) if float(found) > 0 else np.nan
 
 
 def _last(shots: ShotCurves, split: Split, step: int, queries: str = "all") -> list[float]:
@@ -131,8 +146,21 @@ def _accuracy_label(shots: ShotCurves, split: Split, step: int) -> str:
     )
 
 
-def _kept(found: Transience) -> str:
-    return f"{found.last / found.peak:.0%}" if found.peak and np.isfinite(found.last) else "not defined"
+def _peak(results: ModularResults, found: Transience) -> str:
+    n = _ood_queries(results, found.step)
+    if not np.isfinite([found.peak, n]).all():
+        return f"{found.peak:.1%}"
+    return in_percent(found.peak, *(float(end[0]) for end in wilson_interval(np.array([found.peak]), n)))
+
+
+def _kept(results: ModularResults, found: Transience) -> str:
+    last = results.steps[-1]
+    left = fraction_left(found, _ood_queries(results, found.step), _ood_queries(results, last))
+    if np.isnan(left.value):
+        return "not defined"
+    if left.low == left.high:
+        return "100%: the last checkpoint is the best"
+    return f"{left.value:.0%} [{100 * left.low:.0f}, {100 * left.high:.0f}]"
 
 
 def _step(step: float) -> str:
@@ -201,7 +229,8 @@ def _algorithm_section(results: ModularResults, step: int) -> Section:
 def _grid_section(model: Transformer, probes: ModularProbes) -> Section:
     n_examples = last_slot(model.cfg.n_ctx) + 1
     task, inputs = unseen_task(probes.tasks), grid_examples(probes.tasks.p, n_examples - 1)
-    drawing = grids(grid_comparisons(model, task, inputs, probes.tasks.p, shots=default_shots(n_examples)))
+    found = grid_comparisons(model, probes.tasks.p, task, inputs, shots=default_shots(n_examples))
+    drawing = grids(found)
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
     return Section("Query by query", text, drawing, "After Figure 5.", file="grids")
 

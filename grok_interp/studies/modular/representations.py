@@ -54,7 +54,7 @@ def _over_training(
 def _circularities_at(directory: Path, step: int, written: int, device: str) -> list[Circularity]:  # noqa: ARG001 (a key)
     model, (tokens, where) = CheckpointSeries(directory).load(step).to(device), _asked(directory)
     heads = np.ndindex(model.cfg.n_layers, model.cfg.n_heads)
-    found = (circle_pca([(step, model)], tokens, layer=layer, head=head, **where) for layer, head in heads)
+    found = (circle_pca([(step, model)], tokens=tokens, layer=layer, head=head, **where) for layer, head in heads)
     return [circularity(circles, seed=0) for circles in found]
 
 
@@ -63,7 +63,7 @@ def _kaleidoscopes_at(directory: Path, step: int, written: int, device: str) -> 
     model, (tokens, where) = CheckpointSeries(directory).load(step).to(device), _asked(directory)
     places = product(POSITIONS, range(model.cfg.n_layers))
     found = (
-        cosine_similarity([(step, model)], tokens, position=position, layer=layer, **where)
+        cosine_similarity([(step, model)], tokens=tokens, position=position, layer=layer, **where)
         for position, layer in places
     )
     return [kaleidoscope(similarity, seed=0) for similarity in found]

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.agreement import AlgorithmAgreement, agreement_of
-from grok_interp.analysis.questions import Questions, answers_of, draw_questions
+from grok_interp.analysis.evaluation_contexts import EvaluationContexts, answers_of, draw_contexts
 from grok_interp.analysis.shots import ShotCurves, shot_curve_of
 from grok_interp.checkpoints.run import batches_of_run
 from grok_interp.checkpoints.series import CheckpointSeries
@@ -34,7 +34,7 @@ class ModularProbes:
 
     tasks: ModularTasks
     tasks_hash: str
-    questions: list[Questions]
+    questions: list[EvaluationContexts]
 
     def description(self) -> dict[str, Any]:
         return {"tasks": self.tasks_hash, **self.questions[0].description()}
@@ -79,7 +79,8 @@ def probes_of_run(directory: Path, *, n_contexts: int = N_CONTEXTS, seed: int = 
         ValueError: for a run on text.
 
     Example:
-        >>> probes = probes_of_run(load_reference("modular-p7").directory)
+        >>> from grok_interp import load_reference
+        >>> probes = probes_of_run(load_reference("modular-p11").directory)
         >>> [asked.split for asked in probes.questions]
         ['id_train', 'id_test', 'ood_train', 'ood_test']
     """
@@ -89,7 +90,7 @@ def probes_of_run(directory: Path, *, n_contexts: int = N_CONTEXTS, seed: int = 
             f"{directory} is no run on modular arithmetic ({batches.description}): the modular study cannot look at it"
         )
     drawn_by = evaluation_seed(CheckpointSeries(directory).config, seed)
-    questions = draw_questions(batches.tasks, n_examples=batches.n_examples, n_contexts=n_contexts, seed=drawn_by)
+    questions = draw_contexts(batches.tasks, n_examples=batches.n_examples, n_contexts=n_contexts, seed=drawn_by)
     return ModularProbes(batches.tasks, batches.hash, questions)
 
 

@@ -1,0 +1,69 @@
+"""What an ablation is measured on, sample by sample, and the intervals of what it finds.
+
+    whole      fraction of the suffixes of each copying sample that are copied exactly       0 to 1
+    per_token  fraction of its suffix tokens that are predicted, earlier ones given           0 to 1
+    loss       of each window of held-out text, the mean over its tokens                      nats
+
+All conditions are measured on the same samples and windows. 95% intervals of a value: Wilson's over samples and strings
+for `whole`, as for copying accuracy; mean ± t s.e. over samples for `per_token` and over windows for `loss`. An effect
+is a difference of two conditions on the same samples, and its interval is that of the paired differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from grok_interp.activations import HookedModel
+from grok_interp.analysis.copying import copying_accuracy
+from grok_interp.analysis.intervals import in_percent, mean_interval, wilson_interval
+from grok_interp.analysis.loss import window_losses
+from grok_interp.data.copying import CopySamples
+
+MEASURES = ["whole", "per_token", "loss"]
+BySample = Sequence[np.ndarray]  # of each measure: any leading axes, then samples or windows
+
+
+def measured_by_sample(
+    model: HookedModel, samples: CopySamples, windows: Tensor, *, batch_size: int
+) -> list[np.ndarray]:
+    """In the order of `MEASURES`: one number per sample, sample and window."""
+    correct = copying_accuracy(model, samples, batch_size=batch_size).array.isel(checkpoint=0).astype(float)
+    whole = correct.min("char", skipna=False).mean("sequence", skipna=False)
+    per_token = correct.mean(("sequence", "char"), skipna=False)
+    losses = window_losses(model, windows, batch_size=batch_size)
+    return [whole.to_numpy(), per_token.to_numpy(), losses.numpy()]
+
+
+def stacked(rows: Sequence[BySample], shape: tuple[int, ...]) -> list[np.ndarray]:
+    """One array per measure, of this shape with the samples as a last axis."""
+    return [np.array(of_measure).reshape(*shape, -1) for of_measure in zip(*rows, strict=True)]
+
+
+def means(values: BySample) -> np.ndarray:
+    """measure x leading axes."""
+    return np.stack([each.mean(axis=-1) for each in values])
+
+
+def value_bounds(values: BySample, n_strings: int) -> np.ndarray:
+    """bound x measure x leading axes, of the mean over samples."""
+    whole, per_token, loss = values
+    exact = wilson_interval(whole.mean(axis=-1), whole.shape[-1] * n_strings)
+    return np.stack([exact, np.clip(mean_interval(per_token), 0, 1), mean_interval(loss)], axis=1)
+
+
+def effect_bounds(values: BySample, intact: BySample) -> np.ndarray:
+    """bound x measure x leading axes, of the mean difference to `intact`, which broadcasts against the values."""
+    differences = [each - same for each, same in zip(values, intact, strict=True)]
+    return np.stack([mean_interval(each) for each in differences], axis=1)
+
+
+def in_words(measure: str, value: float, low: float, high: float) -> str:
+    """96.6% [95.8, 97.3] of accuracies, 2.31 [2.25, 2.37] of the loss."""
+    if measure != "loss":
+        return in_percent(value, low, high)
+    if np.isnan(value):
+        return "undefined"
+    return f"{value:.2f}" + (f" [{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else "")

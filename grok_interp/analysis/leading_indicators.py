@@ -1,0 +1,233 @@
+"""Leading indicators: which score of the heads begins to move before the onset of an ability, and by how many updates?
+
+    lead(score, seed) = onset of the ability - onset of the score, in updates; above 0 where the score moves first
+
+Both onsets are change points (`emergence`) of curves over the checkpoints of one run, so leads are paired by seed. Two
+curves of a score are followed:
+
+    strongest   of the head with the largest value at the last checkpoint: the head that matters at the end. It is
+                chosen in each seed, and its name is kept.
+    median      over all heads; heads whose score never changes, as K-composition in layer 0, are left out
+
+The head is chosen with hindsight, so a lead describes how the final heads came about; it is no prediction. A score
+without a rise has no onset, and the lead is NaN; such seeds are counted, not averaged. Intervals are 95% t-intervals
+over the seeds that have a lead.
+
+The scores that are followed by default are previous_token, k_composition and prefix_matching of `HEAD_SCORES`, and
+
+    weight_norm   sqrt(|W_Q|^2 + |W_K|^2 + |W_V|^2 + |W_O|^2) of a head, Frobenius norms; 0 or more
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.arguments import require_level
+from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
+from grok_interp.analysis.emergence import Emergence, emergence
+from grok_interp.analysis.head_scores import HeadScores, head_scores
+from grok_interp.analysis.head_weights import weight_norms
+from grok_interp.data.token_rows import Tokens
+from grok_interp.models.processing import require_same_processing
+from grok_interp.results import LabelledResult
+
+OF_ATTENTION = ("previous_token", "k_composition", "prefix_matching")
+WEIGHT_NORM = "weight_norm"
+STRONGEST, MEDIAN = FOLLOWED = ("strongest", "median")
+
+
+class LeadingIndicators(LabelledResult):
+    """By how many updates each score's onset is before that of the ability, by seed; NaN where there is none.
+
+    Coordinates: `onset` of each score and `outcome` of its curve (rises, falls, flat, cannot tell), `head` that is
+    followed ("" for the median), and `ability_onset` of each seed, in updates.
+    """
+
+    name = "lead"
+    dims = ("score", "followed", "seed")
+
+    def effect(self, score: str, followed: str = STRONGEST, *, level: float = 0.95) -> Effect:
+        """The mean lead over the seeds that have one, in updates, with its t-interval.
+
+        Raises ValueError for a level outside (0, 1).
+        """
+        leads = self.array.sel(score=score, followed=followed).to_numpy()
+        return mean_effect(leads[np.isfinite(leads)], level=level)
+
+    def summary(self) -> pd.DataFrame:
+        """One row per score and followed curve: mean lead with its 95% interval (updates), and how many seeds have one.
+
+        `first` counts the seeds in which the score moves first, `no_rise` those in which it has no rise, `no_ability`
+        those in which the ability has no onset. `heads` names the head followed in each seed, in order.
+        """
+        no_ability = int(self.array["ability_onset"].isnull().sum())
+        rows = []
+        for score in self.array["score"].values.tolist():
+            for followed in self.array["followed"].values.tolist():
+                cell, found = self.array.sel(score=score, followed=followed), self.effect(score, followed)
+                rows.append(
+                    {
+                        "score": score,
+                        "followed": followed,
+                        "lead": found.value,
+                        "low": found.low,
+                        "high": found.high,
+                        "seeds": found.n_runs,
+                        "first": int((cell > 0).sum()),
+                        "no_rise": int((cell["outcome"] != "rises").sum()),
+                        "no_ability": no_ability,
+                        "heads": " ".join(cell["head"].values.tolist()).strip(),
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per score, followed curve and seed: lead, onsets (updates), outcome and head."""
+        return self.array.to_dataframe(self.name).reset_index()
+
+    def expected(self) -> xr.DataArray:
+        """None: a score may have no rise."""
+        return self.array.isel(seed=[])
+
+    def __str__(self) -> str:
+        of_strongest = self.summary().query("followed == @STRONGEST")
+        shown = [
+            f"{row.score} {self.effect(str(row.score))} updates in {row.seeds} of {self.array.sizes['seed']} seeds"
+            for row in of_strongest.itertuples()
+        ]
+        return f"lead of the strongest head's score over the onset, mean and 95% CI over seeds: {'; '.join(shown)}"
+
+
+def leading_indicators(
+    scores: Sequence[HeadScores],
+    ability: Sequence[xr.DataArray],
+    *,
+    seeds: Sequence[int] | None = None,
+    chance: float | None = None,
+    margin: float | None = None,
+    level: float = 0.95,
+) -> LeadingIndicators:
+    """By how many updates each score of the heads moves before the onset of an ability, seed by seed.
+
+    Args:
+        scores: of each seed, from `indicator_scores` or `head_scores`; the same scores in all.
+        ability: of each seed, a curve over `checkpoint`, such as the per-token copying accuracy. Its checkpoints may be
+            others than those of the scores; 8 or more of each.
+        seeds: their names; 0, 1, ... if not given.
+        chance: of the ability, as in `emergence`.
+        margin: above chance, as in `emergence`.
+        level: confidence level of each change point, between 0 and 1; the test of a flat curve has size 1 - level.
+
+    Returns:
+        Updates, with dims (score, followed, seed).
+
+    Raises:
+        ValueError: for no seed, for other numbers of scores and curves, for seeds with different scores, and as
+            `emergence` does.
+
+    Example:
+        >>> steps = np.arange(0, 4000, 100)
+        >>> rise = xr.DataArray(np.clip((steps - 1000) / 500, 0, 1), {"checkpoint": steps}, ["checkpoint"])
+        >>> curves = rise.expand_dims(score=["prefix_matching"], layer=[0], head=[0])
+        >>> copying = rise.assign_coords(checkpoint=steps + 600)
+        >>> found = leading_indicators([HeadScores(curves.transpose(*HeadScores.dims))], [copying])
+        >>> float(found.effect("prefix_matching").value)
+        600.0
+    """
+    require_level(level)
+    seeds = list(range(len(scores))) if seeds is None else list(seeds)
+    names = _require_match(scores, ability, seeds)
+    onsets = [_onset(emergence(curve, chance=chance, margin=margin, level=level)) for curve in ability]
+    found = [[_followed(each.of(name), level) for each in scores] for name in names]  # score x seed x followed
+    values, outcomes, heads = (
+        np.array([[[curve[at] for curve in of_seed] for of_seed in of_score] for of_score in found]).swapaxes(1, 2)
+        for at in range(3)
+    )
+    array = xr.DataArray(
+        np.array(onsets) - values.astype(float),
+        dims=LeadingIndicators.dims,
+        coords={
+            "score": names,
+            "followed": list(FOLLOWED),
+            "seed": seeds,
+            "onset": (LeadingIndicators.dims, values.astype(float)),
+            "outcome": (LeadingIndicators.dims, outcomes),
+            "head": (LeadingIndicators.dims, heads),
+            "ability_onset": ("seed", np.array(onsets)),
+        },
+        attrs={"units": "updates", "level": level, "chance": chance, "margin": margin},
+    )
+    return LeadingIndicators(array)
+
+
+def indicator_scores(checkpoints: Checkpoints, tokens: Tokens, *, batch_size: int = 16) -> HeadScores:
+    """The scores that are followed by default, of every head at every checkpoint.
+
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        tokens: token indices in which tokens come again, batch x pos, from `repeated_tokens`.
+        batch_size: sequences per forward pass; changes memory, never the result.
+
+    Returns:
+        previous_token, k_composition and prefix_matching as in `head_scores`, and weight_norm, which has no value at
+        chance (None).
+
+    Raises:
+        ValueError: as `head_scores` does.
+
+    Example:
+        >>> from grok_interp import Transformer, llama_copier, repeated_tokens
+        >>> model = Transformer(llama_copier(n_layers=2, n_heads=2, d_model=8, d_mlp=8, d_vocab=64, n_ctx=32), seed=0)
+        >>> tokens = repeated_tokens(n_sequences=5, half=16, alphabet=range(64), seed=0)
+        >>> indicator_scores(model, tokens).of("weight_norm").shape
+        (1, 2, 2)
+    """
+    parts, attrs, processing = [], {}, None
+    for step, model in checkpoints_of(checkpoints):
+        processing = require_same_processing(processing, model, step)
+        found = head_scores([(step, model)], tokens, scores=OF_ATTENTION, batch_size=batch_size).array
+        norms = found.isel(score=[0]).copy(data=weight_norms(model)[None, None].numpy())
+        parts.append(xr.concat([found, norms.assign_coords(score=[WEIGHT_NORM])], "score", combine_attrs="drop"))
+        attrs = {**found.attrs, "chance": {**found.attrs["chance"], WEIGHT_NORM: None}, "processing": str(processing)}
+    return HeadScores(xr.concat(parts, "checkpoint").assign_attrs(attrs))
+
+
+def _followed(curves: xr.DataArray, level: float) -> list[tuple[float, str, str]]:
+    """Onset, outcome and head, of each of `FOLLOWED`."""
+    curves = curves.where(abs(curves) < np.inf).dropna("checkpoint")
+    layer, head = np.unravel_index(int(curves.isel(checkpoint=-1).to_numpy().argmax()), curves.shape[1:])
+    changing = curves.stack(place=("layer", "head"))
+    changing = changing.isel(place=np.flatnonzero(np.ptp(changing.to_numpy(), axis=0) > 0))
+    median = changing.median("place") if changing.size else curves.isel(layer=0, head=0)
+    both = [(curves.isel(layer=int(layer), head=int(head)), named([(int(layer), int(head))])), (median, "")]
+    found = [
+        (emergence(curve.drop_vars(["layer", "head"], errors="ignore"), level=level), name) for curve, name in both
+    ]
+    return [(_onset(each), _outcome(each), name) for each, name in found]
+
+
+def _onset(found: Emergence) -> float:
+    return found.onset.value if found.rises else np.nan
+
+
+def _outcome(found: Emergence) -> str:
+    return "rises" if found.rises else "falls" if found.emerged else found.outcome
+
+
+def _require_match(scores: Sequence[HeadScores], ability: Sequence[xr.DataArray], seeds: Sequence[int]) -> list[str]:
+    """The names of the scores."""
+    if not scores or not len(scores) == len(ability) == len(seeds):
+        raise ValueError(
+            f"leading_indicators needs the scores, the curve and the name of each seed, got {len(scores)} scores, "
+            f"{len(ability)} curves and {len(seeds)} seeds"
+        )
+    names = [each.array["score"].values.tolist() for each in scores]
+    if any(each != names[0] for each in names):
+        raise ValueError(f"all seeds need the same scores, got {names}")
+    return names[0]

@@ -1,0 +1,80 @@
+"""Power of t-tests: how many repetitions decide whether an effect is on one side of a boundary?
+
+A design of n repetitions with k observations each and m fitted parameters gives the estimate of an effect a t statistic
+with k n - m degrees of freedom and noncentrality d sqrt(n), where d is the distance of the effect from the boundary in
+units of the standard error of one repetition. A two-sided interval of level 1 - alpha is wholly on the effect's side
+with probability
+
+    power(n) = P(T(k n - m, d sqrt(n)) > t(1 - alpha/2, k n - m)),    T noncentral t
+
+For the mean of one number per repetition (k = m = 1), d is the mean divided by the standard deviation; for the slope of
+a line over k conditions (m = 2), it is slope sqrt(Sxx) / sigma with the sum of squares Sxx of one repetition.
+"""
+
+from __future__ import annotations
+
+import math
+
+from scipy import stats
+
+MOST = 100_000
+
+
+def t_power(noncentrality: float, df: float | int, *, level: float = 0.95) -> float:
+    """The probability that a two-sided t-interval is wholly on the effect's side of the boundary.
+
+    Args:
+        noncentrality: distance of the effect from the boundary in standard errors, 0 or more.
+        df: degrees of freedom, above 0.
+        level: confidence level of the interval, between 0 and 1.
+
+    Example:
+        >>> round(t_power(0.5 * 34**0.5, 33), 3)
+        0.808
+    """
+    if math.isinf(noncentrality):
+        return 1.0
+    return float(stats.nct.sf(stats.t.ppf((1 + level) / 2, df), df, noncentrality))
+
+
+def repetitions_needed(
+    effect: float, *, power: float = 0.8, level: float = 0.95, per_repetition: int = 1, n_fitted: int = 1
+) -> float:
+    """The smallest number of repetitions, 2 or more, with a power of at least `power`; infinite above 100,000.
+
+    Args:
+        effect: d, the distance from the boundary in standard errors of one repetition; its sign does not matter.
+        power: probability of a decision for an effect of this size, between 0 and 1.
+        level: confidence level of the interval, between 0 and 1.
+        per_repetition: observations of each repetition, above 0.
+        n_fitted: fitted parameters.
+
+    Returns:
+        A whole number, infinity, or NaN for an effect of NaN.
+
+    Raises:
+        ValueError: for a power or a level outside (0, 1).
+
+    Example:
+        >>> repetitions_needed(0.5), repetitions_needed(-0.8)
+        (34.0, 15.0)
+    """
+    if not (0 < power < 1 and 0 < level < 1):
+        raise ValueError(f"power and level must be between 0 and 1, such as 0.8 and 0.95, got {power} and {level}")
+    if math.isnan(effect):
+        return math.nan
+
+    def is_enough(n: int) -> bool:
+        df = per_repetition * n - n_fitted
+        return df > 0 and t_power(abs(effect) * math.sqrt(n), df, level=level) >= power
+
+    enough = 2
+    while not is_enough(enough):
+        enough *= 2
+        if enough > MOST:
+            return math.inf
+    too_few = enough // 2 if enough > 2 else 1
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        too_few, enough = (too_few, middle) if is_enough(middle) else (middle, enough)
+    return float(enough)

@@ -1,0 +1,77 @@
+"""Power: textbook sample sizes, and designs that are simulated."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from grok_interp.analysis.effects_over_seeds import Effect, mean_effect, slope
+from grok_interp.statistics.power import repetitions_needed, t_power
+
+
+@pytest.mark.parametrize(("effect", "n"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)])
+def test_sample_sizes_of_the_one_sample_t_test(effect: float, n: int) -> None:
+    """Two-sided, 5%, power 80%: the numbers of Cohen's small, medium and large effects in textbooks."""
+    assert repetitions_needed(effect) == repetitions_needed(-effect) == n
+
+
+@pytest.mark.parametrize(("effect", "power"), [(0.3, 0.8), (1.7, 0.9), (4.0, 0.8)])
+def test_one_repetition_fewer_is_too_few(effect: float, power: float) -> None:
+    n = repetitions_needed(effect, power=power)
+    assert t_power(effect * math.sqrt(n), n - 1) >= power > t_power(effect * math.sqrt(n - 1), n - 2)
+
+
+def test_without_an_effect_no_number_is_enough_and_without_spread_two_are() -> None:
+    assert repetitions_needed(0.0) == math.inf and repetitions_needed(math.inf) == 2
+    assert math.isnan(repetitions_needed(math.nan))
+    with pytest.raises(ValueError, match="power and level must be between 0 and 1, such as 0.8 and 0.95, got 80"):
+        repetitions_needed(1.0, power=80.0)
+
+
+def decided(effects: list[Effect], boundary: float) -> float:
+    """The fraction of intervals that are wholly above the boundary."""
+    return float(np.mean([effect.low > boundary for effect in effects]))
+
+
+def test_the_power_of_a_mean_is_that_of_simulated_seeds() -> None:
+    rng, n = np.random.default_rng(0), int(repetitions_needed(0.9))
+    found = [mean_effect(3.0 + 2.0 * rng.standard_normal(n)) for _ in range(4_000)]
+    expected = t_power(0.9 * math.sqrt(n), n - 1)
+    assert 0.8 <= expected < 0.85
+    assert decided(found, 3.0 - 0.9 * 2.0) == pytest.approx(expected, abs=0.02)
+
+
+def test_the_power_of_a_slope_is_that_of_simulated_seeds() -> None:
+    """Three conditions, as the sweeps have; the slope is 0.4 above the boundary of -0.5."""
+    rng, x, sigma = np.random.default_rng(1), np.log([8.0, 16.0, 32.0]), 0.5
+    of_one_seed = sigma / math.sqrt(((x - x.mean()) ** 2).sum())
+    n = int(repetitions_needed(0.4 / of_one_seed, per_repetition=3, n_fitted=2))
+    design = np.tile(x, n)
+    found = [slope(design, -0.1 * design + sigma * rng.standard_normal(len(design))) for _ in range(2_000)]
+    expected = t_power(0.4 / of_one_seed * math.sqrt(n), 3 * n - 2)
+    assert expected >= 0.8
+    assert decided(found, -0.5) == pytest.approx(expected, abs=0.03)
+
+
+def test_an_effect_plans_with_its_own_spread() -> None:
+    values = np.array([1.0, 2.0, 3.0])  # mean 2, standard deviation 1
+    found = mean_effect(values)
+    assert found.n_seeds == 3 and found.seeds_needed() == repetitions_needed(2.0)
+    assert found.seeds_needed(fraction=0.5) == repetitions_needed(1.0) == 10
+    assert found.seeds_needed(boundary=2.5) == repetitions_needed(0.5) == 34, "it is 0.5 below the boundary"
+
+
+def test_a_slope_counts_a_run_of_each_condition_as_one_seed() -> None:
+    x = np.tile([0.0, 1.0, 2.0], 4)
+    y = 0.1 * x + np.random.default_rng(2).standard_normal(12)
+    found, known = slope(x, y), stats.linregress(x, y)
+    assert found.n_seeds == 4
+    distance = known.slope / (known.stderr * 2)  # of one seed: twice the error of four
+    assert found.seeds_needed() == repetitions_needed(distance, per_repetition=3, n_fitted=2)
+
+
+def test_what_has_no_spread_plans_nothing() -> None:
+    assert math.isnan(mean_effect(np.array([2.0])).seeds_needed())
+    assert math.isnan(mean_effect(np.array([])).seeds_needed())
+    assert mean_effect(np.array([2.0, 2.0])).seeds_needed() == 2

@@ -1,0 +1,113 @@
+"""The architecture: each folder imports only from those above it, and modules and functions keep to their budgets."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import grok_interp
+
+PACKAGE = Path(grok_interp.__file__).parent
+
+# From top to bottom. A line may import from itself and from lines above it. Names on one line share a level.
+LEVELS = """
+    units  device
+    configs
+    schedules  presets
+    data
+    statistics
+    activations
+    models
+    training
+    progress
+    results
+    checkpoints
+    reference
+    analysis
+    plots
+    studies
+    terminal
+    running  reporting  listing
+    cli
+"""
+LEVEL = {name: level for level, line in enumerate(LEVELS.strip().splitlines()) for name in line.split()}
+
+# module -> what it imports from below. This set only shrinks: fix one, delete its line.
+IMPORTS_FROM_BELOW = {
+    "results": {"checkpoints.store"},  # atomic writes: they move to results with the store of results
+}
+
+MODULE_BUDGET, FUNCTION_BUDGET = 250, 45  # lines; of functions without the docstring
+MODULES_ABOVE_BUDGET = {"cli", "studies.modular.report"}  # this set only shrinks, too
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """(dotted name in the package, file), `__init__` of the package itself left out: it names everything."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        if parts != ("__init__",):
+            yield ".".join(part for part in parts if part != "__init__"), file
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """Modules of the package that a file imports, inside functions and under TYPE_CHECKING too."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names] if module == "grok_interp" else [module]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (name.removeprefix("grok_interp.") for name in names if name.startswith("grok_interp."))
+
+
+def level_of(module: str) -> int:
+    folder = module.partition(".")[0]
+    assert folder in LEVEL, f"grok_interp.{folder} has no place in LEVELS: add it to the line where it belongs"
+    return LEVEL[folder]
+
+
+def test_a_module_imports_only_from_above() -> None:
+    found = {
+        name: below
+        for name, file in modules()
+        if (below := {i for i in imports_of(file) if level_of(i) > level_of(name)})
+    }
+    assert found == IMPORTS_FROM_BELOW
+
+
+def test_imports_inside_functions_and_for_type_checkers_count(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(
+        "import grok_interp.cli\nfrom grok_interp import plots\nfrom typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from grok_interp.studies.sweep import Sweep\n"
+        "def function():\n    from grok_interp.models.rotary import rotary\n"
+    )
+    assert sorted(imports_of(file)) == ["cli", "models.rotary", "plots", "studies.sweep"]
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """From `def` to the end, the docstring left out."""
+    first, has_docstring = function.body[0], ast.get_docstring(function) is not None
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if has_docstring else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring
+
+
+def test_modules_keep_to_their_budget() -> None:
+    found = {name for name, file in modules() if len(file.read_text().splitlines()) > MODULE_BUDGET}
+    assert found == MODULES_ABOVE_BUDGET
+
+
+def test_functions_keep_to_their_budget() -> None:
+    found = {
+        f"{name}.{node.name}"
+        for name, file in modules()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines_of(node) > FUNCTION_BUDGET
+    }
+    assert found == set()
+
+
+def test_docstrings_are_no_part_of_a_budget() -> None:
+    (function,) = ast.parse('def double(x):\n    """Two lines\n    of it."""\n    return 2 * x\n').body
+    assert isinstance(function, ast.FunctionDef)
+    assert lines_of(function) == 2

@@ -1,0 +1,63 @@
+"""Project files: what is declared is used, what is used is declared, and both papers are cited."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+from test_architecture import modules
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "transformer_lens": "transformer-lens"}  # where a name is not the module's
+DATA_ONLY = {"circuitsvis"}  # its bundled JavaScript is read as a file
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=\[]", requirement)[0] for requirement in requirements}
+
+
+def imported(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_dependencies_are_those_that_are_used() -> None:
+    used = set().union(*(imported(file) for _, file in modules())) - set(sys.stdlib_module_names) - {"grok_interp"}
+    used = {DISTRIBUTIONS.get(name, name) for name in used} | DATA_ONLY
+    optional = names(PROJECT["project"]["optional-dependencies"]["hub"])
+    declared = names(PROJECT["project"]["dependencies"])
+    assert declared - used == set(), "declared, not used"
+    assert used - declared - optional == {"cycler"}, "used, not declared; cycler is a part of matplotlib"
+
+
+def test_the_citation_names_both_papers_and_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["project"]["version"]
+    papers = {paper["url"]: len(paper["authors"]) for paper in citation["references"]}
+    assert papers == {"https://arxiv.org/abs/2409.09281": 5, "https://arxiv.org/abs/2406.02550": 4}
+
+
+def test_the_workflow_runs_what_the_package_is_checked_with() -> None:
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["ci"]
+    assert job["steps"][-1] == {"run": ".ci/run"}
+    tried = [
+        f"Programming Language :: Python :: {each['python']}"
+        for each in job["strategy"]["matrix"]["include"]
+        if not each["untried"]
+    ]
+    assert set(tried) == {c for c in PROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", c)}
+
+
+def test_the_changelog_is_in_sections() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    sections = re.findall(r"^### (.*)$", text, flags=re.MULTILINE)
+    assert sections == ["Added", "Changed", "Fixed", "Removed"]
+    assert re.search(r"^## 0\.1\.0 \(unreleased\)\n\n### Added$", text, flags=re.MULTILINE)
