@@ -1,6 +1,6 @@
 """How the command line speaks: tables and a hint for a reader, paths alone for a script, JSON for a program.
 
-On a terminal tables are drawn, in colour unless NO_COLOR is set; in a pipe or a file they are plain aligned lines.
+On a terminal tables are drawn, in color unless NO_COLOR is set; in a pipe or a file they are plain aligned lines.
 What was asked for goes to stdout; progress, hints and errors go to stderr.
 """
 

@@ -138,7 +138,7 @@ def test_rows_that_are_no_distribution_are_marked(tmp_path: Path) -> None:
     broken.array[0, 1, 3, :4] = np.nan
     broken.array[0, 1, 4] = 0.0
     view = attention_view(broken, list("abcdefg"))
-    colours = """
+    colors = """
     buttons[1].click();
     const seen = await look();
     const drawn = buttons[1].querySelector("canvas").getContext("2d").getImageData(0, 3, 1, 2).data;
@@ -146,7 +146,7 @@ def test_rows_that_are_no_distribution_are_marked(tmp_path: Path) -> None:
     return {...seen, pixels, faulty: buttons.map((button) => button.classList.contains("av-faulty")),
             told: view.querySelector(".av-faults").textContent};
     """
-    found = outcome_of(view.write(tmp_path / "view.html"), PICTURE + colours, tmp_path / "profile")
+    found = outcome_of(view.write(tmp_path / "view.html"), PICTURE + colors, tmp_path / "profile")
     assert "1 of 7 queries hold values that are no numbers; 1 of 7 queries hold no weights that" in found["note"]
     assert "L0H1: of 7 queries 1 hold values that are no numbers and 1 hold no weights that sum to 1" in found["told"]
     assert found["faulty"] == [False, True, False, False, False, False]
