@@ -9,7 +9,8 @@ from grok_interp.data.modular import SPLITS
 from grok_interp.device import choose_device
 from grok_interp.running import ablate_shown, analyzed
 from grok_interp.studies.catalogue import AFTER_A_REPORT, kind_of, study_of
-from grok_interp.studies.copying.sweep_report import finished_experiments, write_sweep_report
+from grok_interp.studies.copying.finished import finished_experiments
+from grok_interp.studies.copying.sweep_report import write_sweep_report
 from grok_interp.studies.modular.sweep_report import runs_below, write_phase_report
 from grok_interp.terminal import Terminal
 

@@ -9,105 +9,28 @@ FOLDER/tables/curves.csv    one row a run and checkpoint
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
-from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS
 from grok_interp.analysis.formation import formation_order
 from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.checkpoints.store import write_text
-from grok_interp.configs import TrainConfig
-from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.page import Headline, Page, Section, table_html
 from grok_interp.studies.copying.ablation import ablations
 from grok_interp.studies.copying.ablation_report import ablation_section
 from grok_interp.studies.copying.accuracy_sections import alphabets_section
 from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
-from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
-from grok_interp.studies.copying.figures import (
-    curves_of,
-    figure_2,
-    figure_3,
-    figure_4,
-    figure_5,
-    figure_6,
-    figure_7,
-    formations,
-)
+from grok_interp.studies.copying.figures import curves_of, formations
+from grok_interp.studies.copying.finished import CLAIMED_WAYS, COMPARED, FIGURES, Experiments, finished_experiments
 from grok_interp.studies.copying.leads import leads_section
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyzed
 from grok_interp.studies.sweep import BASELINE, Experiment
-
-FIGURES: dict[str, tuple[str, Experiment, Callable[..., Drawing]]] = {
-    "fig2": ("Copying and loss over training", BASELINE, figure_2),
-    "fig3": ("Batch sizes: updates or tokens?", BATCH_SIZE, figure_3),
-    "fig4": ("Loss and copying at three batch sizes", BATCH_SIZE, figure_4),
-    "fig5": ("Learning rates", LEARNING_RATE, figure_5),
-    "fig6": ("In which order heads form", BASELINE, figure_6),
-    "fig7": ("Dropout and weight decay", REGULARISATION, figure_7),
-}
-CLAIMED_WAYS = ("mean",)  # of ablation, in the claim on heads
-COMPARED = (BASELINE, BATCH_SIZE, LEARNING_RATE, REGULARISATION)
-
-
-@dataclass(frozen=True)
-class Experiments:
-    """The runs of a folder that `grok-interp reproduce copying/... --preset` filled, as many seeds as are finished."""
-
-    folder: Path
-
-    @cached_property
-    def baseline(self) -> TrainConfig:
-        """Raises ValueError for a folder without a baseline."""
-        return replace(CheckpointSeries(self.folder / "baseline" / "seed0").config, init_seed=0, data_seed=0)
-
-    def runs(self, experiment: Experiment) -> list[Path]:
-        """All conditions of the seeds that every condition has finished; empty when there is none."""
-        n_seeds = 0
-        while not experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds + 1).unfinished():
-            n_seeds += 1
-        return list(experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds).runs) if n_seeds else []
-
-    def curves(self, experiment: Experiment) -> TrainingCurves:
-        return curves_of(self.runs(experiment), varied=experiment.varied)
-
-    @property
-    def all_runs(self) -> list[Path]:
-        """Of every experiment, each once."""
-        return list(dict.fromkeys(run for experiment in COMPARED for run in self.runs(experiment)))
-
-    @property
-    def ablated_runs(self) -> list[tuple[Path, Sequence[str]]]:
-        """(run, ways to ablate its heads): every seed of the baseline in those of the claim, the first one in all."""
-        first, *others = self.runs(BASELINE)
-        return [(first, WAYS), *((run, CLAIMED_WAYS) for run in others)]
-
-    def has(self, figure: str) -> bool:
-        """Whether every condition of a figure has a finished seed."""
-        return bool(self.runs(FIGURES[figure][1]))
-
-    @property
-    def missing(self) -> list[str]:
-        return [f"copying/{name}" for name in FIGURES if not self.has(name)]
-
-
-def finished_experiments(folder: Path) -> Experiments:
-    """Raises ValueError when no experiment has a finished seed, naming the command that makes one."""
-    experiments = Experiments(Path(folder))
-    missing = experiments.missing
-    if not any(experiments.runs(each) for each in COMPARED if each is not BASELINE):
-        raise ValueError(
-            f"{folder} has no finished seed for {', '.join(missing)}: "
-            f"grok-interp reproduce {missing[0]} --preset SIZE --folder {folder} trains it"
-        )
-    return experiments
 
 
 def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str = "cpu") -> tuple[Path, list[Claim]]:
