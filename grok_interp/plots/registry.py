@@ -59,7 +59,7 @@ def draw(*results: LabelledResult, **options: Any) -> Drawing:
 
     Example:
         >>> from grok_interp import Transformer, induction_scores, preset, repeated_tokens
-        >>> tokens = repeated_tokens(n_sequences=2, half=8, alphabet=range(40))
+        >>> tokens = repeated_tokens(n_sequences=2, half=8, alphabet=range(40), seed=0)
         >>> draw(induction_scores(Transformer(preset("copier-tiny"), seed=0), tokens))
         Drawing of 1 panel: layer against head
     """
