@@ -15,6 +15,9 @@ from grok_interp.plots.theme import LEAST_TYPE, TYPE
 
 Direction = Literal["x", "y"]
 MEAN_WIDTH = 0.54  # of a character, for each point of its height
+CELL_TYPE = 0.64 * LEAST_TYPE  # of digits and signs
+Y_AXIS = 42  # with its label and numbers
+MOST_BROKEN = 6  # characters that are on one line at least
 CHARACTER = MEAN_WIDTH * LEAST_TYPE
 LINE = 1.25 * LEAST_TYPE  # height of one
 HANDLE = 28  # of an entry of the color key, with the space around
@@ -23,7 +26,7 @@ LEAST_PANEL, LEAST_NAMED, LEAST_CELLS = 96.0, 125.0, 62.0  # widths, with names 
 
 def wrapped(text: str, width: float, size: float = TYPE) -> str:
     """The text in lines of about one length that are not wider."""
-    most = max(8, int(width / (MEAN_WIDTH * size)))
+    most = max(MOST_BROKEN, int(width / (MEAN_WIDTH * size)))
     lines = []
     for line in text.split("\n"):
         n_lines = max(1, len(textwrap.wrap(line, most, break_long_words=False)))
@@ -90,6 +93,16 @@ def cells_of(panel: Panel) -> list[Cells]:
     return [mark for mark in panel.at() if isinstance(mark, Cells)]
 
 
+def texts_in_cells(cells: Cells, width: float) -> np.ndarray:
+    """The texts of cells in lines that fit a panel of this width."""
+    texts = np.asarray(cells.texts, object)
+    if cells.texts is None:
+        return texts
+    cell = (width - Y_AXIS) / len(cells.x)
+    fitted = [wrapped(str(text), cell / CELL_TYPE, 1 / MEAN_WIDTH) if text else "" for text in texts.ravel()]
+    return np.array(fitted, dtype=object).reshape(texts.shape)
+
+
 def _lines_of_text(cells: Cells) -> list[str]:
     return [line for text in np.ravel(np.asarray(cells.texts, object)) for line in str(text).split("\n")]
 
@@ -101,7 +114,8 @@ def _least_width(panel: Panel) -> float:
         return LEAST_NAMED if named else LEAST_PANEL
     if cells[0].texts is None:
         return LEAST_CELLS
-    return 36 + len(cells[0].x) * (CHARACTER * max(map(len, _lines_of_text(cells[0]))) + 1)
+    words = [word for line in _lines_of_text(cells[0]) for word in line.split()]
+    return Y_AXIS + len(cells[0].x) * (CELL_TYPE * max(map(len, words), default=1) + 1)
 
 
 def _title_lines(panel: Panel, width: float) -> int:
@@ -115,7 +129,7 @@ def _height(panel: Panel, width: float) -> float:
     if panel.y.ticks and not cells:
         return 40 + len(panel.y.ticks) * (LINE * (1 + max(name.count("\n") for name in panel.y.ticks.values())) + 6)
     if cells and (n_rows := len(cells[0].y)) <= 16:
-        texts = [] if cells[0].texts is None else [str(text) for text in np.ravel(np.asarray(cells[0].texts, object))]
+        texts = [] if cells[0].texts is None else texts_in_cells(cells[0], width).ravel()
         lines = max((text.count("\n") + 1 for text in texts), default=1)
         return max(70, 36 + n_rows * (LINE * lines + 5))
     return min(165, max(100, 0.66 * width))

@@ -143,7 +143,7 @@ def _draw_panel(
     for level in panel.levels:
         axis.axhline(level.value, color=GRAY, lw=0.8, ls=level.dash, zorder=1)
     for mark in panel.at(step):
-        draw_mark(axis, mark, panel)
+        draw_mark(axis, mark, panel, size[0])
     axis.set_title(wrapped(panel.title, size[0]))
     axis.grid(not cells_of(panel))
     draw_axis(axis, "x", panel, 0.75 * size[0])

@@ -9,19 +9,21 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from grok_interp.plots.drawing import Panel
+from grok_interp.plots.layout import texts_in_cells
 from grok_interp.plots.marks import Cells, Line, Mark, Points
 from grok_interp.plots.theme import LEAST_TYPE, colormap, is_dark
 
 FAINT: dict[str, Any] = {"lw": 0.6, "alpha": 0.5}
 
 
-def draw_mark(axis: Axes, mark: Mark, panel: Panel) -> None:
+def draw_mark(axis: Axes, mark: Mark, panel: Panel, width: float) -> None:
+    """`width` of the panel in points."""
     if isinstance(mark, Line):
         draw_line(axis, mark)
     elif isinstance(mark, Points):
         draw_points(axis, mark)
     else:
-        draw_cells(axis, mark, panel)
+        draw_cells(axis, mark, panel, width)
 
 
 def draw_line(axis: Axes, line: Line) -> None:
@@ -54,7 +56,7 @@ def draw_points(axis: Axes, points: Points) -> None:
         axis.margins(x=0.2, y=0.12)
 
 
-def draw_cells(axis: Axes, cells: Cells, panel: Panel) -> None:
+def draw_cells(axis: Axes, cells: Cells, panel: Panel, width: float) -> None:
     """Columns of training steps reach half way to their neighbors; other places are at equal distances."""
     values, scale = np.asarray(cells.values, float), cells.scale
     colors = {"cmap": colormap(scale.colors), "vmin": scale.limits[0], "vmax": scale.limits[1]}
@@ -68,7 +70,7 @@ def draw_cells(axis: Axes, cells: Cells, panel: Panel) -> None:
         values, origin="lower", extent=(left, right, low, high), aspect=shape, interpolation="nearest", **colors
     )
     if cells.texts is not None:
-        _write(axis, cells, values)
+        _write(axis, cells, values, texts_in_cells(cells, width))
 
 
 def _edges(places: ArrayLike) -> tuple[float, float]:
@@ -80,10 +82,10 @@ def _edges(places: ArrayLike) -> tuple[float, float]:
     return float(at[0] - half), float(at[-1] + half)
 
 
-def _write(axis: Axes, cells: Cells, values: np.ndarray) -> None:
+def _write(axis: Axes, cells: Cells, values: np.ndarray, texts: np.ndarray) -> None:
     low, high = cells.scale.limits
     colors = colormap(cells.scale.colors)((values - low) / (high - low))
-    for (row, column), text in np.ndenumerate(np.asarray(cells.texts, object)):
+    for (row, column), text in np.ndenumerate(texts):
         if text and np.isfinite(values[row, column]):
             ink = "white" if is_dark(colors[row, column]) else "black"
             axis.text(

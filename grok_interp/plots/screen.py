@@ -180,7 +180,11 @@ def _axis(panel: Panel, direction: Direction, length: float) -> dict[str, Any]:
     if names := names_along(panel, direction):
         kept, turned = named_ticks(list(names.values()), length * LEAST_TYPE / PIXELS, across=direction == "x")
         places = [list(names)[index] for index in kept]
-        ticks = {"tickvals": places, "ticktext": [names[place] for place in places], "tickangle": 90 if turned else 0}
+        ticks = {
+            "tickvals": places,
+            "ticktext": [names[place].replace("\n", "<br>") for place in places],
+            "tickangle": 90 if turned else 0,
+        }
         return {**shown, **ticks, "type": "category" if _are_names(cells, direction) else "linear"}
     if axis.per_step or axis.steps:
         shown |= {"tickformat": "~s" if axis.per_step else ",", "nticks": max(3, int(length / 70))}

@@ -18,7 +18,7 @@ ACCURACIES = {"per_token": ("per-token accuracy", ORANGE), "whole": ("exact-matc
 
 @picture()
 def copying_and_loss(curves: TrainingCurves, accuracy: CopyingAccuracy | None = None) -> Drawing:
-    """Accuracy (%) and validation loss (nats) of one condition against the training step, side by side.
+    """Accuracy (%) and validation loss (nats) of one condition against the training step, one above the other.
 
     The mean over seeds, and each seed thinly where there are several.
 
@@ -46,7 +46,7 @@ def copying_and_loss(curves: TrainingCurves, accuracy: CopyingAccuracy | None = 
         Panel(x, Axis("copying accuracy", "%", limits=(0, 100), format=".1f"), copied),
         Panel(x, Axis("validation loss", "nats", limits=(0, None)), loss),
     ]
-    return Drawing(panels, columns=2)
+    return Drawing(panels)
 
 
 def _lines(

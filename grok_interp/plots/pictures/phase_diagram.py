@@ -17,6 +17,7 @@ from grok_interp.plots.registry import picture
 from grok_interp.plots.theme import BLUE, LIGHT_GRAY, ORANGE, SKY, VERMILION
 
 PHASE_COLORS = dict(zip(PHASES.values(), (SKY, BLUE, ORANGE, VERMILION, "#dddddd"), strict=True))
+OTHER = "another combination"
 
 
 @picture(PhaseDiagram)
@@ -37,7 +38,8 @@ def phase_diagram(diagram: PhaseDiagram, *, threshold: float) -> Drawing:
         values = best.sel(split=split)
         texts = np.vectorize(lambda value: f"{value:.0%}" if np.isfinite(value) else "", otypes=[object])(values)
         panels.append(_panel(phases, Cells(values, [], [], accuracy, texts), SPLIT_NAMES[split]))
-    key = [KeyEntry(name, color, kind="patch", switches=False) for name, color in _shown(phases).items()]
+    named = {name if name in PHASE_COLORS else OTHER: color for name, color in _shown(phases).items()}
+    key = [KeyEntry(name, color, kind="patch", switches=False) for name, color in named.items()]
     return Drawing(panels, columns=3, key=key)
 
 
