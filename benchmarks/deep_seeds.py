@@ -15,10 +15,11 @@ from pathlib import Path
 import xarray as xr
 
 from grok_interp.analysis.formation import FormationOrder, formation_order, pooled_depth_order
-from grok_interp.checkpoints.run import run_training
 from grok_interp.device import keep_freed_memory, use_threads
 from grok_interp.presets import training_preset
-from grok_interp.studies.copying.results import FORMED, analyzed
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.studies.copying.results import FORMED, analyze
 from grok_interp.studies.rises import rise, rise_in_words
 
 
@@ -49,7 +50,7 @@ class Seed:
 
 
 def measured(directory: Path) -> Seed:
-    results = analyzed(directory)
+    results = analyze(Run.open(directory))
     token = results.accuracy.per_token()
     found = rise(token, chance=results.accuracy.chance["per_token"])
     assert found is not None, "too few checkpoints for a change point"

@@ -17,12 +17,12 @@ import numpy as np
 import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.copying import CopyTask
 from grok_interp.device import keep_freed_memory, use_threads
 from grok_interp.presets import training_preset
-from grok_interp.studies.copying.results import analyzed, probes_of_run
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.studies.copying.results import analyze, evaluation_inputs
 from grok_interp.studies.rises import rise, rise_in_words
 
 N_SAMPLES, SAMPLE_SEED = 500, 1  # of the last checkpoint's test: other strings than the analysis uses
@@ -47,14 +47,15 @@ class Seed:
 
 
 def measured(directory: Path) -> Seed:
-    results, series = analyzed(directory), CheckpointSeries(directory)
+    run = Run.open(directory)
+    results = analyze(run)
     token, loss = results.accuracy.per_token(), results.loss.mean()
     found = rise(token, chance=results.accuracy.chance["per_token"])
     assert found is not None, "too few checkpoints for a change point"
-    task = probes_of_run(directory).samples.task
-    last = [(series.steps[-1], series.load(series.steps[-1]))]
+    task = evaluation_inputs(run).samples.task
+    last = [(run.steps[-1], run.load(run.steps[-1]))]
     tests = [replace(task, n_samples=N_SAMPLES, seed=SAMPLE_SEED)]
-    tests.append(CopyTask.fitting(series.config.model.n_ctx, n_samples=N_SAMPLES, seed=SAMPLE_SEED))
+    tests.append(CopyTask.fitting(run.config.model.n_ctx, n_samples=N_SAMPLES, seed=SAMPLE_SEED))
     printable, hexadecimal = (copying_accuracy(last, test.sample()) for test in tests)
     return Seed(
         onset=rise_in_words(found, "onset"),
@@ -62,7 +63,7 @@ def measured(directory: Path) -> Seed:
         fall=fall_at(loss, float(found.onset.value)),
         printable=printable,
         hexadecimal=hexadecimal,
-        n_steps=series.config.n_steps,
+        n_steps=run.config.n_steps,
     )
 
 

@@ -16,10 +16,10 @@ import torch
 import tyro
 from side_by_side import prepare, print_header, print_row, round_robin, seconds, spread
 
-from grok_interp.checkpoints import ensemble
-from grok_interp.checkpoints.ensemble import EnsembleState, step_function
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
+from grok_interp.runs import ensemble
+from grok_interp.runs.ensemble import EnsembleState, step_function
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import Update
 from grok_interp.training.loop import TrainingState, train_step

@@ -28,11 +28,11 @@ from side_by_side import (
 )
 
 from grok_interp.analysis.induction import induction_scores
-from grok_interp.checkpoints.series import CheckpointSeries, write_config
 from grok_interp.configs import ModelConfig, llama_copier
 from grok_interp.data.copying import repeated_tokens
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import training_preset
+from grok_interp.runs.run import Run
 
 LAYERS, HEADS = (2, 4, 8, 16), (2, 4, 8, 16)
 MIDDLE = llama_copier(n_layers=4, n_heads=4, d_model=256, d_mlp=688, d_vocab=256, n_ctx=128)
@@ -53,14 +53,13 @@ def main(*, short: bool = False) -> None:
 
 
 @contextmanager
-def series_of(n_checkpoints: int) -> Iterator[CheckpointSeries]:
+def series_of(n_checkpoints: int) -> Iterator[Run]:
     config = training_preset("copier-mini")
     with tempfile.TemporaryDirectory() as folder:
-        write_config(Path(folder), config)
-        series, model = CheckpointSeries(Path(folder)), Transformer(config.model, seed=0)
+        run, model = Run.create(Path(folder), config), Transformer(config.model, seed=0)
         for step in range(n_checkpoints):
-            series.save(step, model)
-        yield series
+            run.checkpoints.save(step, model)
+        yield run
 
 
 @contextmanager

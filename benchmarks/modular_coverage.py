@@ -23,16 +23,17 @@ from itertools import combinations
 import torch
 import tyro
 import xarray as xr
+from grok_interp.studies.modular.inputs import N_CONTEXTS
 
 from grok_interp.analysis.agreement import HYPOTHESES
 from grok_interp.analysis.evaluation_contexts import EvaluationContexts, answers_of
 from grok_interp.analysis.phases import PAPER_THRESHOLD, phases
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.data.modular import SPLITS, sequences
 from grok_interp.models.transformer import Transformer
 from grok_interp.reference import load_reference
-from grok_interp.studies.modular.inputs import N_CONTEXTS
-from grok_interp.studies.modular.results import ModularResults, probes_of_run
+from grok_interp.runs.run import Run
+from grok_interp.studies.modular.modular_inputs import evaluation_inputs
+from grok_interp.studies.modular.results import ModularResults
 
 FIRST_DRAW, TRUE, CROSSED = 1, 100_000, 100_001  # seeds
 N_CROSSED = 400  # contexts shared by all tasks, for the components of the variance
@@ -58,8 +59,9 @@ def _first(value: xr.DataArray, low: xr.DataArray, high: xr.DataArray) -> Three:
     return value.isel(checkpoint=0), low.isel(checkpoint=0), high.isel(checkpoint=0)
 
 
-def evaluated(series: CheckpointSeries, model: Transformer, step: int, *, n_contexts: int, seed: int) -> ModularResults:
-    return ModularResults.ask((step, model), probes_of_run(series.directory, n_contexts=n_contexts, seed=seed))
+def evaluated(run: Run, model: Transformer, step: int, *, n_contexts: int, seed: int) -> ModularResults:
+    inputs = evaluation_inputs(run, n_contexts=n_contexts, seed=seed)
+    return ModularResults.of_model(model, inputs, step=step)
 
 
 def covered(truth: Three, draw: Three) -> xr.DataArray:
@@ -98,11 +100,11 @@ def print_errors(truth: ModularResults, draws: list[ModularResults], step: int) 
     print(f"mean probability that a draw gives to the phase on the many contexts: {mean:.1%}")
 
 
-def print_components(series: CheckpointSeries, model: Transformer) -> None:
+def print_components(run: Run, model: Transformer) -> None:
     """Of last-shot accuracy on the same contexts for all tasks of a split."""
     print("\n| split | tasks | variance of tasks | of contexts | of both | sequences for s.e. 1 point, own | shared |")
     print("| --- |" + " --- |" * 6)
-    for asked in probes_of_run(series.directory, n_contexts=2 * N_CROSSED, seed=CROSSED).questions:
+    for asked in evaluation_inputs(run, n_contexts=2 * N_CROSSED, seed=CROSSED).contexts:
         table = _crossed(model, asked)
         n_tasks, n_contexts = table.shape
         of_tasks, of_contexts = table.mean(dim=1).var(), table.mean(dim=0).var()
@@ -143,16 +145,16 @@ def main(
         threads: of torch.
     """
     torch.set_num_threads(threads)
-    series = load_reference(run)
-    step = series.steps[-1] if step is None else step
-    model = series.load(step)
+    opened = load_reference(run)
+    step = opened.steps[-1] if step is None else step
+    model = opened.load(step)
     print(f"{run}, step {step:,}: {n_draws} draws of {n_contexts:,} contexts, against {n_true:,}\n", flush=True)
-    truth = evaluated(series, model, step, n_contexts=n_true, seed=TRUE)
+    truth = evaluated(opened, model, step, n_contexts=n_true, seed=TRUE)
     seeds = range(FIRST_DRAW, FIRST_DRAW + n_draws)
-    draws = [evaluated(series, model, step, n_contexts=n_contexts, seed=seed) for seed in seeds]
+    draws = [evaluated(opened, model, step, n_contexts=n_contexts, seed=seed) for seed in seeds]
     print_coverage(truth, draws)
     print_errors(truth, draws, step)
-    print_components(series, model)
+    print_components(opened, model)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ import torch
 import tyro
 from side_by_side import cpu_seconds, prepare, print_header, print_row, seconds
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
+from grok_interp.runs.run_training import run_training
+from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.training.batches import open_batches
 from grok_interp.training.loop import TrainingState, train_step
 
@@ -70,14 +70,14 @@ def share_of_checkpoints(name: str, config: TrainConfig, *, n_steps: int) -> Non
     every = UPDATES_OF_A_RUN // CHECKPOINTS_OF_A_RUN
     config = replace(config, n_steps=n_steps, checkpoint_steps=tuple(range(0, n_steps, every)))
     saving: list[float] = []
-    save = CheckpointSeries.save
+    save = SavedCheckpoints.save
 
     def timed_save(*arguments: Any) -> None:
         start = time.perf_counter()
         save(*arguments)
         saving.append(time.perf_counter() - start)
 
-    with tempfile.TemporaryDirectory() as folder, patch.object(CheckpointSeries, "save", timed_save):
+    with tempfile.TemporaryDirectory() as folder, patch.object(SavedCheckpoints, "save", timed_save):
         start = time.perf_counter()
         run_training(Path(folder) / "run", config)
         whole = time.perf_counter() - start

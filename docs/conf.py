@@ -44,7 +44,7 @@ maximum_signature_line_length = 80
 
 nitpicky = True
 NOT_CLASSES = (  # type variables and aliases, and names that a module imports for its annotations alone
-    "studies.run_results.Results",
+    "results.store.Result",
     "studies.copying.evaluation_text.EvaluationText",
     "analysis.intervals.Array",
     "analysis.ablation_edits.Seen",

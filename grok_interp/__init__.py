@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     from grok_interp.analysis.phases import phase as phase
     from grok_interp.analysis.shots import shot_curve as shot_curve
     from grok_interp.analysis.similarity import cosine_similarity as cosine_similarity
-    from grok_interp.checkpoints.ensemble import run_ensemble as run_ensemble
-    from grok_interp.checkpoints.ensemble import train_ensemble as train_ensemble
-    from grok_interp.checkpoints.run import run_training as run_training
-    from grok_interp.checkpoints.series import CheckpointSeries as CheckpointSeries
     from grok_interp.configs import ModelConfig as ModelConfig
     from grok_interp.configs import ModularConfig as ModularConfig
     from grok_interp.configs import TextConfig as TextConfig
@@ -75,6 +71,12 @@ if TYPE_CHECKING:
     from grok_interp.presets import preset as preset
     from grok_interp.presets import training_preset as training_preset
     from grok_interp.reference import load_reference as load_reference
+    from grok_interp.runs.ensemble import run_ensemble as run_ensemble
+    from grok_interp.runs.ensemble import train_ensemble as train_ensemble
+    from grok_interp.runs.run import Run as Run
+    from grok_interp.runs.run import is_run as is_run
+    from grok_interp.runs.run_training import run_training as run_training
+    from grok_interp.runs.series import CheckpointSeries as CheckpointSeries
     from grok_interp.training.loop import train as train
 
 _HOME = {
@@ -85,9 +87,10 @@ _HOME = {
     "models.transformer_lens": ("to_hooked_transformer",),
     "models.interchange": ("from_huggingface", "to_huggingface"),
     "training.loop": ("train",),
-    "checkpoints.series": ("CheckpointSeries",),
-    "checkpoints.run": ("run_training",),
-    "checkpoints.ensemble": ("run_ensemble", "train_ensemble"),
+    "runs.run": ("Run", "is_run"),
+    "runs.series": ("CheckpointSeries",),
+    "runs.run_training": ("run_training",),
+    "runs.ensemble": ("run_ensemble", "train_ensemble"),
     "analysis.loss": ("position_losses",),
     "analysis.copying": ("copying_accuracy",),
     "analysis.copying_diagram": ("copying_diagram",),

@@ -15,10 +15,10 @@ from types import SimpleNamespace
 import pytest
 
 from grok_interp.cli import main
+from grok_interp.cli.output import Output
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import TRAINING_PRESETS
 from grok_interp.studies.catalogue import FIGURES
-from grok_interp.terminal import Terminal
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_a_narrow_terminal_wraps_sentences_and_breaks_no_name_or_number(capsys, 
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "30")
     name, note = "runs/" + "x" * 40, "some words that do not fit"
-    Terminal().show([{"run": name, "parameters": 1234567, "note": note}])
+    Output().show([{"run": name, "parameters": 1234567, "note": note}])
     printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     assert any(name in line and "1,234,567" in line for line in printed.splitlines())
     assert note not in printed
@@ -271,7 +271,7 @@ def test_a_narrow_terminal_wraps_sentences_and_breaks_no_name_or_number(capsys, 
 
 def test_what_looks_like_markup_is_shown_as_it_is(capsys, monkeypatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    Terminal().show_facts({"onset [red]": "600 [500, 700]"})
+    Output().show_facts({"onset [red]": "600 [500, 700]"})
     assert "600 [500, 700]" in (shown := capsys.readouterr().out)
     assert "onset [red]" in shown
 
@@ -298,7 +298,7 @@ def test_verbs_speak_json_alone_on_stdout(train_tiny: list[str], tmp_path: Path,
     run = str(tmp_path / "run")
     assert spoken(*train_tiny, "--dry-run")["warnings"] == []
     assert (spoken(*train_tiny)["run"], spoken(*train_tiny)["last_step"]) == (run, 20)
-    (found,) = (each for each in spoken("analyze", run) if each["result"] == "correct")
+    (found,) = (each for each in spoken("analyze", run) if each["result"] == "accuracy")
     assert Path(found["file"]).exists()
     reported = spoken("report", run)
     assert Path(reported["report"]).exists()
@@ -327,8 +327,8 @@ def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(tmp_path: Path,
     claim = Claim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]", 3, 12)
     page = tmp_path / "report.html"
     nothing_to_analyze = SimpleNamespace(all_runs=[], ablated_runs=[])
-    monkeypatch.setattr("grok_interp.reporting.finished_experiments", lambda _: nothing_to_analyze)
-    monkeypatch.setattr("grok_interp.reporting.write_sweep_report", lambda _, **options: (page, [claim]))
+    monkeypatch.setattr("grok_interp.cli.reports.finished_experiments", lambda _: nothing_to_analyze)
+    monkeypatch.setattr("grok_interp.cli.reports.write_sweep_report", lambda _, **options: (page, [claim]))
     (tmp_path / "baseline").mkdir()
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -25,8 +25,8 @@ from grok_interp.analysis import (
 )
 from grok_interp.cli import main
 from grok_interp.data.modular import SPLITS
-from grok_interp.results import LabelledResult
-from grok_interp.studies.modular import ModularResults
+from grok_interp.results.result import LabelledResult
+from grok_interp.studies import modular
 
 DOCS = Path(__file__).parent.parent / "docs"
 GLOSSARY = (DOCS / "glossary.md").read_text()
@@ -57,7 +57,7 @@ def test_the_index_of_the_api_lists_every_public_name() -> None:
     assert set(grok_interp.__all__) - listed == set()
 
 
-@pytest.mark.parametrize("module", ["analysis.checkpoints_of", "data.token_rows", "activations", "results"])
+@pytest.mark.parametrize("module", ["analysis.checkpoints_of", "data.token_rows", "activations", "results.result"])
 def test_what_docstrings_refer_to_has_a_place_in_the_api_reference(module: str) -> None:
     pages = [page.read_text() for page in (DOCS / "api").glob("*.md")]
     assert sum(f".. automodule:: grok_interp.{module}\n   :members:" in page for page in pages) == 1
@@ -90,7 +90,7 @@ def test_the_table_of_models_is_that_of_the_tests() -> None:
 
 def cells(rows: list[tuple[str, list[tuple[str, str, int]]]]) -> str:
     """Rows of a table: accuracy of the modular reference at its last checkpoint, 95% interval, in percent."""
-    shots = ModularResults.load(load_reference("modular-p11").directory / "results").shots
+    shots = modular.analyze(load_reference("modular-p11")).shots
     lines = []
     for words, columns in rows:
         found = []

@@ -21,11 +21,10 @@ from grok_interp import (
 )
 from grok_interp.activations import pattern_name, read
 from grok_interp.analysis.fraction_of_change import fraction_of_change
-from grok_interp.analysis.natural_copying import NaturalCopying
 from grok_interp.reference import FOLDER
-from grok_interp.studies import modular
-from grok_interp.studies.copying import CopyingResults, probes_of_run
+from grok_interp.studies import copying, modular
 from grok_interp.studies.copying.examples import copy_examples
+from grok_interp.studies.copying.natural import natural_copying_of_run
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -74,24 +73,24 @@ def test_a_notebook_is_shipped_with_outputs_and_reads_well(path: Path) -> None:
 
 
 def test_what_01_says_of_the_reference() -> None:
-    series = load_reference("copier-mini")
-    probes, results = probes_of_run(series.directory), CopyingResults.load(series.directory / "results")
-    assert series.config.data.copy_fraction == 0.8 and series.config.data.random_fraction == 0.4
+    run = load_reference("copier-mini")
+    inputs, results = copying.evaluation_inputs(run), copying.analyze(run)
+    assert run.config.data.copy_fraction == 0.8 and run.config.data.random_fraction == 0.4
     printable, hexadecimal = results.accuracy.per_sequence()[-1], results.hexadecimal.per_sequence()[-1]
     assert printable.min() > 0.9
     assert hexadecimal[1:4].max() < min(hexadecimal[0], hexadecimal[4]) < printable.min()
-    _, other = copy_examples(series.load(series.steps[-1]), probes.samples, results.accuracy)
+    _, other = copy_examples(run.load(run.steps[-1]), inputs.samples, results.accuracy)
     assert b"\\AV" in bytes(other.prefix) and bytes(other.expected)[1:4] == b"\\A:"
     assert bytes(other.predicted)[3:4] == b"V"
 
 
 def test_what_02_says_of_the_reference() -> None:
-    directory = load_reference("copier-mini").directory
-    results = CopyingResults.load(directory / "results")
+    run = load_reference("copier-mini")
+    results = copying.analyze(run)
     per_token, made = results.accuracy.per_token(), fraction_of_change(results.loss.mean())
     assert per_token.sel(checkpoint=500) < 0.02 and per_token.sel(checkpoint=750) > 0.9
     assert made.sel(checkpoint=600) > 0.85 and made.sel(checkpoint=750) - made.sel(checkpoint=600) < 0.02
-    natural = NaturalCopying.load(directory / "results" / "natural_copying.nc")
+    natural = natural_copying_of_run(run)
     first, repeat = (natural.of(name).sel(estimate="mean") for name in ("first", "repeat"))
     assert abs(first.sel(checkpoint=750) - first.sel(checkpoint=600)) < 0.05
     assert repeat.sel(checkpoint=600) - repeat.sel(checkpoint=750) > 0.5
@@ -99,19 +98,19 @@ def test_what_02_says_of_the_reference() -> None:
 
 
 def test_what_03_says_of_the_reference() -> None:
-    series = load_reference("copier-mini")
-    induction = CopyingResults.load(series.directory / "results").induction
+    run = load_reference("copier-mini")
+    induction = copying.analyze(run).induction
     onsets = formation_order(induction, threshold=0.1).array.to_series().dropna()
     assert onsets.index.tolist() == [(2, 2), (2, 3)]
-    samples = probes_of_run(series.directory).samples
+    samples = copying.evaluation_inputs(run).samples
     names = {pattern_name(1): lambda pattern: pattern[:5].mean(0)}
-    patterns = read(series.load(series.steps[-1]), samples.context[:5], names)[pattern_name(1)].numpy()
+    patterns = read(run.load(run.steps[-1]), samples.context[:5], names)[pattern_name(1)].numpy()
     assert np.diagonal(patterns[3], -1).mean() > 0.9, "L1H3 attends to the previous token"
     assert np.diagonal(patterns[0], -2).mean() > 0.9, "L1H0 attends two tokens back"
 
 
 def modular_results() -> modular.ModularResults:
-    return modular.ModularResults.load(load_reference("modular-p11").directory / "results")
+    return modular.analyze(load_reference("modular-p11"))
 
 
 def test_what_04_says_of_the_reference() -> None:

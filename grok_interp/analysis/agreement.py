@@ -41,7 +41,7 @@ from grok_interp.analysis.evaluation_contexts import (
 )
 from grok_interp.analysis.intervals import Z, mean_and_error
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 HYPOTHESES = ("chance", "memorization", "ratio matching", "modular regression")
 SUBSETS = ("generic", "symmetric", "axis")

@@ -1,6 +1,8 @@
-"""Attention maps: the pattern of every head on one sequence."""
+"""Attention maps: the pattern of every head on one sequence, or of some heads at several checkpoints."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,10 +10,11 @@ import xarray as xr
 from torch import Tensor
 
 from grok_interp.activations import pattern_name, read, rotates_any_position
+from grok_interp.analysis.ablated_model import Head, named
 from grok_interp.analysis.arguments import require_head
-from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
+from grok_interp.analysis.checkpoints_of import Checkpoints, Model, checkpoints_of, require_model, require_readable
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class AttentionMaps(LabelledResult):
@@ -28,6 +31,64 @@ class AttentionMaps(LabelledResult):
     def __str__(self) -> str:
         sizes = self.array.sizes
         return f"attention of {sizes['layer']} x {sizes['head']} heads over {sizes['query']} tokens"
+
+
+class HeadPatterns(LabelledResult):
+    """Attention weights of some heads at several checkpoints; the coordinate `head` holds names such as L1H3."""
+
+    name = "head_patterns"
+    dims = ("checkpoint", "head", "query", "key")
+
+    def maps(self, *, n_layers: int, n_heads: int) -> Iterator[tuple[int, AttentionMaps]]:
+        """(step, maps of all heads of the model), NaN for those that are not here."""
+        places = tuple(zip(*map(_place, self.array["head"].values), strict=True))
+        for step in self.array["checkpoint"].values.tolist():
+            here = self.at(step)
+            patterns = np.full((n_layers, n_heads, *here.shape[1:]), np.nan, dtype=here.dtype)
+            patterns[places] = here.to_numpy()
+            yield step, AttentionMaps(xr.DataArray(patterns, dims=AttentionMaps.dims))
+
+    def __str__(self) -> str:
+        sizes = self.array.sizes
+        return (
+            f"attention of {sizes['head']} heads over {sizes['query']} tokens at {sizes['checkpoint']} checkpoints"
+            f"{self.warning()}"
+        )
+
+
+def head_patterns(checkpoints: Checkpoints, tokens: Tokens, *, heads: Sequence[Head]) -> HeadPatterns:
+    """The patterns of some heads on one sequence of tokens, at every checkpoint.
+
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        tokens: one sequence, of integers.
+        heads: (layer, head), one or more.
+
+    Returns:
+        Weights between 0 and 1, with dims (checkpoint, head, query, key).
+
+    Raises:
+        ValueError: for a head that the model does not have, and as `attention_maps`.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> import torch
+        >>> run = load_reference("copier-mini")
+        >>> print(head_patterns(run.at(run.steps[-2:]), torch.arange(5), heads=[(2, 1), (0, 3)]))
+        attention of 2 heads over 5 tokens at 2 checkpoints
+    """
+    steps, rows = [], []
+    for step, model in checkpoints_of(checkpoints):
+        maps = attention_maps(model, tokens)
+        steps.append(step)
+        rows.append(np.stack([maps.of(*head).to_numpy() for head in heads]))
+    coords = {"checkpoint": steps, "head": named(heads).split()}
+    return HeadPatterns(xr.DataArray(np.stack(rows), coords, HeadPatterns.dims))
+
+
+def _place(name: str) -> Head:
+    layer, head = name.removeprefix("L").split("H")
+    return int(layer), int(head)
 
 
 def attention_maps(model: Model, tokens: Tokens) -> AttentionMaps:

@@ -3,7 +3,7 @@
     one model                         one checkpoint, step 0
     [(step, model), ...]              in any order: sorted by step; also {step: model}
     [model, ...]                      numbered 0, 1, 2, ...
-    a generator, a CheckpointSeries   (step, model) with increasing steps, or models; one model in memory at a time
+    a generator, a Run, a series      (step, model) with increasing steps, or models; one model in memory at a time
 
 Steps are distinct integers of 0 or more. Every analyzer reads its checkpoints through `checkpoints_of`, so all of them
 accept and refuse the same.
@@ -134,9 +134,7 @@ def _step(step: Any) -> int:
 
 def _require_iterable(checkpoints: Any, needs: Sequence[str]) -> None:
     if isinstance(checkpoints, str | bytes | PathLike):
-        raise ValueError(
-            f"checkpoints must be models, got the path {str(checkpoints)!r}: CheckpointSeries(path) opens a run"
-        )
+        raise ValueError(f"checkpoints must be models, got the path {str(checkpoints)!r}: Run.open(path) opens a run")
     is_one = isinstance(checkpoints, nn.Module) and not isinstance(checkpoints, nn.ModuleList)
     if is_one or not isinstance(checkpoints, Iterable):
         require_model(checkpoints, needs)

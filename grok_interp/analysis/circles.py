@@ -20,7 +20,7 @@ from grok_interp.analysis.slot_vectors import head_outputs
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.data.slot import slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class CirclePCA(LabelledResult):

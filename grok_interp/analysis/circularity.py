@@ -24,7 +24,7 @@ from torch import Tensor
 
 from grok_interp.analysis.circles import CirclePCA
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class Circularity(LabelledResult):

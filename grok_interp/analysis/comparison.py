@@ -18,7 +18,7 @@ from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.loss import PositionLoss
 from grok_interp.configs import TrainConfig
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 Answers = tuple[TrainConfig, CopyingAccuracy, PositionLoss, InductionScores]  # of one run
 FREE = ("init_seed", "data_seed", "checkpoint_steps", "micro_batch_size")  # seeds, and what changes no training

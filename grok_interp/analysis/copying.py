@@ -24,7 +24,7 @@ from grok_interp.analysis.intervals import BOUNDS, in_percent, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Caching, prefix_cache
 from grok_interp.data.copying import CopySamples
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class CopyingAccuracy(LabelledResult):

@@ -9,7 +9,7 @@ import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.configs import TextConfig, TrainConfig
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class CopyingDiagram(LabelledResult):

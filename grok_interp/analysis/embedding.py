@@ -22,7 +22,7 @@ from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkp
 from grok_interp.analysis.circles import principal_components
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
 from grok_interp.data.discrete_log import discrete_log, primitive_root
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class EmbeddingPCA(LabelledResult):

@@ -17,7 +17,7 @@ from scipy import stats
 
 from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.induction import InductionScores
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 N_PERMUTATIONS = 9_999
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from torch import Tensor
 from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
 from grok_interp.data.discrete_log import discrete_log, primitive_root
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 GROUPS = ("additive", "multiplicative")
 

@@ -43,7 +43,7 @@ from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.fourier import group_elements, projection
 from grok_interp.data.discrete_log import primitive_root
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 CONDITIONS = ("full", "restricted", "excluded")
 MEASURES = ("loss", "loss_se")

@@ -35,7 +35,7 @@ from grok_interp.analysis.fourier import (
 )
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
 from grok_interp.data.discrete_log import primitive_root
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 GAUSSIAN = ("gaussian_mean", "gaussian_q95")
 MEASURES = ("fraction", *NULL, *GAUSSIAN)

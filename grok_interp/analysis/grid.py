@@ -22,7 +22,7 @@ from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Branching, prefix_cache
 from grok_interp.data.modular import answers, numbers_of, require_task, sequences
 from grok_interp.data.token_rows import Tokens
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class GridComparison(LabelledResult):

@@ -28,7 +28,7 @@ from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, Head
 from grok_interp.analysis.short_windows import nearest_target, warn_of_short_windows
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
 from grok_interp.models.processing import require_same_processing
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class HeadScores(LabelledResult):

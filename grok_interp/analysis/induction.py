@@ -36,7 +36,7 @@ from grok_interp.data.token_rows import Tokens, batches_of, token_rows
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.processing import Processing, require_same_processing
 from grok_interp.models.weights_of import HeadWeights, NormGain, weights_of
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 TOKENS_AT_ONCE = 4096
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
 from grok_interp.analysis.similarity import CosineSimilarity
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 PATTERNS = ("ratio matching", "modular regression")
 

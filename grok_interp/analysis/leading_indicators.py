@@ -35,7 +35,7 @@ from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.head_weights import weight_norms
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.processing import require_same_processing
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 OF_ATTENTION = ("previous_token", "k_composition", "prefix_matching")
 WEIGHT_NORM = "weight_norm"

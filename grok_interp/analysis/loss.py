@@ -16,7 +16,7 @@ from torch import Tensor
 from grok_interp.activations import HookedModel, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.data.token_rows import Mask, Tokens, batches_of, token_rows, unpadded
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class PositionLoss(LabelledResult):

@@ -39,7 +39,7 @@ from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.pair_estimates import LEVEL, MEASURES, pair_estimates
 from grok_interp.data.ngrams import repeated_ngrams
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 ESTIMATES = ("mean", "low", "high")
 

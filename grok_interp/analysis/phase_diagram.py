@@ -17,7 +17,7 @@ from grok_interp.analysis.phases import PhaseProbabilities, phase_probabilities
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 MEASURES = ("accuracy", "effective_queries")
 

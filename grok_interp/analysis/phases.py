@@ -118,8 +118,8 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
 
     Example:
         >>> from grok_interp import load_reference
-        >>> from grok_interp.studies.modular import ModularResults
-        >>> results = ModularResults.load(load_reference("modular-p11").directory / "results")
+        >>> from grok_interp.studies import modular
+        >>> results = modular.analyze(load_reference("modular-p11"))
         >>> phases(results.shots, threshold=0.75)[0].most_probable
         'nothing learnt'
     """

@@ -27,7 +27,7 @@ from grok_interp.analysis.evaluation_contexts import Answers, answers_of, draw_c
 from grok_interp.analysis.intervals import Z, effective_number, mean_and_error, wilson_interval
 from grok_interp.analysis.queries import QUERIES
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 MEASURES = ("accuracy", "accuracy_se", "loss", "loss_se", "share")
 

@@ -18,7 +18,7 @@ from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at, head_outputs
 from grok_interp.data.slot import Position, slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class CosineSimilarity(LabelledResult):

@@ -31,7 +31,7 @@ from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import BOUNDS
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 
 class SingleAblation(LabelledResult):

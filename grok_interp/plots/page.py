@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from grok_interp.checkpoints.store import write_text
+from grok_interp.files import write_text
 from grok_interp.plots.attention import attention_assets
 from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.marks import ColorScale

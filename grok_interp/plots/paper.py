@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from grok_interp.checkpoints.store import write_atomically
+from grok_interp.files import write_atomically
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
 from grok_interp.plots.layout import (
     LINE,

@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from typing import Any, ParamSpec
 
 from grok_interp.plots.drawing import Drawing
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 P = ParamSpec("P")
 _PICTURES: dict[str, Callable[..., Drawing]] = {}

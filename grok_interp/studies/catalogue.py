@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal
 
 from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.runs.run import Run
 
 Size = Literal["paper", "mini", "mini-adamw", "tiny"]  # of the runs that a preset trains for a figure
 FIGURES = {  # name -> function of the study's module
@@ -45,28 +45,24 @@ OF_MANY_RUNS = (
 AFTER_A_REPORT = {"copying": "copying/ablation", "modular": "modular/shift"}  # what to draw next
 
 
-def kind_of(directory: Path) -> str:
-    """copying or modular: the study that a run belongs to. Raises ValueError for a directory that is no run."""
-    from grok_interp.checkpoints.series import CheckpointSeries
-
-    return "copying" if isinstance(CheckpointSeries(directory).config.data, TextConfig) else "modular"
+def kind_of(run: Run) -> str:
+    """copying or modular: the study that a run belongs to."""
+    return "copying" if isinstance(run.config.data, TextConfig) else "modular"
 
 
-def study_of(directory: Path, part: str = "") -> Any:
+def study_of(run: Run, part: str = "") -> Any:
     """The module of that study, or `part` of it (".report")."""
-    return import_module(f"grok_interp.studies.{kind_of(directory)}{part}")
+    return import_module(f"grok_interp.studies.{kind_of(run)}{part}")
 
 
-def require_runs_of(figure: str, directories: list[Path]) -> None:
+def require_runs_of(figure: str, runs: Sequence[Run]) -> None:
     """Raises ValueError for more runs than a figure is drawn from, and for runs of the other study."""
-    if len(directories) > 1 and figure not in OF_MANY_RUNS:
-        raise ValueError(
-            f"{figure} is drawn from one run, got {len(directories)}; from many: {', '.join(OF_MANY_RUNS)}"
-        )
+    if len(runs) > 1 and figure not in OF_MANY_RUNS:
+        raise ValueError(f"{figure} is drawn from one run, got {len(runs)}; from many: {', '.join(OF_MANY_RUNS)}")
     kind = figure.partition("/")[0]
-    for directory in directories:
-        if kind_of(directory) != kind:
-            raise ValueError(f"{figure} needs runs of the {kind} study, {directory} is one of {kind_of(directory)}")
+    for run in runs:
+        if kind_of(run) != kind:
+            raise ValueError(f"{figure} needs runs of the {kind} study, {run} is one of {kind_of(run)}")
 
 
 def of_size(baselines: Mapping[Size, TrainConfig], size: Size, figure: str) -> TrainConfig:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grok_interp.analysis.comparison import condition_of
-from grok_interp.checkpoints.ensemble import shared_fields
-from grok_interp.checkpoints.recorder import resume_points
-from grok_interp.checkpoints.run import is_finished
 from grok_interp.configs import TrainConfig
+from grok_interp.runs.ensemble import shared_fields
+from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run import is_run
+from grok_interp.runs.run_training import is_finished
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Sweep:
     def __post_init__(self) -> None:
         if self.n_seeds < 1:
             raise ValueError(f"a sweep needs 1 seed or more, got {self.n_seeds}")
-        if (self.folder / "config.json").exists():
+        if is_run(self.folder):
             raise ValueError(f"{self.folder} is a run: give the folder that a sweep's runs lie in, or a new one")
 
     @property

@@ -20,10 +20,9 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from pathlib import Path
 
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.plots.page import Page
+from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import study_of
 
 HOST = "127.0.0.1"
@@ -107,7 +106,7 @@ def serving(shown: Shown, port: int) -> Iterator[str]:
 
 
 def watch_run(
-    directory: Path,
+    run: Run,
     *,
     port: int,
     device: str = "cpu",
@@ -118,39 +117,39 @@ def watch_run(
     """Serve a run's report until an exception, Ctrl-C's among them, ends it; what was analyzed is kept.
 
     `on_start` is told the address, `on_page` the last step that a new page shows. The analysis runs in this thread and
-    on one core, to leave the others to the training. Raises ValueError for a folder that is no run, a port that cannot
-    be had, and a run that can no longer be read.
+    on one core, to leave the others to the training. Raises ValueError for a port that cannot be had, and for a run
+    that can no longer be read.
     """
     import torch
 
-    series, shown = CheckpointSeries(directory), Shown()
+    shown = Shown()
     torch.set_num_threads(1)
-    shown.show(_waiting(series))
+    shown.show(_waiting(run))
     with serving(shown, port) as address:
         if on_start:
             on_start(address)
         steps: tuple[int, ...] = ()
         while True:
-            if series.steps != steps:
-                steps = series.steps
-                shown.show(report_of(directory, device) if steps else _waiting(series))
+            if run.steps != steps:
+                steps = run.steps
+                shown.show(report_of(run, device) if steps else _waiting(run))
                 if on_page and steps:
                     on_page(steps[-1])
             time.sleep(seconds)
 
 
-def report_of(directory: Path, device: str) -> Page:
+def report_of(run: Run, device: str) -> Page:
     """The page that `grok-interp report` writes, after the analysis of what is new. Writes results, and no report."""
-    study, report = study_of(directory), study_of(directory, ".report")
-    probes = study.probes_of_run(directory)
-    results = study.analyze(directory, probes, device=device)
-    return report.report_page(directory, results, probes, threshold=report.THRESHOLD, device=device)
+    study, report = study_of(run), study_of(run, ".report")
+    inputs = study.evaluation_inputs(run)
+    results = study.analyze(run, inputs, device=device)
+    return report.report_page(run, results, inputs, threshold=report.THRESHOLD, device=device)
 
 
-def _waiting(series: CheckpointSeries) -> Page:
+def _waiting(run: Run) -> Page:
     text = (
-        f"{series.directory} has {len(series)} checkpoints, none of them analyzed yet. The page comes by itself."
-        if series.steps
-        else f"{series.directory} has no checkpoint yet. The page comes by itself when there is one."
+        f"{run} has {len(run)} checkpoints, none of them analyzed yet. The page comes by itself."
+        if run.steps
+        else f"{run} has no checkpoint yet. The page comes by itself when there is one."
     )
-    return Page("Waiting for the run", text, [], [], series.config.flattened())
+    return Page("Waiting for the run", text, [], [], run.config.flattened())

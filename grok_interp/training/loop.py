@@ -3,8 +3,8 @@
     for step, model in train(config):
         ...                                   # the live model; it changes when the next pair is asked for
 
-Step s is the model after s updates, so step 0 is the initialization. The loop writes no files: checkpoints/run.py keeps
-what it yields and resumes it.
+Step s is the model after s updates, so step 0 is the initialization. The loop writes no files: `run_training`
+keeps what it yields and resumes it.
 """
 
 from __future__ import annotations

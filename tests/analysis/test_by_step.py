@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from grok_interp.analysis.formation import formation_order
 from grok_interp.analysis.induction import InductionScores
-from grok_interp.results import by_step
+from grok_interp.results.result import by_step
 
 STEPS = [0, 200, 400, 1000]
 RISING = np.array([0.0, 0.2, 0.6, 0.9])

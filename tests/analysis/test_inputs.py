@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 import grok_interp
 from grok_interp import (
-    CheckpointSeries,
     CopyTask,
     ModularConfig,
     ModularTasks,
+    Run,
     algorithm_agreement,
     attention_maps,
     circle_pca,
@@ -250,7 +250,7 @@ def test_what_is_no_series_of_checkpoints_is_refused(driver: Driver) -> None:
     for step, shown in (("1000", "'1000' \\(str\\)"), (True, "True \\(bool\\)"), (1.5, "1.5 \\(float\\)"), (-1, "-1")):
         with pytest.raises(ValueError, match=f"a step must be an integer of 0 or more, got {shown}"):
             driver([(step, first)])
-    with pytest.raises(ValueError, match=r"got the path 'runs/demo': CheckpointSeries\(path\) opens a run"):
+    with pytest.raises(ValueError, match=r"got the path 'runs/demo': Run.open\(path\) opens a run"):
         driver("runs/demo")
     with pytest.raises(ValueError, match="got the path"):
         driver(Path("runs/demo"))
@@ -486,7 +486,7 @@ def test_masks_that_do_not_fit_are_refused() -> None:
 
 def test_a_run_is_a_series_like_any_other(tmp_path: Path) -> None:
     run = grok_interp.load_reference("modular-p11")
-    assert isinstance(run, CheckpointSeries)
+    assert isinstance(run, Run)
     spectrum = fourier_spectrum(run, p=11)
     assert steps(spectrum) == list(run.steps)
     xr.testing.assert_equal(

@@ -15,7 +15,7 @@ from grok_interp.analysis.leading_indicators import (
     indicator_scores,
     leading_indicators,
 )
-from grok_interp.results import LabelledResult
+from grok_interp.results.result import LabelledResult
 
 STEPS = np.arange(0, 4100, 100)
 ONSETS = (1500.0, 1800.0, 2200.0)  # of the ability, of three seeds

@@ -18,12 +18,12 @@ from hypothesis.extra.numpy import arrays
 
 import grok_interp.plots.attention.sources as sources
 from grok_interp.analysis.attention import AttentionMaps, attention_maps
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.plots.attention import AttentionView, attention_assets, attention_view
 from grok_interp.plots.attention.quantised import Fault, quantised
 from grok_interp.plots.attention.visible_tokens import HIDDEN, LONGEST, visible_token
+from grok_interp.runs.run import Run
 
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 TOKENS = torch.tensor([3, 1, 4, 1, 5])
@@ -155,7 +155,7 @@ def test_the_browser_gets_the_heads_in_the_order_of_their_scores() -> None:
 
 def test_a_series_gives_a_slider_over_the_steps_asked_for(tiny: TrainConfig, tmp_path: Path) -> None:
     models = [(step, Transformer(tiny.model, seed=step)) for step in (0, 5, 10, 20)]
-    series = CheckpointSeries.write(tmp_path, tiny, models)
+    series = Run.write(tmp_path, tiny, models)
     options: dict[str, Any] = dict(names=lambda numbers: [f"t{number}" for number in numbers], heads=[(1, 0)])
     view = attention_view(series, TOKENS, steps=[20, 5], **options)
     assert data_of(view)["steps"] == [5, 20] and data_of(view)["tokens"] == ["t3", "t1", "t4", "t1", "t5"]

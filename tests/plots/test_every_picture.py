@@ -1,7 +1,6 @@
 """Every picture, of tiny analyzed runs: paper and screen show the same numbers, and no type is small."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,13 +44,12 @@ from grok_interp.analysis.copying_diagram import copying_diagram
 from grok_interp.analysis.leading_indicators import LeadingIndicators
 from grok_interp.analysis.phase_diagram import phase_diagram
 from grok_interp.analysis.single_ablation import single_ablation
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.plots import Cells, Drawing, Line, draw, on_paper, on_screen
 from grok_interp.plots.registry import every_picture
 from grok_interp.presets import training_preset
-from grok_interp.studies import modular
-from grok_interp.studies.copying import CopyingResults
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.studies import copying, modular
 
 CIRCUITS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (1000, 30.0))]
 MODELS = [(step, random_model(MODULAR, seed=step)) for step in (0, 10)]
@@ -62,8 +60,7 @@ WHERE: dict[str, Any] = {"p": 5, "slot": 1}
 @pytest.fixture(scope="module")
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drawing]:
     """Name of a picture -> one of it."""
-    run = tmp_path_factory.mktemp("modular") / "run"
-    run_training(run, training_preset("modular-tiny"))
+    run = run_training(tmp_path_factory.mktemp("modular") / "run", training_preset("modular-tiny"))
     return {**of_circuits(), **of_copying(), **of_arithmetic(run)}
 
 
@@ -87,8 +84,8 @@ def of_circuits() -> dict[str, Drawing]:
 
 def of_copying() -> dict[str, Drawing]:
     """Of the results that the package holds."""
-    series = load_reference("copier-mini")
-    config, results = series.config, CopyingResults.load(series.directory / "results")
+    run = load_reference("copier-mini")
+    config, results = run.config, copying.analyze(run)
     curves = training_curves([results.with_config(config)])
     panels = [("loss", "updates"), ("whole", "tokens")]
     return {
@@ -111,9 +108,9 @@ def of_leads() -> LeadingIndicators:
     return LeadingIndicators(array.assign_coords(outcome=outcome, head=head, **onsets))
 
 
-def of_arithmetic(run: Path) -> dict[str, Drawing]:
-    results = modular.analyze(run, modular.probes_of_run(run, n_contexts=5))
-    config = CheckpointSeries(run).config
+def of_arithmetic(run: Run) -> dict[str, Drawing]:
+    results = modular.analyze(run, modular.evaluation_inputs(run, n_contexts=5))
+    config = run.config
     circle = circle_pca(MODELS, tokens=TOKENS, **WHERE, layer=0, head=0)
     similar = cosine_similarity(MODELS, tokens=TOKENS, **WHERE, position="z", layer=0)
     losses = [

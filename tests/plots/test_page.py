@@ -13,15 +13,17 @@ import xarray as xr
 from browser import Tab, browser, needs_a_browser
 
 from grok_interp.analysis.formation import formation_order
-from grok_interp.checkpoints.run import run_training
+from grok_interp.analysis.induction import InductionScores
 from grok_interp.configs import TrainConfig
 from grok_interp.plots import Axis, Drawing, Line, Panel, on_screen
 from grok_interp.plots.page import Headline, Page, Section
 from grok_interp.plots.paper import inline_svg
 from grok_interp.plots.pictures.head_map import head_map
 from grok_interp.presets import training_preset
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies import modular
-from grok_interp.studies.copying import CopyingResults, analyze, probes_of_run
+from grok_interp.studies.copying import analyze, evaluation_inputs
 from grok_interp.studies.copying.report import write_report
 from grok_interp.studies.modular.report import write_report as write_modular_report
 
@@ -30,9 +32,14 @@ SLIDER = "document.getElementById('step')"
 
 @pytest.fixture
 def report(tiny: TrainConfig, tmp_path: Path) -> Path:
-    run_training(tmp_path / "run", tiny)
-    probes = probes_of_run(tmp_path / "run", n_samples=3, n_windows=4)
-    return write_report(tmp_path / "run", analyze(tmp_path / "run", probes), probes, threshold=0.1)
+    run = run_training(tmp_path / "run", tiny)
+    inputs = evaluation_inputs(run, n_samples=3, n_windows=4)
+    return write_report(run, analyze(run, inputs), inputs, threshold=0.1)
+
+
+def stored_induction(report: Path) -> InductionScores:
+    run = Run.open(report.parent)
+    return analyze(run, evaluation_inputs(run, n_samples=3, n_windows=4)).induction
 
 
 def require_attention(tab: Tab) -> None:
@@ -65,10 +72,10 @@ def markers(tab: Tab) -> list[float]:
 
 @needs_a_browser
 def test_the_report_of_modular_arithmetic_is_drawn_offline(tmp_path: Path, tab: Tab) -> None:
-    run_training(tmp_path / "run", training_preset("modular-tiny"))
-    probes = modular.probes_of_run(tmp_path / "run", n_contexts=5)
-    results = modular.analyze(tmp_path / "run", probes)
-    page = write_modular_report(tmp_path / "run", results, probes, threshold=0.75)
+    run = run_training(tmp_path / "run", training_preset("modular-tiny"))
+    inputs = modular.evaluation_inputs(run, n_contexts=5)
+    results = modular.analyze(run, inputs)
+    page = write_modular_report(run, results, inputs, threshold=0.75)
     tab.open(page.as_uri())
     assert tab.errors == []
     assert tab.ask("document.querySelectorAll('.graph .main-svg').length") >= 10
@@ -98,7 +105,7 @@ def test_the_slider_moves_every_marker_the_head_map_and_the_attention(report: Pa
     move_slider(tab, 1)
     assert markers(tab) == [5] * 5
     shown = tab.ask("document.querySelector('#induction-score-of-every-head .graph').data[0].z")
-    scores = CopyingResults.load(report.parent / "results").induction.I
+    scores = stored_induction(report).I
     np.testing.assert_allclose(shown, scores.sel(checkpoint=5).values, atol=1e-4)
     assert tab.ask("document.getElementById('shown-step').textContent") == "5"
     require_attention(tab)
@@ -143,7 +150,7 @@ def test_the_legend_switches_lines_off(report: Path, tab: Tab) -> None:
 def test_the_table_of_a_figure_can_be_downloaded(report: Path, tab: Tab) -> None:
     tab.open(report.as_uri())
     text = tab.ask("fetch(document.querySelector('#in-which-order-heads-form .csv').href).then(a => a.text())")
-    order = formation_order(CopyingResults.load(report.parent / "results").induction, threshold=0.1)
+    order = formation_order(stored_induction(report), threshold=0.1)
     table = pd.read_csv(io.StringIO(text))
     assert list(table) == ["layer", "head", "onset"]
     np.testing.assert_allclose(table["onset"], order.to_frame()["onset"])

@@ -18,21 +18,20 @@ from ground_truth import (
     repeated_distinct_tokens,
 )
 
+from grok_interp import plots
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.single_ablation import single_ablation
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
-from grok_interp.plots import on_paper
-from grok_interp.plots.pictures.ablation import ablation as ablation_picture
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying.ablation import ablation, ablation_of, ablations, single_ablations, single_heads
-from grok_interp.studies.copying.ablation_probes import (
-    AblationProbes,
-    ablation_probes,
+from grok_interp.studies.copying.ablation_inputs import (
+    AblationInputs,
+    ablation_inputs,
     formed_heads,
     induction_circuits,
     n_control_sets,
@@ -47,7 +46,7 @@ from grok_interp.studies.copying.ablation_report import (
     single_heads_section,
     single_heads_text,
 )
-from grok_interp.studies.copying.results import analyzed
+from grok_interp.studies.copying.results import analyze
 
 MODELS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (10, 30.0), (20, 30.0))]
 
@@ -58,8 +57,8 @@ def scores_of_circuit() -> tuple[InductionScores, HeadScores]:
     return induction_scores(MODELS, tokens), head_scores(MODELS[-1:], tokens, scores=names)
 
 
-def circuit_probes(**changes: Any) -> AblationProbes:
-    probes = AblationProbes(
+def circuit_inputs(**changes: Any) -> AblationInputs:
+    inputs = AblationInputs(
         heads=(INDUCTION_HEAD,),
         spared=(PREVIOUS_TOKEN_HEAD,),
         formed=(INDUCTION_HEAD,),
@@ -68,9 +67,8 @@ def circuit_probes(**changes: Any) -> AblationProbes:
         reference=random_tokens(CIRCUIT, n_sequences=7, length=37, seed=1),
         n_match=1,
         n_draws=4,
-        corpus_hash="",
     )
-    return replace(probes, **changes)
+    return replace(inputs, **changes)
 
 
 def small_scores(values: list[list[float]]) -> InductionScores:
@@ -132,14 +130,14 @@ def test_an_edge_is_named_by_more_characters_where_more_repeat_by_chance() -> No
 
 @pytest.mark.parametrize("how", WAYS)
 def test_without_what_the_score_finds_the_circuit_copies_nothing(how: str) -> None:
-    last = ablation_of(MODELS, circuit_probes(), how).array.sel(measure="whole").isel(checkpoint=-1)
+    last = ablation_of(MODELS, circuit_inputs(), how).array.sel(measure="whole").isel(checkpoint=-1)
     for condition, expected in {"intact": 1.0, "ablated": 0.0, "random": 1.0, "entropy": 1.0}.items():
         assert (last.sel(condition=condition) == expected).all()
 
 
 def test_the_text_says_what_was_found() -> None:
-    results = [ablation_of(MODELS, circuit_probes(), how) for how in ("zero", "edges")]
-    text = ablation_text(results, circuit_probes())
+    results = [ablation_of(MODELS, circuit_inputs(), how) for how in ("zero", "edges")]
+    text = ablation_text(results, circuit_inputs())
     for said in (
         "Taken away: L1H0",
         "of the same circuit: L0H0.",
@@ -156,12 +154,12 @@ def test_the_text_says_what_was_found() -> None:
 
 
 def test_the_text_owns_up_to_a_single_control_and_to_what_never_came() -> None:
-    probes = circuit_probes(n_draws=1, formed=(), spared=(*((0, head) for head in range(5)), (1, 1), (1, 2), (1, 3)))
-    text = ablation_text([ablation_of(MODELS[:1], probes, "zero")], probes)
+    inputs = circuit_inputs(n_draws=1, formed=(), spared=(*((0, head) for head in range(5)), (1, 1), (1, 2), (1, 3)))
+    text = ablation_text([ablation_of(MODELS[:1], inputs, "zero")], inputs)
     assert "It is not above 0.1: no induction head has formed." in text
     assert "leave one set of random heads only, L1H4. At the last step it is also the nearest in entropy" in text
     assert "suffixes are copied: none; " in text and "every control: none (zero)" in text
-    left = circuit_probes(formed=(INDUCTION_HEAD, (1, 2)))
+    left = circuit_inputs(formed=(INDUCTION_HEAD, (1, 2)))
     assert "Left in, lest too few heads be left as controls: L1H2." in ablation_text(
         [ablation_of(MODELS, left, "zero")], left
     )
@@ -181,9 +179,8 @@ def test_the_text_on_single_heads_names_those_that_matter() -> None:
 
 
 @pytest.fixture
-def run(tiny: TrainConfig, tmp_path: Path) -> Path:
-    run_training(tmp_path / "run", tiny)
-    return tmp_path / "run"
+def run(tiny: TrainConfig, tmp_path: Path) -> Run:
+    return run_training(tmp_path / "run", tiny)
 
 
 @pytest.fixture
@@ -191,76 +188,75 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ways that were measured, in order."""
     ways: list[str] = []
 
-    def noted(checkpoints: Any, probes: AblationProbes, how: str) -> HeadAblation:
+    def noted(checkpoints: Any, inputs: AblationInputs, how: str) -> HeadAblation:
         ways.append(how)
-        return ablation_of(checkpoints, probes, how)
+        return ablation_of(checkpoints, inputs, how)
 
     module = import_module("grok_interp.studies.copying.ablation")  # the package exports a function of this name
     monkeypatch.setattr(module, "ablation_of", noted)
     return ways
 
 
-def test_a_run_is_asked_in_every_way_and_kept(run: Path, measured: list[str]) -> None:
+def test_a_run_is_evaluated_in_every_way_and_stored(run: Run, measured: list[str]) -> None:
     told: list[tuple[int, int]] = []
     first = ablations(run, n_checkpoints=3, on_checkpoint=lambda done, to_do: told.append((done, to_do)))
     assert told == [(done, 12) for done in range(1, 13)]
-    assert measured == list(WAYS)
+    assert measured == [how for how in WAYS for _ in range(3)]
     for how, result in zip(WAYS, first, strict=True):
         assert result.array["checkpoint"].to_numpy().tolist() == [0, 10, 20]
         assert result.array.attrs["how"] == how
         assert result.array.sizes["draw"] == 1, "two heads a layer leave one other"
     again = ablations(run, n_checkpoints=3)
-    assert measured == list(WAYS), "nothing was measured twice"
+    assert len(measured) == 12, "nothing was measured twice"
     for result, known in zip(first, again, strict=True):
         assert known.array.equals(result.array) and known.array.attrs == result.array.attrs
 
 
-def test_what_is_kept_is_never_stale(run: Path, measured: list[str]) -> None:
+def test_what_is_kept_is_never_stale(run: Run, measured: list[str]) -> None:
     def ask(**options: Any) -> HeadAblation:
         return ablations(run, ways=["zero"], **{"n_checkpoints": 2, **options})[0]
 
     before = ask()
-    layer, head = ablation_probes(run, analyzed(run)).heads[0]
+    layer, head = ablation_inputs(run, analyze(run)).heads[0]
     ask(heads=[(layer, 1 - head)])
-    assert len(measured) == 2, "other heads"
+    assert len(measured) == 4, "other heads"
     ask(n_checkpoints=3)
-    assert len(measured) == 3, "other checkpoints"
-    series = CheckpointSeries(run)
+    assert len(measured) == 5, "one more checkpoint"
     ask()
-    series.save(20, series.load(0))
+    run.checkpoints.save(20, run.load(0))
     after = ask()
-    assert len(measured) == 5, "another file under the same name"
+    assert len(measured) == 7, "another file under the same name, so other heads"
     assert (after.array[:, 1] == after.array[:, 0]).all() and not (before.array[:, 1] == before.array[:, 0]).all()
 
 
-def test_figures_and_sections_of_a_run(run: Path, measured: list[str]) -> None:
+def test_figures_and_sections_of_a_run(run: Run, measured: list[str]) -> None:
     drawing, section = ablation(run), ablation_section(run)
-    assert len(drawing.panels) == 12 and measured == list(WAYS)
+    assert len(drawing.panels) == 12 and measured == [how for how in WAYS for _ in range(5)]
     assert section.printed.startswith("<svg") and "no induction head has formed" in section.text
     assert "the last 2 tokens" in section.caption  # 56 tokens, 94 symbols: 56 / 94 ** 2 < 0.1 < 56 / 94
     assert len(single_heads(run).panels) == 8
     assert "in no head." in single_heads_section(run).text
-    kept = {file.name for file in (run / "results").glob("*_*.nc")} - {"correct_hexadecimal.nc"}
-    assert kept == {f"{name}_{how}.nc" for name in ("ablation", "single_heads") for how in WAYS}
+    stored = {file.name.partition("-")[0] for file in (run.directory / "results").glob("*ablation_*")}
+    assert stored == {f"{name}_{how}" for name in ("ablation", "single_ablation") for how in WAYS}
 
 
-def test_donors_are_other_text_than_the_loss_is_measured_on(run: Path) -> None:
-    probes = ablation_probes(run, analyzed(run))
-    windows, donors = ({tuple(row) for row in rows.tolist()} for rows in (probes.windows[:, :-1], probes.reference))
+def test_donors_are_other_text_than_the_loss_is_measured_on(run: Run) -> None:
+    inputs = ablation_inputs(run, analyze(run))
+    windows, donors = ({tuple(row) for row in rows.tolist()} for rows in (inputs.windows[:, :-1], inputs.reference))
     assert windows and donors and not windows & donors
-    assert set(probes.options("zero")) == set() and set(probes.options("edges")) == {"n_match"}
+    assert set(inputs.options("zero")) == set() and set(inputs.options("edges")) == {"n_match"}
 
 
-def test_a_single_checkpoint_is_enough(run: Path) -> None:
+def test_a_single_checkpoint_is_enough(run: Run) -> None:
     for step in (0, 5, 10, 15):
-        CheckpointSeries(run).path(step).unlink()
+        run.checkpoints.path(step).unlink()
     (result,) = ablations(run, ways=["zero"])
     assert result.array["checkpoint"].to_numpy().tolist() == [20]
-    assert "every control: none (zero)" in ablation_text([result], ablation_probes(run, analyzed(run)))
+    assert "every control: none (zero)" in ablation_text([result], ablation_inputs(run, analyze(run)))
     assert single_ablations(run, ways=["zero"])[0].array.sizes["checkpoint"] == 1
 
 
-def test_heads_that_cannot_be_compared_are_refused(run: Path) -> None:
+def test_heads_that_cannot_be_compared_are_refused(run: Run) -> None:
     with pytest.raises(ValueError, match="no head L5H0: the model has 2 layers of 2 heads"):
         ablations(run, heads=[(5, 0)])
     with pytest.raises(ValueError, match="needs distinct heads, one or more, got none"):
@@ -269,27 +265,27 @@ def test_heads_that_cannot_be_compared_are_refused(run: Path) -> None:
         ablations(run, ways=["delete"])
 
 
-def test_controls_of_a_whole_layer_are_of_the_other_layer(run: Path) -> None:
+def test_controls_of_a_whole_layer_are_of_the_other_layer(run: Run) -> None:
     (result,) = ablations(run, heads=[(1, 0), (1, 1)], ways=["zero"], n_checkpoints=2)
     assert (result.array["heads"].sel(condition=["random", "entropy"]).isin(["L0H0 L0H1", "L0H1 L0H0"])).all()
-    text = ablation_text([result], ablation_probes(run, analyzed(run), heads=[(1, 0), (1, 1)]))
+    text = ablation_text([result], ablation_inputs(run, analyze(run), heads=[(1, 0), (1, 1)]))
     assert "Without as many random heads: " in text and "random heads of other layers take their place" in text
 
 
-def test_without_controls_the_text_says_so(run: Path) -> None:
+def test_without_controls_the_text_says_so(run: Run) -> None:
     heads = [(0, 0), (0, 1), (1, 0)]
     (result,) = ablations(run, heads=heads, ways=["zero"], n_checkpoints=2)
     assert not result.has_controls and result.array.sel(condition="random").isnull().all()
-    text = ablation_text([result], ablation_probes(run, analyzed(run), heads=heads))
+    text = ablation_text([result], ablation_inputs(run, analyze(run), heads=heads))
     assert "There are no controls: fewer than 3 heads are neither ablated nor induction heads" in text
     assert "random heads" not in text and "nearest attention entropy" not in text
-    assert on_paper(ablation_picture([result])).legends[0].get_texts()[0].get_text() == (
+    assert plots.on_paper(plots.ablation([result])).legends[0].get_texts()[0].get_text() == (
         "without random heads of the same layers: none left"
     )
 
 
 def test_a_layer_of_one_head_has_its_control_in_another_layer(tiny: TrainConfig, tmp_path: Path) -> None:
-    run_training(tmp_path / "one", tiny.with_model(n_heads=1))
-    for section in (ablation_section(tmp_path / "one"), single_heads_section(tmp_path / "one")):
+    run = run_training(tmp_path / "one", tiny.with_model(n_heads=1))
+    for section in (ablation_section(run), single_heads_section(run)):
         assert section.printed.startswith("<svg")
-    assert "random heads of other layers take their place" in ablation_section(tmp_path / "one").text
+    assert "random heads of other layers take their place" in ablation_section(run).text

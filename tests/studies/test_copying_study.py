@@ -7,144 +7,137 @@ import pytest
 import torch
 
 from grok_interp.analysis.copying import CopyingAccuracy
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
 from grok_interp.models.weights import canonical_views
-from grok_interp.studies.copying import CopyingResults, analyze, figure_2, figure_6, probes_of_run, strings
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.studies.copying import CopyingResults, analyze, evaluation_inputs, figure_2, figure_6, strings
 from grok_interp.studies.copying.accuracy_sections import strings_table
 from grok_interp.studies.copying.example_section import prompt
 from grok_interp.studies.copying.report import headlines, write_report
 
 
 @pytest.fixture
-def run(tiny: TrainConfig, tmp_path: Path) -> Path:
-    run_training(tmp_path / "run", tiny)
-    return tmp_path / "run"
+def run(tiny: TrainConfig, tmp_path: Path) -> Run:
+    return run_training(tmp_path / "run", tiny)
 
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps that were loaded from disk, in order."""
     steps: list[int] = []
-    load = CheckpointSeries.load
+    load = SavedCheckpoints.load
 
-    def noted(series: CheckpointSeries, step: int):
+    def noted(series: SavedCheckpoints, step: int):
         steps.append(step)
         return load(series, step)
 
-    monkeypatch.setattr(CheckpointSeries, "load", noted)
+    monkeypatch.setattr(SavedCheckpoints, "load", noted)
     return steps
 
 
 def same(a: CopyingResults, b: CopyingResults) -> bool:
-    pairs = [(getattr(a, name), getattr(b, name)) for name in CopyingResults.kinds()]
+    pairs = [(getattr(a, name), getattr(b, name)) for name in a.each]
     return all(x.array.equals(y.array) and x.array.attrs == y.array.attrs for x, y in pairs)
 
 
-def test_all_checkpoints_are_analyzed_and_saved(run: Path) -> None:
-    results = analyze(run, probes_of_run(run))
+def test_all_checkpoints_are_analyzed_and_saved(run: Run) -> None:
+    results = analyze(run, evaluation_inputs(run))
     assert results.steps == (0, 5, 10, 15, 20)
-    assert same(results, CopyingResults.load(run / "results"))
+    assert same(results, analyze(Run.open(run.directory)))
 
 
-def test_a_second_analysis_loads_only_what_is_new(run: Path, loaded: list[int]) -> None:
-    probes, hidden = probes_of_run(run), run / "later.safetensors"
-    (run / "checkpoints" / "step_00000015.safetensors").rename(hidden)
-    analyze(run, probes)
-    hidden.rename(run / "checkpoints" / "step_00000015.safetensors")
-    results = analyze(run, probes)
+def test_a_second_analysis_loads_only_what_is_new(run: Run, loaded: list[int]) -> None:
+    inputs, hidden = evaluation_inputs(run), run.directory / "later.safetensors"
+    (run.directory / "checkpoints" / "step_00000015.safetensors").rename(hidden)
+    analyze(run, inputs)
+    hidden.rename(run.directory / "checkpoints" / "step_00000015.safetensors")
+    results = analyze(run, inputs)
     assert loaded == [0, 5, 10, 20, 15]
     assert results.steps == (0, 5, 10, 15, 20)
-    answers = [CopyingResults.ask(pair, probes) for pair in CheckpointSeries(run)]
-    assert same(results, answers[0].extended(*answers[1:]))
+    one_by_one = [CopyingResults.of_model(model, inputs, step=step) for step, model in run]
+    for name, result in results.each.items():
+        first, *later = (each.each[name] for each in one_by_one)
+        assert result.array.equals(first.extended(*later).array)
 
 
-def test_other_probes_start_anew(run: Path, loaded: list[int]) -> None:
-    analyze(run, probes_of_run(run))
-    results = analyze(run, probes_of_run(run, n_samples=7))
+def test_other_inputs_start_anew(run: Run, loaded: list[int]) -> None:
+    analyze(run, evaluation_inputs(run))
+    results = analyze(run, evaluation_inputs(run, n_samples=7))
     assert len(loaded) == 10
     assert results.accuracy.array.sizes["sample"] == 7
 
 
-def test_what_an_older_version_answered_is_asked_anew(run: Path, loaded: list[int], monkeypatch) -> None:
-    probes = probes_of_run(run)
-    analyze(run, probes)
-    monkeypatch.setattr(CopyingResults, "version", CopyingResults.version + 1)
-    analyze(run, probes)
-    analyze(run, probes)
-    assert len(loaded) == 10
-
-
-def test_what_was_analyzed_before_an_interrupt_is_kept(run: Path, loaded: list[int]) -> None:
+def test_what_was_analyzed_before_an_interrupt_is_kept(run: Run, loaded: list[int]) -> None:
     def interrupt(done: int, total: int) -> None:
         assert total == 5
         if done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        analyze(run, probes_of_run(run), on_checkpoint=interrupt)
-    assert CopyingResults.load(run / "results").steps == (0, 5)
-    analyze(run, probes_of_run(run))
+        analyze(run, evaluation_inputs(run), on_checkpoint=interrupt)
+    (first, *_) = CopyingResults.analyzers(inputs := evaluation_inputs(run))
+    assert run.results.missing(first, run.checkpoints, run.steps) == [10, 15, 20]
+    analyze(run, inputs)
     assert loaded == [0, 5, 10, 15, 20]
 
 
-def test_a_run_without_checkpoints_is_refused(run: Path) -> None:
-    for file in (run / "checkpoints").iterdir():
+def test_a_run_without_checkpoints_is_refused(run: Run) -> None:
+    for file in (run.directory / "checkpoints").iterdir():
         file.unlink()
     with pytest.raises(ValueError, match="has no checkpoints yet: train it first"):
-        analyze(run, probes_of_run(run))
+        analyze(run, evaluation_inputs(run))
 
 
-def test_probes_fit_the_context(run: Path) -> None:
-    probes = probes_of_run(run)
-    assert probes.samples.task.n_sequences == 2  # 2 * 19 + 18 = 56 of 64 tokens
-    assert probes.tokens.shape == (32, 64)
-    assert probes.windows.shape[1] == 65
+def test_inputs_fit_the_context(run: Run) -> None:
+    inputs = evaluation_inputs(run)
+    assert inputs.samples.task.n_sequences == 2  # 2 * 19 + 18 = 56 of 64 tokens
+    assert inputs.tokens.shape == (32, 64)
+    assert inputs.windows.shape[1] == 65
 
 
 def test_a_context_shorter_than_one_string_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
     config = tiny.with_model(n_ctx=36).with_data(segment_lengths=(4, 8))
     run_training(tmp_path / "short", config)
     with pytest.raises(ValueError, match="copy test of 1 sequences needs 37 tokens, the context holds 36"):
-        probes_of_run(tmp_path / "short")
+        evaluation_inputs(Run.open(tmp_path / "short"))
 
 
-def test_the_alphabet_is_printable_and_beside_it_hexadecimal(run: Path) -> None:
-    probes = probes_of_run(run)
-    assert probes.samples.task.alphabet == tuple(range(33, 127))
-    assert bytes(probes.hexadecimal.task.alphabet) == b"0123456789abcdef"
-    results = analyze(run, probes)
+def test_the_alphabet_is_printable_and_beside_it_hexadecimal(run: Run) -> None:
+    inputs = evaluation_inputs(run)
+    assert inputs.samples.task.alphabet == tuple(range(33, 127))
+    assert bytes(inputs.hexadecimal.task.alphabet) == b"0123456789abcdef"
+    results = analyze(run, inputs)
     found = [(each.array.attrs["alphabet"], each.array.attrs["n_symbols"]) for each in accuracies(results)]
     assert found == [("printable", 94), ("hexadecimal", 16)]
-    assert {file.name for file in (run / "results").glob("correct*")} == {"correct.nc", "correct_hexadecimal.nc"}
-    with pytest.raises(ValueError, match="holds 'correct_hexadecimal', not 'correct'"):
-        CopyingAccuracy.load(run / "results" / "correct_hexadecimal.nc")
+    stored = {file.name.partition("-")[0] for file in run.results.folder.glob("*copying_accuracy*")}
+    assert stored == {"copying_accuracy", "hexadecimal_copying_accuracy"}
 
 
 def accuracies(results: CopyingResults) -> list[CopyingAccuracy]:
     return [results.accuracy, results.hexadecimal]
 
 
-def test_probes_speak_the_corpus_own_tokens(tiny: TrainConfig, tmp_path: Path) -> None:
+def test_inputs_speak_the_corpus_own_tokens(tiny: TrainConfig, tmp_path: Path) -> None:
     """With BPE the test's characters are other token ids, and each is one token."""
     config = tiny.with_data(vocabulary="bpe").with_model(d_vocab=400)
     run_training(tmp_path / "bpe", replace(config, n_steps=2, warmup_steps=0))
-    probes = probes_of_run(tmp_path / "bpe", n_samples=3)
-    assert len(set(probes.hexadecimal.task.alphabet)) == 16
-    assert probes.hexadecimal.task.alphabet != CopyTask().alphabet
-    assert len(probes.samples.task.alphabet) > 94
-    assert probes.samples.task.separator == probes.hexadecimal.task.separator != CopyTask().separator
-    results = analyze(tmp_path / "bpe", probes)
+    inputs = evaluation_inputs(Run.open(tmp_path / "bpe"), n_samples=3)
+    assert len(set(inputs.hexadecimal.task.alphabet)) == 16
+    assert inputs.hexadecimal.task.alphabet != CopyTask().alphabet
+    assert len(inputs.samples.task.alphabet) > 94
+    assert inputs.samples.task.separator == inputs.hexadecimal.task.separator != CopyTask().separator
+    results = analyze(Run.open(tmp_path / "bpe"), inputs)
     assert results.steps == (0, 2)
-    page = write_report(tmp_path / "bpe", results, probes, threshold=0.1).read_text()
+    page = write_report(Run.open(tmp_path / "bpe"), results, inputs, threshold=0.1).read_text()
     assert "random strings of 12 + 6 symbols" in page
 
 
-def test_the_prompt_is_a_test_with_its_answer(run: Path) -> None:
-    probes = probes_of_run(run)
-    tokens, text = prompt(CheckpointSeries(run).load(20), probes.samples, analyze(run, probes).accuracy)
+def test_the_prompt_is_a_test_with_its_answer(run: Run) -> None:
+    inputs = evaluation_inputs(run)
+    tokens, text = prompt(run.load(20), inputs.samples, analyze(run, inputs).accuracy)
     first, second, again = bytes(tokens.tolist()).decode().split("\n")
     assert again == first != second
     assert len(first) == 18
@@ -153,8 +146,8 @@ def test_the_prompt_is_a_test_with_its_answer(run: Path) -> None:
     )
 
 
-def test_headlines_of_a_run_in_which_nothing_emerged(run: Path) -> None:
-    results = analyze(run, probes_of_run(run))
+def test_headlines_of_a_run_in_which_nothing_emerged(run: Run) -> None:
+    results = analyze(run, evaluation_inputs(run))
     found = headlines(results, threshold=0.9)
     assert found["exact-match accuracy at the last checkpoint, 95% CI (100 samples x 2 strings)"] == "0.0% [0.0, 1.9]"
     assert found["exact-match accuracy by string 0-1"] == "0 / 0%"
@@ -162,8 +155,8 @@ def test_headlines_of_a_run_in_which_nothing_emerged(run: Path) -> None:
     assert found["heads with I(L,H) above 0.9 at some checkpoint"] == "0"
 
 
-def test_figures_draw_every_checkpoint(run: Path) -> None:
-    results = analyze(run, probes_of_run(run))
+def test_figures_draw_every_checkpoint(run: Run) -> None:
+    results = analyze(run, evaluation_inputs(run))
     accuracy, loss = figure_2(run).panels
     assert [line.x.tolist() for line in (*accuracy.marks, *loss.marks)] == [[0, 5, 10, 15, 20]] * 3
     assert loss.marks[0].y.tolist() == results.loss.mean().values.tolist()
@@ -172,41 +165,40 @@ def test_figures_draw_every_checkpoint(run: Path) -> None:
     assert sum(len(mark.x) == 1 for mark in panel.marks) == 4  # one dot a head: all are above -1
 
 
-def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Path, tiny: TrainConfig) -> None:
-    probes = probes_of_run(run)
-    page = write_report(run, analyze(run, probes), probes, threshold=0.1).read_text()
+def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Run, tiny: TrainConfig) -> None:
+    inputs = evaluation_inputs(run)
+    page = write_report(run, analyze(run, inputs), inputs, threshold=0.1).read_text()
     assert "50% of the training windows contain synthetic copies" in page
     assert "copying has not emerged in this run" in page
-    assert probes.corpus_hash[:12] in page
-    dropped, examined = probes.held_out.n_dropped, probes.held_out.n_examined
+    assert inputs.corpus_hash[:12] in page
+    dropped, examined = inputs.held_out.n_dropped, inputs.held_out.n_examined
     assert f"{dropped:,} of {examined:,} validation windows were dropped because they share a 50-token span" in page
-    assert {file.name for file in (run / "figures").iterdir()} == {
+    assert {file.name for file in (run.directory / "figures").iterdir()} == {
         f"{name}.{suffix}" for name in ("copying_and_loss", "strings", "formation") for suffix in ("svg", "pdf")
     }
     assert "printable strings, last checkpoint: 0.0% [0.0, 1.9] exact match (100 samples x 2 strings)" in page.lower()
     assert "No suffix is copied at the last checkpoint. Shown: the first evaluation input" in page
 
 
-def test_the_report_names_checkpoints_without_an_accuracy(run: Path) -> None:
+def test_the_report_names_checkpoints_without_an_accuracy(run: Run) -> None:
     """Weights of NaN at steps 10 and 20."""
-    series = CheckpointSeries(run)
     for step in (10, 20):
-        model = series.load(step)
+        model = run.load(step)
         for weight in canonical_views(model).values():
             weight.fill_(torch.nan)
-        series.save(step, model)
-    probes = probes_of_run(run, n_samples=3, n_windows=4)
-    results = analyze(run, probes)
+        run.checkpoints.save(step, model)
+    inputs = evaluation_inputs(run, n_samples=3, n_windows=4)
+    results = analyze(run, inputs)
     assert results.accuracy.undefined_steps == [10, 20]
     assert headlines(results, threshold=0.1)["exact-match accuracy by string 0-1"] == "undefined"
-    page = write_report(run, results, probes, threshold=0.1).read_text()
+    page = write_report(run, results, inputs, threshold=0.1).read_text()
     for alphabet in ("printable", "hexadecimal"):
         assert f"Logits are not finite at step 10, 20: accuracy on {alphabet} strings is undefined there." in page
     assert "The logits of the last checkpoint are not finite" in page
 
 
-def test_exact_match_by_string_is_a_figure(run: Path) -> None:
-    results = analyze(run, probes_of_run(run))
+def test_exact_match_by_string_is_a_figure(run: Run) -> None:
+    results = analyze(run, evaluation_inputs(run))
     for panel, accuracy in zip(strings(run).panels, accuracies(results), strict=True):
         assert [line.x.tolist() for line in panel.marks] == [[0, 5, 10, 15, 20]] * 2
         assert accuracy.array.attrs["alphabet"] in panel.title
@@ -215,8 +207,8 @@ def test_exact_match_by_string_is_a_figure(run: Path) -> None:
     assert list(table) == ["checkpoint", "sequence", "exact_match", "low", "high", "alphabet"]
 
 
-def test_a_partial_run_is_reported_as_partial(run: Path) -> None:
-    (run / "checkpoints" / "step_00000020.safetensors").unlink()
-    probes = probes_of_run(run)
-    page = write_report(run, analyze(run, probes), probes, threshold=0.1).read_text()
+def test_a_partial_run_is_reported_as_partial(run: Run) -> None:
+    (run.directory / "checkpoints" / "step_00000020.safetensors").unlink()
+    inputs = evaluation_inputs(run)
+    page = write_report(run, analyze(run, inputs), inputs, threshold=0.1).read_text()
     assert "Partial run: analyzed up to step 15 of 20." in page

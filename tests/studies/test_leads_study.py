@@ -5,39 +5,39 @@ from pathlib import Path
 
 import pytest
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.schedules import linear_steps
 from grok_interp.studies.copying.leads import indicators_of_run, leads_of_runs, leads_section
 
 
 @pytest.fixture
-def runs(tiny: TrainConfig, tmp_path: Path) -> list[Path]:
+def runs(tiny: TrainConfig, tmp_path: Path) -> list[Run]:
+    runs = []
     for seed in range(2):
         config = replace(tiny, init_seed=seed, data_seed=seed, checkpoint_steps=linear_steps(20, every=2))
-        run_training(tmp_path / f"seed{seed}", config)
-    return [tmp_path / f"seed{seed}" for seed in range(2)]
+        runs.append(run_training(tmp_path / f"seed{seed}", config))
+    return runs
 
 
-def test_scores_of_a_run_are_kept_until_a_checkpoint_differs(runs: list[Path]) -> None:
+def test_scores_of_a_run_are_kept_until_a_checkpoint_differs(runs: list[Run]) -> None:
     told: list[tuple[int, int]] = []
 
     def ask() -> object:
         return indicators_of_run(runs[0], on_checkpoint=lambda *each: told.append(each))
 
     first = ask()
-    assert told == [(done, 11) for done in range(1, 12)] and (runs[0] / "results" / "head_score.nc").exists()
+    assert told == [(done, 11) for done in range(1, 12)] and runs[0].results.has("indicator_scores")
     again = ask()
     assert len(told) == 11 and again.array.equals(first.array)
-    series = CheckpointSeries(runs[0])
-    series.save(20, series.load(0))
+    runs[0].checkpoints.save(20, runs[0].load(0))
     changed = ask()
-    assert len(told) == 22 and (changed.array[:, 0] == changed.array[:, -1]).all()
+    assert len(told) == 12 and (changed.array[:, 0] == changed.array[:, -1]).all()
 
 
-def test_leads_are_drawn_from_several_runs(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_leads_are_drawn_from_several_runs(runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
     result = leads_of_runs(runs)
     assert result.array["seed"].values.tolist() == [0, 1]
     assert result.array["score"].values.tolist() == [

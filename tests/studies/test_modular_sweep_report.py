@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from browser import browser, needs_a_browser
 
-from grok_interp.checkpoints.run import run_training
 from grok_interp.cli import main
 from grok_interp.presets import training_preset
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.modular.sweep_report import runs_below, write_phase_report
 
 TINY = training_preset("modular-tiny")

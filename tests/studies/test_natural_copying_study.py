@@ -1,57 +1,57 @@
 """Copying in the natural text of a run: its own validation text, cached, and drawn by the command line."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.data.document_windows import document_windows
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.copying import natural
 from grok_interp.studies.copying.evaluation_text import EvaluationText, corpus_of_run
 from grok_interp.studies.copying.natural import default_n, natural_copying_of_run
 
 
 @pytest.fixture
-def run(tiny: TrainConfig, tmp_path: Path) -> Path:
+def run(tiny: TrainConfig, tmp_path: Path) -> Run:
     """A run on some 60 documents, the parts of one text; 30% of the text is for validation."""
     text, folder = Path(tiny.data.source).read_text(), tmp_path / "documents"
     folder.mkdir()
     for number in range(0, len(text), len(text) // 60):
         (folder / f"{number:06}.txt").write_text(text[number : number + len(text) // 60])
-    run_training(tmp_path / "run", replace(tiny, data=replace(tiny.data, source=str(folder), validation_fraction=0.3)))
-    return tmp_path / "run"
+    config = tiny.with_data(source=str(folder), validation_fraction=0.3)
+    return run_training(tmp_path / "run", config)
 
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps that were loaded from disk, in order."""
     steps: list[int] = []
-    load = CheckpointSeries.load
+    load = SavedCheckpoints.load
 
-    def noted(series: CheckpointSeries, step: int):
+    def noted(series: SavedCheckpoints, step: int):
         steps.append(step)
         return load(series, step)
 
-    monkeypatch.setattr(CheckpointSeries, "load", noted)
+    monkeypatch.setattr(SavedCheckpoints, "load", noted)
     return steps
 
 
-def test_a_run_is_evaluated_on_its_validation_documents(run: Path) -> None:
+def test_a_run_is_evaluated_on_its_validation_documents(run: Run) -> None:
     result = natural_copying_of_run(run, n=3)
     assert result.array["checkpoint"].to_numpy().tolist() == [0, 5, 10, 15, 20]
     assert result.array.attrs["n"] == 3 and 2 < result.array.attrs["n_documents"] <= 60 * 0.3
-    n_ctx, corpus = CheckpointSeries(run).config.model.n_ctx, corpus_of_run(run)
+    n_ctx, corpus = run.config.model.n_ctx, corpus_of_run(run)
     windows, _ = document_windows(corpus.validation, n_ctx=n_ctx, n_windows=512, end=0, leaks=corpus.leaks)
     assert result.array.attrs["n_windows"] == len(windows)
     assert np.isfinite(result.of("benefit")).all()
 
 
-def test_the_result_is_cached_until_something_differs(run: Path, loaded: list[int]) -> None:
+def test_the_result_is_cached_until_something_differs(run: Run, loaded: list[int]) -> None:
     first = natural_copying_of_run(run, n=3, n_checkpoints=2)
     again = natural_copying_of_run(run, n=3, n_checkpoints=2)
     assert loaded == [0, 20] and again.array.equals(first.array)
@@ -59,16 +59,15 @@ def test_the_result_is_cached_until_something_differs(run: Path, loaded: list[in
     assert loaded == [0, 20] * 2, "another n"
     natural_copying_of_run(run, n=2, n_checkpoints=2, n_windows=11)
     assert loaded == [0, 20] * 3, "other windows"
-    series = CheckpointSeries(run)
-    series.save(20, series.load(0))
+    run.checkpoints.save(20, run.load(0))
     del loaded[:]
     changed = natural_copying_of_run(run, n=2, n_checkpoints=2, n_windows=11)
-    assert loaded == [0, 20], "another file under the same name"
+    assert loaded == [20], "another file under the same name"
     assert (changed.array[:, 0] == changed.array[:, 1]).all()
 
 
-def test_the_command_line_draws_the_figure(run: Path) -> None:
+def test_the_command_line_draws_the_figure(run: Run) -> None:
     assert main(["reproduce", "copying/natural", "--run", str(run), "--quiet"]) == 0
-    assert {file.suffix for file in (run / "figures").glob("copying_natural.*")} == {".svg", ".pdf"}
+    assert {file.suffix for file in (run.directory / "figures").glob("copying_natural.*")} == {".svg", ".pdf"}
     assert default_n(EvaluationText(run).vocabulary) == 8
     assert "tokens after the same 8 tokens" in natural(run).get_suptitle()

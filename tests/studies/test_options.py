@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.cli import main
 from grok_interp.presets import training_preset
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.catalogue import FIGURES, study_of
 from grok_interp.studies.copying.ablation import ablations, single_ablations
 from grok_interp.studies.modular import results as modular
@@ -27,7 +27,7 @@ NO_DATA = "meta"  # a device of torch that computes shapes and no values: readin
 
 
 @pytest.fixture(scope="module")
-def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """One run of each study, its checkpoints evaluated."""
     folder, found = tmp_path_factory.mktemp("options"), {}
     with pytest.MonkeyPatch.context() as patch:
@@ -35,15 +35,13 @@ def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         for kind, preset in (("copying", "copier-tiny"), ("modular", "modular-tiny")):
             config = replace(training_preset(preset), n_steps=4, checkpoint_steps=(0,), warmup_steps=1)
             config = replace(config, data=replace(config.data, source=str(text_file))) if kind == "copying" else config
-            run_training(folder / kind, config)
-            study = study_of(folder / kind)
-            study.analyze(folder / kind, study.probes_of_run(folder / kind))
-            found[kind] = folder / kind
+            found[kind] = run_training(folder / kind, config)
+            study_of(found[kind]).analyze(found[kind])
         yield found
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_every_figure_runs_its_models_on_the_device(figure: str, runs: dict[str, Path]) -> None:
+def test_every_figure_runs_its_models_on_the_device(figure: str, runs: dict[str, Run]) -> None:
     run = runs[figure.partition("/")[0]]
     draw = getattr(study_of(run), FIGURES[figure])
     if figure in OF_RESULTS:
@@ -54,18 +52,18 @@ def test_every_figure_runs_its_models_on_the_device(figure: str, runs: dict[str,
 
 
 @pytest.mark.parametrize("kind", ["copying", "modular"])
-def test_reports_run_their_models_on_the_device(kind: str, runs: dict[str, Path]) -> None:
+def test_reports_run_their_models_on_the_device(kind: str, runs: dict[str, Run]) -> None:
     study, report = study_of(runs[kind]), study_of(runs[kind], ".report")
-    probes = study.probes_of_run(runs[kind])
-    results = study.analyze(runs[kind], probes)
+    inputs = study.evaluation_inputs(runs[kind])
+    results = study.analyze(runs[kind], inputs)
     with pytest.raises(RuntimeError, match="meta"):
-        report.write_report(runs[kind], results, probes, threshold=0.5, device=NO_DATA)
+        report.write_report(runs[kind], results, inputs, threshold=0.5, device=NO_DATA)
 
 
-def test_evaluating_a_run_uses_the_device(runs: dict[str, Path], tmp_path: Path) -> None:
-    run_training(tmp_path / "run", CheckpointSeries(runs["modular"]).config)
+def test_evaluating_a_run_uses_the_device(runs: dict[str, Run], tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run", runs["modular"].config)
     with pytest.raises(RuntimeError, match="meta"):
-        modular.analyzed(tmp_path / "run", device=NO_DATA)
+        modular.analyze(run, device=NO_DATA)
     with pytest.raises(RuntimeError, match="meta"):
         write_phase_report(tmp_path, device=NO_DATA)
 
@@ -84,16 +82,20 @@ def test_evaluating_a_run_uses_the_device(runs: dict[str, Path], tmp_path: Path)
     ids=" ".join,
 )
 def test_no_command_ignores_a_device_that_is_not_there(
-    command: list[str], runs: dict[str, Path], tmp_path: Path, capsys
+    command: list[str], runs: dict[str, Run], tmp_path: Path, capsys
 ) -> None:
-    places = {"RUN": str(runs["modular"]), "FOLDER": str(runs["modular"].parent), "NEW": str(tmp_path / "new")}
+    places = {
+        "RUN": str(runs["modular"]),
+        "FOLDER": str(runs["modular"].directory.parent),
+        "NEW": str(tmp_path / "new"),
+    }
     assert main([*(places.get(word, word) for word in command), "--device", "cuda:77"]) == 2
     assert "device 'cuda:77' was asked for" in capsys.readouterr().err
 
 
-def test_a_threshold_reaches_the_report_of_a_folder(runs: dict[str, Path], capsys) -> None:
+def test_a_threshold_reaches_the_report_of_a_folder(runs: dict[str, Run], capsys) -> None:
     """Every accuracy is above 0, and none of an untrained model above 0.99."""
-    folder = runs["modular"].parent
+    folder = runs["modular"].directory.parent
     for threshold, phase in (("0.0", "o.o.d. generalization"), ("0.99", "nothing lear")):
         assert main(["report", str(folder), "--threshold", threshold, "--device", "cpu"]) == 0
         page = (folder / "report.html").read_text()
@@ -101,7 +103,7 @@ def test_a_threshold_reaches_the_report_of_a_folder(runs: dict[str, Path], capsy
         assert f"last-shot accuracy over all contexts is above {float(threshold):.0%}" in page
 
 
-def test_ablations_report_their_progress(runs: dict[str, Path]) -> None:
+def test_ablations_report_their_progress(runs: dict[str, Run]) -> None:
     told: list[tuple[int, int]] = []
     ablations(runs["copying"], ways=["zero"], on_checkpoint=lambda *each: told.append(each))
     assert told == [(1, 2), (2, 2)]
@@ -114,7 +116,7 @@ def test_ablations_report_their_progress(runs: dict[str, Path]) -> None:
     assert not told, "a cached result is not measured again"
 
 
-def test_the_command_shows_the_progress_of_ablations(runs: dict[str, Path], capsys) -> None:
+def test_the_command_shows_the_progress_of_ablations(runs: dict[str, Run], capsys) -> None:
     run = str(runs["copying"])
     single_ablations(runs["copying"], ways=["zero"])  # one way of four is cached
     assert main(["reproduce", "copying/heads", "--run", run, "--device", "cpu"]) == 0
@@ -125,24 +127,20 @@ def test_the_command_shows_the_progress_of_ablations(runs: dict[str, Path], caps
 
 @pytest.mark.parametrize("kind", ["copying", "modular"])
 def test_a_report_of_checkpoints_that_are_not_finite_says_so(
-    kind: str, runs: dict[str, Path], tmp_path: Path, capsys
+    kind: str, runs: dict[str, Run], tmp_path: Path, capsys
 ) -> None:
-    run = tmp_path / "run"
-    run_training(run, replace(CheckpointSeries(runs[kind]).config, init_seed=5))
-    series = CheckpointSeries(run)
+    run = run_training(tmp_path / "run", replace(runs[kind].config, init_seed=5))
     for steps in ((4,), (0, 4)) if kind == "copying" else ((0, 4),):
         for step in steps:
-            model = series.load(step)
+            model = run.load(step)
             with torch.no_grad():
                 for weight in model.parameters():
                     weight.fill_(float("nan"))
-            series.save(step, model)
-        for file in (run / "results").glob("*"):
-            file.unlink()
+            run.checkpoints.save(step, model)
         assert main(["report", str(run), "--device", "cpu"]) == 0
         capsys.readouterr()
         where = "checkpoint 4" if len(steps) == 1 else "checkpoints 0, 4"
-        assert f"NaN or infinite at {where}. Their values are undefined" in (run / "report.html").read_text()
+        assert f"NaN or infinite at {where}. Their values are undefined" in (run.directory / "report.html").read_text()
         study = study_of(run)
-        results: RunResults = study.analyze(run, study.probes_of_run(run))
+        results: RunResults = study.analyze(run, study.evaluation_inputs(run))
         assert results.not_finite() == steps

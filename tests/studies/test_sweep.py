@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.store import save_state
 from grok_interp.cli import main
+from grok_interp.cli.listing import run_rows
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
-from grok_interp.listing import run_rows
+from grok_interp.runs.checkpoint_files import save_state
+from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying import figure_3
 from grok_interp.studies.copying.experiments import BASELINES, REGULARISATION, experiment_of
 from grok_interp.studies.copying.sweep_report import write_sweep_report
@@ -132,11 +132,11 @@ def test_runs_below_a_folder_are_listed_and_exported_models_are_not(tiny: TrainC
 def test_runs_on_different_texts_are_not_compared(tiny: TrainConfig, tmp_path: Path) -> None:
     assert isinstance(tiny.data, TextConfig)
     text = Path(tiny.data.source)
-    run_training(tmp_path / "one", tiny)
+    one = run_training(tmp_path / "one", tiny)
     text.write_text(text.read_text() + "# one line more\n")
-    run_training(tmp_path / "two", replace(tiny, batch_size=2))
+    two = run_training(tmp_path / "two", replace(tiny, batch_size=2))
     with pytest.raises(ValueError, match="read different texts"):
-        figure_3(tmp_path / "one", tmp_path / "two")
+        figure_3(one, two)
 
 
 def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None:

@@ -15,28 +15,29 @@ from urllib.parse import urlsplit
 import pytest
 from browser import DRAWN, browser, needs_a_browser
 
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.plots.page import Page
 from grok_interp.presets import training_preset
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.watch import Shown, report_of, serving, watch_run
 
 
 @pytest.fixture
-def run(tiny: TrainConfig, tmp_path: Path) -> Path:
+def run(tiny: TrainConfig, tmp_path: Path) -> Run:
     """A finished run, whose last three of five checkpoints are hidden."""
     run_training(tmp_path / "run", tiny)
     for step in (10, 15, 20):
-        path = CheckpointSeries(tmp_path / "run").path(step)
+        path = Run.open(tmp_path / "run").checkpoints.path(step)
         path.rename(tmp_path / path.name)
     return tmp_path / "run"
 
 
-def uncover(run: Path, step: int) -> None:
-    path = CheckpointSeries(run).path(step)
-    (run.parent / path.name).rename(path)
+def uncover(run: Run, step: int) -> None:
+    path = run.checkpoints.path(step)
+    (run.directory.parent / path.name).rename(path)
 
 
 def answer(address: str, path: str = "/", *, host: str | None = None, method: str = "GET") -> tuple[int, str]:
@@ -110,25 +111,27 @@ def test_a_port_in_use_is_named() -> None:
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="it has no config.json"):
-        watch_run(tmp_path, port=0)
+        watch_run(Run.open(tmp_path), port=0)
 
 
 @pytest.mark.parametrize("study", ["copying", "modular"])
 def test_the_first_checkpoint_is_enough_for_a_page(study: str, tiny: TrainConfig, tmp_path: Path) -> None:
     run_training(tmp_path / "run", tiny if study == "copying" else training_preset("modular-tiny"))
     for step in (5, 10, 15, 20):
-        CheckpointSeries(tmp_path / "run").path(step).unlink()
-    page = report_of(tmp_path / "run", "cpu").html()
+        Run.open(tmp_path / "run").checkpoints.path(step).unlink()
+    page = report_of(Run.open(tmp_path / "run"), "cpu").html()
     assert "Partial run: analyzed up to step 0 of 20" in page
 
 
-def test_new_checkpoints_become_a_new_page_and_none_is_asked_twice(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_checkpoints_become_a_new_page_and_none_is_evaluated_twice(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pages: list[str] = []
     loaded: list[int] = []
     address = ""
-    load = CheckpointSeries.load
+    load = SavedCheckpoints.load
 
-    def noted(series: CheckpointSeries, step: int) -> Transformer:
+    def noted(series: SavedCheckpoints, step: int) -> Transformer:
         loaded.append(step)
         return load(series, step)
 
@@ -143,23 +146,23 @@ def test_new_checkpoints_become_a_new_page_and_none_is_asked_twice(run: Path, mo
             raise KeyboardInterrupt
         uncover(run, 10)
 
-    monkeypatch.setattr(CheckpointSeries, "load", noted)
+    monkeypatch.setattr(SavedCheckpoints, "load", noted)
     with pytest.raises(KeyboardInterrupt):
         watch_run(run, port=0, on_start=started, on_page=shown, seconds=0)
     assert "analyzed up to step 5 of 20" in pages[0] and "analyzed up to step 10 of 20" in pages[1]
-    assert loaded.count(0) == 1 + len(pages), "asked once; each page's attention view reads it, too"
+    assert loaded.count(0) == 1 + len(pages), "evaluated once; each page's attention view reads it, too"
     assert loaded.count(10) >= 1
-    assert not (run / "report.html").exists()
+    assert not (run.directory / "report.html").exists()
     with pytest.raises(ConnectionRefusedError):
         answer(address)
 
 
 @needs_a_browser
-def test_a_run_is_watched_from_before_its_first_checkpoint(run: Path, tmp_path: Path) -> None:
+def test_a_run_is_watched_from_before_its_first_checkpoint(run: Run, tmp_path: Path) -> None:
     """The real command and a real browser: the page comes, refreshes itself, keeps its place, says when it is over."""
     for step in (0, 5):
-        path = CheckpointSeries(run).path(step)
-        path.rename(run.parent / path.name)
+        path = run.checkpoints.path(step)
+        path.rename(run.directory.parent / path.name)
     with watched(str(run)) as (process, address), browser(tmp_path / "profile") as tab:
         tab.open(address)
         assert "has no checkpoint yet" in tab.ask("document.body.textContent")

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from grok_interp.checkpoints.ensemble import run_ensemble, train_ensemble
-from grok_interp.checkpoints.recorder import resume_points
-from grok_interp.checkpoints.run import run_training
-from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.checkpoints.store import load_state
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
+from grok_interp.runs.checkpoint_files import load_state
+from grok_interp.runs.ensemble import run_ensemble, train_ensemble
+from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import UPDATES_AT_ONCE, DivergedError, FiniteCheck, Update
 from grok_interp.training.loop import TrainingState, train
@@ -48,9 +48,9 @@ def test_a_run_keeps_what_is_finite_and_names_the_last_good_checkpoint(
 ) -> None:
     with pytest.raises(DivergedError) as raised:
         run_training(tmp_path / "run", diverging, resume_seconds=resume_seconds)
-    series = CheckpointSeries(tmp_path / "run")
-    assert all(is_finite(model) for _, model in series) and series.steps[-1] < 40
-    assert f"The last good checkpoint is step {series.steps[-1]}: {series.path(series.steps[-1])}" in str(raised.value)
+    run = Run.open(tmp_path / "run")
+    assert all(is_finite(model) for _, model in run) and (last := run.steps[-1]) < 40
+    assert f"The last good checkpoint is step {last}: {run.checkpoints.path(last)}" in str(raised.value)
     assert kept_states_are_finite(tmp_path / "run")
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert all(abs(row[name]) < float("inf") for row in rows for name in ("loss", "grad_norm"))
@@ -62,7 +62,7 @@ def test_a_single_update_is_checked_too(tiny: TrainConfig, tmp_path: Path) -> No
     config = replace(tiny, learning_rate=1e38, n_steps=1, warmup_steps=0, checkpoint_steps=(0,))
     with pytest.raises(DivergedError, match="not finite after the update to step 1; .* last good checkpoint is step 0"):
         run_training(tmp_path / "run", config)
-    assert CheckpointSeries(tmp_path / "run").steps == (0,)
+    assert Run.open(tmp_path / "run").steps == (0,)
     assert not resume_points(tmp_path / "run")
 
 
@@ -78,7 +78,7 @@ def test_members_in_lockstep_are_checked_and_named(diverging: TrainConfig, tmp_p
     with pytest.raises(DivergedError, match=r"/[ab]: training diverged: .* last good checkpoint is step 0: .*step_0"):
         run_ensemble(runs)
     for directory in runs:
-        assert all(is_finite(model) for _, model in CheckpointSeries(directory))
+        assert all(is_finite(model) for _, model in Run.open(directory))
 
 
 def test_a_member_says_which_one_it_is(diverging: TrainConfig) -> None:

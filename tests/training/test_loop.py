@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from grok_interp.analysis.induction import induction_scores
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import repeated_tokens
 from grok_interp.models.transformer import Transformer
+from grok_interp.runs.run import Run
 from grok_interp.training.batches import next_token_loss
 from grok_interp.training.divergence import Update
 from grok_interp.training.loop import TrainingState, train, train_step
@@ -103,7 +103,7 @@ def test_bfloat16_autocast_keeps_float32_weights_and_a_like_loss(tiny: TrainConf
 def test_analyzing_while_training_equals_analyzing_from_disk(tiny: TrainConfig, tmp_path) -> None:
     tokens = repeated_tokens(n_sequences=3, half=20, alphabet=range(97, 123), seed=0)
     live = induction_scores(train(tiny), tokens)
-    saved = induction_scores(CheckpointSeries.write(tmp_path / "run", tiny, train(tiny)), tokens)
+    saved = induction_scores(Run.write(tmp_path / "run", tiny, train(tiny)), tokens)
     assert live.array.identical(saved.array)
     assert live.array["checkpoint"].values.tolist() == [0, 5, 10, 15, 20]
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from grok_interp.checkpoints.run import execution_of_run, run_training
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import training_preset
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import open_batches
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, Update, train_step
@@ -55,7 +56,7 @@ def test_a_run_keeps_the_precision_that_it_was_begun_with(tmp_path: Path) -> Non
     config = replace(training_preset("copier-tiny"), precision="auto")
     with pytest.raises(KeyboardInterrupt):
         run_training(tmp_path / "run", config, on_update=stop)
-    recorded = execution_of_run(tmp_path / "run")
+    recorded = Run.open(tmp_path / "run").execution
     assert recorded == Execution.resolve(config, device="cpu", compiled=False)
     other = "bfloat16" if recorded.precision == "float32" else "float32"
     file = tmp_path / "run" / "config.json"
@@ -71,7 +72,7 @@ def test_threads_are_those_of_the_run_while_it_trains_and_the_callers_afterwards
     try:
         config = training_preset("copier-tiny")
         run_training(tmp_path / "run", config, on_update=lambda _: during.append(torch.get_num_threads()))
-        assert set(during) == {execution_of_run(tmp_path / "run").n_threads}
+        assert set(during) == {Run.open(tmp_path / "run").execution.n_threads}
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -11,8 +11,9 @@ from torch import Tensor
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head
 from grok_interp.analysis.attention import AttentionMaps, attention_maps
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.plots.attention.sizes import ViewSize
+from grok_interp.runs.run import Run
+from grok_interp.runs.series import CheckpointSeries
 
 Attention = AttentionMaps | HookedModel
 Attentions = Attention | Mapping[int, Attention] | Iterable[tuple[int, Attention]]
@@ -63,7 +64,7 @@ def _pairs(attention: Attentions, steps: Sequence[int] | None) -> Iterator[tuple
         if steps is not None:
             raise ValueError("steps= chooses among checkpoints, got the attention of one model")
         yield None, attention
-    elif steps is not None and isinstance(attention, CheckpointSeries):  # loads no other
+    elif steps is not None and isinstance(attention, CheckpointSeries | Run):  # loads no other
         yield from attention.at(steps)
     else:
         pairs: Iterable[tuple[int, Attention]] = attention.items() if isinstance(attention, Mapping) else attention  # pyright: ignore

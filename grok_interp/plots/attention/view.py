@@ -13,7 +13,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from grok_interp.analysis.ablated_model import Head, named
-from grok_interp.checkpoints.store import write_text
+from grok_interp.files import write_text
 from grok_interp.plots.attention.assets import notebook_html, render
 from grok_interp.plots.attention.quantised import LEVELS, Fault, QuantisedPatterns, quantised
 from grok_interp.plots.attention.sources import Attentions, Names, Step, Tokens, patterns_by_step, token_strings
@@ -109,7 +109,7 @@ def attention_view(
     scores: Scores | None = None,
     score_name: str = "score",
 ) -> AttentionView:
-    """A view of maps, of a hooked model, or of (step, maps or model) pairs such as a `CheckpointSeries`.
+    """A view of maps, of a hooked model, or of (step, maps or model) pairs such as a `Run`.
 
     `tokens` are strings; for a model they are its token numbers, which `names` turns into strings: `vocabulary.show`, a
     tokenizer's `convert_ids_to_tokens`. `heads` are (layer, head) and all by default; those of the largest `scores`

@@ -13,13 +13,14 @@ from grok_interp.studies.copying.figures import (
 )
 from grok_interp.studies.copying.leads import leads
 from grok_interp.studies.copying.natural import natural
-from grok_interp.studies.copying.results import CopyingProbes, CopyingResults, analyze, probes_of_run
+from grok_interp.studies.copying.results import CopyingInputs, CopyingResults, analyze, evaluation_inputs
 
 __all__ = [
-    "CopyingProbes",
+    "CopyingInputs",
     "CopyingResults",
     "ablation",
     "analyze",
+    "evaluation_inputs",
     "figure_2",
     "figure_3",
     "figure_4",
@@ -28,7 +29,6 @@ __all__ = [
     "figure_7",
     "leads",
     "natural",
-    "probes_of_run",
     "single_heads",
     "strings",
     "synthetic_data_diagram",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,30 +14,31 @@ from grok_interp.analysis.single_ablation import SingleAblation
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.ablation import ablation
 from grok_interp.plots.pictures.single_heads import single_heads
-from grok_interp.studies.copying.ablation import ablations, are_known, single_ablations
-from grok_interp.studies.copying.ablation_probes import AblationProbes, ablation_probes, formed_heads
-from grok_interp.studies.copying.results import FORMED, analyzed
+from grok_interp.runs.run import Run
+from grok_interp.studies.copying.ablation import ablations, are_stored, single_ablations
+from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs, formed_heads
+from grok_interp.studies.copying.results import FORMED, analyze
 
 MATTERS = 0.02  # fraction of suffixes: with 500 of them some three standard errors of a fraction near 0
 WITHOUT_HEADS, WITHOUT_EACH = "Without the induction heads", "Without each head alone"
 
 
-def ablation_section(directory: Path) -> Section:
+def ablation_section(run: Run) -> Section:
     """Copying and loss over training without the induction heads, beside controls."""
-    results, probes = ablations(directory), ablation_probes(directory, analyzed(directory))
+    results, inputs = ablations(run), ablation_inputs(run, analyze(run))
     caption = (
         "zero: the heads write nothing but the constant of their biases, if any; mean: their mean over held-out text; "
         "resample: what they write on another text; edges: only their attention to what followed the last "
-        f"{probes.n_match} tokens before is cut. The same heads are taken away at every step. Bands: 95% over samples "
+        f"{inputs.n_match} tokens before is cut. The same heads are taken away at every step. Bands: 95% over samples "
         "(accuracies) and windows (loss, paired with intact), of the mean over draws."
     )
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
-    return Section(WITHOUT_HEADS, ablation_text(results, probes), ablation(results), caption, table=table)
+    return Section(WITHOUT_HEADS, ablation_text(results, inputs), ablation(results), caption, table=table)
 
 
-def single_heads_section(directory: Path) -> Section:
+def single_heads_section(run: Run) -> Section:
     """Whether I(L, H) finds the heads that matter."""
-    results, induction = single_ablations(directory), analyzed(directory).induction
+    results, induction = single_ablations(run), analyze(run).induction
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
     text = single_heads_text(results, induction)
     caption = (
@@ -48,33 +48,33 @@ def single_heads_section(directory: Path) -> Section:
     return Section(WITHOUT_EACH, text, single_heads(results, induction), caption, table=table)
 
 
-def known_sections(directory: Path) -> list[Section]:
+def stored_sections(run: Run) -> list[Section]:
     """Both sections, of what has been measured: an ablation takes longer than a report, and waits for its command."""
-    each, together = (are_known(directory, name) for name in ("single_heads", "ablation"))
+    each, together = (are_stored(run, name) for name in ("single_ablation", "ablation"))
     return [
-        single_heads_section(directory) if each else _missing(WITHOUT_EACH, "copying/heads", directory),
-        ablation_section(directory) if together else _missing(WITHOUT_HEADS, "copying/ablation", directory),
+        single_heads_section(run) if each else _missing(WITHOUT_EACH, "copying/heads", run),
+        ablation_section(run) if together else _missing(WITHOUT_HEADS, "copying/ablation", run),
     ]
 
 
-def _missing(title: str, figure: str, directory: Path) -> Section:
-    command = f"grok-interp reproduce {figure} --run {directory}"
+def _missing(title: str, figure: str, run: Run) -> Section:
+    command = f"grok-interp reproduce {figure} --run {run}"
     return Section(title, f"Not measured for these checkpoints. The command that does it: {command}")
 
 
-def ablation_text(results: Sequence[HeadAblation], probes: AblationProbes) -> str:
+def ablation_text(results: Sequence[HeadAblation], inputs: AblationInputs) -> str:
     """What was found, in words."""
     step = int(results[0].array["checkpoint"][-1])
     return " ".join(
         [
-            _choice(probes),
+            _choice(inputs),
             f"At step {step:,} the model copies {results[0].in_words('whole', 'intact')} of the suffixes whole.",
             *_left(results, "whole"),
             _onsets(results),
             f"The loss on held-out text is {results[0].in_words('loss', 'intact')} nats.",
             *_left(results, "loss"),
-            _controls(results, probes),
-            _intervals(probes),
+            _controls(results, inputs),
+            _intervals(inputs),
         ]
     )
 
@@ -96,12 +96,12 @@ def _left(results: Sequence[HeadAblation], measure: str) -> list[str]:
     ]
 
 
-def _intervals(probes: AblationProbes) -> str:
+def _intervals(inputs: AblationInputs) -> str:
     """What the intervals of one run are over."""
-    n_samples, n_strings = len(probes.samples.strings), len(probes.samples.task.queries)
+    n_samples, n_strings = len(inputs.samples.strings), len(inputs.samples.task.queries)
     return (
         f"Intervals: 95% of one run (1 seed), over {n_samples:,} samples x {n_strings} strings of suffixes copied "
-        f"whole (Wilson), over samples of suffix tokens and over {len(probes.windows):,} windows of the loss (t)."
+        f"whole (Wilson), over samples of suffix tokens and over {len(inputs.windows):,} windows of the loss (t)."
     )
 
 
@@ -124,14 +124,14 @@ def _heads_that_matter(result: SingleAblation) -> str:
     return ", ".join(f"{named([head])} {result.in_words('whole', head)}" for head in heads) or "none"
 
 
-def _choice(probes: AblationProbes) -> str:
-    text = f"Taken away: {named(probes.heads)}, of the largest I(L,H) at the last step."
-    if not probes.formed:
+def _choice(inputs: AblationInputs) -> str:
+    text = f"Taken away: {named(inputs.heads)}, of the largest I(L,H) at the last step."
+    if not inputs.formed:
         text += f" It is not above {FORMED:g}: no induction head has formed."
-    if left_in := [head for head in probes.formed if head not in probes.heads]:
+    if left_in := [head for head in inputs.formed if head not in inputs.heads]:
         text += f" Left in, lest too few heads be left as controls: {named(left_in)}."
-    if probes.spared:
-        text += f" Never a control, being induction heads or of the same circuit: {named(probes.spared)}."
+    if inputs.spared:
+        text += f" Never a control, being induction heads or of the same circuit: {named(inputs.spared)}."
     return text
 
 
@@ -156,14 +156,14 @@ def _onset(result: HeadAblation) -> str:
     return f"{onset:,.0f} {'and all later' if bool((margin > MATTERS).all()) else 'but not all later'}"
 
 
-def _controls(results: Sequence[HeadAblation], probes: AblationProbes) -> str:
+def _controls(results: Sequence[HeadAblation], inputs: AblationInputs) -> str:
     if not results[0].has_controls:
         return (
-            f"There are no controls: fewer than {len(probes.heads)} heads are neither ablated nor induction heads nor "
+            f"There are no controls: fewer than {len(inputs.heads)} heads are neither ablated nor induction heads nor "
             "of the same circuit."
         )
-    text = f"Of the random heads {probes.n_draws} sets were drawn."
-    if probes.n_draws == 1:
+    text = f"Of the random heads {inputs.n_draws} sets were drawn."
+    if inputs.n_draws == 1:
         text = f"The layers leave one set of random heads only, {_control(results[0], 'random')}."
     if results[0].controls_are_elsewhere:
         text += (

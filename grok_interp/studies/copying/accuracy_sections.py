@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,14 @@ from grok_interp.analysis.string_accuracy import final_exact_matches
 from grok_interp.data.copying import CopyTask
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
-from grok_interp.plots.pictures.strings import strings as by_alphabet
+from grok_interp.plots.pictures.strings import strings
+from grok_interp.runs.run import Run
 from grok_interp.studies.copying.figures import accuracies_of
-from grok_interp.studies.copying.results import CopyingProbes, CopyingResults
+from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
 
 
-def copying_section(curves: TrainingCurves, results: CopyingResults, probes: CopyingProbes) -> Section:
-    task, hexadecimal = probes.tasks
+def copying_section(curves: TrainingCurves, results: CopyingResults, inputs: CopyingInputs) -> Section:
+    task, hexadecimal = inputs.tasks
     queried = "each string" if task.query_every == 1 else f"the strings i = 0 (mod {task.query_every})"
     text = (
         f"Each evaluation input is {task.n_sequences} random strings of {task.n_prefix} + {task.n_suffix} symbols, one "
@@ -58,26 +58,26 @@ def strings_section(results: CopyingResults) -> Section:
     )
     caption = "String 0 comes first in the prompt, farthest from the query. Bands: 95% Wilson intervals over samples."
     table = strings_table(accuracies)
-    return Section("Exact match by string", text, by_alphabet(accuracies), caption, table=table, file="strings")
+    return Section("Exact match by string", text, strings(accuracies), caption, table=table, file="strings")
 
 
-def alphabets_section(conditions: Mapping[str, Sequence[Path]], baseline: str) -> Section:
+def alphabets_section(conditions: Mapping[str, Sequence[Run]], baseline: str) -> Section:
     """Both copying tests of the runs of each condition: string by string of the baseline, and a table of all.
 
     Args:
         conditions: name -> its runs, which differ in their seeds.
         baseline: the condition that is drawn.
     """
-    runs = {name: accuracies_of(directories) for name, directories in conditions.items()}
-    table = pd.DataFrame([row for name, each in runs.items() for row in _final_rows(name, each)])
+    accuracies = {name: accuracies_of(runs) for name, runs in conditions.items()}
+    table = pd.DataFrame([row for name, each in accuracies.items() for row in _final_rows(name, each)])
     last = [f"{row['alphabet']} {_in_percent(row)}" for _, row in table[table["condition"] == baseline].iterrows()]
     text = (
-        f"Exact match at the last checkpoint of the baseline, mean over {len(runs[baseline])} seeds with its 95% "
+        f"Exact match at the last checkpoint of the baseline, mean over {len(accuracies[baseline])} seeds with its 95% "
         f"interval: {', '.join(last)}. The curves and claims above are measured on printable strings; the paper's test "
         "is on hexadecimal ones. The table has all conditions."
     )
     caption = "Baseline. Bands: 95% over seeds; of a single seed 95% over samples (Wilson)."
-    drawing, title = by_alphabet(*runs[baseline]), "Printable and hexadecimal strings"
+    drawing, title = strings(*accuracies[baseline]), "Printable and hexadecimal strings"
     return Section(title, text, drawing, caption, table=table, file="copying_strings")
 
 

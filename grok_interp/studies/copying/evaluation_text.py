@@ -11,28 +11,25 @@ from __future__ import annotations
 
 import shutil
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from grok_interp.checkpoints.run import batches_of_run, run_provenance
-from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.checkpoints.store import load_weights, save_weights
 from grok_interp.configs import TextConfig
 from grok_interp.data.corpus import Corpus
 from grok_interp.data.document_windows import DocumentWindows, document_windows
 from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVocabulary, Vocabulary
 from grok_interp.data.windows import ValidationWindows, validation_windows
+from grok_interp.runs.checkpoint_files import load_weights, save_weights
+from grok_interp.runs.run import Run, once_per_run
 from grok_interp.training.batches import TextBatches
 
 
-def corpus_of_run(directory: Path) -> Corpus:
+def corpus_of_run(run: Run) -> Corpus:
     """The text that a run reads. Raises ValueError when it has changed, and for a run on no text."""
-    batches = batches_of_run(directory)
-    if not isinstance(batches, TextBatches):
-        raise ValueError(f"{directory} is no run on text ({batches.description}): the copying study cannot look at it")
-    return batches.corpus
+    if not isinstance(run.data, TextBatches):
+        raise ValueError(f"{run} is no run on text ({run.data.description}): the copying study cannot look at it")
+    return run.data.corpus
 
 
 class EvaluationText:
@@ -41,13 +38,12 @@ class EvaluationText:
     Raises ValueError, wherever the text itself is needed, when it has changed, and for a run that is not on text.
 
     Args:
-        directory: the run's folder.
+        run: a run on text.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = Path(directory)
-        self.config = CheckpointSeries(self.directory).config
-        self.file = self.directory / "results" / "evaluation_text.safetensors"
+    def __init__(self, run: Run) -> None:
+        self.run, self.config = run, run.config
+        self.file = run.results.folder / "evaluation_text.safetensors"
         self.tensors: dict[str, Tensor] = {}
         self.facts: dict[str, str] = {}
         if self.file.exists():
@@ -58,15 +54,15 @@ class EvaluationText:
     @property
     def corpus_hash(self) -> str:
         """Of the text that the run was trained on."""
-        return run_provenance(self.directory)["data"]["hash"]
+        return self.run.data_hash
 
     @cached_property
     def corpus(self) -> Corpus:
-        return corpus_of_run(self.directory)
+        return corpus_of_run(self.run)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        kept = self.directory / "results" / "tokenizer.json"
+        kept = self.file.with_name("tokenizer.json")
         if kept.exists() and self.facts:
             return BPEVocabulary.load(kept)
         bytes_only = isinstance(self.config.data, TextConfig) and self.config.data.vocabulary == "bytes"
@@ -108,3 +104,9 @@ class EvaluationText:
         if tokenizer.exists():
             shutil.copy(tokenizer, self.file.parent / tokenizer.name)
         save_weights(self.file, self.tensors, self.facts)
+
+
+@once_per_run
+def evaluation_text(run: Run) -> EvaluationText:
+    """The validation text of a run, read once."""
+    return EvaluationText(run)

@@ -12,7 +12,7 @@ from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.predictions import NO_PREDICTION
 from grok_interp.data.copying import CopySamples
 from grok_interp.plots.page import Section, table_html
-from grok_interp.studies.copying.examples import CopyExample, copy_examples, first_string, within
+from grok_interp.studies.copying.examples import CopyExample, first_string, within
 
 TITLE = "What it copies"
 TOKENS_SHOWN, SAMPLES_TRIED = 128, 16  # of a prompt for the attention view
@@ -20,16 +20,14 @@ TIE = "(tie)"
 Show = Callable[[Iterable[int]], list[str]]
 
 
-def example_section(model: HookedModel, samples: CopySamples, accuracy: CopyingAccuracy, show: Show) -> Section:
+def example_section(examples: Sequence[CopyExample], accuracy: CopyingAccuracy, show: Show) -> Section:
     """A string that the last checkpoint copies and one that it does not, with the model's answers.
 
     Args:
-        model: the last checkpoint.
-        samples: the evaluation inputs of `accuracy`.
+        examples: of the last checkpoint, as `copy_examples` returns them.
         accuracy: one checkpoint or more.
         show: each token as a string, as `Vocabulary.show`.
     """
-    examples = copy_examples(model, samples, accuracy)
     if not examples:
         return Section(TITLE, "The logits of the last checkpoint are not finite: there is no answer to show.")
     table = example_table(examples, show)
@@ -90,9 +88,17 @@ def prompt(model: HookedModel, samples: CopySamples, accuracy: CopyingAccuracy) 
         samples: the evaluation inputs of `accuracy`.
         accuracy: one checkpoint or more.
     """
-    shown = within(samples, TOKENS_SHOWN, n_samples=SAMPLES_TRIED)
-    if shown is not samples:
-        accuracy = copying_accuracy([(0, model)], shown)
+    shown = short_test(samples)
+    return prompt_of(shown, accuracy if shown is samples else copying_accuracy([(0, model)], shown))
+
+
+def short_test(samples: CopySamples) -> CopySamples:
+    """The copying test with at most 128 tokens, as an attention view is read well."""
+    return within(samples, TOKENS_SHOWN, n_samples=SAMPLES_TRIED)
+
+
+def prompt_of(shown: CopySamples, accuracy: CopyingAccuracy) -> tuple[torch.Tensor, str]:
+    """As `prompt`, from the accuracy on the test that is shown."""
     place = first_string(accuracy, copied=True)
     sample, sequence = place or (0, shown.task.queries[0])
     text = f"Sample {sample}, string {sequence} of the copying test, with its answer. "

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TrainConfig
 from grok_interp.plots.drawing import Drawing
+from grok_interp.runs.run import Run
 from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
 from grok_interp.studies.copying.figures import curves_of, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
 from grok_interp.studies.sweep import BASELINE, Experiment
@@ -37,25 +37,31 @@ class Experiments:
     @cached_property
     def baseline(self) -> TrainConfig:
         """Raises ValueError for a folder without a baseline."""
-        return replace(CheckpointSeries(self.folder / "baseline" / "seed0").config, init_seed=0, data_seed=0)
+        return replace(Run.open(self.folder / "baseline" / "seed0").config, init_seed=0, data_seed=0)
 
-    def runs(self, experiment: Experiment) -> list[Path]:
+    def runs(self, experiment: Experiment) -> list[Run]:
         """All conditions of the seeds that every condition has finished; empty when there is none."""
         n_seeds = 0
         while not experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds + 1).unfinished():
             n_seeds += 1
-        return list(experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds).runs) if n_seeds else []
+        directories = experiment.sweep(self.baseline, self.folder, n_seeds=n_seeds).runs if n_seeds else ()
+        return [self._opened[directory] for directory in directories]
+
+    @cached_property
+    def _opened(self) -> dict[Path, Run]:
+        """Each run once, whichever experiments it belongs to."""
+        return {run.directory: run for run in Run.below(self.folder)}
 
     def curves(self, experiment: Experiment) -> TrainingCurves:
         return curves_of(self.runs(experiment), varied=experiment.varied)
 
     @property
-    def all_runs(self) -> list[Path]:
+    def all_runs(self) -> list[Run]:
         """Of every experiment, each once."""
         return list(dict.fromkeys(run for experiment in COMPARED for run in self.runs(experiment)))
 
     @property
-    def ablated_runs(self) -> list[tuple[Path, Sequence[str]]]:
+    def ablated_runs(self) -> list[tuple[Run, Sequence[str]]]:
         """(run, ways to ablate its heads): every seed of the baseline in those of the claim, the first one in all."""
         first, *others = self.runs(BASELINE)
         return [(first, WAYS), *((run, CLAIMED_WAYS) for run in others)]

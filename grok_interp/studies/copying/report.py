@@ -13,19 +13,20 @@ from grok_interp.analysis.comparison import training_curves
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.fraction_of_change import fraction_of_change, half_change
-from grok_interp.checkpoints.run import run_provenance
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.plots.attention import attention_view
 from grok_interp.plots.page import Headline, Page, Section
 from grok_interp.plots.pictures.formation import formation
 from grok_interp.plots.pictures.head_map import induction_map
+from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
-from grok_interp.studies.copying.ablation_report import known_sections
+from grok_interp.studies.attention import stored_attention
+from grok_interp.studies.copying.ablation_report import stored_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
-from grok_interp.studies.copying.evaluation_text import EvaluationText
-from grok_interp.studies.copying.example_section import Show, example_section, prompt
-from grok_interp.studies.copying.results import FORMED, CopyingProbes, CopyingResults
+from grok_interp.studies.copying.evaluation_text import evaluation_text
+from grok_interp.studies.copying.example_section import Show, example_section
+from grok_interp.studies.copying.results import FORMED, CopyingInputs, CopyingResults
+from grok_interp.studies.copying.stored_examples import stored_examples, stored_prompt
 from grok_interp.studies.rises import MARGIN, rise, rise_in_words
 
 HEADS_SHOWN, STEPS_SHOWN = 16, 12  # of the attention view
@@ -33,39 +34,38 @@ THRESHOLD = FORMED
 
 
 def write_report(
-    directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float, device: str = "cpu"
+    run: Run, results: CopyingResults, inputs: CopyingInputs, *, threshold: float, device: str = "cpu"
 ) -> Path:
     """report.html, and its figures as SVG and PDF in `figures`; the page's path.
 
     A head counts as formed when I(L, H) is above `threshold`. Models whose attention is shown run on `device`. Works on
     a run that is still training.
     """
-    page = report_page(directory, results, probes, threshold=threshold, device=device)
-    page.save_figures(Path(directory) / "figures")
-    return page.write(Path(directory) / "report.html")
+    page = report_page(run, results, inputs, threshold=threshold, device=device)
+    page.save_figures(run.directory / "figures")
+    return page.write(run.directory / "report.html")
 
 
 def report_page(
-    directory: Path, results: CopyingResults, probes: CopyingProbes, *, threshold: float, device: str = "cpu"
+    run: Run, results: CopyingResults, inputs: CopyingInputs, *, threshold: float, device: str = "cpu"
 ) -> Page:
-    directory, series = Path(directory), CheckpointSeries(directory)
-    config, order = series.config, formation_order(results.induction, threshold=threshold)
+    config, order = run.config, formation_order(results.induction, threshold=threshold)
     curves = training_curves([results.with_config(config)])
-    last, show = series.load(results.steps[-1]), EvaluationText(directory).vocabulary.show
+    show, options = evaluation_text(run).vocabulary.show, {"device": device}
     return Page(
         title="When does copying emerge?",
-        summary=_summary(directory, results, probes),
+        summary=_summary(config, results, inputs),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
         sections=[
-            copying_section(curves, results, probes),
+            copying_section(curves, results, inputs),
             strings_section(results),
-            example_section(last, probes.samples, results.accuracy, show),
+            example_section(stored_examples(run, results, inputs, **options), results.accuracy, show),
             _head_map_section(results),
             _formation_section(results, order),
-            *known_sections(directory),
-            _attention_section(series, results, prompt(last, probes.samples, results.accuracy), show, device),
+            *stored_sections(run),
+            _attention_section(run, results, stored_prompt(run, results, inputs, **options), show, device),
         ],
-        settings=_settings(directory, config, probes),
+        settings=_settings(run, inputs),
         warnings=list(_warnings(config, results, order)),
     )
 
@@ -122,14 +122,14 @@ def _share(share: float) -> str:
     return f"{share:.0%}" if np.isfinite(share) else "not defined"
 
 
-def _summary(directory: Path, results: CopyingResults, probes: CopyingProbes) -> str:
-    config, last = CheckpointSeries(directory).config, results.steps[-1]
+def _summary(config: TrainConfig, results: CopyingResults, inputs: CopyingInputs) -> str:
+    last = results.steps[-1]
     assert isinstance(config.data, TextConfig)
     return (
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
         f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), evaluated at "
         f"{len(results.steps)} checkpoints. {_synthetic_copies(config)} "
-        f"{probes.held_out_sentence}"
+        f"{inputs.held_out_sentence}"
     )
 
 
@@ -179,14 +179,15 @@ def _formation_section(results: CopyingResults, order: FormationOrder) -> Sectio
 
 
 def _attention_section(
-    series: CheckpointSeries, results: CopyingResults, shown: tuple[Tensor, str], show: Show, device: str
+    run: Run, results: CopyingResults, shown: tuple[Tensor, str], show: Show, device: str
 ) -> Section:
     tokens, text = shown
+    heads, steps = results.induction.strongest(HEADS_SHOWN), spread_steps(results.steps, STEPS_SHOWN)
     view = attention_view(
-        series.at(spread_steps(results.steps, STEPS_SHOWN), device=device),
+        stored_attention(run, tokens, heads=heads, steps=steps, device=device),
         tokens,
         names=show,
-        heads=results.induction.strongest(HEADS_SHOWN),
+        heads=heads,
         scores=results.induction.I.isel(checkpoint=-1),
         score_name=f"I(L, H) at step {results.steps[-1]:,}",
     )
@@ -194,6 +195,6 @@ def _attention_section(
     return Section("Attention of the strongest heads", text, html=view.html())
 
 
-def _settings(directory: Path, config: TrainConfig, probes: CopyingProbes) -> dict[str, Any]:
-    text = run_provenance(directory)["data"]["description"]
-    return {"text": text, "repeats": _synthetic_copies(config), **config.flattened(), "probes": probes.description()}
+def _settings(run: Run, inputs: CopyingInputs) -> dict[str, Any]:
+    copies, settings = _synthetic_copies(run.config), run.config.flattened()
+    return {"text": run.data_description, "repeats": copies, **settings, "evaluation inputs": inputs.description()}

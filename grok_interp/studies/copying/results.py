@@ -1,29 +1,27 @@
 """The study of "Language Models 'Grok' to Copy": four results of every checkpoint of a run.
 
-    correct               the copying test (Figure 1) on printable strings, as many as the context holds
-    correct_hexadecimal   the same test on hexadecimal strings, as in the paper
-    loss                  the loss on held-out text, position by position
-    induction             Abar, EP and I of every head (A.3)
+    accuracy      the copying test (Figure 1) on printable strings, as many as the context holds
+    hexadecimal   the same test on hexadecimal strings, as in the paper
+    loss          the loss on held-out text, position by position
+    induction     Abar, EP and I of every head (A.3)
 
 The alphabet of the copying test is a choice, recorded in every result (`attrs["alphabet"]`). Printable strings are the
 primary test, which curves, claims and ablations use: among 94 symbols a match of two symbols nearly always leads to the
 right place, so the test measures copying. Among 16 symbols matches by chance are common, and the test also measures how
 long a match the model can find.
 
-`analyze` asks only the checkpoints that it has not asked before, so it can be called while a run trains.
+`analyze` evaluates only checkpoints whose results are not stored yet, so it can be called while a run trains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.comparison import Answers
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.induction import InductionScores, induction_scores
@@ -32,21 +30,17 @@ from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import HEXADECIMAL, CopySamples, CopyTask, repeated_tokens
 from grok_interp.data.vocabulary import printable_alphabet
 from grok_interp.data.windows import ValidationWindows
-from grok_interp.studies.copying.evaluation_text import EvaluationText
-from grok_interp.studies.run_results import RunResults, ask_run
+from grok_interp.results.store import Analyzer, tokens_hash
+from grok_interp.runs.run import Run, once_per_run
+from grok_interp.studies.copying.evaluation_text import EvaluationText, evaluation_text
+from grok_interp.studies.run_results import RunResults
 
 FORMED = 0.1  # I(L,H) above which a head counts as an induction head
 PAPER_HALF = 100  # tokens of each half of a repeated sequence
 
 
-class HexadecimalAccuracy(CopyingAccuracy):
-    """The copying test on hexadecimal strings."""
-
-    name = "correct_hexadecimal"
-
-
 @dataclass(frozen=True)
-class CopyingProbes:
+class CopyingInputs:
     """The evaluation inputs; all of them a function of the context length, the corpus and fixed seeds.
 
     `samples` are the copying test on printable strings, `hexadecimal` the same test on hexadecimal strings.
@@ -106,10 +100,8 @@ class CopyingProbes:
 class CopyingResults(RunResults):
     """The results of the same checkpoints; `accuracy` is on printable strings."""
 
-    version: ClassVar[int] = 3  # 3: induction scores name the processing state of the weights
-
     accuracy: CopyingAccuracy
-    hexadecimal: HexadecimalAccuracy
+    hexadecimal: CopyingAccuracy
     loss: PositionLoss
     induction: InductionScores
 
@@ -118,34 +110,76 @@ class CopyingResults(RunResults):
         return config, self.accuracy, self.loss, self.induction
 
     @classmethod
-    def ask(cls, pair: tuple[int, HookedModel], probes: CopyingProbes) -> Self:
-        return cls(
-            copying_accuracy([pair], probes.samples),
-            HexadecimalAccuracy(copying_accuracy([pair], probes.hexadecimal).array),
-            position_losses([pair], probes.windows),
-            induction_scores([pair], probes.tokens),
-        )
+    def analyzers(cls, inputs: CopyingInputs) -> list[Analyzer]:
+        """One for each field."""
+        windows, tokens = ({"tokens": tokens_hash(each)} for each in (inputs.windows, inputs.tokens))
+        return [
+            accuracy_analyzer("copying_accuracy", inputs.samples),
+            accuracy_analyzer("hexadecimal_copying_accuracy", inputs.hexadecimal),
+            Analyzer(
+                "validation_loss",
+                PositionLoss,
+                windows,
+                lambda step, model: position_losses([(step, model)], inputs.windows),
+            ),
+            Analyzer(
+                "induction_scores",
+                InductionScores,
+                tokens,
+                lambda step, model: induction_scores([(step, model)], inputs.tokens),
+            ),
+        ]
 
 
-def probes_of_run(directory: Path, *, n_samples: int = 100, n_windows: int = 128) -> CopyingProbes:
+def accuracy_analyzer(name: str, samples: CopySamples) -> Analyzer[CopyingAccuracy]:
+    """The copying test on some samples."""
+    return Analyzer(
+        name,
+        CopyingAccuracy,
+        samples_description(samples),
+        lambda step, model: copying_accuracy([(step, model)], samples),
+    )
+
+
+def samples_description(samples: CopySamples) -> dict[str, Any]:
+    """Names samples of the copying test exactly, in plain values."""
+    task = samples.task
+    return {
+        "alphabet": f"{task.alphabet_name}: {len(task.alphabet)} symbols",
+        "n_samples": len(samples.strings),
+        "n_sequences": task.n_sequences,
+        "n_prefix": task.n_prefix,
+        "query_every": task.query_every,
+        "tokens": tokens_hash(samples.context, samples.strings),
+    }
+
+
+@once_per_run
+def evaluation_inputs(run: Run, *, n_samples: int = 100, n_windows: int = 128) -> CopyingInputs:
     """The evaluation inputs of a run, fitted to its context, stored with the run once they were made.
 
     Raises ValueError when they have not been made yet and the run's text has changed.
     """
-    return CopyingProbes.build(EvaluationText(directory), n_samples=n_samples, n_sequences=32, n_windows=n_windows)
+    text = evaluation_text(run)
+    return CopyingInputs.build(text, n_samples=n_samples, n_sequences=32, n_windows=n_windows)
 
 
 def analyze(
-    directory: Path,
-    probes: CopyingProbes,
+    run: Run,
+    inputs: CopyingInputs | None = None,
     *,
     device: str = "cpu",
     on_checkpoint: Callable[[int, int], None] | None = None,
 ) -> CopyingResults:
-    """Ask every checkpoint of a run that was not asked before: `ask_run` of these results."""
-    return ask_run(directory, CopyingResults, probes, device=device, on_checkpoint=on_checkpoint)
+    """Evaluate every checkpoint of a run whose results are not stored yet.
 
+    Args:
+        run: a run on text; it may still be training.
+        inputs: what to evaluate on; `evaluation_inputs(run)` if None.
+        device: where models run, a torch device.
+        on_checkpoint: is told (checkpoints done, checkpoints to do).
 
-def analyzed(directory: Path, *, device: str = "cpu") -> CopyingResults:
-    """The results of a run, with the default probes."""
-    return analyze(directory, probes_of_run(directory), device=device)
+    Raises:
+        ValueError: for a run on no text, without checkpoints, or with a damaged one.
+    """
+    return CopyingResults.of_run(run, inputs or evaluation_inputs(run), device=device, on_checkpoint=on_checkpoint)

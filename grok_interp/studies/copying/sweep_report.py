@@ -18,9 +18,9 @@ import pandas as pd
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS
 from grok_interp.analysis.formation import formation_order
-from grok_interp.checkpoints.series import CheckpointSeries
-from grok_interp.checkpoints.store import write_text
+from grok_interp.files import write_text
 from grok_interp.plots.page import Headline, Page, Section, table_html
+from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation import ablations
 from grok_interp.studies.copying.ablation_report import ablation_section
 from grok_interp.studies.copying.accuracy_sections import alphabets_section
@@ -29,7 +29,7 @@ from grok_interp.studies.copying.figures import curves_of, formations
 from grok_interp.studies.copying.finished import CLAIMED_WAYS, COMPARED, FIGURES, Experiments, finished_experiments
 from grok_interp.studies.copying.leads import leads_section
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
-from grok_interp.studies.copying.results import FORMED, analyzed
+from grok_interp.studies.copying.results import FORMED, analyze
 from grok_interp.studies.sweep import BASELINE, Experiment
 
 
@@ -64,7 +64,7 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
         settings=experiments.baseline.flattened(),
         warnings=[
             *(f"Not trained, so its claims are not tested: {name}." for name in experiments.missing),
-            *(f"{run}: {text}" for run in experiments.all_runs for text in analyzed(run).not_finite_warnings()),
+            *(f"{run}: {text}" for run in experiments.all_runs for text in analyze(run).not_finite_warnings()),
         ],
     )
     page.save_figures(experiments.folder / "figures")
@@ -74,7 +74,7 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
 def _evaluate(experiments: Experiments, device: str) -> None:
     """What is cached already is not evaluated again."""
     for run in experiments.all_runs:
-        analyzed(run, device=device)
+        analyze(run, device=device)
     for run, ways in experiments.ablated_runs:
         ablations(run, ways=ways, device=device)
 
@@ -84,7 +84,7 @@ def claims_of(
 ) -> list[Claim]:
     """Every claim, in the paper's order, then those beyond it."""
     baseline = experiments.runs(BASELINE)
-    order = [formation_order(analyzed(run).induction, threshold=threshold) for run in baseline]
+    order = [formation_order(analyze(run).induction, threshold=threshold) for run in baseline]
     curves = curve_claims(onsets[BASELINE], *(onsets.get(each) for each in COMPARED[1:]))
     decided = [*curves, shallow_to_deep(order)]
     causal = heads_that_copy([ablations(run, ways=CLAIMED_WAYS)[0] for run in baseline])
@@ -151,23 +151,24 @@ def _figure_section(experiments: Experiments, name: str, threshold: float) -> Se
 
 
 def _alphabets(experiments: Experiments) -> Section:
-    conditions: dict[str, list[Path]] = {}
+    conditions: dict[str, list[Run]] = {}
     for run in experiments.all_runs:
-        conditions.setdefault(run.parent.name, []).append(run)
+        conditions.setdefault(run.directory.parent.name, []).append(run)
     return alphabets_section(conditions, "baseline")
 
 
 def _leads(experiments: Experiments) -> list[Section]:
     """None for runs with too few checkpoints."""
     runs = experiments.runs(BASELINE)
-    if min(len(CheckpointSeries(run)) for run in runs) < MIN_CHECKPOINTS:
+    if min(len(run) for run in runs) < MIN_CHECKPOINTS:
         return []
     return [leads_section(runs)]
 
 
-def _drawn(name: str, runs: Sequence[Path], experiment: Experiment) -> pd.DataFrame:
+def _drawn(name: str, runs: Sequence[Run], experiment: Experiment) -> pd.DataFrame:
     """The numbers of a figure."""
     if name != "fig6":
         return _wide(curves_of(runs, varied=experiment.varied))
     scores = [each.to_frame() for each, _ in formations(runs)]
-    return pd.concat(scores, keys=[f"{run.parent.name}/{run.name}" for run in runs], names=["run"]).reset_index("run")
+    names = [str(run.directory.relative_to(run.directory.parents[1])) for run in runs]
+    return pd.concat(scores, keys=names, names=["run"]).reset_index("run")

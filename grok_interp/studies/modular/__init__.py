@@ -17,16 +17,18 @@ from grok_interp.studies.modular.figures import (
     mlp_maps,
     sweep_diagram,
 )
-from grok_interp.studies.modular.results import ModularProbes, ModularResults, analyze, probes_of_run
+from grok_interp.studies.modular.modular_inputs import ModularInputs, evaluation_inputs
+from grok_interp.studies.modular.results import ModularResults, analyze
 
 __all__ = [
-    "ModularProbes",
+    "ModularInputs",
     "ModularResults",
     "algorithm_shift",
     "analyze",
     "attention",
     "circles_over_training",
     "embedding",
+    "evaluation_inputs",
     "figure_1b",
     "figure_1c",
     "figure_3",
@@ -37,6 +39,5 @@ __all__ = [
     "kaleidoscopes_over_training",
     "label_noise",
     "mlp_maps",
-    "probes_of_run",
     "sweep_diagram",
 ]

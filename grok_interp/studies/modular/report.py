@@ -10,41 +10,38 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from grok_interp.analysis.circularity import circularity
+from grok_interp import plots
 from grok_interp.analysis.evaluation_contexts import sampled_over
-from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.analysis.intervals import effective_number, in_percent, wilson_interval
-from grok_interp.analysis.kaleidoscope import kaleidoscope
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, fraction_left, phases, transience
 from grok_interp.analysis.shots import ShotCurves
-from grok_interp.checkpoints.run import run_provenance
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
-from grok_interp.models.transformer import Transformer
 from grok_interp.plots.attention import attention_view
 from grok_interp.plots.page import Headline, Page, Section
-from grok_interp.plots.pictures.agreement import agreement
-from grok_interp.plots.pictures.circles import circles
-from grok_interp.plots.pictures.circularity import circularity as circularity_picture
-from grok_interp.plots.pictures.grids import grids
-from grok_interp.plots.pictures.kaleidoscopes import kaleidoscopes as kaleidoscope_picture
-from grok_interp.plots.pictures.shots import SPLIT_NAMES, last_shot, shot_curves
-from grok_interp.plots.pictures.similarity import similarity
-from grok_interp.results import LabelledResult
+from grok_interp.plots.pictures.shots import SPLIT_NAMES
+from grok_interp.results.result import LabelledResult
+from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
-from grok_interp.studies.modular.inputs import (
-    block_similarity,
-    default_shots,
-    grid_examples,
+from grok_interp.studies.attention import stored_attention
+from grok_interp.studies.modular.grids import grids
+from grok_interp.studies.modular.modular_inputs import (
+    ModularInputs,
     last_slot,
-    most_circular,
     slot_tokens,
+    tasks_of_run,
     token_names,
     unseen_task,
 )
-from grok_interp.studies.modular.representations import circularities, kaleidoscopes
-from grok_interp.studies.modular.results import EARLY_STOPPING, ModularProbes, ModularResults
+from grok_interp.studies.modular.representations import (
+    block_kaleidoscope,
+    block_similarity,
+    circles,
+    circularities,
+    head_circularity,
+    kaleidoscopes,
+)
+from grok_interp.studies.modular.results import EARLY_STOPPING, ModularResults
 from grok_interp.studies.rises import rise, rise_in_words
 
 THRESHOLD = PAPER_THRESHOLD
@@ -53,40 +50,39 @@ EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 2
 
 
 def write_report(
-    directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float, device: str = "cpu"
+    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float, device: str = "cpu"
 ) -> Path:
     """report.html, and its figures as SVG and PDF in `figures`; the page's path.
 
     A split counts as learnt when its last-shot accuracy is above `threshold`. Models run on `device`. Works on a
     run that is still training.
     """
-    page = report_page(directory, results, probes, threshold=threshold, device=device)
-    page.save_figures(Path(directory) / "figures")
-    return page.write(Path(directory) / "report.html")
+    page = report_page(run, results, inputs, threshold=threshold, device=device)
+    page.save_figures(run.directory / "figures")
+    return page.write(run.directory / "report.html")
 
 
 def report_page(
-    directory: Path, results: ModularResults, probes: ModularProbes, *, threshold: float, device: str = "cpu"
+    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float, device: str = "cpu"
 ) -> Page:
-    directory, series, step = Path(directory), CheckpointSeries(directory), results.best_step
-    model = series.load(step).to(device)
+    step = results.best_step
     sections = [
         _training_section(results, threshold),
         _shots_section(results, step),
         _algorithm_section(results, step),
-        _grid_section(model, probes),
-        _circles_section(model, probes, step),
-        *(_similarity_section(model, probes, step, layer) for layer in range(model.cfg.n_layers)[-2:]),
-        _kaleidoscope_section(directory, device),
-        _circularity_section(directory, len(series), device),
+        _grid_section(run, step, device),
+        _circles_section(run, step, device),
+        *(_similarity_section(run, step, layer, device) for layer in range(run.config.model.n_layers)[-2:]),
+        _kaleidoscope_section(run, device),
+        _circularity_section(run, device),
     ]
     return Page(
         title="When does in-context modular arithmetic emerge?",
-        summary=_summary(series.config, results),
+        summary=_summary(run.config, results),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
-        sections=[*sections, _attention_section(series, probes, step, device)],
-        settings=_settings(directory, series.config, probes),
-        warnings=list(_warnings(series.config, results, threshold)),
+        sections=[*sections, _attention_section(run, step, device)],
+        settings=_settings(run, inputs),
+        warnings=list(_warnings(run.config, results, threshold)),
         start=step,
     )
 
@@ -174,7 +170,7 @@ def _summary(config: TrainConfig, results: ModularResults) -> str:
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained for {last:,} "
         f"updates on z = a x + b y (mod {data.p}) with {data.n_id} of the {data.p**2} tasks (a, b) and "
         f"{data.n_train_inputs} of the {data.p**2} inputs (x, y), {config.model.n_ctx // 3} examples a sequence, "
-        f"looked into at {len(results.steps)} checkpoints."
+        f"evaluated at {len(results.steps)} checkpoints."
     )
 
 
@@ -201,7 +197,7 @@ def _training_section(results: ModularResults, threshold: float) -> Section:
         "trained on or not (train, test). A query that stands among its examples can be looked up: the right picture "
         f"leaves these out. Dashed: {threshold:.0%}; dotted: chance. {_intervals(results)}"
     )
-    drawing, table = last_shot(results.shots, threshold=threshold), results.shots.to_frame()
+    drawing, table = plots.last_shot(results.shots, threshold=threshold), results.shots.to_frame()
     table = table[table["shot"].eq(table["shot"].max()) & table["queries"].isin(["all", "new"])]
     return Section("The four splits over training", text, drawing, table=table, file="last_shot")
 
@@ -212,7 +208,7 @@ def _shots_section(results: ModularResults, step: int) -> Section:
         "contexts, guessing the rest. Right: by what a query takes. Who matches ratios is at chance on “regression”. "
         f"{_intervals(results)}"
     )
-    drawing, table = shot_curves(results.shots, step=step), results.at([step]).shots.to_frame().dropna()
+    drawing, table = plots.shot_curves(results.shots, step=step), results.at([step]).shots.to_frame().dropna()
     return Section("Learning in context", text, drawing, "After Figure 1c.", table=table, file="shots")
 
 
@@ -222,50 +218,51 @@ def _algorithm_section(results: ModularResults, step: int) -> Section:
         f"answers; tasks with a = b and queries with a zero left out. {_intervals(results)}"
     )
     best = results.at([step]).agreement
-    drawing, table = agreement(results.agreement, step=step), best.to_frame().dropna()
+    drawing, table = plots.agreement(results.agreement, step=step), best.to_frame().dropna()
     return Section("By which algorithm", text, drawing, str(best), table=table, file="agreement")
 
 
-def _grid_section(model: Transformer, probes: ModularProbes) -> Section:
-    n_examples = last_slot(model.cfg.n_ctx) + 1
-    task, inputs = unseen_task(probes.tasks), grid_examples(probes.tasks.p, n_examples - 1)
-    found = grid_comparisons(model, probes.tasks.p, task, inputs, shots=default_shots(n_examples))
-    drawing = grids(found)
+def _grid_section(run: Run, step: int, device: str) -> Section:
+    found = grids(run, step=step, device=device)
+    drawing, task = plots.grids(found), unseen_task(tasks_of_run(run))
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
     return Section("Query by query", text, drawing, "After Figure 5.", file="grids")
 
 
-def _circles_section(model: Transformer, probes: ModularProbes, step: int) -> Section:
-    found = most_circular(model, probes.tasks, step=step)
-    text = f"The head whose outputs at x and y are the most circular. {circularity(found, seed=0)}"
-    return Section("Circle of circles", text, circles(found), "After Figure 6.", file="circles")
+def _circles_section(run: Run, step: int, device: str) -> Section:
+    found = circles(run, step=step, device=device)
+    head = found.array.attrs["layer"], found.array.attrs["head"]
+    measured = head_circularity(run, head, step=step, device=device)
+    text = f"The head whose outputs at x and y are the most circular. {measured}"
+    return Section("Circle of circles", text, plots.circles(found), "After Figure 6.", file="circles")
 
 
-def _similarity_section(model: Transformer, probes: ModularProbes, step: int, layer: int) -> Section:
-    found = block_similarity(model, probes.tasks, step=step, layer=layer, position="z")
-    title, text = f"Similarity after block {layer}", str(kaleidoscope(found, seed=0))
-    return Section(title, text, similarity(found), "After Figure 7.", file=f"similarity_{layer}")
+def _similarity_section(run: Run, step: int, layer: int, device: str) -> Section:
+    similarity = block_similarity(run, step=step, layer=layer, position="z", device=device)
+    text = str(block_kaleidoscope(run, "z", layer, step=step, device=device))
+    title, name = f"Similarity after block {layer}", f"similarity_{layer}"
+    return Section(title, text, plots.similarity(similarity), "After Figure 7.", file=name)
 
 
-def _kaleidoscope_section(directory: Path, device: str) -> Section:
-    blocks = kaleidoscopes(directory, device=device)
+def _kaleidoscope_section(run: Run, device: str) -> Section:
+    blocks = kaleidoscopes(run, device=device)
     text = (
         "How far the similarities of all pairs follow each algorithm's pattern, at every checkpoint: y/x = y'/x' "
         "(Ratio Matching) and a x + b y = a x' + b y' (Modular Regression). At z the answer stands in the sequence, so "
         "that the second pattern is there from the beginning; at y it has to be worked out. Shaded: chance."
     )
-    drawing, table = kaleidoscope_picture(blocks), _stacked(blocks)
+    drawing, table = plots.kaleidoscopes(blocks), _stacked(blocks)
     return Section("Patterns over training", text, drawing, table=table, file="kaleidoscopes")
 
 
-def _circularity_section(directory: Path, n_checkpoints: int, device: str) -> Section:
-    every = -(-n_checkpoints // CIRCULARITIES)
-    heads = circularities(directory, every=every, device=device)
+def _circularity_section(run: Run, device: str) -> Section:
+    every = -(-len(run) // CIRCULARITIES)
+    heads = circularities(run, steps=run.steps[::-1][::every][::-1], device=device)
     text = (
         "How circular the outputs of each head at x and y are, from 0 to 1, and how far that is above what 95% of "
         f"shuffled labels reach; {heads[0].array.sizes['checkpoint']} of the checkpoints."
     )
-    drawing, table = circularity_picture(heads), _stacked(heads)
+    drawing, table = plots.circularity(heads), _stacked(heads)
     return Section("Circularity over training", text, drawing, table=table, file="circularity")
 
 
@@ -279,18 +276,18 @@ def _stacked(results: Sequence[LabelledResult]) -> pd.DataFrame:
     return pd.concat(tables)
 
 
-def _attention_section(series: CheckpointSeries, probes: ModularProbes, step: int, device: str) -> Section:
-    model = series.config.model
-    tokens = slot_tokens(model.n_ctx, probes.tasks, last_slot(model.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
+def _attention_section(run: Run, step: int, device: str) -> Section:
+    model = run.config.model
+    tokens = slot_tokens(model.n_ctx, tasks_of_run(run), last_slot(model.n_ctx))[-1, : 3 * EXAMPLES_SHOWN]
     heads = list(np.ndindex(model.n_layers, model.n_heads))[-HEADS_SHOWN:]
-    steps = sorted({*spread_steps(series.steps, STEPS_SHOWN), step})
-    view = attention_view(series.at(steps, device=device), tokens, names=lambda _: token_names(tokens), heads=heads)
+    steps = sorted({*spread_steps(run.steps, STEPS_SHOWN), step})
+    maps = stored_attention(run, tokens, heads=heads, steps=steps, device=device)
+    view = attention_view(maps, tokens, names=lambda _: token_names(tokens), heads=heads)
     text = (
         f"The first {EXAMPLES_SHOWN} examples of an unseen task. Choose a head, and move the slider through training."
     )
     return Section("Attention", text, html=view.html())
 
 
-def _settings(directory: Path, config: TrainConfig, probes: ModularProbes) -> dict[str, Any]:
-    described = run_provenance(directory)["data"]["description"]
-    return {"tasks": described, **config.flattened(), "probes": probes.description()}
+def _settings(run: Run, inputs: ModularInputs) -> dict[str, Any]:
+    return {"tasks": run.data_description, **run.config.flattened(), "evaluation inputs": inputs.description()}

@@ -13,22 +13,21 @@ import pandas as pd
 
 from grok_interp.analysis.phase_diagram import PhaseDiagram
 from grok_interp.analysis.phases import PAPER_THRESHOLD
-from grok_interp.checkpoints.series import CheckpointSeries
 from grok_interp.configs import ModularConfig
 from grok_interp.plots.page import Headline, Page, Section, table_html
 from grok_interp.plots.pictures.phase_diagram import phase_diagram
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
+from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import kind_of
 from grok_interp.studies.modular.figures import sweep_diagram
-from grok_interp.studies.modular.results import analyzed
+from grok_interp.studies.modular.results import analyze
 
 VARIED = ("data.n_id", "data.alpha", "init_seed", "data_seed")
 
 
-def runs_below(folder: Path) -> list[Path]:
+def runs_below(folder: Path) -> list[Run]:
     """The modular runs in a folder or below it that have a checkpoint."""
-    runs = [file.parent for file in sorted(Path(folder).rglob("config.json")) if (file.parent / "checkpoints").is_dir()]
-    return [run for run in runs if kind_of(run) == "modular" and CheckpointSeries(run).steps]
+    return [run for run in Run.below(folder) if kind_of(run) == "modular" and run.steps]
 
 
 def write_phase_report(
@@ -47,7 +46,7 @@ def write_phase_report(
         )
     lengths = _lengths(runs)
     diagram = sweep_diagram(*runs, device=device)
-    table, config = _table(diagram), CheckpointSeries(runs[0]).config
+    table, config = _table(diagram), runs[0].config
     assert isinstance(config.data, ModularConfig)
     page = Page(
         title="In which phase is in-context modular arithmetic?",
@@ -61,16 +60,16 @@ def write_phase_report(
     return page.write(folder / "report.html"), table
 
 
-def _warnings(runs: list[Path], lengths: list[int]) -> Iterator[str]:
+def _warnings(runs: list[Run], lengths: list[int]) -> Iterator[str]:
     if len(lengths) > 1:
         yield f"These runs are of different lengths: {lengths} updates."
     for run in runs:
-        yield from (f"{run}: {text}" for text in analyzed(run).not_finite_warnings())
+        yield from (f"{run}: {text}" for text in analyze(run).not_finite_warnings())
 
 
-def _lengths(runs: list[Path]) -> list[int]:
+def _lengths(runs: list[Run]) -> list[int]:
     """The updates of each, as far as they differ. Raises ValueError for runs of more than one sweep."""
-    configs = {run: CheckpointSeries(run).config for run in runs}
+    configs = {run: run.config for run in runs}
     first = configs[runs[0]]
     for run, config in configs.items():
         differing = set(first.differences(config)) - {*VARIED, "n_steps", "checkpoint_steps"}
@@ -110,6 +109,5 @@ def _table(diagram: PhaseDiagram) -> pd.DataFrame:
 
 def _table_section(table: pd.DataFrame) -> Section:
     shown = table.rename(columns=SPLIT_NAMES).map(lambda cell: f"{cell:.3g}")
-    return Section(
-        "Every run", "Last-shot accuracies of each run.", html=f'<div class="wide">{table_html(shown)}</div>'
-    )
+    html = f'<div class="wide">{table_html(shown)}</div>'
+    return Section("Every run", "Last-shot accuracies of each run.", html=html)

@@ -1,0 +1,84 @@
+"""`reproduce`: the figures of the papers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from grok_interp.cli.options import READABLE, OutputFlags
+from grok_interp.runs.run import Run
+from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of
+
+
+def reproduce(
+    figure: Annotated[Literal[tuple(FIGURES)], tyro.conf.Positional],  # pyright: ignore[reportInvalidTypeForm]
+    /,
+    *,
+    run: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
+    preset: Size | None = None,
+    seeds: int = 3,
+    folder: Path | None = None,
+    jobs: int = 1,
+    ensemble: int = 1,
+    out: Path | None = None,
+    device: str = "auto",
+    output: OutputFlags = READABLE,
+) -> None:
+    """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
+
+    Args:
+        figure: which one. Beyond the papers: copying/strings, exact-match accuracy string by string;
+            copying/ablation, accuracy after ablation of the heads found;
+            copying/leads, which score of the heads moves before the onset of copying, over seeds;
+            copying/diagram, final copying accuracy against the fractions of synthetic windows;
+            copying/natural, the loss on repeated n-grams of unmodified validation text;
+            modular/shift, the likelihood of each algorithm by number of shots; modular/circles and
+            modular/kaleidoscopes, how structured representations are over training; modular/fourier, spectra of the
+            number embeddings with restricted and excluded loss over training.
+        run: a run's folder; those that compare runs take several (--run once for each).
+        preset: instead of --run, train the figure's runs at this size, each with several seeds, or take those that are
+            there. mini-adamw is mini without Muon. After an interruption the same command resumes.
+        seeds: how many seeds of each run, with --preset.
+        folder: the folder of the preset's runs; runs/copier-mini if not given, and so on.
+        jobs: runs trained at a time, each in a process of its own; Ctrl-C then costs each its last 20 seconds.
+        ensemble: runs trained in lockstep in one process, where they differ in seeds and data only. Pays on a GPU, and
+            for tiny models.
+        out: where to, without suffix; by default figures/NAME in the folder of the runs, or of the run.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    from grok_interp.cli.with_progress import AtOnce, runs_for
+
+    if bool(run) == bool(preset):
+        raise ValueError("reproduce needs --run DIR, or --preset SIZE to train the runs: one of the two")
+    runs = [Run.open(directory) for directory in run]
+    if preset:
+        folder = folder or _folder_of(figure, preset)
+        at_once = AtOnce(n_jobs=jobs, n_members=ensemble)
+        runs = runs_for(figure, preset, folder, seeds=seeds, at_once=at_once, device=device, output=output)
+    require_runs_of(figure, runs)
+    out = out or (folder or runs[0].directory) / "figures" / figure.replace("/", "_")
+    files = _draw(figure, runs, out, device, output)
+    reported = folder if preset and figure.startswith("copying/") else runs[0]
+    facts = {"figure": figure, "runs": runs, "files": files}
+    output.finish(facts, made=files, then=f"grok-interp report {reported}")
+
+
+def _folder_of(figure: str, preset: Size) -> Path:
+    kind = figure.partition("/")[0]
+    return Path("runs") / f"{'copier' if kind == 'copying' else kind}-{preset}"
+
+
+def _draw(figure: str, runs: Sequence[Run], out: Path, device: str, output: OutputFlags) -> list[Path]:
+    """The files that were written."""
+    from grok_interp.cli.with_progress import analyze_run, draw
+    from grok_interp.plots.paper import save_figure
+
+    for run in runs:
+        analyze_run(run, device, output)
+    files = save_figure(draw(figure, runs, device, output), out)
+    for file in files:
+        output.say(file)
+    return files

@@ -1,0 +1,86 @@
+"""`analyze`, `report` and `watch`: what is done with a run."""
+
+from __future__ import annotations
+
+import webbrowser
+from contextlib import suppress
+from typing import Annotated
+
+import tyro
+
+from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
+from grok_interp.runs.run import Run, is_run
+
+
+def analyze(directory: RunFolder, /, *, device: str = "auto", output: OutputFlags = READABLE) -> None:
+    """Evaluate every checkpoint of a run as its study does, copying or modular arithmetic. Results are stored.
+
+    Args:
+        directory: the run's folder; it may still be training.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    from grok_interp.cli.with_progress import analyze_run
+
+    run = Run.open(directory)
+    results, inputs = analyze_run(run, device, output)
+    files = [run.results.path(analyzer) for analyzer in results.analyzers(inputs)]
+    facts = [
+        {"result": name, "summary": str(result), "file": file}
+        for (name, result), file in zip(results.each.items(), files, strict=True)
+    ]
+    for fact in facts:
+        output.say(fact["summary"])
+    output.finish(facts, made=files, then=f"grok-interp report {directory}")
+
+
+def report(
+    directory: RunFolder,
+    /,
+    *,
+    device: str = "auto",
+    threshold: float | None = None,
+    open_: Annotated[bool, tyro.conf.arg(name="open")] = False,
+    output: OutputFlags = READABLE,
+) -> None:
+    """Write a run's report.html and figures, after analyzing what was not analyzed yet. Partial runs too.
+
+    Args:
+        directory: the run's folder; it may still be training. Or a folder of runs: of copying experiments that
+            `reproduce --preset` filled, on which the report tests every claim of the paper; or of modular runs, whose
+            phase diagram it draws.
+        device: auto, cpu, cuda or cuda:N.
+        threshold: what counts as formed or learned: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
+            Which heads are ablated does not depend on it.
+        open_: show the page in the browser.
+    """
+    from grok_interp.cli.reports import report_on_folder, report_on_run
+
+    if is_run(directory):
+        page = report_on_run(Run.open(directory), device, threshold, output)
+    else:
+        page = report_on_folder(directory, device, threshold, output)
+    if open_:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def watch(directory: RunFolder, /, *, port: int = 8137, device: str = "cpu", output: OutputFlags = READABLE) -> None:
+    """Show the report of a run while it trains, to this machine only, at http://127.0.0.1:PORT. Ctrl-C ends it.
+
+    New checkpoints are analyzed as they come, and the page refreshes itself.
+
+    Args:
+        directory: the run's folder; it may have no checkpoint yet.
+        port: where to serve; 0 takes one that is free.
+        device: of the analysis: auto, cpu, cuda or cuda:N. The training keeps its own.
+    """
+    from grok_interp.device import choose_device
+    from grok_interp.studies.watch import watch_run
+
+    with suppress(KeyboardInterrupt):  # the way to end it
+        watch_run(
+            Run.open(directory),
+            port=port,
+            device=choose_device(device),
+            on_start=lambda address: output.say(f"watching {directory} at {address} (Ctrl-C ends it)"),
+            on_page=lambda step: output.say(f"shown up to step {step:,}"),
+        )

@@ -1,0 +1,89 @@
+"""`demo` and `train`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
+from grok_interp.cli.run import report
+from grok_interp.configs import TrainConfig
+from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
+from grok_interp.schedules import token_steps
+
+TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, DESCRIPTIONS)
+
+
+def demo(
+    directory: RunFolder = Path("runs/demo"),
+    /,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    output: OutputFlags = READABLE,
+) -> None:
+    """Train the mini copier on Python's standard library, analyze every checkpoint and write the report.
+
+    After an interruption the same command resumes.
+
+    Args:
+        directory: the run's folder.
+        seed: draws the weights and the batches.
+        device: auto, cpu, cuda or cuda:N.
+    """
+    from grok_interp.cli.with_progress import ablate_each_head, train_run
+
+    config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
+    run = train_run(config, directory, device, output)
+    ablate_each_head(run, device, output)
+    report(directory, device=device, output=output)
+
+
+def train(
+    config: Annotated[TrainingPreset, tyro.conf.arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
+    *,
+    run: Path,
+    device: str = "auto",
+    compiled: bool = False,
+    checkpoint_tokens: int | None = None,
+    dry_run: bool = False,
+    output: OutputFlags = READABLE,
+) -> None:
+    """Train a preset into a run folder; after an interruption the same command resumes.
+
+    Args:
+        run: the run's folder: config.json, metrics.jsonl, checkpoints.
+        device: auto, cpu, cuda or cuda:N.
+        compiled: compile the step with torch.compile. Pays on a GPU.
+        checkpoint_tokens: keep a checkpoint every so many training tokens, instead of at --checkpoint-steps. Like every
+            flag that changes the run, it must be given again to resume it.
+        dry_run: print what the run will take (memory, time at the speed measured, disk), train nothing, write nothing.
+    """
+    from grok_interp.cli.listing import run_row
+    from grok_interp.cli.with_progress import train_run
+
+    if checkpoint_tokens is not None:
+        config = _with_checkpoints_every(checkpoint_tokens, config)
+    if dry_run:
+        _print_plan(config, run, device, compiled, output)
+        return
+    trained = train_run(config, run, device, output, compiled=compiled)
+    output.finish(run_row(trained), made=[run], then=f"grok-interp report {run}")
+
+
+def _print_plan(config: TrainConfig, run: Path, device: str, compiled: bool, output: OutputFlags) -> None:
+    from grok_interp.device import choose_device
+    from grok_interp.runs.plan import training_plan
+
+    plan = training_plan(config, directory=run, device=choose_device(device), compiled=compiled)
+    output.say(plan)
+    facts = {**plan.facts(), "warnings": list(plan.warnings())}
+    output.finish(facts, made=[str(plan)], then="the same command without --dry-run")
+
+
+def _with_checkpoints_every(n_tokens: int, config: TrainConfig) -> TrainConfig:
+    steps = token_steps(config.n_steps, tokens_per_step=config.tokens_per_step, every=n_tokens)
+    return replace(config, checkpoint_steps=steps)

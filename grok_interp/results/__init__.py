@@ -1,0 +1,1 @@
+"""Results of analyzers, and the store that keeps them with a run."""

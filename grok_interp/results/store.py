@@ -1,0 +1,238 @@
+"""The results of a run on disk: one file per analyzer and evaluation inputs, each checkpoint evaluated once.
+
+    results/induction-3f2a91c0d1e4.nc.gz    the name ends in a hash of the analyzer's name, version and inputs
+
+A file is a netCDF array (`xarray.open_dataarray(file, engine="scipy")` reads it), compressed, so that gzip's checksum
+is verified on every read. Its coordinate `checksum` names the weights of each checkpoint: other weights under the same
+step are evaluated anew. Files are a cache: a damaged one is computed again. Writers take turns and add to what the
+others wrote, so several processes may evaluate the same run.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from grok_interp.files import write_atomically
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor
+
+    from grok_interp.results.result import LabelledResult
+
+SUFFIX = ".nc.gz"
+SAVE_EVERY = 8  # checkpoints evaluated between two saves: what a kill can cost
+KEY_DIGITS = 12
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+Result = TypeVar("Result", bound="LabelledResult")
+
+
+class Checkpoints(Protocol):
+    """Checkpoints whose weights have a name; see `CheckpointSeries`."""
+
+    @property
+    def steps(self) -> tuple[int, ...]: ...
+
+    def load(self, step: int) -> Any: ...
+
+    def checksum(self, step: int) -> str: ...
+
+
+@dataclass(frozen=True)
+class Analyzer(Generic[Result]):
+    """What is evaluated at each checkpoint, on which inputs.
+
+    Args:
+        name: of the quantity; the file's name begins with it.
+        kind: the class of the result.
+        inputs: the evaluation inputs and options, described exactly in plain values: counts, seeds, `tokens_hash`.
+        evaluate: (step, model) -> the result of that checkpoint alone.
+        version: raise it when the same inputs give another result.
+    """
+
+    name: str
+    kind: type[Result]
+    inputs: Mapping[str, Any]
+    evaluate: Callable[[int, Any], Result]
+    version: int = 1
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {"name": self.name, "version": self.version, "inputs": dict(self.inputs)}
+
+    @property
+    def file_name(self) -> str:
+        text = json.dumps(self.description, sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]}{SUFFIX}"
+
+
+@dataclass(frozen=True)
+class ResultStore:
+    """The results in one folder.
+
+    Args:
+        folder: is made when the first result is stored.
+    """
+
+    folder: Path
+
+    @property
+    def is_empty(self) -> bool:
+        """Has nothing been evaluated yet?"""
+        return next(self.folder.glob(f"*{SUFFIX}"), None) is None
+
+    def has(self, name: str) -> bool:
+        """Is there a result of that analyzer, whatever its inputs?"""
+        return next(self.folder.glob(f"{name}-*{SUFFIX}"), None) is not None
+
+    def path(self, analyzer: Analyzer) -> Path:
+        return self.folder / analyzer.file_name
+
+    def missing(self, analyzer: Analyzer, checkpoints: Checkpoints, steps: Sequence[int]) -> list[int]:
+        """Those of the steps whose weights this analyzer has not evaluated."""
+        return _missing(self._stored(analyzer), {step: checkpoints.checksum(step) for step in steps})
+
+    def evaluate(
+        self,
+        analyzers: Sequence[Analyzer],
+        checkpoints: Checkpoints,
+        *,
+        steps: Sequence[int],
+        device: str = "cpu",
+        on_checkpoint: Callable[[int, int], None] | None = None,
+    ) -> list[Any]:
+        """The result of each analyzer at these steps; only what is not stored is evaluated, and stored.
+
+        Args:
+            analyzers: each checkpoint is loaded once for all of them.
+            checkpoints: the series.
+            steps: of the series, one or more; one if a result has no dimension `checkpoint`.
+            device: where models run, a torch device.
+            on_checkpoint: is told (checkpoints done, checkpoints to do).
+
+        Raises:
+            ValueError: for a damaged checkpoint; what was evaluated before it is stored.
+        """
+        checksums = {step: checkpoints.checksum(step) for step in steps}
+        stored = [self._stored(analyzer) for analyzer in analyzers]
+        missing = [set(_missing(each, checksums)) for each in stored]
+        fresh: list[list[xr.DataArray]] = [[] for _ in analyzers]
+        to_do = sorted(set().union(*missing))
+
+        def save() -> None:
+            for number, analyzer in enumerate(analyzers):
+                if fresh[number]:
+                    stored[number] = self._add(analyzer, stored[number], fresh[number])
+                    fresh[number] = []
+
+        try:
+            for done, step in enumerate(to_do, start=1):
+                model = checkpoints.load(step).to(device)
+                for analyzer, lacking, new in zip(analyzers, missing, fresh, strict=True):
+                    if step in lacking:
+                        new.append(_labeled(analyzer.evaluate(step, model), step, checksums[step]))
+                if done % SAVE_EVERY == 0:
+                    save()
+                if on_checkpoint:
+                    on_checkpoint(done, len(to_do))
+        finally:  # Ctrl-C and a damaged checkpoint lose nothing that was evaluated
+            save()
+        return [_result(analyzer, each, steps) for analyzer, each in zip(analyzers, stored, strict=True)]
+
+    def _stored(self, analyzer: Analyzer) -> xr.DataArray | None:
+        """None where nothing is stored, or the file is damaged: then it is computed again."""
+        from grok_interp.results.result import array_of_netcdf
+
+        try:
+            array = array_of_netcdf(gzip.decompress(self.path(analyzer).read_bytes()))
+        except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error, ValueError):
+            return None
+        return array if "checksum" in array.coords else None
+
+    def _add(self, analyzer: Analyzer, stored: xr.DataArray | None, fresh: Sequence[xr.DataArray]) -> xr.DataArray:
+        """What is stored by now, with these checkpoints added or replaced.
+
+        A folder that may not be written (an installed package) keeps nothing: then they are added to `stored` alone.
+        """
+        import filelock
+
+        from grok_interp.results.result import netcdf_of_array
+
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.folder / ".lock"):
+                array = _joined(self._stored(analyzer), fresh, self.path(analyzer))
+                described = array.assign_attrs(analyzer=analyzer.description)
+                content = gzip.compress(netcdf_of_array(described, analyzer.kind.name), mtime=0)
+                write_atomically(self.path(analyzer), lambda scratch: scratch.write_bytes(content))
+        except OSError as error:
+            if error.errno not in NOT_WRITABLE:
+                raise
+            return _joined(stored, fresh, self.path(analyzer))
+        return array
+
+
+def tokens_hash(*tokens: Tensor) -> str:
+    """Names evaluation inputs by their shapes and values: 16 hexadecimal digits.
+
+    Args:
+        tokens: tensors of any shape, integers or floats.
+
+    Example:
+        >>> import torch
+        >>> tokens_hash(torch.arange(6)) == tokens_hash(torch.arange(6).reshape(2, 3))
+        False
+    """
+    digest = hashlib.sha256()
+    for each in tokens:
+        digest.update(f"{each.dtype} {tuple(each.shape)}".encode())
+        digest.update(each.numpy(force=True).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _missing(stored: xr.DataArray | None, checksums: Mapping[int, str]) -> list[int]:
+    known: dict[int, str] = {}
+    if stored is not None:
+        known = dict(zip(stored["checkpoint"].values.tolist(), stored["checksum"].values.tolist(), strict=True))
+    return [step for step, checksum in checksums.items() if known.get(step) != checksum]
+
+
+def _labeled(result: LabelledResult, step: int, checksum: str) -> xr.DataArray:
+    """Along `checkpoint`, with the checksum of its weights."""
+    array = result.array
+    if "checkpoint" not in array.dims:
+        array = array.drop_vars("checkpoint", errors="ignore").expand_dims(checkpoint=[step])
+    array = array.assign_coords(checksum=("checkpoint", [checksum]))
+    array.attrs = json.loads(json.dumps(array.attrs))  # as they come back from a file: lists, no tuples
+    return array
+
+
+def _joined(stored: xr.DataArray | None, fresh: Sequence[xr.DataArray], path: Path) -> xr.DataArray:
+    import xarray as xr
+
+    steps = [int(each["checkpoint"][0]) for each in fresh]
+    kept = []
+    if stored is not None:
+        stored.attrs.pop("analyzer", None)
+        kept = [stored.sel(checkpoint=~stored["checkpoint"].isin(steps))]
+    arrays = [each for each in (*kept, *fresh) if each.sizes["checkpoint"]]
+    if any(each.attrs != arrays[0].attrs for each in arrays):
+        raise ValueError(f"{path} has results of another definition than now: delete it and evaluate again")
+    return xr.concat(arrays, dim="checkpoint", join="exact", combine_attrs="identical").sortby("checkpoint")
+
+
+def _result(analyzer: Analyzer[Result], stored: xr.DataArray | None, steps: Sequence[int]) -> Result:
+    assert stored is not None, "every step has been evaluated"
+    array = stored.sel(checkpoint=list(steps)).drop_vars("checksum")
+    array.attrs = {name: value for name, value in array.attrs.items() if name != "analyzer"}
+    if "checkpoint" not in analyzer.kind.dims:
+        array = array.squeeze("checkpoint", drop=True)
+    return analyzer.kind(array.transpose(*analyzer.kind.dims))

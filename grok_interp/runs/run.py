@@ -1,0 +1,234 @@
+"""`Run`: a folder with a training configuration, checkpoints, metrics and results, opened once.
+
+    config.json                             what is trained, the hash of its data, precision and threads
+    metrics.jsonl                           one line per update: step, tokens, loss, grad_norm, learning_rate, seconds
+    checkpoints/step_00000128.safetensors   weights only
+    resume/step_00000125.state              weights, optimizer and step; the last two are kept
+    results/                                what was evaluated
+    report.html, figures/                   what was drawn
+
+Opening reads config.json and nothing else; torch is imported when a model is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+from grok_interp.configs import TrainConfig
+from grok_interp.files import write_text
+from grok_interp.results.store import Analyzer, ResultStore
+from grok_interp.runs.series import SavedCheckpoints
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from grok_interp.models.transformer import Transformer
+    from grok_interp.training.batches import Batches
+    from grok_interp.training.execution import Execution
+
+Options = ParamSpec("Options")
+Made = TypeVar("Made")
+
+
+def is_run(directory: Path | str) -> bool:
+    """Is there a run in this folder? Exported models have a config.json too; a run's tells what is trained.
+
+    Args:
+        directory: any path, existing or not.
+    """
+    return _record(Path(directory)) is not None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """A run: iterating yields its (step, model) pairs, so every analyzer takes one.
+
+    Args:
+        directory: its folder.
+        record: config.json as it stands: `train`, and what was noted beside it.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> run = load_reference("copier-mini")
+        >>> run.steps[-1], run.config.model.n_layers, run.is_finished
+        (4000, 3, True)
+    """
+
+    directory: Path
+    record: Mapping[str, Any]
+    _made: dict[Any, Any] = field(default_factory=dict, init=False)  # see `once_per_run`
+
+    @classmethod
+    def open(cls, directory: Path | str) -> Self:
+        """The run in a folder. Raises ValueError where there is none."""
+        record = _record(Path(directory))
+        if record is None:
+            config = "its config.json is not a run's" if (Path(directory) / "config.json").exists() else ""
+            missing = config or "it has no config.json"
+            raise ValueError(f"no run at {directory}: {missing}; `grok-interp list` shows the runs")
+        return cls(Path(directory), record)
+
+    @classmethod
+    def create(
+        cls, directory: Path, config: TrainConfig, *, data: Batches | None = None, execution: Execution | None = None
+    ) -> Self:
+        """A new run without checkpoints, with the hash of its data and how it is computed."""
+        record: dict[str, Any] = {"train": config.to_dict()}
+        if data:
+            record["data"] = {"hash": data.hash, "description": data.description}
+        if execution:
+            record["execution"] = asdict(execution)
+        write_text(Path(directory) / "config.json", json.dumps(record, indent=1) + "\n")
+        run = cls.open(directory)
+        if data:
+            run.__dict__["data"] = data  # as the cached property: it is open already
+        return run
+
+    @classmethod
+    def write(cls, directory: Path, config: TrainConfig, checkpoints: Iterable[tuple[int, Transformer]]) -> Self:
+        """Keep what `train(config)` yields. To resume after an interruption, use `run_training`."""
+        run = cls.create(directory, config)
+        for step, model in checkpoints:
+            run.checkpoints.save(step, model)
+        return run
+
+    @classmethod
+    def below(cls, folder: Path) -> list[Self]:
+        """Every run in a folder or below it, sorted by path."""
+        files = sorted(Path(folder).rglob("config.json"))
+        return [cls.open(file.parent) for file in files if is_run(file.parent)]
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        return TrainConfig.from_dict(self.record["train"])
+
+    @cached_property
+    def checkpoints(self) -> SavedCheckpoints:
+        return SavedCheckpoints(self.directory / "checkpoints", self.config.model)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps of the checkpoints on disk, sorted."""
+        return self.checkpoints.steps
+
+    @property
+    def is_finished(self) -> bool:
+        """Has it reached its last step?"""
+        return self.config.n_steps in self.steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[tuple[int, Transformer]]:
+        return iter(self.checkpoints)
+
+    def load(self, step: int) -> Transformer:
+        """The model at a step, in eval mode. Raises ValueError for a step without a checkpoint."""
+        return self.checkpoints.load(step)
+
+    def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterator[tuple[int, Transformer]]:
+        """(step, model) of the steps given, each model on `device`, a torch device."""
+        return self.checkpoints.at(steps, device=device)
+
+    @cached_property
+    def data(self) -> Batches:
+        """What it trains on, opened once. Raises ValueError when that has changed since the run was begun."""
+        from grok_interp.training.batches import open_batches
+
+        batches, begun_with = open_batches(self.config), self.record.get("data", {}).get("hash")
+        if begun_with not in (None, batches.hash):
+            raise ValueError(
+                f"the data of {self} ({batches.description}) has changed since the run was begun (its hash was "
+                f"{begun_with[:12]}, now {batches.hash[:12]}): restore the text, or train into another directory"
+            )
+        return batches
+
+    @cached_property
+    def results(self) -> ResultStore:
+        """What has been evaluated."""
+        return ResultStore(self.directory / "results")
+
+    def evaluate(
+        self,
+        analyzers: Sequence[Analyzer],
+        *,
+        steps: Sequence[int] | None = None,
+        device: str = "cpu",
+        on_checkpoint: Callable[[int, int], None] | None = None,
+    ) -> list[Any]:
+        """The result of each analyzer at these steps; only what is not stored is evaluated, and stored.
+
+        Args:
+            analyzers: each checkpoint is loaded once for all of them.
+            steps: of checkpoints; all there are if None.
+            device: where models run, a torch device.
+            on_checkpoint: is told (checkpoints done, checkpoints to do).
+
+        Raises:
+            ValueError: for a run without checkpoints and for a damaged one; what was evaluated before it is stored.
+        """
+        steps = self.steps if steps is None else steps
+        if not steps:
+            raise ValueError(f"{self} has no checkpoints yet: train it first, with the same directory")
+        return self.results.evaluate(
+            analyzers, self.checkpoints, steps=steps, device=device, on_checkpoint=on_checkpoint
+        )
+
+    @property
+    def data_hash(self) -> str:
+        """Of what it was trained on; the data is opened only where none was noted."""
+        return self.record["data"]["hash"] if "data" in self.record else self.data.hash
+
+    @property
+    def data_description(self) -> str:
+        """One line on what it was trained on."""
+        return self.record["data"]["description"] if "data" in self.record else self.data.description
+
+    @property
+    def execution(self) -> Execution | None:
+        """How it is computed; None where nothing is recorded."""
+        from grok_interp.training.execution import Execution
+
+        recorded = self.record.get("execution")
+        return Execution(**recorded) if recorded else None
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """One row per update: step, tokens, loss (nats), grad_norm, learning_rate, seconds."""
+        import pandas as pd
+
+        return pd.read_json(self.directory / "metrics.jsonl", lines=True)
+
+    def __str__(self) -> str:
+        return str(self.directory)
+
+    def __repr__(self) -> str:
+        return f"Run.open({str(self)!r})"
+
+
+def once_per_run(
+    make: Callable[Concatenate[Run, Options], Made],
+) -> Callable[Concatenate[Run, Options], Made]:
+    """A function of a run that is worked out once for each opened run and each choice of options."""
+
+    @wraps(make)
+    def made(run: Run, *args: Options.args, **options: Options.kwargs) -> Made:
+        key = (make, args, tuple(sorted(options.items())))
+        if key not in run._made:
+            run._made[key] = make(run, *args, **options)
+        return run._made[key]
+
+    return made
+
+
+def _record(directory: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads((directory / "config.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "train" in record else None

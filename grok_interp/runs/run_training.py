@@ -1,0 +1,121 @@
+"""Training that can be killed at any moment and resumes with the same command.
+
+On the same machine a run that was killed and resumed ends with the same bits as one that was not, because a batch
+depends on (seed, step) and nothing else, and precision, threads and compilation are those the run was begun with.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from grok_interp.configs import TrainConfig
+from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
+from grok_interp.runs.run import Run, is_run
+from grok_interp.training.batches import open_batches
+from grok_interp.training.divergence import Update
+from grok_interp.training.execution import Execution
+from grok_interp.training.loop import TrainingState, train
+
+
+def run_training(
+    directory: Path,
+    config: TrainConfig,
+    *,
+    device: str = "cpu",
+    compiled: bool = False,
+    resume_seconds: float = 20.0,
+    on_start: Callable[[int], None] | None = None,
+    on_update: Callable[[Update], None] | None = None,
+) -> Run:
+    """Train into a run directory, from its last resume point if it has one.
+
+    Every `resume_seconds` a resume point is written; Ctrl-C and SIGTERM write one too and raise KeyboardInterrupt.
+    `compiled` counts for a new run; a run that is resumed keeps its precision, number of threads and compilation.
+    `on_start` is told the step it starts from. Raises ValueError when the directory holds another config, data that has
+    changed since, files that are no run, or a run that another process is training; and DivergedError, which names the
+    last good checkpoint, when a loss, a gradient norm or the weights are not finite: nothing of it is kept.
+    """
+    run, execution = claim(Path(directory), config, Execution.resolve(config, device=device, compiled=compiled))
+    with only_process(run), deferred_interrupts() as interrupted, execution.threads():
+        state = TrainingState(config, device=device, precision=execution.precision)
+        recorder = Recorder(run, state, load_newest_resume_point(state, run.directory))
+        recorders = Recorders([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update)
+        if on_start:
+            on_start(state.step)
+        training = train(config, state=state, batches=run.data, on_update=recorders, compiled=execution.compiled)
+        with naming_last_good([recorder]):
+            for step, model in training:
+                run.checkpoints.save(step, model)
+            recorders.save()
+    return run
+
+
+def claim(directory: Path, config: TrainConfig, execution: Execution) -> tuple[Run, Execution]:
+    """The run to train, and how: `execution` for a new run, otherwise what the run was begun with.
+
+    Writes config.json into a new directory; refuses one that holds anything else.
+    """
+    if is_run(directory):
+        run = Run.open(directory)
+        _require_same_config(run, config)
+        return run, run.execution or execution
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ValueError(f"{directory} holds files but no run: give a new or an empty directory")
+    return Run.create(directory, config, data=open_batches(config), execution=execution), execution
+
+
+def is_finished(directory: Path, config: TrainConfig) -> bool:
+    """Has a directory's run reached its last step? False where there is no run yet.
+
+    Raises ValueError when the directory holds a run of another config.
+    """
+    if not is_run(directory):
+        return False
+    run = Run.open(directory)
+    _require_same_config(run, config)
+    return run.is_finished
+
+
+def _require_same_config(run: Run, config: TrainConfig) -> None:
+    if differences := config.differences(run.config):
+        listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
+        raise ValueError(f"{run} holds a run of another config ({listed}): give another directory, or that config")
+
+
+@contextmanager
+def only_process(run: Run) -> Iterator[None]:
+    """Raises ValueError while another process trains this run."""
+    resume = run.directory / "resume"
+    resume.mkdir(exist_ok=True)
+    try:
+        with filelock.FileLock(resume / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise ValueError(f"another process is training {run}: wait for it or stop it") from None
+
+
+@contextmanager
+def deferred_interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM are noted, and obeyed between two updates; a second one acts at once."""
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield noted  # only the main thread may handle signals
+        return
+
+    def note(signum: int, frame: object) -> None:  # noqa: ARG001 (signal's signature)
+        if noted.is_set():
+            raise KeyboardInterrupt
+        noted.set()
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

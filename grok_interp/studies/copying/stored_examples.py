@@ -1,0 +1,94 @@
+"""Examples of the copying test and the prompt of the attention view, at the last checkpoint; stored with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+
+from grok_interp.activations import HookedModel
+from grok_interp.data.copying import CopySamples
+from grok_interp.results.result import LabelledResult
+from grok_interp.results.store import Analyzer
+from grok_interp.runs.run import Run
+from grok_interp.studies.copying.example_section import prompt_of, short_test
+from grok_interp.studies.copying.examples import CopyExample, copy_examples
+from grok_interp.studies.copying.results import (
+    CopyingInputs,
+    CopyingResults,
+    accuracy_analyzer,
+    samples_description,
+)
+
+MOST_EXAMPLES = 2
+
+
+class CopyExamples(LabelledResult):
+    """Answers to up to two queries: token ids and probabilities (0 to 1); NaN where there is no second example.
+
+    The coordinates `sample` and `sequence` say which query it is.
+    """
+
+    name = "copy_examples"
+    dims = ("checkpoint", "example", "measure", "char")
+
+    @classmethod
+    def of(cls, examples: Sequence[CopyExample], n_suffix: int, step: int) -> CopyExamples:
+        """The examples of one checkpoint."""
+        values = np.full((1, MOST_EXAMPLES, 3, n_suffix), np.nan)
+        places = np.full((2, 1, MOST_EXAMPLES), np.nan)
+        for number, each in enumerate(examples):
+            values[0, number] = each.predicted, each.written, each.probabilities
+            places[:, 0, number] = each.sample, each.sequence
+        along = ("checkpoint", "example")
+        coords = {"measure": ["predicted", "written", "probability"], "checkpoint": [step]}
+        coords |= {"sample": (along, places[0]), "sequence": (along, places[1])}
+        return cls(xr.DataArray(values, coords, cls.dims))
+
+    def examples(self, samples: CopySamples) -> list[CopyExample]:
+        """Of the last checkpoint, on the samples that they were evaluated on."""
+        last = self.at()
+        return [_example(last.isel(example=number), samples) for number in np.flatnonzero(last["sample"].notnull())]
+
+
+def _example(array: xr.DataArray, samples: CopySamples) -> CopyExample:
+    sample, sequence = int(array["sample"]), int(array["sequence"])
+    prefix, expected = samples.query(sequence)[sample].split([samples.task.n_prefix, samples.task.n_suffix])
+    predicted, written, probabilities = array.to_numpy().tolist()
+    return CopyExample(
+        sample,
+        sequence,
+        prefix=tuple(prefix.tolist()),
+        expected=tuple(expected.tolist()),
+        predicted=tuple(map(int, predicted)),
+        written=tuple(map(int, written)),
+        probabilities=tuple(probabilities),
+    )
+
+
+def stored_examples(
+    run: Run, results: CopyingResults, inputs: CopyingInputs, *, device: str = "cpu"
+) -> list[CopyExample]:
+    """`copy_examples` of the last checkpoint."""
+    samples = inputs.samples
+
+    def evaluate(step: int, model: HookedModel) -> CopyExamples:
+        accuracy = type(results.accuracy)(results.accuracy.array.sel(checkpoint=[step]))
+        return CopyExamples.of(copy_examples(model, samples, accuracy), samples.task.n_suffix, step)
+
+    analyzer = Analyzer(CopyExamples.name, CopyExamples, samples_description(samples), evaluate)
+    (found,) = run.evaluate([analyzer], steps=results.steps[-1:], device=device)
+    return found.examples(samples)
+
+
+def stored_prompt(
+    run: Run, results: CopyingResults, inputs: CopyingInputs, *, device: str = "cpu"
+) -> tuple[torch.Tensor, str]:
+    """`prompt` of the last checkpoint."""
+    shown, accuracy = short_test(inputs.samples), results.accuracy
+    if shown is not inputs.samples:
+        analyzer = accuracy_analyzer("prompt_accuracy", shown)
+        (accuracy,) = run.evaluate([analyzer], steps=results.steps[-1:], device=device)
+    return prompt_of(shown, accuracy)

@@ -1,0 +1,158 @@
+"""Training that is killed, interrupted and resumed, in real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from grok_interp.configs import TrainConfig
+from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run_training import run_training
+from grok_interp.training.divergence import Update
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import torch
+from grok_interp.runs.run_training import run_training
+from grok_interp.configs import TrainConfig
+torch.set_num_threads(1)
+config = TrainConfig.from_dict(json.loads(Path(sys.argv[2]).read_text()))
+run_training(Path(sys.argv[1]), config, resume_seconds=0.05)
+"""
+
+
+def start(directory: Path, config: TrainConfig) -> subprocess.Popen:
+    file = directory.with_suffix(".json")
+    file.write_text(json.dumps(config.to_dict()))
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(directory), str(file)], env=dict(os.environ))
+
+
+def wait_for_step(directory: Path, step: int, process: subprocess.Popen) -> None:
+    """Until a resume point past that step lies on disk."""
+    deadline = time.monotonic() + 60
+    while not any(int(path.stem.removeprefix("step_")) >= step for path in resume_points(directory)):
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline, "no resume point within a minute"
+        time.sleep(0.01)
+
+
+def checkpoint_bytes(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((directory / "checkpoints").iterdir())}
+
+
+def losses(directory: Path) -> list[tuple[int, float]]:
+    rows = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
+    return [(row["step"], row["loss"]) for row in rows]
+
+
+@pytest.fixture
+def longer(tiny: TrainConfig) -> TrainConfig:
+    """Long enough to be killed in the middle, with dropout, whose masks must be the same after a resume."""
+    config = tiny.with_model(attn_dropout=0.1)
+    return replace(config, n_steps=600, checkpoint_steps=tuple(range(0, 600, 50)))
+
+
+def test_killed_twice_and_resumed_it_ends_with_the_same_bits(longer: TrainConfig, tmp_path: Path) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for step in (100, 300):
+        process = start(killed, longer)
+        wait_for_step(killed, step, process)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert start(killed, longer).wait() == 0
+    run_training(whole, longer)
+    assert checkpoint_bytes(killed) == checkpoint_bytes(whole)
+    assert losses(killed) == losses(whole)
+    assert [step for step, _ in losses(whole)] == list(range(1, 601))
+
+
+def test_a_finished_run_is_not_trained_again(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(tmp_path / "run", tiny)
+    updates: list[Update] = []
+    series = run_training(tmp_path / "run", tiny, on_update=updates.append)
+    assert not updates
+    assert series.steps == (0, 5, 10, 15, 20)
+
+
+def interrupt_at(step: int):
+    def on_update(update: Update) -> None:
+        if update.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return on_update
+
+
+def test_an_interrupt_is_obeyed_between_two_updates_and_loses_nothing(tiny: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_training(tmp_path / "run", tiny, on_update=interrupt_at(7))
+    started: list[int] = []
+    run_training(tmp_path / "run", tiny, on_start=started.append)
+    assert started == [7]
+    run_training(tmp_path / "whole", tiny)
+    assert checkpoint_bytes(tmp_path / "run") == checkpoint_bytes(tmp_path / "whole")
+
+
+def test_a_damaged_resume_point_falls_back_to_the_one_before(tiny: TrainConfig, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_training(directory, tiny, on_update=interrupt_at(12), resume_seconds=0)
+    newest, before = resume_points(directory)
+    newest.write_bytes(newest.read_bytes()[:-1])
+    started: list[int] = []
+    run_training(directory, tiny, on_start=started.append)
+    assert before.stem == f"step_{started[0]:08d}" < newest.stem == "step_00000012"
+    run_training(tmp_path / "whole", tiny)
+    assert checkpoint_bytes(directory) == checkpoint_bytes(tmp_path / "whole")
+
+
+def test_metrics_have_a_line_for_every_update(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(tmp_path / "run", tiny)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["tokens"] for row in rows] == [step * 4 * 64 for step in range(1, 21)]
+    assert set(rows[0]) == {"step", "tokens", "loss", "grad_norm", "learning_rate", "seconds"}
+
+
+def test_a_run_of_another_config_is_refused_with_the_differences(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(tmp_path / "run", tiny)
+    other = replace(tiny, learning_rate=0.5).with_data(copy_fraction=0.25)
+    with pytest.raises(ValueError, match=r"learning_rate: 0\.003 there, 0\.5 asked.*give another directory"):
+        run_training(tmp_path / "run", other)
+
+
+def test_a_corpus_that_changed_under_a_run_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("a line of text\n" * 100)
+    config = tiny.with_data(source=str(text))
+    with pytest.raises(KeyboardInterrupt):
+        run_training(tmp_path / "run", config, on_update=interrupt_at(3))
+    text.write_text("b line of text\n" * 100)
+    with pytest.raises(ValueError, match="has changed since .* restore the text, or train into another directory"):
+        run_training(tmp_path / "run", config)
+
+
+def test_files_that_are_no_run_are_left_alone(tiny: TrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="holds files but no run"):
+        run_training(tmp_path, tiny)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_two_processes_do_not_train_one_run(tiny: TrainConfig, tmp_path: Path) -> None:
+    import filelock
+
+    run_training(tmp_path / "run", tiny)
+    with filelock.FileLock(tmp_path / "run" / "resume" / ".lock"), pytest.raises(ValueError, match="another process"):
+        run_training(tmp_path / "run", tiny)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_advice(tiny: TrainConfig, tmp_path: Path) -> None:
+    diverging = replace(tiny, learning_rate=1e30, max_grad_norm=None, warmup_steps=0)
+    with pytest.raises(ValueError, match="training diverged: .* lower learning_rate"):
+        run_training(tmp_path / "run", diverging)
