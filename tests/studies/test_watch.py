@@ -17,12 +17,12 @@ from browser import DRAWN, browser, needs_a_browser
 
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
+from grok_interp.plots.page import Page
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.watch import Shown, report_of, serving, watch_run
-from grok_interp.views.report import Page
 
 
 @pytest.fixture
