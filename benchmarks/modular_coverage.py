@@ -23,7 +23,6 @@ from itertools import combinations
 import torch
 import tyro
 import xarray as xr
-from grok_interp.studies.modular.inputs import N_CONTEXTS
 
 from grok_interp.analysis.agreement import HYPOTHESES
 from grok_interp.analysis.evaluation_contexts import EvaluationContexts, answers_of
@@ -32,7 +31,7 @@ from grok_interp.data.modular import SPLITS, sequences
 from grok_interp.models.transformer import Transformer
 from grok_interp.reference import load_reference
 from grok_interp.runs.run import Run
-from grok_interp.studies.modular.modular_inputs import evaluation_inputs
+from grok_interp.studies.modular.modular_inputs import N_CONTEXTS, evaluation_inputs
 from grok_interp.studies.modular.results import ModularResults
 
 FIRST_DRAW, TRUE, CROSSED = 1, 100_000, 100_001  # seeds

@@ -95,7 +95,7 @@ def test_ctrl_c_exits_with_130_says_how_to_go_on_and_a_partial_report_is_possibl
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "nothing is lost, the same command goes on from here" in errors
+    assert "nothing is lost, the same command resumes from here" in errors
     assert "Traceback" not in errors
     assert main(["report", str(tmp_path / "run")]) == 0
     assert "report: " in capsys.readouterr().out

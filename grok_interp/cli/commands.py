@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands),
         )
     except KeyboardInterrupt:
-        print("\ninterrupted: nothing is lost, the same command goes on from here", file=sys.stderr)
+        print("\ninterrupted: nothing is lost, the same command resumes from here", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has left: `grok-interp list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

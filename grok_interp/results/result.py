@@ -29,7 +29,7 @@ def shown_steps(steps: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class LabelledResult:
-    """Subclasses fix `name` (the quantity) and `dims`, add questions, and define `__str__`.
+    """Subclasses fix `name` (the quantity) and `dims`, add methods, and define `__str__`.
 
     `array.attrs` keeps where the numbers come from: definition, seeds, sizes.
     """

@@ -2,7 +2,7 @@
 
     FOLDER/CONDITION/seed0      a run directory each
 
-Experiments that share a condition share its runs. What is trained is not trained again; what was interrupted goes on.
+Experiments that share a condition share its runs. What is trained is not trained again; what was interrupted resumes.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Experiment:
     conditions: Callable[[TrainConfig], list[TrainConfig]]
 
     def sweep(self, baseline: TrainConfig, folder: Path, *, n_seeds: int) -> Sweep:
-        """Runs of the baseline lie in FOLDER/baseline, whichever experiment asks for them."""
+        """Runs of the baseline are in FOLDER/baseline, whichever experiment asks for them."""
         conditions = {
             "baseline" if config == baseline else condition_of(config, self.varied).replace(" ", ","): config
             for config in self.conditions(baseline)

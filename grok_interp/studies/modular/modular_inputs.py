@@ -23,7 +23,12 @@ from grok_interp.runs.run import Run, once_per_run
 from grok_interp.training.batches import ModularBatches
 
 N_CONTEXTS = 2600  # of each split: standard error below 1 point, whatever the accuracy over all queries
-NO_IDENTITY = {"n_steps", "checkpoint_steps", "micro_batch_size", "precision"}  # a run that goes on stays the same run
+NO_IDENTITY = {
+    "n_steps",
+    "checkpoint_steps",
+    "micro_batch_size",
+    "precision",
+}  # a run that is extended stays the same run
 GRID_EXAMPLES, ONE_TASK_CONTEXTS = 6, 8  # which stream of random numbers a seed is used for
 
 

@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from grok_interp import plots
 from grok_interp.analysis.evaluation_contexts import sampled_over
-from grok_interp.analysis.intervals import effective_number, in_percent, wilson_interval
-from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, fraction_left, phases, transience
-from grok_interp.analysis.shots import ShotCurves
+from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.configs import ModularConfig, TrainConfig
-from grok_interp.data.modular import SPLITS, Split
+from grok_interp.data.modular import SPLITS
 from grok_interp.plots.attention import attention_view
 from grok_interp.plots.page import Headline, Page, Section
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
@@ -25,6 +22,7 @@ from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.attention import stored_attention
 from grok_interp.studies.modular.grids import grids
+from grok_interp.studies.modular.headlines import headlines
 from grok_interp.studies.modular.modular_inputs import (
     ModularInputs,
     last_slot,
@@ -41,8 +39,7 @@ from grok_interp.studies.modular.representations import (
     head_circularity,
     kaleidoscopes,
 )
-from grok_interp.studies.modular.results import EARLY_STOPPING, ModularResults
-from grok_interp.studies.rises import rise, rise_in_words
+from grok_interp.studies.modular.results import ModularResults
 
 THRESHOLD = PAPER_THRESHOLD
 CIRCULARITIES = 24  # checkpoints of which the report shows them: half a second each on a slow core
@@ -85,82 +82,6 @@ def report_page(
         warnings=list(_warnings(run.config, results, threshold)),
         start=step,
     )
-
-
-def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
-    """What the page and the command line say first: label -> value."""
-    shots, step = results.shots, results.best_step
-    found = {_accuracy_label(shots, split, step): f"{_last(shots, split, step)[0]:.1%}" for split in SPLITS}
-    ood = transience(_ood_curve(results))
-    best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
-    return found | {
-        "step of the best o.o.d. accuracy over new queries: early stopping": f"{step:,}",
-        f"phase at that step (learnt: above {threshold:g}), probability over contexts, 1 seed": str(
-            phases(shots, threshold=threshold).get(step, "undefined: not finite")
-        ),
-        "likeliest algorithm there at the last shot, o.o.d. train": str(best.values),
-        "midpoint of the rise of o.o.d. train accuracy (step, 95% CI)": rise_in_words(
-            rise(shots.last_shot().sel(split="ood_train"), chance=1 / shots.array.attrs["p"]), "midpoint"
-        ),
-        f"of the best o.o.d. accuracy over new queries, {_peak(results, ood)}, left at the last checkpoint, 95% CI "
-        "over contexts, 1 seed": _kept(results, ood),
-        "chance": f"{1 / shots.array.attrs['p']:.1%}",
-    }
-
-
-def _ood_curve(results: ModularResults) -> xr.DataArray:
-    """Over new queries, 0 where there are none; NaN at checkpoints that are not finite."""
-    curve = results.shots.last_shot("new").sel(split=list(EARLY_STOPPING)).mean("split").fillna(0)
-    return curve.where(~curve["checkpoint"].isin(results.not_finite()))
-
-
-def _ood_queries(results: ModularResults, step: int) -> float:
-    """Effective number of new queries of `_ood_curve` at a checkpoint; the two splits have contexts of their own."""
-    at = {"checkpoint": step, "split": list(EARLY_STOPPING)}
-    accuracies, errors, shares = (
-        results.shots.array.sel(measure=measure, queries="new", **at).isel(shot=-1)
-        for measure in ("accuracy", "accuracy_se", "share")
-    )
-    error = (errors**2).sum("split") ** 0.5 / errors.notnull().sum("split")
-    counted = (shares * shares["n_contexts"]).sum("split")
-    found = effective_number(accuracies.mean("split").drop_vars("queries"), error, counted)
-    return float(found) if float(found) > 0 else np.nan
-
-
-def _last(shots: ShotCurves, split: Split, step: int, queries: str = "all") -> list[float]:
-    """The last-shot accuracy and both ends of its 95% interval."""
-    ends = [each.isel(shot=-1) for each in shots.interval(queries)]
-    return [float(each.sel(checkpoint=step, split=split)) for each in (shots.last_shot(queries), *ends)]
-
-
-def _accuracy_label(shots: ShotCurves, split: Split, step: int) -> str:
-    _, low, high = _last(shots, split, step)
-    new, new_low, new_high = _last(shots, split, step, "new")
-    return (
-        f"last-shot accuracy, {SPLIT_NAMES[split]}, 95% CI {low:.1%} to {high:.1%} over "
-        f"{sampled_over(shots.array, split)}; new queries: {new:.1%} [{new_low:.1%}, {new_high:.1%}]"
-    )
-
-
-def _peak(results: ModularResults, found: Transience) -> str:
-    n = _ood_queries(results, found.step)
-    if not np.isfinite([found.peak, n]).all():
-        return f"{found.peak:.1%}"
-    return in_percent(found.peak, *(float(end[0]) for end in wilson_interval(np.array([found.peak]), n)))
-
-
-def _kept(results: ModularResults, found: Transience) -> str:
-    last = results.steps[-1]
-    left = fraction_left(found, _ood_queries(results, found.step), _ood_queries(results, last))
-    if np.isnan(left.value):
-        return "not defined"
-    if left.low == left.high:
-        return "100%: the last checkpoint is the best"
-    return f"{left.value:.0%} [{100 * left.low:.0f}, {100 * left.high:.0f}]"
-
-
-def _step(step: float) -> str:
-    return f"{step:,.0f}" if np.isfinite(step) else "never"
 
 
 def _summary(config: TrainConfig, results: ModularResults) -> str:
