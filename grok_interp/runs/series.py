@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,6 +126,38 @@ class CheckpointSeries(ABC):
         from grok_interp.runs.huggingface_folders import huggingface_folders
 
         return huggingface_folders(folder, pattern)
+
+    @staticmethod
+    def from_hub(
+        repository: str,
+        *,
+        revisions: Sequence[str] | str | None = None,
+        every: int = 1,
+        cache: str | Path | None = None,
+        max_gb: float = 20.0,
+    ) -> CheckpointSeries:
+        """The revisions of a repository on a model hub, as bridges of TransformerLens; extra `hub`.
+
+        Args:
+            repository: `"EleutherAI/pythia-70m"`, in Hugging Face's layout, of a family that TransformerLens bridges.
+            revisions: names, or a pattern with `{step}`. By default those that are named as one of the known suites
+                does (Pythia, OLMo's first stage, Stanford's GPT-2s); `main` is none of them.
+            every: takes every n-th of them in the order of steps, from the first.
+            cache: the folder of downloads; `hub` in the package's cache folder by default.
+            max_gb: of all downloads in it together; what was used longest ago is deleted first. One checkpoint is kept
+                however large it is.
+
+        Returns:
+            A series that downloads and loads one checkpoint at a time, in float32, and whose checksums need no
+            download. In a loop over it, a model is valid until the next one is requested; `load(step)` gives one to
+            keep.
+
+        Raises:
+            ValueError: if the hub cannot be reached, has no such repository or revision, or two revisions say one step.
+        """
+        from grok_interp.runs.hub_series import hub_series
+
+        return hub_series(repository, revisions=revisions, every=every, cache=cache, max_gb=max_gb)
 
 
 @dataclass(frozen=True)
