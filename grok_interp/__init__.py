@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from grok_interp.models.published import from_published as from_published
     from grok_interp.models.published import to_published as to_published
     from grok_interp.models.published_names import published_file as published_file
+    from grok_interp.models.torch_adapter import TorchAdapter as TorchAdapter
     from grok_interp.models.transformer import Transformer as Transformer
     from grok_interp.models.transformer_lens import to_hooked_transformer as to_hooked_transformer
     from grok_interp.models.weights_of import weights_of as weights_of
@@ -80,6 +81,7 @@ _HOME = {
     "configs": ("ModelConfig", "ModularConfig", "TextConfig", "TrainConfig", "llama_copier", "modular_gpt"),
     "presets": ("PRESETS", "TRAINING_PRESETS", "preset", "training_preset"),
     "data.copying": ("CopyTask", "repeated_tokens"),
+    "models.torch_adapter": ("TorchAdapter",),
     "models.transformer": ("Transformer",),
     "models.transformer_lens": ("to_hooked_transformer",),
     "models.interchange": ("from_huggingface", "to_huggingface"),
