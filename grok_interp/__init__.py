@@ -67,8 +67,10 @@ if TYPE_CHECKING:
     from grok_interp.presets import preset as preset
     from grok_interp.presets import training_preset as training_preset
     from grok_interp.reference import load_reference as load_reference
+    from grok_interp.runs.audit import audit as audit
     from grok_interp.runs.ensemble import run_ensemble as run_ensemble
     from grok_interp.runs.ensemble import train_ensemble as train_ensemble
+    from grok_interp.runs.revision_names import training_point as training_point
     from grok_interp.runs.run import Run as Run
     from grok_interp.runs.run import is_run as is_run
     from grok_interp.runs.run_training import run_training as run_training
@@ -87,6 +89,8 @@ _HOME = {
     "models.interchange": ("from_huggingface", "to_huggingface"),
     "training.loop": ("train",),
     "runs.run": ("Run", "is_run"),
+    "runs.audit": ("audit",),
+    "runs.revision_names": ("training_point",),
     "runs.series": ("CheckpointSeries",),
     "runs.run_training": ("run_training",),
     "runs.ensemble": ("run_ensemble", "train_ensemble"),
