@@ -74,7 +74,7 @@ def _folder_of(figure: str, preset: Size) -> Path:
 def _draw(figure: str, runs: Sequence[Run], out: Path, device: str, output: OutputFlags) -> list[Path]:
     """The files that were written."""
     from grok_interp.cli.with_progress import analyze_run, draw
-    from grok_interp.views.theme import save_figure
+    from grok_interp.plots.paper import save_figure
 
     for run in runs:
         analyze_run(run, device, output)

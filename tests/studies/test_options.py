@@ -45,7 +45,7 @@ def test_every_figure_runs_its_models_on_the_device(figure: str, runs: dict[str,
     run = runs[figure.partition("/")[0]]
     draw = getattr(study_of(run), FIGURES[figure])
     if figure in OF_RESULTS:
-        assert draw(run, device=NO_DATA).axes
+        assert draw(run, device=NO_DATA).panels
     else:
         with pytest.raises(RuntimeError, match="meta"):
             draw(run, device=NO_DATA)
