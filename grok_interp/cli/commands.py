@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import tyro
 
+from grok_interp.cli.audit import audit
 from grok_interp.cli.listing import doctor, list_
 from grok_interp.cli.reproduce import reproduce
 from grok_interp.cli.run import analyze, report, watch
@@ -22,6 +23,7 @@ VERBS = {
     "report": report,
     "watch": watch,
     "reproduce": reproduce,
+    "audit": audit,
     "list": list_,
     "doctor": doctor,
 }
