@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,7 +33,7 @@ def list_(
         kind: what to list.
         folder: of the runs.
     """
-    rows = preset_rows() if kind == "presets" else run_rows(folder)
+    rows = preset_rows() if kind == "presets" else run_rows(folder, on_damage=output.warn)
     names = [row[kind.removesuffix("s")] for row in rows]
     if rows:
         output.show(rows)
@@ -68,11 +69,14 @@ def preset_rows() -> list[Row]:
     ]
 
 
-def run_rows(folder: Path) -> list[Row]:
-    """One row for each run in a folder or below it. Raises ValueError for a folder that is not there."""
+def run_rows(folder: Path, *, on_damage: Callable[[Path, str], object]) -> list[Row]:
+    """One row for each run in a folder or below it; `on_damage` is told of those that cannot be opened.
+
+    Raises ValueError for a folder that is not there.
+    """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: runs are written by `grok-interp demo` and `grok-interp train`")
-    return [run_row(run) for run in Run.below(folder)]
+    return [run_row(run) for run in Run.below(folder, on_damage=on_damage)]
 
 
 def run_row(run: Run) -> Row:

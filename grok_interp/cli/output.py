@@ -41,6 +41,10 @@ class Output:
         if not (self.quiet or self.json):
             print(text, flush=True)
 
+    def warn(self, where: Path, reason: str) -> None:
+        """A line on what was left out, never quiet."""
+        print(f"left out: {where}: {reason}", file=sys.stderr)
+
     def show(self, rows: Sequence[Row]) -> None:
         """A table for a reader, a column for each key."""
         self._print(_table(rows), _lines(rows))

@@ -81,7 +81,7 @@ class SavedCheckpoints(CheckpointSeries):
         Raises ValueError for a step that was not saved, and for a file that is damaged or belongs elsewhere.
         """
         from grok_interp.models.transformer import Transformer
-        from grok_interp.models.weights import load_canonical
+        from grok_interp.models.weights import load_canonical, require_size
         from grok_interp.runs.checkpoint_files import load_weights
 
         if not self.path(step).is_file():
@@ -89,6 +89,7 @@ class SavedCheckpoints(CheckpointSeries):
         weights, metadata = load_weights(self.path(step))
         if metadata.get("step") != str(step):
             raise ValueError(f"{self.path(step)} holds step {metadata.get('step')}: the file was renamed")
+        require_size(self.model, weights, self.path(step))
         model = Transformer(self.model, initialize=False)
         load_canonical(model, weights)
         return model.eval()
