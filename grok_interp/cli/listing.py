@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags
+from grok_interp.cli.output import command
 from grok_interp.presets import PRESETS, TRAINING_PRESETS
 from grok_interp.runs.run import Run
 
@@ -39,7 +40,7 @@ def list_(
         output.show(rows)
     else:
         output.say(f"no runs in {folder}")
-    then = "grok-interp demo" if not rows else f"grok-interp report {names[-1]}"
+    then = "grok-interp demo" if not rows else command("grok-interp", "report", names[-1])
     if kind == "presets":
         then = "grok-interp train PRESET --run runs/NAME"
     output.finish(rows, made=names, then=then)

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
+from grok_interp.cli.output import command
 from grok_interp.runs.run import Run
 
 
@@ -30,7 +31,7 @@ def analyze(directory: RunFolder, /, *, device: str = "auto", output: OutputFlag
     ]
     for fact in facts:
         output.say(fact["summary"])
-    output.finish(facts, made=files, then=f"grok-interp report {directory}")
+    output.finish(facts, made=files, then=command("grok-interp", "report", directory))
 
 
 def report(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from grok_interp.configs import TrainConfig
 from grok_interp.files import write_text
 from grok_interp.results.store import Analyzer, ResultStore
+from grok_interp.runs.metrics import COLUMNS, metric_rows
 from grok_interp.runs.record import parsed_record, read_record
 from grok_interp.runs.series import SavedCheckpoints
 
@@ -213,10 +214,10 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """One row per update: step, tokens, loss (nats), grad_norm, learning_rate, seconds."""
+        """One row per update: step, tokens, loss (nats), grad_norm, learning_rate, seconds; no damaged ones."""
         import pandas as pd
 
-        return pd.read_json(self.directory / "metrics.jsonl", lines=True)
+        return pd.DataFrame(metric_rows(self.directory / "metrics.jsonl"), columns=pd.Index(COLUMNS))
 
     def __str__(self) -> str:
         return str(self.directory)
