@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from grok_interp.configs.checks import above, below_one, refuse_if_any
@@ -63,6 +65,12 @@ class ModelConfig:
         for name in ("eps", "initializer_range"):
             if not 0 < getattr(self, name) < math.inf:
                 yield f"{name} must be positive and finite, got {getattr(self, name)}"
+
+    @property
+    def hash(self) -> str:
+        """Names the configuration; a field at its default does not count, so that a field added later changes none."""
+        set_fields = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return hashlib.sha256(json.dumps(set_fields, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def n_params(self) -> int:
