@@ -99,8 +99,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the runs are, and are trained if they are missing")
     parser.add_argument("--seeds", type=int, default=8, help="seeds 0 to N - 1 (default: 8)")
+    parser.add_argument("--precision", choices=("auto", "float32"), default="auto", help="of the training")
     arguments = parser.parse_args()
-    recipe = training_preset("copier-mini")
+    recipe = replace(training_preset("copier-mini"), precision=arguments.precision)
     use_threads(recipe.model.n_params)
     keep_freed_memory()
     heads = ["seed", "onset [95% CI]", "10% to 70% per token", "fall of the loss at the onset"]

@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from grok_interp import plots as plots
     from grok_interp import studies as studies
-    from grok_interp import views as views
     from grok_interp.analysis.ablated_model import ablated as ablated
     from grok_interp.analysis.ablation import head_ablation as head_ablation
     from grok_interp.analysis.agreement import algorithm_agreement as algorithm_agreement
@@ -58,33 +58,42 @@ if TYPE_CHECKING:
     from grok_interp.models.published import from_published as from_published
     from grok_interp.models.published import to_published as to_published
     from grok_interp.models.published_names import published_file as published_file
+    from grok_interp.models.torch_adapter import TorchAdapter as TorchAdapter
     from grok_interp.models.transformer import Transformer as Transformer
     from grok_interp.models.transformer_lens import to_hooked_transformer as to_hooked_transformer
     from grok_interp.models.weights_of import weights_of as weights_of
+    from grok_interp.plots.attention import AttentionView as AttentionView
+    from grok_interp.plots.attention import attention_view as attention_view
+    from grok_interp.plots.paper import on_paper as on_paper
+    from grok_interp.plots.registry import draw as draw
+    from grok_interp.plots.screen import on_screen as on_screen
     from grok_interp.presets import PRESETS as PRESETS
     from grok_interp.presets import TRAINING_PRESETS as TRAINING_PRESETS
     from grok_interp.presets import preset as preset
     from grok_interp.presets import training_preset as training_preset
     from grok_interp.reference import load_reference as load_reference
+    from grok_interp.runs.audit import audit as audit
     from grok_interp.runs.ensemble import run_ensemble as run_ensemble
     from grok_interp.runs.ensemble import train_ensemble as train_ensemble
+    from grok_interp.runs.revision_names import training_point as training_point
     from grok_interp.runs.run import Run as Run
     from grok_interp.runs.run import is_run as is_run
     from grok_interp.runs.run_training import run_training as run_training
     from grok_interp.runs.series import CheckpointSeries as CheckpointSeries
     from grok_interp.training.loop import train as train
-    from grok_interp.views.attention import AttentionView as AttentionView
-    from grok_interp.views.attention import attention_view as attention_view
 
 _HOME = {
     "configs": ("ModelConfig", "ModularConfig", "TextConfig", "TrainConfig", "llama_copier", "modular_gpt"),
     "presets": ("PRESETS", "TRAINING_PRESETS", "preset", "training_preset"),
     "data.copying": ("CopyTask", "repeated_tokens"),
+    "models.torch_adapter": ("TorchAdapter",),
     "models.transformer": ("Transformer",),
     "models.transformer_lens": ("to_hooked_transformer",),
     "models.interchange": ("from_huggingface", "to_huggingface"),
     "training.loop": ("train",),
     "runs.run": ("Run", "is_run"),
+    "runs.audit": ("audit",),
+    "runs.revision_names": ("training_point",),
     "runs.series": ("CheckpointSeries",),
     "runs.run_training": ("run_training",),
     "runs.ensemble": ("run_ensemble", "train_ensemble"),
@@ -131,10 +140,13 @@ _HOME = {
     "models.published_names": ("published_file",),
     "models.weights_of": ("weights_of",),
     "reference": ("load_reference",),
-    "views.attention": ("AttentionView", "attention_view"),
+    "plots.attention": ("AttentionView", "attention_view"),
+    "plots.paper": ("on_paper",),
+    "plots.registry": ("draw",),
+    "plots.screen": ("on_screen",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_SUBPACKAGES = ("studies", "views")
+_SUBPACKAGES = ("plots", "studies")
 
 __all__ = sorted([*_MODULE_OF, *_SUBPACKAGES])  # pyright: ignore[reportUnsupportedDunderAll]
 

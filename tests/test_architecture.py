@@ -23,7 +23,7 @@ LEVELS = """
     runs
     reference
     analysis
-    views
+    plots
     studies
     cli
 """
@@ -71,11 +71,11 @@ def test_a_module_imports_only_from_above() -> None:
 def test_imports_inside_functions_and_for_type_checkers_count(tmp_path: Path) -> None:
     file = tmp_path / "module.py"
     file.write_text(
-        "import grok_interp.cli\nfrom grok_interp import views\nfrom typing import TYPE_CHECKING\n"
+        "import grok_interp.cli\nfrom grok_interp import plots\nfrom typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from grok_interp.studies.sweep import Sweep\n"
         "def function():\n    from grok_interp.models.rotary import rotary\n"
     )
-    assert sorted(imports_of(file)) == ["cli", "models.rotary", "studies.sweep", "views"]
+    assert sorted(imports_of(file)) == ["cli", "models.rotary", "plots", "studies.sweep"]
 
 
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -37,6 +37,15 @@ class CirclePCA(LabelledResult):
         """checkpoint x component."""
         return self.array["explained"]
 
+    @property
+    def place(self) -> str:
+        """Which head it is of, where, and the base of the logarithms."""
+        attrs = self.array.attrs
+        return (
+            f"L{attrs['layer']}H{attrs['head']} at x and y of slot {attrs['slot']}, task ({attrs['a']}, {attrs['b']}); "
+            f"logarithms to base {attrs['root']}"
+        )
+
     def __str__(self) -> str:
         sizes, attrs = self.array.sizes, self.array.attrs
         return (

@@ -34,6 +34,10 @@ class Circularity(LabelledResult):
     name = "circularity"
     dims = ("measure", "checkpoint")
 
+    def margin(self) -> xr.DataArray:
+        """How far circularity is above the null's 95% quantile, by checkpoint."""
+        return self.array.sel(measure="circularity", drop=True) - self.array.sel(measure="null_q95", drop=True)
+
     def __str__(self) -> str:
         last = self.at().to_series()
         return (

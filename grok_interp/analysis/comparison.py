@@ -39,6 +39,10 @@ class TrainingCurves(LabelledResult):
         """seed x checkpoint, without the checkpoints that no run of the condition has."""
         return self.array.sel(measure=measure, condition=condition).dropna("checkpoint", how="all")
 
+    def mean(self, measure: str, condition: str) -> xr.DataArray:
+        """Over the seeds that have the checkpoint."""
+        return self.of(measure, condition).mean("seed")
+
     def each(self, measure: str) -> dict[tuple[str, int], xr.DataArray]:
         """(condition, seed) -> one curve over its own checkpoints."""
         chosen = self.array.sel(measure=measure)

@@ -60,6 +60,11 @@ class FourierLoss(LabelledResult):
         """The loss under one of CONDITIONS by checkpoint, in nats."""
         return self.array.sel(measure="loss", condition=condition, drop=True)
 
+    def interval(self, condition: str) -> tuple[xr.DataArray, xr.DataArray]:
+        """`loss` minus and plus one standard error over contexts."""
+        loss, error = (self.array.sel(measure=each, condition=condition, drop=True) for each in MEASURES[:2])
+        return loss - error, loss + error
+
     def expected(self) -> xr.DataArray:
         """The losses: a standard error is NaN for one context."""
         return self.array.sel(measure="loss")

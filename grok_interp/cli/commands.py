@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import tyro
 
+from grok_interp.cli.audit import audit
 from grok_interp.cli.faults import described, is_out_of_memory
 from grok_interp.cli.listing import doctor, list_
 from grok_interp.cli.output import printable
@@ -29,6 +30,7 @@ VERBS = {
     "report": report,
     "watch": watch,
     "reproduce": reproduce,
+    "audit": audit,
     "list": list_,
     "doctor": doctor,
 }

@@ -31,14 +31,7 @@ def reproduce(
     """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
 
     Args:
-        figure: which one. Beyond the papers: copying/strings, exact-match accuracy string by string;
-            copying/ablation, accuracy after ablation of the heads found;
-            copying/leads, which score of the heads moves before the onset of copying, over seeds;
-            copying/diagram, final copying accuracy against the fractions of synthetic windows;
-            copying/natural, the loss on repeated n-grams of unmodified validation text;
-            modular/shift, the likelihood of each algorithm by number of shots; modular/circles and
-            modular/kaleidoscopes, how structured representations are over training; modular/fourier, spectra of the
-            number embeddings with restricted and excluded loss over training.
+        figure: which one; `grok-interp list figures` says what each shows.
         run: a run's folder; those that compare runs take several (--run once for each).
         preset: instead of --run, train the figure's runs at this size, each with several seeds, or take those that are
             there. mini-adamw is mini without Muon. After an interruption the same command resumes.
@@ -75,7 +68,7 @@ def _folder_of(figure: str, preset: Size) -> Path:
 def _draw(figure: str, runs: Sequence[Run], out: Path, device: str, output: OutputFlags) -> list[Path]:
     """The files that were written."""
     from grok_interp.cli.with_progress import analyze_run, draw
-    from grok_interp.views.theme import save_figure
+    from grok_interp.plots.paper import save_figure
 
     for run in runs:
         analyze_run(run, device, output)

@@ -15,7 +15,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -41,7 +41,7 @@ class Checkpoints(Protocol):
     @property
     def steps(self) -> tuple[int, ...]: ...
 
-    def load(self, step: int) -> Any: ...
+    def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterable[tuple[int, Any]]: ...
 
     def checksum(self, step: int) -> str: ...
 
@@ -134,8 +134,7 @@ class ResultStore:
                     fresh[number] = []
 
         try:
-            for done, step in enumerate(to_do, start=1):
-                model = checkpoints.load(step).to(device)
+            for done, (step, model) in enumerate(checkpoints.at(to_do, device=device), start=1):
                 for analyzer, lacking, new in zip(analyzers, missing, fresh, strict=True):
                     if step in lacking:
                         new.append(_labeled(analyzer.evaluate(step, model), step, checksums[step]))

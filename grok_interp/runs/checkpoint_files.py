@@ -30,7 +30,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
     The header has one entry, because the library writes several in no fixed order: equal weights give equal files.
     """
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
-    header = {HEADER: json.dumps({**metadata, "sha256": _digest(tensors, metadata)}, sort_keys=True)}
+    header = {HEADER: json.dumps({**metadata, "sha256": weights_digest(tensors, metadata)}, sort_keys=True)}
 
     def write(scratch: Path) -> None:
         scratch.touch()
@@ -55,7 +55,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
         raise DamagedFileError(f"{path} is cut short or damaged ({error}); {REMEDY}") from error
     written = metadata.pop("sha256", None)
-    if written != _digest(tensors, metadata):
+    if written != weights_digest(tensors, metadata):
         raise DamagedFileError(f"{path} is damaged: its SHA-256 is not the one it was written with; {REMEDY}")
     return tensors, metadata
 
@@ -119,7 +119,8 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
 
 
-def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+def weights_digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 over names, shapes, values (on the CPU, contiguous) and metadata."""
     digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -28,7 +28,7 @@ def parsed_record(directory: Path) -> dict[str, Any] | None:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is damaged ({error}): restore it, or delete the folder and train again") from error
+        raise ValueError(f"{_none_at(directory)}. {file} is damaged ({error}): restore it") from error
     return record if isinstance(record, dict) and "train" in record else None
 
 
@@ -39,15 +39,19 @@ def read_record(directory: Path) -> tuple[dict[str, Any], TrainConfig]:
     """
     record = parsed_record(directory)
     if record is None:
-        there = (directory / "config.json").exists()
-        missing = "its config.json is not a run's" if there else "it has no config.json"
-        raise ValueError(f"no run at {directory}: {missing}; `grok-interp list` shows the runs")
+        raise ValueError(_none_at(directory))
     try:
         if reasons := list(_reasons(record)):
             raise ValueError("; ".join(reasons))
         return record, TrainConfig.from_dict(record["train"])
     except ValueError as error:
         raise ValueError(f"{directory / 'config.json'} is not valid ({error}): restore it") from error
+
+
+def _none_at(directory: Path) -> str:
+    there = (directory / "config.json").exists()
+    missing = "its config.json is not a run's" if there else "it has no config.json"
+    return f"no run at {directory}: {missing}; `grok-interp list` shows the runs"
 
 
 def _reasons(record: dict[str, Any]) -> Iterator[str]:

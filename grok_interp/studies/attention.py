@@ -25,6 +25,7 @@ def stored_attention(
         steps: of checkpoints.
         device: where models run, a torch device.
     """
+    heads = sorted(heads)  # in whatever order they are drawn
     analyzer = Analyzer(
         HeadPatterns.name,
         HeadPatterns,

@@ -21,9 +21,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
+from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import study_of
-from grok_interp.views.report import Page
 
 HOST = "127.0.0.1"
 CONNECTION_SECONDS = 10.0  # a client that is silent for as long is given up
@@ -143,7 +143,7 @@ def report_of(run: Run, device: str) -> Page:
     study, report = study_of(run), study_of(run, ".report")
     inputs = study.evaluation_inputs(run)
     results = study.analyze(run, inputs, device=device)
-    return report.report_page(run, results, inputs, threshold=report.THRESHOLD, device=device)[0]
+    return report.report_page(run, results, inputs, threshold=report.THRESHOLD, device=device)
 
 
 def _waiting(run: Run) -> Page:

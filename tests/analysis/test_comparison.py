@@ -12,9 +12,10 @@ from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.loss import PositionLoss
 from grok_interp.configs import TrainConfig
+from grok_interp.plots import on_paper
+from grok_interp.plots.pictures.conditions import conditions
+from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
 from grok_interp.presets import training_preset
-from grok_interp.views.comparison import plot_conditions
-from grok_interp.views.copying import plot_copying_and_loss
 
 BASE = training_preset("copier-tiny")
 
@@ -111,7 +112,7 @@ def curves() -> TrainingCurves:
 
 
 def test_curves_are_drawn_against_updates_and_tokens(curves: TrainingCurves) -> None:
-    left, right = plot_conditions(curves, [("loss", "updates"), ("whole", "tokens")], ncols=2).axes
+    left, right = on_paper(conditions(curves, [("loss", "updates"), ("whole", "tokens")], columns=2)).axes
     thick = [line for line in right.lines if line.get_linewidth() > 1]
     assert [line.get_label() for line in thick] == ["batch size=8", "batch size=16"]
     assert (left.lines[0].get_xdata()[-1], *(line.get_xdata()[-1] for line in thick)) == (4000, 400_000, 800_000)
@@ -121,4 +122,4 @@ def test_curves_are_drawn_against_updates_and_tokens(curves: TrainingCurves) -> 
 
 def test_figure_2_draws_one_condition_only(curves: TrainingCurves) -> None:
     with pytest.raises(ValueError, match="one condition is drawn, got"):
-        plot_copying_and_loss(curves)
+        copying_and_loss(curves)

@@ -9,8 +9,9 @@ import xarray as xr
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.copying_diagram import copying_diagram
 from grok_interp.configs import TrainConfig
+from grok_interp.plots import on_paper
+from grok_interp.plots.pictures.copying_diagram import copying_diagram as picture
 from grok_interp.presets import training_preset
-from grok_interp.views.copying_diagram import plot_copying_diagram
 
 
 def run(copies: float, random: float, seed: int, exact: float) -> tuple[TrainConfig, CopyingAccuracy]:
@@ -36,7 +37,7 @@ def test_cells_are_means_over_the_seeds_that_are_there() -> None:
 
 
 def test_the_picture_says_each_cell_with_its_seeds() -> None:
-    texts = {text.get_text() for text in plot_copying_diagram(copying_diagram(RUNS)).axes[0].texts}
+    texts = {text.get_text() for text in on_paper(picture(copying_diagram(RUNS))).axes[0].texts}
     assert texts == {"10% ± 0%\n1 seed", "60% ± 20%\n2 seeds", "30% ± 0%\n1 seed"}
 
 

@@ -9,6 +9,7 @@ from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views
+from grok_interp.plots.page import Section
 from grok_interp.studies.copying.example_section import TIE, example_section, prompt
 from grok_interp.studies.copying.examples import CopyExample, copy_example, copy_examples, first_string, within
 
@@ -92,9 +93,14 @@ def test_the_index_of_a_string_is_that_of_the_sample_and_not_of_the_queries() ->
     assert first_string(accuracy, copied=False) == (0, 0)
 
 
+def section_of(model: Transformer, samples: CopySamples) -> Section:
+    accuracy = measured(model, samples)
+    return example_section(copy_examples(model, samples, accuracy), accuracy, show)
+
+
 def test_a_section_shows_both_answers_and_their_rule() -> None:
     model, samples = circuit(scale=0.0), distinct_copy_samples()
-    section = example_section(model, samples, measured(model, samples), show)
+    section = section_of(model, samples)
     copied, other = copy_examples(model, samples, measured(model, samples))
     table = section.table
     assert table is not None and list(table) == ["", "copied", "not copied"]
@@ -109,7 +115,7 @@ def test_a_section_shows_both_answers_and_their_rule() -> None:
 def test_a_tie_is_shown_as_one() -> None:
     model, samples = induction_circuit(), distinct_copy_samples()
     canonical_views(model)["unembed.W_U"].zero_()
-    table = example_section(model, samples, measured(model, samples), show).table
+    table = section_of(model, samples).table
     assert table is not None and list(table) == ["", "not copied"]
     assert table.set_index("").loc["most probable tokens", "not copied"] == " | ".join([TIE] * 4)
 
@@ -117,7 +123,7 @@ def test_a_tie_is_shown_as_one() -> None:
 def test_logits_that_are_not_finite_give_no_example() -> None:
     model, samples = induction_circuit(), distinct_copy_samples()
     canonical_views(model)["unembed.W_U"].fill_(torch.nan)
-    section = example_section(model, samples, measured(model, samples), show)
+    section = section_of(model, samples)
     assert "are not finite" in section.text and section.table is None
 
 

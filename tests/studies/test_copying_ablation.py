@@ -18,6 +18,7 @@ from ground_truth import (
     repeated_distinct_tokens,
 )
 
+from grok_interp import plots
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.head_scores import HeadScores, head_scores
@@ -46,7 +47,6 @@ from grok_interp.studies.copying.ablation_report import (
     single_heads_text,
 )
 from grok_interp.studies.copying.results import analyze
-from grok_interp.views.ablation import plot_ablation
 
 MODELS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (10, 30.0), (20, 30.0))]
 
@@ -230,11 +230,11 @@ def test_what_is_kept_is_never_stale(run: Run, measured: list[str]) -> None:
 
 
 def test_figures_and_sections_of_a_run(run: Run, measured: list[str]) -> None:
-    figure, section = ablation(run), ablation_section(run)
-    assert len(figure.axes) == 12 and measured == [how for how in WAYS for _ in range(5)]
-    assert section.picture.startswith("<svg") and "no induction head has formed" in section.text
+    drawing, section = ablation(run), ablation_section(run)
+    assert len(drawing.panels) == 12 and measured == [how for how in WAYS for _ in range(5)]
+    assert section.printed.startswith("<svg") and "no induction head has formed" in section.text
     assert "the last 2 tokens" in section.caption  # 56 tokens, 94 symbols: 56 / 94 ** 2 < 0.1 < 56 / 94
-    assert len(single_heads(run).axes) == 8
+    assert len(single_heads(run).panels) == 8
     assert "in no head." in single_heads_section(run).text
     stored = {file.name.partition("-")[0] for file in (run.directory / "results").glob("*ablation_*")}
     assert stored == {f"{name}_{how}" for name in ("ablation", "single_ablation") for how in WAYS}
@@ -279,7 +279,7 @@ def test_without_controls_the_text_says_so(run: Run) -> None:
     text = ablation_text([result], ablation_inputs(run, analyze(run), heads=heads))
     assert "There are no controls: fewer than 3 heads are neither ablated nor induction heads" in text
     assert "random heads" not in text and "nearest attention entropy" not in text
-    assert plot_ablation([result]).legends[0].get_texts()[0].get_text() == (
+    assert plots.on_paper(plots.ablation([result])).legends[0].get_texts()[0].get_text() == (
         "without random heads of the same layers: none left"
     )
 
@@ -287,5 +287,5 @@ def test_without_controls_the_text_says_so(run: Run) -> None:
 def test_a_layer_of_one_head_has_its_control_in_another_layer(tiny: TrainConfig, tmp_path: Path) -> None:
     run = run_training(tmp_path / "one", tiny.with_model(n_heads=1))
     for section in (ablation_section(run), single_heads_section(run)):
-        assert section.picture.startswith("<svg")
+        assert section.printed.startswith("<svg")
     assert "random heads of other layers take their place" in ablation_section(run).text

@@ -157,12 +157,12 @@ def test_headlines_of_a_run_in_which_nothing_emerged(run: Run) -> None:
 
 def test_figures_draw_every_checkpoint(run: Run) -> None:
     results = analyze(run, evaluation_inputs(run))
-    accuracy, loss = figure_2(run).axes
-    assert [line.get_xdata().tolist() for line in (*accuracy.lines, *loss.lines)] == [[0, 5, 10, 15, 20]] * 3
-    assert loss.lines[0].get_ydata().tolist() == results.loss.mean().values.tolist()
-    (axis,) = figure_6(run, threshold=-1.0).axes
-    assert sum(len(line.get_xdata()) == 5 for line in axis.lines) == 4  # one curve a head
-    assert sum(len(line.get_xdata()) == 1 for line in axis.lines) == 4  # one dot a head: all are above -1
+    accuracy, loss = figure_2(run).panels
+    assert [line.x.tolist() for line in (*accuracy.marks, *loss.marks)] == [[0, 5, 10, 15, 20]] * 3
+    assert loss.marks[0].y.tolist() == results.loss.mean().values.tolist()
+    (panel,) = figure_6(run, threshold=-1.0).panels
+    assert sum(len(mark.x) == 5 for mark in panel.marks) == 4  # one curve a head
+    assert sum(len(mark.x) == 1 for mark in panel.marks) == 4  # one dot a head: all are above -1
 
 
 def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Run, tiny: TrainConfig) -> None:
@@ -199,9 +199,9 @@ def test_the_report_names_checkpoints_without_an_accuracy(run: Run) -> None:
 
 def test_exact_match_by_string_is_a_figure(run: Run) -> None:
     results = analyze(run, evaluation_inputs(run))
-    for axis, accuracy in zip(strings(run).axes, accuracies(results), strict=True):
-        assert [line.get_xdata().tolist() for line in axis.lines] == [[0, 5, 10, 15, 20]] * 2
-        assert accuracy.array.attrs["alphabet"] in axis.get_title()
+    for panel, accuracy in zip(strings(run).panels, accuracies(results), strict=True):
+        assert [line.x.tolist() for line in panel.marks] == [[0, 5, 10, 15, 20]] * 2
+        assert accuracy.array.attrs["alphabet"] in panel.title
     table = strings_table(accuracies(results))
     assert len(table) == 2 * 5 * 2
     assert list(table) == ["checkpoint", "sequence", "exact_match", "low", "high", "alphabet"]

@@ -13,6 +13,7 @@ from grok_interp.analysis.phase_diagram import PhaseDiagram
 from grok_interp.analysis.shots import shot_curve_of
 from grok_interp.configs import TrainConfig
 from grok_interp.data.modular import SPLITS
+from grok_interp.plots import on_paper
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
@@ -111,18 +112,18 @@ def test_a_sweep_becomes_a_phase_diagram(run: Run, tmp_path: Path) -> None:
 def test_the_phase_figure_has_a_cell_for_each_setting_and_leaves_out_what_was_not_run(run: Run, tmp_path) -> None:
     config = training_preset("modular-tiny")
     second = run_training(tmp_path / "second", config.with_data(n_id=4, alpha=0.4))
-    figure = modular.figure_1b(run, second, threshold=0.0)
-    cells = figure.axes[0].images[0].get_array()
-    assert cells.shape == (2, 2, 3)
-    assert (cells[0, 1] == 1).all(), "(4, 0.6) was not run: white"
-    assert not (cells[0, 0] == 1).all()
-    assert len(figure.axes[1].texts) == 2
+    drawing = modular.figure_1b(run, second, threshold=0.0)
+    cells = np.array(drawing.panels[0].marks[0].values, float)
+    assert cells.shape == (2, 2)
+    assert np.isnan(cells[0, 1]), "(4, 0.6) was not run: white"
+    assert np.isfinite(cells[0, 0])
+    assert len(on_paper(drawing).axes[1].texts) == 2
 
 
 def test_grids_are_drawn_for_growing_contexts_of_one_list(run: Run) -> None:
-    figure = modular.figure_5(run, step=20, task=(2, 3), shots=[1, 2, 7])
-    titles = [axis.get_title() for axis in figure.axes]
-    assert [title for title in titles if title] == [f"task (2, 3), k = {k}" for k in (1, 2, 7)]
+    drawing = modular.figure_5(run, step=20, task=(2, 3), shots=[1, 2, 7])
+    assert drawing.title == "task (2, 3)"
+    assert [panel.title.partition(":")[0] for panel in drawing.panels[:3]] == [f"model\nk = {k}" for k in (1, 2, 7)]
     assert (grid_examples(5, 7)[:2] == grid_examples(5, 2)).all()
 
 
@@ -137,7 +138,7 @@ def test_the_report_says_that_nothing_was_learnt(run: Run) -> None:
     inputs = evaluation_inputs(run)
     results = analyze(run, inputs)
     page = write_report(run, results, inputs, threshold=0.75).read_text()
-    assert page.count('class="has-twin"') == page.count("<figure") - 1, "all but the attention, which is a view"
+    assert page.count('class="has-drawing"') == page.count("<figure") - 1, "all but the attention, which is a view"
     assert len(page.encode()) < 15_000_000
     assert "Never above 75% at the last shot, over new queries: i.d. train, i.d. test, o.o.d. train" in page
     assert "with 8 of the 25 tasks (a, b) and 15 of the 25 inputs" in page
@@ -164,25 +165,25 @@ def test_a_diagram_keeps_its_axes_through_a_file(run: Run, tmp_path: Path) -> No
 
 
 def test_noise_is_asked_at_each_share_on_the_same_contexts(run: Run) -> None:
-    (axis,) = modular.label_noise(run, step=20, noises=(0.0, 0.5)).axes
-    clean, noisy = axis.lines[:2]
-    assert clean.get_ydata()[0] == noisy.get_ydata()[0], "no example is shown before the first query"
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["0%", "50%"]
+    (panel,) = modular.label_noise(run, step=20, noises=(0.0, 0.5)).panels
+    clean, noisy = panel.marks
+    assert clean.y[0] == noisy.y[0], "no example is shown before the first query"
+    assert [line.label for line in panel.marks] == ["0%", "50%"]
 
 
 def test_pictures_over_training_have_a_line_for_each_head_and_block(run: Run) -> None:
-    above, below = modular.circles_over_training(run).axes
-    assert len(above.lines) == 4 and len(below.lines) == 4 + 1
-    assert [line.get_xdata().tolist() for line in above.lines] == [[0, 5, 10, 15, 20]] * 4
-    panels = modular.kaleidoscopes_over_training(run).axes
-    assert [panel.get_title() for panel in panels] == ["at y", "at z"]
-    assert [len(panel.lines) for panel in panels] == [4, 4]
+    left, right = modular.circles_over_training(run).panels
+    assert len(left.marks) == 4 and len(right.marks) + len(right.levels) == 4 + 1
+    assert [line.x.tolist() for line in left.marks] == [[0, 5, 10, 15, 20]] * 4
+    panels = modular.kaleidoscopes_over_training(run).panels
+    assert [panel.title for panel in panels] == ["at y", "at z"]
+    assert [len(panel.marks) for panel in panels] == [4, 4]
 
 
 def test_every_head_has_its_picture(run: Run) -> None:
-    axes = modular.attention(run, step=20, n_tokens=9).axes
-    assert [axis.get_title() for axis in axes] == ["L0H0", "L0H1", "L1H0", "L1H1"]
-    assert all(len(axis.get_xticklabels()) == 9 for axis in axes)
+    panels = modular.attention(run, step=20, n_tokens=9).panels
+    assert [panel.title for panel in panels] == ["L0H0", "L0H1", "L1H0", "L1H1"]
+    assert all(len(panel.x.ticks) == 9 for panel in panels)
 
 
 def test_fourier_analysis_is_drawn_at_every_checkpoint_with_key_frequencies_of_the_last(run: Run) -> None:
@@ -191,8 +192,8 @@ def test_fourier_analysis_is_drawn_at_every_checkpoint_with_key_frequencies_of_t
         key = found.spectrum.key_frequencies(losses.array.attrs["group"], 1)
         assert losses.array.attrs["frequencies"] == list(key) and losses.array.attrs["n_contexts"] == 20
         assert losses.array["checkpoint"].values.tolist() == [0, 5, 10, 15, 20]
-    axes = modular.fourier_over_training(run, n_key=2).axes
-    assert axes[3].get_ylabel() == "fraction of the variance\nin the top 2 frequencies"
+    drawing = modular.fourier_over_training(run, n_key=2)
+    assert drawing.panels[3].y.text == "fraction of the variance in the top 2 frequencies"
     with pytest.raises(ValueError, match="n_key must be between 1 and the 2 frequencies of each group, got 3"):
         modular.fourier_over_training(run, n_key=3)
 

@@ -34,7 +34,7 @@ def test_the_command_draws_the_diagram_of_the_runs_below_a_folder(folder: Path, 
         maps = tab.ask("[...document.querySelectorAll('.graph')].map(g => g.data[0].z)")
         assert len(maps) == 5
         assert maps[1] == [[pytest.approx(table["id_train"][0]), None], [None, pytest.approx(table["id_train"][1])]]
-        assert tab.ask("document.getElementById('clock').hidden"), "nothing here is over training"
+        assert tab.ask("document.getElementById('step-bar').hidden"), "nothing here is over training"
 
 
 def test_runs_of_two_sweeps_are_refused_and_lengths_are_warned_of(folder: Path) -> None:

@@ -17,22 +17,22 @@ from browser import DRAWN, browser, needs_a_browser
 
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
+from grok_interp.plots.page import Page
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.watch import Shown, report_of, serving, watch_run
-from grok_interp.views.report import Page
 
 
 @pytest.fixture
 def run(tiny: TrainConfig, tmp_path: Path) -> Run:
     """A finished run, whose last three of five checkpoints are hidden."""
-    run_training(tmp_path / "run", tiny)
+    run = run_training(tmp_path / "run", tiny)
     for step in (10, 15, 20):
-        path = Run.open(tmp_path / "run").checkpoints.path(step)
+        path = run.checkpoints.path(step)
         path.rename(tmp_path / path.name)
-    return tmp_path / "run"
+    return run
 
 
 def uncover(run: Run, step: int) -> None:
@@ -150,7 +150,7 @@ def test_new_checkpoints_become_a_new_page_and_none_is_evaluated_twice(
     with pytest.raises(KeyboardInterrupt):
         watch_run(run, port=0, on_start=started, on_page=shown, seconds=0)
     assert "analyzed up to step 5 of 20" in pages[0] and "analyzed up to step 10 of 20" in pages[1]
-    assert loaded.count(0) == 1 + len(pages), "evaluated once; each page's attention view reads it, too"
+    assert loaded.count(0) == 2, "by the analyzers, and for the attention view"
     assert loaded.count(10) >= 1
     assert not (run.directory / "report.html").exists()
     with pytest.raises(ConnectionRefusedError):

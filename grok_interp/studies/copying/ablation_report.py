@@ -11,13 +11,13 @@ from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation import CONTROLS, HeadAblation
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.single_ablation import SingleAblation
+from grok_interp.plots.page import Section
+from grok_interp.plots.pictures.ablation import ablation
+from grok_interp.plots.pictures.single_heads import single_heads
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation import ablations, are_stored, single_ablations
 from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs, formed_heads
 from grok_interp.studies.copying.results import FORMED, analyze
-from grok_interp.views.ablation import ablation_twin, plot_ablation
-from grok_interp.views.report import Section, inline_svg
-from grok_interp.views.single_heads import plot_single_heads, single_heads_twin
 
 MATTERS = 0.02  # fraction of suffixes: with 500 of them some three standard errors of a fraction near 0
 WITHOUT_HEADS, WITHOUT_EACH = "Without the induction heads", "Without each head alone"
@@ -33,21 +33,19 @@ def ablation_section(run: Run) -> Section:
         "(accuracies) and windows (loss, paired with intact), of the mean over draws."
     )
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
-    picture = inline_svg(plot_ablation(results))
-    return Section(WITHOUT_HEADS, ablation_text(results, inputs), picture, caption, ablation_twin(results), table)
+    return Section(WITHOUT_HEADS, ablation_text(results, inputs), ablation(results), caption, table=table)
 
 
 def single_heads_section(run: Run) -> Section:
     """Whether I(L, H) finds the heads that matter."""
     results, induction = single_ablations(run), analyze(run).induction
-    picture = inline_svg(plot_single_heads(results, induction))
     table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
     text = single_heads_text(results, induction)
     caption = (
         "A dot is a head, a color a layer. Bars: 95% over samples (suffix tokens) and over windows (loss), paired with "
         "intact."
     )
-    return Section(WITHOUT_EACH, text, picture, caption, single_heads_twin(results, induction), table)
+    return Section(WITHOUT_EACH, text, single_heads(results, induction), caption, table=table)
 
 
 def stored_sections(run: Run) -> list[Section]:
@@ -61,7 +59,7 @@ def stored_sections(run: Run) -> list[Section]:
 
 def _missing(title: str, figure: str, run: Run) -> Section:
     command = f"grok-interp reproduce {figure} --run {run}"
-    return Section(title, f"Not measured for these checkpoints. The command that does it: {command}", "")
+    return Section(title, f"Not measured for these checkpoints. The command that does it: {command}")
 
 
 def ablation_text(results: Sequence[HeadAblation], inputs: AblationInputs) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
 
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.copying import CopyingAccuracy
@@ -16,15 +15,15 @@ from grok_interp.analysis.effects_over_seeds import mean_effect
 from grok_interp.analysis.intervals import in_percent
 from grok_interp.analysis.string_accuracy import final_exact_matches
 from grok_interp.data.copying import CopyTask
+from grok_interp.plots.page import Section
+from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
+from grok_interp.plots.pictures.strings import strings
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.figures import accuracies_of
 from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
-from grok_interp.views.copying import copying_twin
-from grok_interp.views.report import Section, inline_svg
-from grok_interp.views.strings import plot_strings, strings_twin
 
 
-def copying_section(picture: str, curves: TrainingCurves, results: CopyingResults, inputs: CopyingInputs) -> Section:
+def copying_section(curves: TrainingCurves, results: CopyingResults, inputs: CopyingInputs) -> Section:
     task, hexadecimal = inputs.tasks
     queried = "each string" if task.query_every == 1 else f"the strings i = 0 (mod {task.query_every})"
     text = (
@@ -38,8 +37,8 @@ def copying_section(picture: str, curves: TrainingCurves, results: CopyingResult
         "After Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% intervals over samples (exact match: Wilson; "
         "per token: ±1.96 s.e.)."
     )
-    twin = copying_twin(curves, results.accuracy)
-    return Section("Copying and loss", text, picture, caption, twin, curves.to_frame())
+    drawing, table = copying_and_loss(curves, results.accuracy), curves.to_frame()
+    return Section("Copying and loss", text, drawing, caption, table=table, file="copying_and_loss")
 
 
 def _alphabet(task: CopyTask) -> str:
@@ -50,7 +49,7 @@ def _guessing(task: CopyTask) -> str:
     return f"Guessing among {_alphabet(task)} gets {1 / len(task.alphabet):.2g} of the tokens right."
 
 
-def strings_section(picture: str, results: CopyingResults) -> Section:
+def strings_section(results: CopyingResults) -> Section:
     accuracies = [results.accuracy, results.hexadecimal]
     text = " ".join(
         f"{each.array.attrs['alphabet'].capitalize()} strings, last checkpoint: {each.exact_in_words()} exact match "
@@ -58,10 +57,11 @@ def strings_section(picture: str, results: CopyingResults) -> Section:
         for each in accuracies
     )
     caption = "String 0 comes first in the prompt, farthest from the query. Bands: 95% Wilson intervals over samples."
-    return Section("Exact match by string", text, picture, caption, strings_twin(accuracies), strings_table(accuracies))
+    table = strings_table(accuracies)
+    return Section("Exact match by string", text, strings(accuracies), caption, table=table, file="strings")
 
 
-def alphabets_section(conditions: Mapping[str, Sequence[Run]], baseline: str) -> tuple[Section, Figure]:
+def alphabets_section(conditions: Mapping[str, Sequence[Run]], baseline: str) -> Section:
     """Both copying tests of the runs of each condition: string by string of the baseline, and a table of all.
 
     Args:
@@ -69,7 +69,6 @@ def alphabets_section(conditions: Mapping[str, Sequence[Run]], baseline: str) ->
         baseline: the condition that is drawn.
     """
     accuracies = {name: accuracies_of(runs) for name, runs in conditions.items()}
-    figure = plot_strings(*accuracies[baseline])
     table = pd.DataFrame([row for name, each in accuracies.items() for row in _final_rows(name, each)])
     last = [f"{row['alphabet']} {_in_percent(row)}" for _, row in table[table["condition"] == baseline].iterrows()]
     text = (
@@ -78,8 +77,8 @@ def alphabets_section(conditions: Mapping[str, Sequence[Run]], baseline: str) ->
         "is on hexadecimal ones. The table has all conditions."
     )
     caption = "Baseline. Bands: 95% over seeds; of a single seed 95% over samples (Wilson)."
-    twin = strings_twin(*accuracies[baseline])
-    return Section("Printable and hexadecimal strings", text, inline_svg(figure), caption, twin, table), figure
+    drawing, title = strings(*accuracies[baseline]), "Printable and hexadecimal strings"
+    return Section(title, text, drawing, caption, table=table, file="copying_strings")
 
 
 def _final_rows(condition: str, runs: Sequence[Sequence[CopyingAccuracy]]) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from grok_interp.activations import HookedModel
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.predictions import NO_PREDICTION
 from grok_interp.data.copying import CopySamples
+from grok_interp.plots.page import Section, table_html
 from grok_interp.studies.copying.examples import CopyExample, first_string, within
-from grok_interp.views.report import Section, table_html
 
 TITLE = "What it copies"
 TOKENS_SHOWN, SAMPLES_TRIED = 128, 16  # of a prompt for the attention view
@@ -29,14 +29,14 @@ def example_section(examples: Sequence[CopyExample], accuracy: CopyingAccuracy, 
         show: each token as a string, as `Vocabulary.show`.
     """
     if not examples:
-        return Section(TITLE, "The logits of the last checkpoint are not finite: there is no answer to show.", "")
+        return Section(TITLE, "The logits of the last checkpoint are not finite: there is no answer to show.")
     table = example_table(examples, show)
     caption = (
         "Most probable tokens and probabilities: with the expected tokens before each position given (teacher "
         "forcing). Greedy decoding: with the model's own tokens before each position."
     )
     html = f'<div class="wide strings">{table_html(table)}</div>'
-    return Section(TITLE, example_text(examples, accuracy), html, caption, table=table)
+    return Section(TITLE, example_text(examples, accuracy), caption=caption, html=html, table=table)
 
 
 def example_text(examples: Sequence[CopyExample], accuracy: CopyingAccuracy) -> str:

@@ -7,75 +7,75 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-
+from grok_interp import plots
 from grok_interp.analysis.comparison import TrainingCurves, training_curves
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.copying_diagram import copying_diagram
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.induction import InductionScores
+from grok_interp.plots.drawing import Drawing
+from grok_interp.plots.pictures.conditions import OVER_UPDATES, Against
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
 from grok_interp.studies.copying.results import FORMED, analyze
-from grok_interp.views.comparison import Panel, conditions_twin, plot_conditions
-from grok_interp.views.copying import copying_twin, plot_copying_and_loss
-from grok_interp.views.copying_diagram import plot_copying_diagram
-from grok_interp.views.formation import formation_twin, plot_formation
-from grok_interp.views.interactive import Twin
-from grok_interp.views.strings import plot_strings
 
-OVER_UPDATES: list[Panel] = [("per_token", "updates"), ("whole", "updates"), ("loss", "updates")]
-PANELS: dict[str, list[Panel]] = {
-    "fig3": [("per_token", "updates"), ("per_token", "tokens"), ("whole", "updates"), ("whole", "tokens")],
-    "fig4": [("loss", "tokens"), ("loss", "updates"), ("per_token", "tokens"), ("per_token", "updates")],
-    "fig5": OVER_UPDATES,
-    "fig7": OVER_UPDATES,
-}
+BY_COPYING: list[tuple[str, Against]] = [
+    ("per_token", "updates"),
+    ("per_token", "tokens"),
+    ("whole", "updates"),
+    ("whole", "tokens"),
+]
+BY_LOSS: list[tuple[str, Against]] = [
+    ("loss", "tokens"),
+    ("loss", "updates"),
+    ("per_token", "tokens"),
+    ("per_token", "updates"),
+]
 
 
-def figure_2(*runs: Run, device: str = "cpu") -> Figure:
+def figure_2(*runs: Run, device: str = "cpu") -> Drawing:
     """Copying accuracy and loss over training; of one run with 95% intervals over samples."""
     accuracy = analyze(runs[0], device=device).accuracy if len(runs) == 1 else None
-    return plot_copying_and_loss(curves_of(runs, device=device), accuracy)
+    return plots.copying_and_loss(curves_of(runs, device=device), accuracy)
 
 
-def figure_3(*runs: Run, device: str = "cpu") -> Figure:
+def figure_3(*runs: Run, device: str = "cpu") -> Drawing:
     """Copying at several batch sizes, against updates and against tokens: which of the two makes the curves agree?"""
-    return plot_conditions(curves_of(runs, varied=BATCH_SIZE.varied, device=device), PANELS["fig3"], ncols=2)
+    return plots.conditions(curves_of(runs, varied=BATCH_SIZE.varied, device=device), BY_COPYING, columns=2)
 
 
-def figure_4(*runs: Run, device: str = "cpu") -> Figure:
+def figure_4(*runs: Run, device: str = "cpu") -> Drawing:
     """The same runs: loss and copying against tokens and against updates."""
-    return plot_conditions(curves_of(runs, varied=BATCH_SIZE.varied, device=device), PANELS["fig4"], ncols=2)
+    return plots.conditions(curves_of(runs, varied=BATCH_SIZE.varied, device=device), BY_LOSS, columns=2)
 
 
-def figure_5(*runs: Run, device: str = "cpu") -> Figure:
+def figure_5(*runs: Run, device: str = "cpu") -> Drawing:
     """Copying and loss at several learning rates."""
-    return plot_conditions(curves_of(runs, varied=LEARNING_RATE.varied, device=device), PANELS["fig5"], ncols=3)
+    return plots.conditions(curves_of(runs, varied=LEARNING_RATE.varied, device=device), OVER_UPDATES, columns=3)
 
 
-def figure_6(*runs: Run, threshold: float = FORMED, device: str = "cpu") -> Figure:
+def figure_6(*runs: Run, threshold: float = FORMED, device: str = "cpu") -> Drawing:
     """I(L, H) of every head over training, with each head's first step above `threshold`: a panel a run."""
-    return plot_formation(formations(runs, threshold=threshold, device=device))
+    return plots.formation(formations(runs, threshold=threshold, device=device))
 
 
-def figure_7(*runs: Run, device: str = "cpu") -> Figure:
+def figure_7(*runs: Run, device: str = "cpu") -> Drawing:
     """Copying and loss with attention dropout, with weight decay, and with neither."""
-    return plot_conditions(curves_of(runs, varied=REGULARISATION.varied, device=device), PANELS["fig7"], ncols=3)
+    return plots.conditions(curves_of(runs, varied=REGULARISATION.varied, device=device), OVER_UPDATES, columns=3)
 
 
-def synthetic_data_diagram(*runs: Run, device: str = "cpu") -> Figure:
+def synthetic_data_diagram(*runs: Run, device: str = "cpu") -> Drawing:
     """Final exact-match accuracy against the fractions of windows with copies and of random windows."""
     found = ((run.config, analyze(run, device=device).accuracy) for run in runs)
-    return plot_copying_diagram(copying_diagram(found))
+    return plots.copying_diagram(copying_diagram(found))
 
 
-def strings(*runs: Run, device: str = "cpu") -> Figure:
+def strings(*runs: Run, device: str = "cpu") -> Drawing:
     """Exact-match accuracy string by string over training, on printable and on hexadecimal strings.
 
     With 95% intervals: over samples of one run, over seeds of several.
     """
-    return plot_strings(*accuracies_of(runs, device=device))
+    return plots.strings(*accuracies_of(runs, device=device))
 
 
 def accuracies_of(runs: Sequence[Run], *, device: str = "cpu") -> list[list[CopyingAccuracy]]:
@@ -90,16 +90,6 @@ def formations(
     """Of each run."""
     scores = [analyze(run, device=device).induction for run in runs]
     return [(each, formation_order(each, threshold=threshold)) for each in scores]
-
-
-def interactive(figure: str, runs: Sequence[Run], *, varied: Sequence[str] = (), threshold: float = FORMED) -> Twin:
-    """The twin of fig2 to fig7."""
-    if figure == "fig6":
-        return formation_twin(formations(runs, threshold=threshold))
-    curves = curves_of(runs, varied=varied)
-    if figure == "fig2":
-        return copying_twin(curves)
-    return conditions_twin(curves, PANELS[figure], ncols=2 if len(PANELS[figure]) == 4 else 3)
 
 
 def curves_of(runs: Sequence[Run], *, varied: Sequence[str] = (), device: str = "cpu") -> TrainingCurves:

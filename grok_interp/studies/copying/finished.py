@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.configs import TrainConfig
+from grok_interp.plots.drawing import Drawing
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
 from grok_interp.studies.copying.figures import curves_of, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
 from grok_interp.studies.sweep import BASELINE, Experiment
 
-FIGURES: dict[str, tuple[str, Experiment, Callable[..., Figure]]] = {
+FIGURES: dict[str, tuple[str, Experiment, Callable[..., Drawing]]] = {
     "fig2": ("Copying and loss over training", BASELINE, figure_2),
     "fig3": ("Batch sizes: updates or tokens?", BATCH_SIZE, figure_3),
     "fig4": ("Loss and copying at three batch sizes", BATCH_SIZE, figure_4),

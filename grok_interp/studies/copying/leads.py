@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from matplotlib.figure import Figure
-
+from grok_interp import plots
 from grok_interp.analysis.head_scores import HeadScores
 from grok_interp.analysis.leading_indicators import LeadingIndicators, indicator_scores, leading_indicators
+from grok_interp.plots.drawing import Drawing
+from grok_interp.plots.page import Section
 from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.results import analyze, evaluation_inputs
 from grok_interp.studies.rises import MARGIN
-from grok_interp.views.leads import plot_leads
-from grok_interp.views.report import Section, inline_svg
 
 
-def leads(*runs: Run, device: str = "cpu") -> Figure:
+def leads(*runs: Run, device: str = "cpu") -> Drawing:
     """By how many updates each score of the heads moves before the onset of copying: a dot for each run."""
-    return plot_leads(leads_of_runs(runs, device=device))
+    return plots.leads(leads_of_runs(runs, device=device))
 
 
 def leads_of_runs(runs: Sequence[Run], *, device: str = "cpu") -> LeadingIndicators:
@@ -43,10 +42,9 @@ def leads_of_runs(runs: Sequence[Run], *, device: str = "cpu") -> LeadingIndicat
     )
 
 
-def leads_section(runs: Sequence[Run], *, device: str = "cpu") -> tuple[Section, Figure]:
+def leads_section(runs: Sequence[Run], *, device: str = "cpu") -> Section:
     """The picture with its numbers in words and, in a table, by seed with the head that is followed."""
     result = leads_of_runs(runs, device=device)
-    figure = plot_leads(result)
     text = (
         f"Onset of the per-token copying accuracy minus the onset of a score, in updates, seed by seed; {result}. The "
         "strongest head of a score is the one with the largest value at the last checkpoint, chosen in each seed; the "
@@ -54,8 +52,8 @@ def leads_section(runs: Sequence[Run], *, device: str = "cpu") -> tuple[Section,
         f"{_without_rise(result)})."
     )
     caption = "Dots: seeds. Bars: mean and 95% interval over seeds. Above 0 the score moves before copying."
-    section = Section("Leading indicators", text, inline_svg(figure), caption, table=result.to_frame())
-    return section, figure
+    drawing, table = plots.leads(result), result.to_frame()
+    return Section("Leading indicators", text, drawing, caption, table=table, file="copying_leads")
 
 
 def _without_rise(result: LeadingIndicators) -> str:

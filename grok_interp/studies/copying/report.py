@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from grok_interp.analysis.comparison import training_curves
@@ -15,6 +14,10 @@ from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.fraction_of_change import fraction_of_change, half_change
 from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.plots.attention import attention_view
+from grok_interp.plots.page import Headline, Page, Section
+from grok_interp.plots.pictures.formation import formation
+from grok_interp.plots.pictures.head_map import induction_map
 from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.attention import stored_attention
@@ -25,13 +28,6 @@ from grok_interp.studies.copying.example_section import Show, example_section
 from grok_interp.studies.copying.results import FORMED, CopyingInputs, CopyingResults
 from grok_interp.studies.copying.stored_examples import stored_examples, stored_prompt
 from grok_interp.studies.rises import MARGIN, rise, rise_in_words
-from grok_interp.views.attention import attention_view
-from grok_interp.views.copying import plot_copying_and_loss
-from grok_interp.views.formation import formation_twin, plot_formation
-from grok_interp.views.heads import head_map_twin, plot_head_map
-from grok_interp.views.report import Headline, Page, Section, inline_svg
-from grok_interp.views.strings import plot_strings
-from grok_interp.views.theme import save_figure
 
 HEADS_SHOWN, STEPS_SHOWN = 16, 12  # of the attention view
 THRESHOLD = FORMED
@@ -45,41 +41,33 @@ def write_report(
     A head counts as formed when I(L, H) is above `threshold`. Models whose attention is shown run on `device`. Works on
     a run that is still training.
     """
-    page, figures = report_page(run, results, inputs, threshold=threshold, device=device)
-    for name, figure in figures.items():
-        save_figure(figure, run.directory / "figures" / name)
+    page = report_page(run, results, inputs, threshold=threshold, device=device)
+    page.save_figures(run.directory / "figures")
     return page.write(run.directory / "report.html")
 
 
 def report_page(
     run: Run, results: CopyingResults, inputs: CopyingInputs, *, threshold: float, device: str = "cpu"
-) -> tuple[Page, dict[str, Figure]]:
-    """The page, and those of its figures that are kept for paper."""
+) -> Page:
     config, order = run.config, formation_order(results.induction, threshold=threshold)
     curves = training_curves([results.with_config(config)])
     show, options = evaluation_text(run).vocabulary.show, {"device": device}
-    figures = {
-        "copying_and_loss": plot_copying_and_loss(curves, results.accuracy),
-        "strings": plot_strings([results.accuracy, results.hexadecimal]),
-        "formation": plot_formation([(results.induction, order)]),
-    }
-    page = Page(
+    return Page(
         title="When does copying emerge?",
         summary=_summary(config, results, inputs),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
         sections=[
-            copying_section(inline_svg(figures["copying_and_loss"]), curves, results, inputs),
-            strings_section(inline_svg(figures["strings"]), results),
+            copying_section(curves, results, inputs),
+            strings_section(results),
             example_section(stored_examples(run, results, inputs, **options), results.accuracy, show),
             _head_map_section(results),
-            _formation_section(inline_svg(figures["formation"]), results, order),
+            _formation_section(results, order),
             *stored_sections(run),
             _attention_section(run, results, stored_prompt(run, results, inputs, **options), show, device),
         ],
         settings=_settings(run, inputs),
         warnings=list(_warnings(config, results, order)),
     )
-    return page, figures
 
 
 def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
@@ -180,16 +168,14 @@ def _head_map_section(results: CopyingResults) -> Section:
         "first time. EP: how far the head's OV circuit copies, from the eigenvalues of W_E W_V W_O W_U. The slider at "
         "the foot of the page moves through training."
     )
-    scores = results.induction.I
-    picture = inline_svg(plot_head_map(scores.isel(checkpoint=-1), title=f"I(L,H) at step {results.steps[-1]:,}"))
-    twin, table = head_map_twin(scores, title="I(L,H)"), results.induction.to_frame()
-    return Section("Induction score of every head", text, picture, twin=twin, table=table)
+    drawing, table = induction_map(results.induction), results.induction.to_frame()
+    return Section("Induction score of every head", text, drawing, table=table)
 
 
-def _formation_section(picture: str, results: CopyingResults, order: FormationOrder) -> Section:
+def _formation_section(results: CopyingResults, order: FormationOrder) -> Section:
     text = f"{order}. Depth against onset: {order.depth_order()}."
-    twin = formation_twin([(results.induction, order)])
-    return Section("In which order heads form", text, picture, "After Figure 6 of the paper.", twin, order.to_frame())
+    drawing, caption = formation([(results.induction, order)]), "After Figure 6 of the paper."
+    return Section("In which order heads form", text, drawing, caption, table=order.to_frame(), file="formation")
 
 
 def _attention_section(
@@ -206,7 +192,7 @@ def _attention_section(
         score_name=f"I(L, H) at step {results.steps[-1]:,}",
     )
     text = f"{text} Choose a head, and move the slider through training."
-    return Section("Attention of the strongest heads", text, view.html())
+    return Section("Attention of the strongest heads", text, html=view.html())
 
 
 def _settings(run: Run, inputs: CopyingInputs) -> dict[str, Any]:

@@ -19,19 +19,18 @@ from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS
 from grok_interp.analysis.formation import formation_order
 from grok_interp.files import write_text
+from grok_interp.plots.page import Headline, Page, Section, table_html
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation import ablations
 from grok_interp.studies.copying.ablation_report import ablation_section
 from grok_interp.studies.copying.accuracy_sections import alphabets_section
 from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
-from grok_interp.studies.copying.figures import curves_of, formations, interactive
+from grok_interp.studies.copying.figures import curves_of, formations
 from grok_interp.studies.copying.finished import CLAIMED_WAYS, COMPARED, FIGURES, Experiments, finished_experiments
 from grok_interp.studies.copying.leads import leads_section
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyze
 from grok_interp.studies.sweep import BASELINE, Experiment
-from grok_interp.views.report import Headline, Page, Section, inline_svg, table_html
-from grok_interp.views.theme import save_figure
 
 
 def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str = "cpu") -> tuple[Path, list[Claim]]:
@@ -68,6 +67,7 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
             *(f"{run}: {text}" for run in experiments.all_runs for text in analyze(run).not_finite_warnings()),
         ],
     )
+    page.save_figures(experiments.folder / "figures")
     return page.write(experiments.folder / "report.html"), claims
 
 
@@ -132,32 +132,29 @@ def _claims_section(claims: pd.DataFrame) -> Section:
         "are, if the effect is as observed; seeds_needed_half: if it is half as far from the boundary."
     )
     named = claims.rename(columns={"text": "claim"})
-    return Section("Claim by claim", text, f'<div class="wide">{table_html(named)}</div>', table=named)
+    return Section("Claim by claim", text, html=f'<div class="wide">{table_html(named)}</div>', table=named)
 
 
 def _figure_section(experiments: Experiments, name: str, threshold: float) -> Section:
     title, experiment, draw = FIGURES[name]
     runs = experiments.runs(experiment)
     options = {"threshold": threshold} if name == "fig6" else {}
-    figure = draw(*runs, **options)
-    save_figure(figure, experiments.folder / "figures" / f"copying_{name}")
+    drawing = draw(*runs, **options)
     text = (
         f"{len(runs)} runs. Thick: the mean over seeds; thin: each seed."
         if name != "fig6"
         else (f"{len(runs)} runs. A head has formed when I(L,H) is above {threshold:g}.")
     )
     caption = f"After Figure {name[3:]} of “Language Models ‘Grok’ to Copy”."
-    twin, table = interactive(name, runs, varied=experiment.varied, threshold=threshold), _drawn(name, runs, experiment)
-    return Section(title, text, inline_svg(figure), caption, twin, table)
+    table = _drawn(name, runs, experiment)
+    return Section(title, text, drawing, caption, table=table, file=f"copying_{name}")
 
 
 def _alphabets(experiments: Experiments) -> Section:
     conditions: dict[str, list[Run]] = {}
     for run in experiments.all_runs:
         conditions.setdefault(run.directory.parent.name, []).append(run)
-    section, figure = alphabets_section(conditions, "baseline")
-    save_figure(figure, experiments.folder / "figures" / "copying_strings")
-    return section
+    return alphabets_section(conditions, "baseline")
 
 
 def _leads(experiments: Experiments) -> list[Section]:
@@ -165,9 +162,7 @@ def _leads(experiments: Experiments) -> list[Section]:
     runs = experiments.runs(BASELINE)
     if min(len(run) for run in runs) < MIN_CHECKPOINTS:
         return []
-    section, figure = leads_section(runs)
-    save_figure(figure, experiments.folder / "figures" / "copying_leads")
-    return [section]
+    return [leads_section(runs)]
 
 
 def _drawn(name: str, runs: Sequence[Run], experiment: Experiment) -> pd.DataFrame:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from grok_interp import plots
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.embedding import embedding_pca
 from grok_interp.analysis.mlp import mlp_activations
@@ -17,6 +16,7 @@ from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
 from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.analysis.shots import ShotCurves, shot_curve
 from grok_interp.data.slot import Position
+from grok_interp.plots.drawing import Drawing
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.fourier import fourier_analysis
@@ -33,14 +33,6 @@ from grok_interp.studies.modular.modular_inputs import (
 )
 from grok_interp.studies.modular.representations import block_similarity, circles, circularities, kaleidoscopes
 from grok_interp.studies.modular.results import analyze
-from grok_interp.views.algorithms import plot_agreement, plot_grids
-from grok_interp.views.circles import plot_circles, plot_embedding
-from grok_interp.views.fourier import plot_fourier
-from grok_interp.views.heads import plot_attention
-from grok_interp.views.matrices import plot_mlp_activations, plot_similarity
-from grok_interp.views.phases import plot_phase_diagram
-from grok_interp.views.representations import plot_circularity, plot_kaleidoscope
-from grok_interp.views.shots import plot_last_shot, plot_noise, plot_shots
 
 NOISES = (0.0, 0.1, 0.2, 0.4, 0.6)
 
@@ -50,20 +42,20 @@ def sweep_diagram(*runs: Run, queries: str = "all", device: str = "cpu") -> Phas
     return phase_diagram(((run.config, analyze(run, device=device).shots) for run in runs), queries=queries)
 
 
-def figure_1b(*runs: Run, threshold: float = PAPER_THRESHOLD, queries: str = "all", device: str = "cpu") -> Figure:
+def figure_1b(*runs: Run, threshold: float = PAPER_THRESHOLD, queries: str = "all", device: str = "cpu") -> Drawing:
     """Phase diagram over the tasks trained on and alpha, of the best seed with early stopping."""
-    return plot_phase_diagram(sweep_diagram(*runs, queries=queries, device=device), threshold=threshold)
+    return plots.phase_diagram(sweep_diagram(*runs, queries=queries, device=device), threshold=threshold)
 
 
-def figure_1c(run: Run, *, step: int | None = None, device: str = "cpu") -> Figure:
+def figure_1c(run: Run, *, step: int | None = None, device: str = "cpu") -> Drawing:
     """Accuracy by number of shots, at the early-stopped checkpoint if no step is named."""
     results = analyze(run, device=device)
-    return plot_shots(results.shots, step=results.best_step if step is None else step, split="ood_train")
+    return plots.shot_curves(results.shots, step=results.best_step if step is None else step, split="ood_train")
 
 
-def figure_3(run: Run, *, threshold: float = PAPER_THRESHOLD, device: str = "cpu") -> Figure:
+def figure_3(run: Run, *, threshold: float = PAPER_THRESHOLD, device: str = "cpu") -> Drawing:
     """Last-shot accuracy on the four splits over training: o.o.d. generalization may be transient."""
-    return plot_last_shot(analyze(run, device=device).shots, threshold=threshold)
+    return plots.last_shot(analyze(run, device=device).shots, threshold=threshold)
 
 
 def figure_5(
@@ -73,15 +65,15 @@ def figure_5(
     task: tuple[int, int] | None = None,
     shots: Sequence[int] = (),
     device: str = "cpu",
-) -> Figure:
+) -> Drawing:
     """The grid comparison of one task (default: the first o.o.d. one) after some numbers of examples."""
-    return plot_grids(grids(run, step=_step(run, step, device), task=task, shots=shots, device=device))
+    return plots.grids(grids(run, step=_step(run, step, device), task=task, shots=shots, device=device))
 
 
-def algorithm_shift(run: Run, *, step: int | None = None, device: str = "cpu") -> Figure:
+def algorithm_shift(run: Run, *, step: int | None = None, device: str = "cpu") -> Drawing:
     """Beyond the paper: the likelihood of the answers under each algorithm, by number of shots."""
     results = analyze(run, device=device)
-    return plot_agreement(results.agreement, step=results.best_step if step is None else step)
+    return plots.agreement(results.agreement, step=results.best_step if step is None else step)
 
 
 def figure_6(
@@ -91,9 +83,9 @@ def figure_6(
     head: tuple[int, int] | None = None,
     slot: int | None = None,
     device: str = "cpu",
-) -> Figure:
+) -> Drawing:
     """The circle of circles of one head; default: the most circular one, in the last slot."""
-    return plot_circles(circles(run, step=_step(run, step, device), head=head, slot=slot, device=device))
+    return plots.circles(circles(run, step=_step(run, step, device), head=head, slot=slot, device=device))
 
 
 def figure_7(
@@ -104,33 +96,33 @@ def figure_7(
     step: int | None = None,
     slot: int | None = None,
     device: str = "cpu",
-) -> Figure:
+) -> Drawing:
     """Cosine similarity of a block's output over all pairs of the slot (default: the last of both)."""
     step, layer = _step(run, step, device), run.config.model.n_layers - 1 if layer is None else layer
-    return plot_similarity(block_similarity(run, step=step, layer=layer, position=position, slot=slot, device=device))
+    return plots.similarity(block_similarity(run, step=step, layer=layer, position=position, slot=slot, device=device))
 
 
-def label_noise(run: Run, *, step: int | None = None, noises: Sequence[float] = NOISES, device: str = "cpu") -> Figure:
+def label_noise(run: Run, *, step: int | None = None, noises: Sequence[float] = NOISES, device: str = "cpu") -> Drawing:
     """Accuracy by number of shots when a fraction of the answers shown is wrong (B.4)."""
     step, inputs = _step(run, step, device), evaluation_inputs(run)
     noisy = [_noisy_shots(run, inputs, noise) for noise in noises]
     curves = run.evaluate(noisy, steps=[step], device=device)
-    return plot_noise(curves, split="ood_train")
+    return plots.label_noise(curves, split="ood_train")
 
 
-def attention(run: Run, *, step: int | None = None, n_tokens: int = 24, device: str = "cpu") -> Figure:
+def attention(run: Run, *, step: int | None = None, n_tokens: int = 24, device: str = "cpu") -> Drawing:
     """The patterns of all heads on the first tokens of an unseen task."""
     tasks, step = tasks_of_run(run), _step(run, step, device)
     model = run.load(step).to(device)
     n_ctx = model.cfg.n_ctx
     tokens = slot_tokens(n_ctx, tasks, last_slot(n_ctx))[-1, :n_tokens]
-    return plot_attention(attention_maps(model, tokens), token_names(tokens))
+    return plots.attention_patterns(attention_maps(model, tokens), token_names(tokens))
 
 
-def embedding(run: Run, *, step: int | None = None, device: str = "cpu") -> Figure:
+def embedding(run: Run, *, step: int | None = None, device: str = "cpu") -> Drawing:
     """The embeddings of the numbers, even and odd logarithms apart (B.5)."""
     step = _step(run, step, device)
-    return plot_embedding(embedding_pca([(step, run.load(step).to(device))], p=tasks_of_run(run).p))
+    return plots.embedding(embedding_pca([(step, run.load(step).to(device))], p=tasks_of_run(run).p))
 
 
 def mlp_maps(
@@ -141,34 +133,34 @@ def mlp_maps(
     n_neurons: int = 12,
     step: int | None = None,
     device: str = "cpu",
-) -> Figure:
+) -> Drawing:
     """The most varied neurons of one MLP against (x, y) of the last slot (B.5)."""
     tasks, step = tasks_of_run(run), _step(run, step, device)
     model = run.load(step).to(device)
     slot = last_slot(model.cfg.n_ctx)
     tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
     found = mlp_activations([(step, model)], tasks.p, tokens, slot=slot, position=position, layer=layer)
-    return plot_mlp_activations(found, found.most_varied(n_neurons))
+    return plots.neuron_maps(found, found.most_varied(n_neurons))
 
 
-def circles_over_training(run: Run, *, device: str = "cpu") -> Figure:
+def circles_over_training(run: Run, *, device: str = "cpu") -> Drawing:
     """Beyond the paper: the circularity of every head at every checkpoint, in the last slot of an unseen task."""
-    return plot_circularity(circularities(run, device=device))
+    return plots.circularity(circularities(run, device=device))
 
 
-def kaleidoscopes_over_training(run: Run, *, device: str = "cpu") -> Figure:
+def kaleidoscopes_over_training(run: Run, *, device: str = "cpu") -> Drawing:
     """Beyond the paper: both patterns in the output of every block, at y and z, at every checkpoint."""
-    return plot_kaleidoscope(kaleidoscopes(run, device=device))
+    return plots.kaleidoscopes(kaleidoscopes(run, device=device))
 
 
-def fourier_over_training(run: Run, *, n_key: int | None = None, device: str = "cpu") -> Figure:
+def fourier_over_training(run: Run, *, n_key: int | None = None, device: str = "cpu") -> Drawing:
     """Beyond the paper: Fourier spectra of the number embeddings at every checkpoint, restricted and excluded loss on
     o.o.d. train contexts, and the fraction of the variance in the top frequencies.
 
     Each group has `n_key` key frequencies, chosen at the last checkpoint; half of all, at most 5, if None.
     """
     found = fourier_analysis(run, n_key=n_key, device=device)
-    return plot_fourier(found.spectrum, found.losses, found.tops)
+    return plots.fourier(found.spectrum, found.losses, found.tops)
 
 
 def _noisy_shots(run: Run, inputs: ModularInputs, noise: float) -> Analyzer[ShotCurves]:

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
 
+from grok_interp import plots
 from grok_interp.analysis.evaluation_contexts import sampled_over
 from grok_interp.analysis.intervals import effective_number, in_percent, wilson_interval
 from grok_interp.analysis.phases import PAPER_THRESHOLD, Transience, fraction_left, phases, transience
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS, Split
+from grok_interp.plots.attention import attention_view
+from grok_interp.plots.page import Headline, Page, Section
+from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.results.result import LabelledResult
 from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
@@ -40,19 +43,6 @@ from grok_interp.studies.modular.representations import (
 )
 from grok_interp.studies.modular.results import EARLY_STOPPING, ModularResults
 from grok_interp.studies.rises import rise, rise_in_words
-from grok_interp.views.algorithms import agreement_twin, grids_twin, plot_agreement, plot_grids
-from grok_interp.views.attention import attention_view
-from grok_interp.views.circles import circles_twin, place, plot_circles
-from grok_interp.views.matrices import plot_similarity, similarity_twin
-from grok_interp.views.report import Headline, Page, Section, inline_svg
-from grok_interp.views.representations import (
-    circularity_twin,
-    kaleidoscope_twin,
-    plot_circularity,
-    plot_kaleidoscope,
-)
-from grok_interp.views.shots import SPLIT_NAMES, last_shot_twin, plot_last_shot, plot_shots, shots_twin
-from grok_interp.views.theme import save_figure
 
 THRESHOLD = PAPER_THRESHOLD
 CIRCULARITIES = 24  # checkpoints of which the report shows them: half a second each on a slow core
@@ -67,16 +57,14 @@ def write_report(
     A split counts as learnt when its last-shot accuracy is above `threshold`. Models run on `device`. Works on a
     run that is still training.
     """
-    page, figures = report_page(run, results, inputs, threshold=threshold, device=device)
-    for name, figure in figures.items():
-        save_figure(figure, run.directory / "figures" / name)
+    page = report_page(run, results, inputs, threshold=threshold, device=device)
+    page.save_figures(run.directory / "figures")
     return page.write(run.directory / "report.html")
 
 
 def report_page(
     run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float, device: str = "cpu"
-) -> tuple[Page, dict[str, Figure]]:
-    """The page, and its figures, which are kept for paper."""
+) -> Page:
     step = results.best_step
     sections = [
         _training_section(results, threshold),
@@ -88,16 +76,15 @@ def report_page(
         _kaleidoscope_section(run, device),
         _circularity_section(run, device),
     ]
-    page = Page(
+    return Page(
         title="When does in-context modular arithmetic emerge?",
         summary=_summary(run.config, results),
         headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
-        sections=[section for _, section, _ in sections] + [_attention_section(run, step, device)],
+        sections=[*sections, _attention_section(run, step, device)],
         settings=_settings(run, inputs),
         warnings=list(_warnings(run.config, results, threshold)),
         start=step,
     )
-    return page, {name: figure for name, _, figure in sections}
 
 
 def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
@@ -204,93 +191,79 @@ def _intervals(results: ModularResults) -> str:
     return f"Ranges: 95% CI of one run (1 seed) over contexts: {samples}."
 
 
-def _training_section(results: ModularResults, threshold: float) -> tuple[str, Section, Figure]:
-    figure = plot_last_shot(results.shots, threshold=threshold)
+def _training_section(results: ModularResults, threshold: float) -> Section:
     text = (
         "Accuracy of the last answer of the context on the four splits: tasks trained on or not (i.d., o.o.d.), inputs "
         "trained on or not (train, test). A query that stands among its examples can be looked up: the right picture "
         f"leaves these out. Dashed: {threshold:.0%}; dotted: chance. {_intervals(results)}"
     )
-    twin, table = last_shot_twin(results.shots, threshold=threshold), results.shots.to_frame()
+    drawing, table = plots.last_shot(results.shots, threshold=threshold), results.shots.to_frame()
     table = table[table["shot"].eq(table["shot"].max()) & table["queries"].isin(["all", "new"])]
-    section = Section("The four splits over training", text, inline_svg(figure), twin=twin, table=table)
-    return "last_shot", section, figure
+    return Section("The four splits over training", text, drawing, table=table, file="last_shot")
 
 
-def _shots_section(results: ModularResults, step: int) -> tuple[str, Section, Figure]:
-    figure = plot_shots(results.shots, step=step, split="ood_train")
+def _shots_section(results: ModularResults, step: int) -> Section:
     text = (
         "Left: accuracy by number of shots, beside what Ratio Matching and Modular Regression could reach on the same "
         "contexts, guessing the rest. Right: by what a query takes. Who matches ratios is at chance on “regression”. "
         f"{_intervals(results)}"
     )
-    twin, table = shots_twin(results.shots, split="ood_train"), results.at([step]).shots.to_frame().dropna()
-    section = Section("Learning in context", text, inline_svg(figure), "After Figure 1c.", twin, table)
-    return "shots", section, figure
+    drawing, table = plots.shot_curves(results.shots, step=step), results.at([step]).shots.to_frame().dropna()
+    return Section("Learning in context", text, drawing, "After Figure 1c.", table=table, file="shots")
 
 
-def _algorithm_section(results: ModularResults, step: int) -> tuple[str, Section, Figure]:
-    figure = plot_agreement(results.agreement, step=step)
+def _algorithm_section(results: ModularResults, step: int) -> Section:
     text = (
         "How likely the model's own answers are, right or wrong, under each algorithm with a fitted share of random "
         f"answers; tasks with a = b and queries with a zero left out. {_intervals(results)}"
     )
     best = results.at([step]).agreement
-    twin, table = agreement_twin(results.agreement), best.to_frame().dropna()
-    return "agreement", Section("By which algorithm", text, inline_svg(figure), str(best), twin, table), figure
+    drawing, table = plots.agreement(results.agreement, step=step), best.to_frame().dropna()
+    return Section("By which algorithm", text, drawing, str(best), table=table, file="agreement")
 
 
-def _grid_section(run: Run, step: int, device: str) -> tuple[str, Section, Figure]:
+def _grid_section(run: Run, step: int, device: str) -> Section:
     found = grids(run, step=step, device=device)
-    figure, task = plot_grids(found), unseen_task(tasks_of_run(run))
+    drawing, task = plots.grids(found), unseen_task(tasks_of_run(run))
     text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
-    section = Section("Query by query", text, inline_svg(figure), "After Figure 5.", grids_twin(found))
-    return "grids", section, figure
+    return Section("Query by query", text, drawing, "After Figure 5.", file="grids")
 
 
-def _circles_section(run: Run, step: int, device: str) -> tuple[str, Section, Figure]:
+def _circles_section(run: Run, step: int, device: str) -> Section:
     found = circles(run, step=step, device=device)
     head = found.array.attrs["layer"], found.array.attrs["head"]
-    figure, measured = plot_circles(found), head_circularity(run, head, step=step, device=device)
+    measured = head_circularity(run, head, step=step, device=device)
     text = f"The head whose outputs at x and y are the most circular. {measured}"
-    caption = f"{place(found)}. After Figure 6."
-    return "circles", Section("Circle of circles", text, inline_svg(figure), caption, circles_twin(found)), figure
+    return Section("Circle of circles", text, plots.circles(found), "After Figure 6.", file="circles")
 
 
-def _similarity_section(run: Run, step: int, layer: int, device: str) -> tuple[str, Section, Figure]:
+def _similarity_section(run: Run, step: int, layer: int, device: str) -> Section:
     similarity = block_similarity(run, step=step, layer=layer, position="z", device=device)
-    figure, measured = plot_similarity(similarity), block_kaleidoscope(run, "z", layer, step=step, device=device)
-    title = f"Similarity after block {layer}"
-    section = Section(title, str(measured), inline_svg(figure), "After Figure 7.", similarity_twin(similarity))
-    return f"similarity_{layer}", section, figure
+    text = str(block_kaleidoscope(run, "z", layer, step=step, device=device))
+    title, name = f"Similarity after block {layer}", f"similarity_{layer}"
+    return Section(title, text, plots.similarity(similarity), "After Figure 7.", file=name)
 
 
-def _kaleidoscope_section(run: Run, device: str) -> tuple[str, Section, Figure]:
+def _kaleidoscope_section(run: Run, device: str) -> Section:
     blocks = kaleidoscopes(run, device=device)
-    figure = plot_kaleidoscope(blocks)
     text = (
         "How far the similarities of all pairs follow each algorithm's pattern, at every checkpoint: y/x = y'/x' "
         "(Ratio Matching) and a x + b y = a x' + b y' (Modular Regression). At z the answer stands in the sequence, so "
         "that the second pattern is there from the beginning; at y it has to be worked out. Shaded: chance."
     )
-    section = Section(
-        "Patterns over training", text, inline_svg(figure), twin=kaleidoscope_twin(blocks), table=_stacked(blocks)
-    )
-    return "kaleidoscopes", section, figure
+    drawing, table = plots.kaleidoscopes(blocks), _stacked(blocks)
+    return Section("Patterns over training", text, drawing, table=table, file="kaleidoscopes")
 
 
-def _circularity_section(run: Run, device: str) -> tuple[str, Section, Figure]:
+def _circularity_section(run: Run, device: str) -> Section:
     every = -(-len(run) // CIRCULARITIES)
     heads = circularities(run, steps=run.steps[::-1][::every][::-1], device=device)
-    figure = plot_circularity(heads)
     text = (
         "How circular the outputs of each head at x and y are, from 0 to 1, and how far that is above what 95% of "
         f"shuffled labels reach; {heads[0].array.sizes['checkpoint']} of the checkpoints."
     )
-    section = Section(
-        "Circularity over training", text, inline_svg(figure), twin=circularity_twin(heads), table=_stacked(heads)
-    )
-    return "circularity", section, figure
+    drawing, table = plots.circularity(heads), _stacked(heads)
+    return Section("Circularity over training", text, drawing, table=table, file="circularity")
 
 
 def _stacked(results: Sequence[LabelledResult]) -> pd.DataFrame:
@@ -313,7 +286,7 @@ def _attention_section(run: Run, step: int, device: str) -> Section:
     text = (
         f"The first {EXAMPLES_SHOWN} examples of an unseen task. Choose a head, and move the slider through training."
     )
-    return Section("Attention", text, view.html())
+    return Section("Attention", text, html=view.html())
 
 
 def _settings(run: Run, inputs: ModularInputs) -> dict[str, Any]:

@@ -14,14 +14,13 @@ import pandas as pd
 from grok_interp.analysis.phase_diagram import PhaseDiagram
 from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.configs import ModularConfig
+from grok_interp.plots.page import Headline, Page, Section, table_html
+from grok_interp.plots.pictures.phase_diagram import phase_diagram
+from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import kind_of
 from grok_interp.studies.modular.figures import sweep_diagram
 from grok_interp.studies.modular.results import analyze
-from grok_interp.views.phases import phase_twin, plot_phase_diagram
-from grok_interp.views.report import Headline, Page, Section, inline_svg, table_html
-from grok_interp.views.shots import SPLIT_NAMES
-from grok_interp.views.theme import save_figure
 
 VARIED = ("data.n_id", "data.alpha", "init_seed", "data_seed")
 
@@ -47,18 +46,17 @@ def write_phase_report(
         )
     lengths = _lengths(runs)
     diagram = sweep_diagram(*runs, device=device)
-    figure = plot_phase_diagram(diagram, threshold=threshold)
-    save_figure(figure, folder / "figures" / "modular_fig1b")
     table, config = _table(diagram), runs[0].config
     assert isinstance(config.data, ModularConfig)
     page = Page(
         title="In which phase is in-context modular arithmetic?",
         summary=f"{len(runs)} runs at p = {config.data.p}: {diagram}, each at the checkpoint of its largest mean.",
         headlines=_headlines(diagram, threshold),
-        sections=[_diagram_section(diagram, threshold, inline_svg(figure)), _table_section(table)],
+        sections=[_diagram_section(diagram, threshold), _table_section(table)],
         warnings=list(_warnings(runs, lengths)),
         settings={name: value for name, value in config.flattened().items() if name not in VARIED},
     )
+    page.save_figures(folder / "figures")
     return page.write(folder / "report.html"), table
 
 
@@ -91,15 +89,15 @@ def _headlines(diagram: PhaseDiagram, threshold: float) -> list[Headline]:
     ]
 
 
-def _diagram_section(diagram: PhaseDiagram, threshold: float, picture: str) -> Section:
+def _diagram_section(diagram: PhaseDiagram, threshold: float) -> Section:
     text = (
         f"A split counts as learnt when its last-shot accuracy over all contexts is above {threshold:.0%}. Each cell "
         "is the best of its n seeds, as in the paper, and shows the probability of its most probable phase. "
         "Probabilities are over the evaluation contexts, which each run draws independently; they do not cover other "
         "seeds."
     )
-    twin = phase_twin(diagram, threshold=threshold)
-    return Section("Phase diagram", text, picture, "After Figure 1b.", twin, diagram.to_frame().dropna())
+    drawing, table = phase_diagram(diagram, threshold=threshold), diagram.to_frame().dropna()
+    return Section("Phase diagram", text, drawing, "After Figure 1b.", table=table, file="modular_fig1b")
 
 
 def _table(diagram: PhaseDiagram) -> pd.DataFrame:
@@ -111,4 +109,5 @@ def _table(diagram: PhaseDiagram) -> pd.DataFrame:
 
 def _table_section(table: pd.DataFrame) -> Section:
     shown = table.rename(columns=SPLIT_NAMES).map(lambda cell: f"{cell:.3g}")
-    return Section("Every run", "Last-shot accuracies of each run.", f'<div class="wide">{table_html(shown)}</div>')
+    html = f'<div class="wide">{table_html(shown)}</div>'
+    return Section("Every run", "Last-shot accuracies of each run.", html=html)

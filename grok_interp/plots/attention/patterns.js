@@ -1,0 +1,79 @@
+// What a view holds: {tokens, heads, scores, steps, causal, cells, faults, color, faultColor}.
+//
+// `cells` is base64: for each step, head and query the weights of the keys, one byte each, 255 for 1; of causal patterns
+// up to the query's own place. `faults` is base64, one byte for each step, head and query, or empty if no row has one.
+
+const NOT_A_NUMBER = 2; // a row of fault 1 is one of numbers that do not sum to 1
+
+function decoded(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let place = 0; place < bytes.length; place++) bytes[place] = text.charCodeAt(place);
+  return bytes;
+}
+
+class Patterns {
+  constructor(data) {
+    this.size = data.tokens.length;
+    this.causal = data.causal;
+    this.nHeads = data.heads.length;
+    this.nCells = data.causal ? (this.size * (this.size + 1)) / 2 : this.size ** 2;
+    this.cells = decoded(data.cells);
+    this.faults = decoded(data.faults);
+    this.shades = [data.color, data.faultColor].map(shadesOf);
+  }
+
+  nKeys(query) {
+    return this.causal ? query + 1 : this.size;
+  }
+
+  level(step, head, query, key) {
+    const row = this.causal ? (query * (query + 1)) / 2 : query * this.size;
+    return this.cells[(step * this.nHeads + head) * this.nCells + row + key];
+  }
+
+  fault(step, head, query) {
+    return this.faults.length ? this.faults[(step * this.nHeads + head) * this.size + query] : 0;
+  }
+
+  countFaults(step, head) {
+    const counts = [0, 0, 0];
+    for (let query = 0; query < this.size; query++) counts[this.fault(step, head, query)]++;
+    return counts;
+  }
+
+  // Between -1 and 1: below 0 in rows that are no distribution, never 0 there.
+  drawn(step, head, query, key) {
+    const weight = this.level(step, head, query, key) / 255;
+    const fault = this.fault(step, head, query);
+    if (fault === 0) return weight;
+    return fault === NOT_A_NUMBER ? -1 : -(0.15 + 0.6 * weight);
+  }
+
+  color(step, head, query, key) {
+    const drawn = this.drawn(step, head, query, key);
+    return this.shades[drawn < 0 ? 1 : 0][Math.round(Math.abs(drawn) * 255)];
+  }
+
+  // One pixel a cell.
+  paint(canvas, step, head) {
+    canvas.width = canvas.height = this.size;
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(this.size, this.size);
+    for (let query = 0; query < this.size; query++) {
+      for (let key = 0; key < this.nKeys(query); key++) {
+        image.data.set(this.color(step, head, query, key), 4 * (query * this.size + key));
+      }
+    }
+    context.putImageData(image, 0, 0);
+  }
+}
+
+// From white to the color, as [red, green, blue, 255] each.
+function shadesOf(color) {
+  const full = [1, 3, 5].map((place) => parseInt(color.slice(place, place + 2), 16));
+  return Array.from({ length: 256 }, (_, level) => [
+    ...full.map((channel) => Math.round(255 + ((channel - 255) * level) / 255)),
+    255,
+  ]);
+}

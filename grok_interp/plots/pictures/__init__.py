@@ -1,0 +1,1 @@
+"""One file for each picture: a function that describes a result as a `Drawing`."""

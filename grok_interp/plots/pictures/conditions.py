@@ -1,0 +1,61 @@
+"""Conditions beside each other over training (Figures 3 to 5 and 7 of "Language Models 'Grok' to Copy")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from grok_interp.analysis.comparison import TrainingCurves
+from grok_interp.plots.drawing import Drawing, Panel
+from grok_interp.plots.marks import TRAINING_STEP, Axis, Line
+from grok_interp.plots.registry import picture
+from grok_interp.plots.theme import layer_color
+
+Against = Literal["updates", "tokens"]
+MEASURES = {
+    "whole": Axis("exact-match accuracy", "%", limits=(0, None), format=".1f"),
+    "per_token": Axis("per-token accuracy", "%", limits=(0, None), format=".1f"),
+    "loss": Axis("validation loss", "nats"),
+    "induction": Axis("largest induction score I(L, H)"),
+}
+OVER_UPDATES: tuple[tuple[str, Against], ...] = (("per_token", "updates"), ("whole", "updates"), ("loss", "updates"))
+
+
+@picture(TrainingCurves)
+def conditions(
+    curves: TrainingCurves, panels: Sequence[tuple[str, Against]] = OVER_UPDATES, *, columns: int = 3
+) -> Drawing:
+    """One color for each condition: the mean over seeds, and each seed thinly where there are several.
+
+    Args:
+        curves: of one condition or more.
+        panels: (measure, "updates" or "tokens") of each panel.
+        columns: panels side by side.
+    """
+    names = curves.array["condition"].values.tolist()
+    tokens = curves.array["tokens_per_step"].values.tolist()
+    of_tokens = {layer_color(index): float(each) for index, each in enumerate(tokens)}
+    against_axes = {
+        "updates": TRAINING_STEP,
+        "tokens": Axis("training tokens", per_step=of_tokens, format=",.0f"),
+    }
+    drawn = [
+        Panel(
+            against_axes[against],
+            MEASURES[measure],
+            [line for name in names for line in _lines(curves, measure, against, name)],
+        )
+        for measure, against in panels
+    ]
+    return Drawing(drawn, columns)
+
+
+def _lines(curves: TrainingCurves, measure: str, against: Against, condition: str) -> list[Line]:
+    chosen, mean = curves.of(measure, condition), curves.mean(measure, condition)
+    x = chosen["checkpoint"].to_numpy() * (int(chosen["tokens_per_step"]) if against == "tokens" else 1)
+    scale = 100 if MEASURES[measure].unit == "%" else 1
+    color = layer_color(curves.array["condition"].values.tolist().index(condition))
+    name = condition.replace("_", " ")
+    seeds = chosen.transpose("seed", "checkpoint").to_numpy() if chosen.sizes["seed"] > 1 else []
+    faint = [Line(x, scale * seed, name, color, faint=True) for seed in seeds]
+    return [*faint, Line(x, scale * mean.to_numpy(), name, color, width=1.6)]

@@ -1,0 +1,62 @@
+"""Copying accuracy and loss over training (Figure 2 of "Language Models 'Grok' to Copy")."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import xarray as xr
+
+from grok_interp.analysis.comparison import TrainingCurves
+from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.plots.drawing import Drawing, Panel
+from grok_interp.plots.marks import TRAINING_STEP, Axis, Line
+from grok_interp.plots.registry import picture
+from grok_interp.plots.theme import BLUE, ORANGE, VERMILION
+
+ACCURACIES = {"per_token": ("per-token accuracy", ORANGE), "whole": ("exact-match accuracy", VERMILION)}
+
+
+@picture()
+def copying_and_loss(curves: TrainingCurves, accuracy: CopyingAccuracy | None = None) -> Drawing:
+    """Accuracy (%) and validation loss (nats) of one condition against the training step, one above the other.
+
+    The mean over seeds, and each seed thinly where there are several.
+
+    Args:
+        curves: of one condition.
+        accuracy: of its only run: draws 95% intervals over samples as bands.
+
+    Raises:
+        ValueError: if there are several conditions.
+    """
+    if curves.array.sizes["condition"] != 1:
+        raise ValueError(f"one condition is drawn, got {curves.array['condition'].values.tolist()}: choose one")
+    condition = curves.array["condition"].item()
+    x = replace(TRAINING_STEP, unit=f"updates of {int(curves.array['tokens_per_step'].item()):,} tokens")
+    bounds = {name: None for name in ACCURACIES}
+    if accuracy is not None:
+        bounds = {"per_token": 100 * accuracy.per_token_interval(), "whole": 100 * accuracy.exact_interval()}
+    copied = [
+        line
+        for measure, (label, color) in ACCURACIES.items()
+        for line in _lines(curves, measure, condition, label, color, bounds[measure])
+    ]
+    loss = _lines(curves, "loss", condition, "validation loss", BLUE)
+    panels = [
+        Panel(x, Axis("copying accuracy", "%", limits=(0, 100), format=".1f"), copied),
+        Panel(x, Axis("validation loss", "nats", limits=(0, None)), loss),
+    ]
+    return Drawing(panels)
+
+
+def _lines(
+    curves: TrainingCurves, measure: str, condition: str, label: str, color: str, bounds: xr.DataArray | None = None
+) -> list[Line]:
+    scale, seeds = 1 if measure == "loss" else 100, curves.of(measure, condition)
+    steps, mean = seeds["checkpoint"].to_numpy(), scale * curves.mean(measure, condition).to_numpy()
+    each = seeds.transpose("seed", "checkpoint").to_numpy() if seeds.sizes["seed"] > 1 else []
+    faint = [Line(steps, scale * seed, label, color, faint=True) for seed in each]
+    if bounds is None:
+        return [*faint, Line(steps, mean, label, color, width=1.6)]
+    low, high = (bounds.sel(bound=end, checkpoint=steps).to_numpy() for end in ("low", "high"))
+    return [*faint, Line(steps, mean, label, color, width=1.6, low=low, high=high)]

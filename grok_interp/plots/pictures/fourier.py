@@ -1,0 +1,98 @@
+"""Fourier analysis of the number embeddings over training: spectra, restricted and excluded loss, top frequencies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from grok_interp.analysis.fourier import GROUPS, FourierSpectrum
+from grok_interp.analysis.fourier_loss import FourierLoss
+from grok_interp.analysis.fourier_top import TopFrequencyFraction
+from grok_interp.plots.drawing import Drawing, Panel
+from grok_interp.plots.marks import TRAINING_STEP, Axis, Cells, ColorScale, Dash, Level, Line
+from grok_interp.plots.registry import picture
+from grok_interp.plots.theme import BLACK, BLUE, VERMILION
+
+GROUP_COLORS = dict(zip(GROUPS, (BLUE, VERMILION), strict=True))
+GROUP_TITLES = {"additive": "additive characters of Z_p", "multiplicative": "multiplicative characters of Z_p*"}
+CONDITION_DASHES: dict[str, Dash] = {"restricted": "-", "excluded": "--"}
+
+
+@picture()
+def fourier(spectrum: FourierSpectrum, losses: Sequence[FourierLoss], tops: TopFrequencyFraction) -> Drawing:
+    """Spectra of both groups against the training step (above), losses and top-frequency fraction (below).
+
+    Args:
+        spectrum: two checkpoints or more.
+        losses: full, restricted and excluded loss, one result for each group.
+        tops: the fraction of the variance in the top frequencies.
+
+    Raises:
+        ValueError: for a spectrum of one checkpoint, which has no training to show.
+    """
+    parts = fourier_spectra(spectrum), fourier_losses(losses), top_frequencies(tops)
+    return Drawing([panel for part in parts for panel in part.panels], columns=2)
+
+
+@picture(FourierSpectrum)
+def fourier_spectra(spectrum: FourierSpectrum) -> Drawing:
+    """A panel for each group: the fraction of the variance of each frequency, against the training step.
+
+    Raises:
+        ValueError: for a spectrum of one checkpoint, which has no training to show.
+    """
+    if spectrum.array.sizes["checkpoint"] < 2:
+        raise ValueError("a picture over training needs two checkpoints or more, the spectrum has 1: analyze a series")
+    scale = ColorScale("fraction of the variance", (0, float(spectrum.array.max())), format=".3f")
+    steps, frequencies = (spectrum.array[dim].values.tolist() for dim in ("checkpoint", "frequency"))
+    arrays = {group: spectrum.array.sel(group=group).transpose("frequency", "checkpoint") for group in GROUPS}
+    panels = [
+        Panel(
+            TRAINING_STEP,
+            Axis("frequency", whole=True, format=".0f"),
+            [Cells(array.to_numpy(), steps, frequencies, scale)],
+            GROUP_TITLES[group],
+        )
+        for group, array in arrays.items()
+    ]
+    return Drawing(panels, columns=2)
+
+
+@picture(FourierLoss, several=True)
+def fourier_losses(losses: Sequence[FourierLoss]) -> Drawing:
+    """Full, restricted and excluded loss of both groups; bands are one standard error over contexts.
+
+    Args:
+        losses: one result for each group.
+    """
+    lines = [_loss(losses[0], "full", "full", BLACK)]
+    for found in losses:
+        group = found.array.attrs["group"]
+        frequencies = ", ".join(map(str, found.array.attrs["frequencies"]))
+        for condition, dash in CONDITION_DASHES.items():
+            label = f"{condition}: {group} frequency {frequencies}"
+            lines.append(_loss(found, condition, label, GROUP_COLORS[group], dash))
+    chance = Level(math.log(losses[0].array.attrs["p"]), "chance, ln p", ":")
+    return Drawing(
+        [Panel(TRAINING_STEP, Axis("loss of the answers", "nats", limits=(0, None)), lines, levels=[chance])]
+    )
+
+
+@picture(TopFrequencyFraction)
+def top_frequencies(tops: TopFrequencyFraction) -> Drawing:
+    """The fraction of the variance in the top frequencies of both groups; dotted: 95% quantile of shuffled numbers."""
+    lines = []
+    for group, color in GROUP_COLORS.items():
+        of_group = tops.array.sel(group=group)
+        steps = of_group["checkpoint"].to_numpy()
+        fraction, quantile = (of_group.sel(measure=each).to_numpy() for each in ("fraction", "null_q95"))
+        lines.append(Line(steps, fraction, group, color))
+        lines.append(Line(steps, quantile, f"{group}, 95% quantile of shuffles", color, dash=":", width=0.8))
+    n_key = tops.array.attrs["n_key"]
+    top = f"the top {n_key} {'frequency' if n_key == 1 else 'frequencies'}"
+    return Drawing([Panel(TRAINING_STEP, Axis(f"fraction of the variance in {top}", limits=(0, 1)), lines)])
+
+
+def _loss(found: FourierLoss, condition: str, label: str, color: str, dash: Dash = "-") -> Line:
+    mean, low, high = (each.to_numpy() for each in (found.loss(condition), *found.interval(condition)))
+    return Line(found.array["checkpoint"].to_numpy(), mean, label, color, dash=dash, low=low, high=high)

@@ -1,0 +1,63 @@
+"""Query by query: where the model, Ratio Matching and Modular Regression are right (Figure 5 of "Learning to grok")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import to_hex
+
+from grok_interp.analysis.grid import GridComparison
+from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
+from grok_interp.plots.marks import Axis, Cells, ColorScale
+from grok_interp.plots.registry import picture
+from grok_interp.plots.theme import DIVERGING, WHITE_TO_GREEN, colormap
+
+ROWS = ("model", "ratio matching", "model - ratio matching", "modular regression", "model - modular regression")
+VERDICTS = ("wrong", "right")
+DIFFERENCE = ColorScale("model minus algorithm", (-1, 1), DIVERGING, bar=False)
+RIGHT = ColorScale("right", (0, 1), WHITE_TO_GREEN, bar=False)
+
+
+@picture(GridComparison, several=True)
+def grids(grids: Sequence[GridComparison]) -> Drawing:
+    """A column for each number of examples k: model, each algorithm, and the differences; a number counts the cells.
+
+    Args:
+        grids: of one task.
+    """
+    task = grids[0].array.attrs
+    colors = [(colormap(scale.colors), place) for scale, place in ((RIGHT, 1.0), (DIFFERENCE, 1.0), (DIFFERENCE, 0.0))]
+    words = ("right", "only the model is right (+)", "only the algorithm is right (-)")
+    key = [
+        KeyEntry(text, to_hex(scale(place)), kind="patch", switches=False)
+        for text, (scale, place) in zip(words, colors, strict=True)
+    ]
+    panels = [_panel(grid, row) for row in ROWS for grid in grids]
+    return Drawing(panels, columns=len(grids), title=f"task ({task['a']}, {task['b']})", key=key)
+
+
+def _panel(grid: GridComparison, row: str) -> Panel:
+    """x by y of the model, of an algorithm, or of the model minus an algorithm."""
+    _, _, algorithm = row.partition(" - ")
+    cells = (grid.model_minus(algorithm) if algorithm else grid.array.sel(who=row)).transpose("x", "y")
+    counts = f"+{int((cells > 0).sum())} -{int((cells < 0).sum())}" if algorithm else f"{int(cells.sum())} right"
+    p = len(cells["x"])
+    scale = DIFFERENCE if algorithm else RIGHT
+    drawn = Cells(cells.to_numpy(), list(range(p)), list(range(p)), scale, names=_names(grid))
+    axes = Axis("y", whole=True), Axis("x", whole=True, reversed=True)
+    return Panel(*axes, [drawn], f"{row}\nk = {grid.array.attrs['k']}: {counts}", square=True)
+
+
+def _names(grid: GridComparison) -> np.ndarray:
+    """Who is right, of each query."""
+    right = grid.array.transpose("x", "y", "who")
+    names = np.empty(right.shape[:2], dtype=object)
+    for x, y in np.ndindex(*names.shape):
+        verdicts = zip(right["who"].values, right.values[x, y], strict=True)
+        names[x, y] = "<br>".join([f"x = {x}, y = {y}", *(f"{who}: {_verdict(each)}" for who, each in verdicts)])
+    return names
+
+
+def _verdict(right: float) -> str:
+    return "not finite" if np.isnan(right) else VERDICTS[int(right)]

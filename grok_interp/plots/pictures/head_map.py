@@ -1,0 +1,45 @@
+"""A score of every head at once, each head at its place, over training."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from grok_interp.analysis.induction import InductionScores
+from grok_interp.plots.drawing import Drawing, Panel
+from grok_interp.plots.marks import Axis, Cells, ColorScale
+from grok_interp.plots.registry import picture
+from grok_interp.plots.theme import DIVERGING
+
+
+@picture()
+def head_map(scores: xr.DataArray, *, label: str, unit: str = "") -> Drawing:
+    """One cell for each head, white at 0; follows the training step where there are several checkpoints.
+
+    Args:
+        scores: checkpoint x layer x head, or one checkpoint of it, between -1 and 1.
+        label: of the score.
+        unit: of the score.
+    """
+    if "checkpoint" not in scores.dims:
+        scores = scores.expand_dims(checkpoint=[int(scores.coords.get("checkpoint", 0))])
+    layers, heads = (_places(scores, dim) for dim in ("layer", "head"))
+    names = np.array([[f"L{layer}H{head}" for head in heads] for layer in layers], dtype=object)
+    scale = ColorScale(label, (-1, 1), DIVERGING, unit)
+    frames = {
+        int(step): [Cells(values, heads, layers, scale, names=names)]
+        for step, values in zip(
+            scores["checkpoint"].values, scores.transpose("checkpoint", "layer", "head").to_numpy(), strict=True
+        )
+    }
+    return Drawing([Panel(Axis("head", whole=True), Axis("layer", whole=True), frames=frames)])
+
+
+@picture(InductionScores)
+def induction_map(scores: InductionScores) -> Drawing:
+    """I(L, H) of every head, each at its place, over training."""
+    return head_map(scores.I, label="I(L, H)")
+
+
+def _places(scores: xr.DataArray, dim: str) -> list[int]:
+    return list(range(scores.sizes[dim]))

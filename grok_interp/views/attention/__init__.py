@@ -1,6 +1,0 @@
-"""Attention in the browser: all heads small, one large by circuitsvis, over checkpoints, without a network."""
-
-from grok_interp.views.attention.assets import attention_assets
-from grok_interp.views.attention.view import AttentionView, attention_view
-
-__all__ = ["AttentionView", "attention_assets", "attention_view"]

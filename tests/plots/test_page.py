@@ -1,0 +1,220 @@
+"""The report in a real browser, without a network."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from browser import Tab, browser, needs_a_browser
+
+from grok_interp.analysis.formation import formation_order
+from grok_interp.analysis.induction import InductionScores
+from grok_interp.configs import TrainConfig
+from grok_interp.plots import Axis, Drawing, Line, Panel, on_screen
+from grok_interp.plots.page import Headline, Page, Section
+from grok_interp.plots.paper import inline_svg
+from grok_interp.plots.pictures.head_map import head_map
+from grok_interp.presets import training_preset
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.studies import modular
+from grok_interp.studies.copying import analyze, evaluation_inputs
+from grok_interp.studies.copying.report import write_report
+from grok_interp.studies.modular.report import write_report as write_modular_report
+
+SLIDER = "document.getElementById('step')"
+
+
+@pytest.fixture
+def report(tiny: TrainConfig, tmp_path: Path) -> Path:
+    run = run_training(tmp_path / "run", tiny)
+    inputs = evaluation_inputs(run, n_samples=3, n_windows=4)
+    return write_report(run, analyze(run, inputs), inputs, threshold=0.1)
+
+
+def stored_induction(report: Path) -> InductionScores:
+    run = Run.open(report.parent)
+    return analyze(run, evaluation_inputs(run, n_samples=3, n_windows=4)).induction
+
+
+def require_attention(tab: Tab) -> None:
+    """Thumbnails of the four heads and circuitsvis' chart."""
+    tab.wait_for("document.querySelector('.attention-view.av-ready')")
+    view = tab.ask("document.querySelector('.attention-view').outerHTML")
+    assert all(f"L{layer}H{head}" in view for layer in range(2) for head in range(2))
+    assert view.count("<canvas") == 5 and "Training step" in view
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """One browser for all tests here."""
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+def move_slider(tab: Tab, place: int) -> None:
+    tab.ask(f"(() => {{ const s = {SLIDER}; s.value = {place}; s.dispatchEvent(new Event('input')); }})()")
+    tab.ask("new Promise(requestAnimationFrame)")
+
+
+def markers(tab: Tab) -> list[float]:
+    """Where each graph over training has its marker."""
+    return tab.ask(
+        "[...document.querySelectorAll('.graph')].map(g => (g.layout.shapes ?? []).find(s => s.name === 'step')?.x0)"
+        ".filter(x => x !== undefined)"
+    )
+
+
+@needs_a_browser
+def test_the_report_of_modular_arithmetic_is_drawn_offline(tmp_path: Path, tab: Tab) -> None:
+    run = run_training(tmp_path / "run", training_preset("modular-tiny"))
+    inputs = modular.evaluation_inputs(run, n_contexts=5)
+    results = modular.analyze(run, inputs)
+    page = write_modular_report(run, results, inputs, threshold=0.75)
+    tab.open(page.as_uri())
+    assert tab.errors == []
+    assert tab.ask("document.querySelectorAll('.graph .main-svg').length") >= 10
+    assert tab.ask(f"{SLIDER}.value") == str(results.steps.index(results.best_step))
+    require_attention(tab)
+    move_slider(tab, 1)
+    shots = tab.ask(
+        "document.querySelector('#learning-in-context .graph').data.find(t => t.name === 'i.d. train' && !t.fill).y"
+    )
+    expected = results.shots.accuracy().isel(checkpoint=1, split=0).values
+    np.testing.assert_allclose(shots, expected, rtol=1e-4)
+    assert "At step 5." in tab.ask("document.getElementById('learning-in-context').textContent")
+
+
+@needs_a_browser
+def test_every_view_is_drawn_offline(report: Path, tab: Tab) -> None:
+    tab.open(report.as_uri())
+    assert tab.errors == []
+    assert tab.ask("[...document.querySelectorAll('.graph')].every(g => g.querySelector('.main-svg'))")
+    require_attention(tab)
+
+
+@needs_a_browser
+def test_the_slider_moves_every_marker_the_head_map_and_the_attention(report: Path, tab: Tab) -> None:
+    tab.open(report.as_uri())
+    assert markers(tab) == [20] * 5
+    move_slider(tab, 1)
+    assert markers(tab) == [5] * 5
+    shown = tab.ask("document.querySelector('#induction-score-of-every-head .graph').data[0].z")
+    scores = stored_induction(report).I
+    np.testing.assert_allclose(shown, scores.sel(checkpoint=5).values, atol=1e-4)
+    assert tab.ask("document.getElementById('shown-step').textContent") == "5"
+    require_attention(tab)
+    assert tab.ask("document.querySelector('.attention-view .av-title').textContent").endswith("step 5")
+
+
+@needs_a_browser
+def test_the_attention_shrinks_and_grows_with_the_window(report: Path, tab: Tab) -> None:
+    width = "document.querySelector('.av-chart canvas').getBoundingClientRect().width"
+    tab.open(report.as_uri(), width=1400)
+    require_attention(tab)
+    tab.ask("document.querySelector('.attention-view').scrollIntoView()")
+    tab.wait_for(f"{width} > 600")
+    for size, condition in ((390, "< 390"), (1400, "> 600")):
+        tab.call("Emulation.setDeviceMetricsOverride", width=size, height=900, deviceScaleFactor=1, mobile=False)
+        tab.wait_for(f"{width} {condition}", seconds=20)
+
+
+@needs_a_browser
+def test_the_step_axis_can_be_logarithmic(report: Path, tab: Tab) -> None:
+    tab.open(report.as_uri())
+    tab.ask("document.getElementById('log').click()")
+    tab.wait_for("document.querySelector('#copying-and-loss .graph')._fullLayout.xaxis.type === 'log'")
+    drawn = "document.querySelector('#copying-and-loss .graph').querySelector('.shapelayer path').getBBox()"
+    last = tab.ask("(() => { const g = document.querySelector('.graph')._fullLayout; return g.xaxis.d2p(20); })()")
+    assert tab.ask(f"{drawn}.x") - tab.ask("document.querySelector('.graph')._fullLayout._size.l") == pytest.approx(
+        last, abs=1
+    )
+    move_slider(tab, 0)
+    assert markers(tab) == [], "step 0 has no place on a logarithmic axis"
+
+
+@needs_a_browser
+def test_the_legend_switches_lines_off(report: Path, tab: Tab) -> None:
+    tab.open(report.as_uri())
+    tab.ask("document.querySelector('#in-which-order-heads-form .legend button').click()")
+    visible = tab.ask("document.querySelector('#in-which-order-heads-form .graph').data.map(t => t.visible !== false)")
+    assert visible[:4] == [False, False, True, True], "both heads of layer 0"
+
+
+@needs_a_browser
+def test_the_table_of_a_figure_can_be_downloaded(report: Path, tab: Tab) -> None:
+    tab.open(report.as_uri())
+    text = tab.ask("fetch(document.querySelector('#in-which-order-heads-form .csv').href).then(a => a.text())")
+    order = formation_order(stored_induction(report), threshold=0.1)
+    table = pd.read_csv(io.StringIO(text))
+    assert list(table) == ["layer", "head", "onset"]
+    np.testing.assert_allclose(table["onset"], order.to_frame()["onset"])
+    names = tab.ask("[...document.querySelectorAll('.csv')].map(a => a.download)")
+    assert len(set(names)) == len(names) == 5
+
+
+@needs_a_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_picture_is_shown_once_on_screen_and_on_paper(report: Path, tab: Tab, scheme: str) -> None:
+    def shown(selector: str) -> list[bool]:
+        return tab.ask(
+            f"[...document.querySelectorAll('.has-drawing {selector}')].map(e => e.getBoundingClientRect().height > 0)"
+        )
+
+    tab.open(report.as_uri(), width=390, scheme=scheme)
+    assert shown(".drawing") == [True] * 4 and shown(".printed") == [False] * 4
+    assert tab.ask("document.documentElement.scrollWidth") <= 390
+    paper = tab.ask("getComputedStyle(document.body).backgroundColor")
+    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+    tick = "getComputedStyle(document.querySelector('.graph .xtick text')).fill"
+    assert tab.ask(tick) == tab.ask("getComputedStyle(document.body).color")
+    tab.show_as(media="print", scheme=scheme)
+    assert shown(".drawing") == [False] * 4 and shown(".printed > svg") == [True] * 4
+    assert tab.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_a_page_is_small_and_names_what_is_missing(report: Path) -> None:
+    page = report.read_text()
+    assert len(page.encode()) < 15_000_000
+    assert f"grok-interp reproduce copying/heads --run {report.parent}" in page
+    assert f"grok-interp reproduce copying/ablation --run {report.parent}" in page
+    assert page.count("plotly.js v") == 1
+
+
+def test_a_table_that_is_too_large_is_left_out_and_said_to_be() -> None:
+    table = pd.DataFrame({"value": np.arange(200_000)})
+    section = Section("Much", "", table=table)
+    page = Page("", "", [], [section], {}).html()
+    assert section.csv == "" and "Its table of 200,000 rows is too large for this page" in page
+
+
+def test_no_text_ends_the_script_that_holds_a_graph() -> None:
+    line = Line([0, 1], [0, np.nan], "</script><b>", "#000000")
+    (graph,) = on_screen(Drawing([Panel(Axis("</script>"), Axis(""), [line])])).graphs
+    assert "</script" not in graph.script()
+    (trace,) = json.loads(graph.script())["figure"]["data"]
+    assert trace["name"] == "</script><b>" and trace["y"] == [0, None]
+
+
+def test_figures_in_one_page_share_no_ids() -> None:
+    drawings = [head_map(xr.DataArray(np.eye(2) * scale, dims=("layer", "head")), label="I") for scale in (0.1, 1)]
+    first, second = (set(re.findall(r'\bid="(.*?)"', inline_svg(drawing))) for drawing in drawings)
+    assert first and not first & second
+
+
+def test_nothing_is_asked_of_a_network(report: Path) -> None:
+    page = re.sub(r"<script>.*?</script>", "", report.read_text(), flags=re.DOTALL)
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
+    assert report.read_text().count("CircuitsVis=") <= 1
+
+
+def test_text_from_a_run_cannot_become_markup() -> None:
+    hostile = '</script><img src=x onerror="alert(1)">'
+    page = Page(hostile, hostile, [Headline(hostile, hostile)], [], {hostile: hostile}, [hostile]).html()
+    assert hostile not in page
+    assert page.count("&lt;/script&gt;") >= 6
