@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags
+from grok_interp.cli.output import command
 from grok_interp.presets import PRESETS, TRAINING_PRESETS
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import FIGURES
@@ -33,7 +36,8 @@ def list_(
         kind: what to list.
         folder: of the runs.
     """
-    rows = {"figures": figure_rows, "presets": preset_rows, "runs": lambda: run_rows(folder)}[kind]()
+    runs = partial(run_rows, folder, on_damage=output.warn)
+    rows = {"figures": figure_rows, "presets": preset_rows, "runs": runs}[kind]()
     names = [row[kind.removesuffix("s")] for row in rows]
     if rows:
         output.show(rows)
@@ -42,7 +46,7 @@ def list_(
     then = {
         "figures": "grok-interp reproduce FIGURE --run runs/NAME",
         "presets": "grok-interp train PRESET --run runs/NAME",
-        "runs": f"grok-interp report {names[-1]}" if rows else "grok-interp demo",
+        "runs": command("grok-interp", "report", names[-1]) if rows else "grok-interp demo",
     }
     output.finish(rows, made=names, then=then[kind])
 
@@ -79,11 +83,14 @@ def preset_rows() -> list[Row]:
     ]
 
 
-def run_rows(folder: Path) -> list[Row]:
-    """One row for each run in a folder or below it. Raises ValueError for a folder that is not there."""
+def run_rows(folder: Path, *, on_damage: Callable[[Path, str], object]) -> list[Row]:
+    """One row for each run in a folder or below it; `on_damage` is told of those that cannot be opened.
+
+    Raises ValueError for a folder that is not there.
+    """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: runs are written by `grok-interp demo` and `grok-interp train`")
-    return [run_row(run) for run in Run.below(folder)]
+    return [run_row(run) for run in Run.below(folder, on_damage=on_damage)]
 
 
 def run_row(run: Run) -> Row:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags
+from grok_interp.cli.output import command
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of
 
@@ -56,7 +57,7 @@ def reproduce(
     files = _draw(figure, runs, out, device, output)
     reported = folder if preset and figure.startswith("copying/") else runs[0]
     facts = {"figure": figure, "runs": runs, "files": files}
-    output.finish(facts, made=files, then=f"grok-interp report {reported}")
+    output.finish(facts, made=files, then=command("grok-interp", "report", reported))
 
 
 def _folder_of(figure: str, preset: Size) -> Path:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from grok_interp.files import write_atomically
+from grok_interp.files import remove_abandoned, write_atomically
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -168,6 +168,7 @@ class ResultStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / ".lock"):
+                remove_abandoned(self.folder)
                 array = _joined(self._stored(analyzer), fresh, self.path(analyzer))
                 described = array.assign_attrs(analyzer=analyzer.description)
                 content = gzip.compress(netcdf_of_array(described, analyzer.kind.name), mtime=0)

@@ -186,7 +186,7 @@ class SavedCheckpoints(CheckpointSeries):
         from grok_interp.models.weights import canonical_views
         from grok_interp.runs.checkpoint_files import save_weights
 
-        save_weights(self.path(step), canonical_views(model), {"step": str(step)})
+        save_weights(self.path(step), canonical_views(model), {"step": str(step), "model": self.model.hash})
 
     def load(self, step: int) -> Transformer:
         """The model at a step, in eval mode.
@@ -194,7 +194,7 @@ class SavedCheckpoints(CheckpointSeries):
         Raises ValueError for a step that was not saved, and for a file that is damaged or belongs elsewhere.
         """
         from grok_interp.models.transformer import Transformer
-        from grok_interp.models.weights import load_canonical
+        from grok_interp.models.weights import load_canonical, require_size
         from grok_interp.runs.checkpoint_files import load_weights
 
         if not self.path(step).is_file():
@@ -202,6 +202,12 @@ class SavedCheckpoints(CheckpointSeries):
         weights, metadata = load_weights(self.path(step))
         if metadata.get("step") != str(step):
             raise ValueError(f"{self.path(step)} holds step {metadata.get('step')}: the file was renamed")
+        if metadata.get("model", self.model.hash) != self.model.hash:
+            raise ValueError(
+                f"{self.path(step)} belongs to another model config: config.json was edited, or the file is from "
+                "another run; restore it"
+            )
+        require_size(self.model, weights, self.path(step))
         model = Transformer(self.model, initialize=False)
         load_canonical(model, weights)
         return model.eval()
