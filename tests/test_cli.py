@@ -127,6 +127,14 @@ def test_every_training_flag_is_explained(capsys) -> None:
     assert all(f"--{flag}" in printed for flag in ("learning-rate", "model.n-layers", "data.copy-fraction", "n-steps"))
 
 
+def test_figures_are_listed_with_what_they_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "figures", "--json"]) == 0
+    rows = {row["figure"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["copying/fig3"]["runs"] == "one or more" and rows["modular/fig1c"]["runs"] == "one"
+    assert rows["modular/fig1c"]["shows"] == "accuracy by number of shots"
+    assert list(rows) == list(FIGURES)
+
+
 def test_lists_and_doctor_speak_json(capsys) -> None:
     assert main(["list", "presets", "--json"]) == 0
     rows = {row["preset"]: row for row in json.loads(capsys.readouterr().out)}

@@ -13,6 +13,7 @@ import tyro
 from grok_interp.cli.options import READABLE, OutputFlags
 from grok_interp.presets import PRESETS, TRAINING_PRESETS
 from grok_interp.runs.run import Run
+from grok_interp.studies.catalogue import FIGURES
 
 Row = dict[str, Any]
 PACKAGES = ("torch", "transformer-lens", "circuitsvis", "safetensors", "xarray", "scikit-learn", "matplotlib", "plotly")
@@ -20,28 +21,30 @@ EXTRAS = {"datasets": "hub data sets: pip install 'grok-interp[hub]'"}
 
 
 def list_(
-    kind: Annotated[Literal["presets", "runs"], tyro.conf.Positional] = "runs",
+    kind: Annotated[Literal["figures", "presets", "runs"], tyro.conf.Positional] = "runs",
     /,
     *,
     folder: Path = Path("runs"),
     output: OutputFlags = READABLE,
 ) -> None:
-    """List the runs in a folder, or the presets.
+    """List the runs in a folder, the presets, or the figures that `reproduce` draws.
 
     Args:
         kind: what to list.
         folder: of the runs.
     """
-    rows = preset_rows() if kind == "presets" else run_rows(folder)
+    rows = {"figures": figure_rows, "presets": preset_rows, "runs": lambda: run_rows(folder)}[kind]()
     names = [row[kind.removesuffix("s")] for row in rows]
     if rows:
         output.show(rows)
     else:
         output.say(f"no runs in {folder}")
-    then = "grok-interp demo" if not rows else f"grok-interp report {names[-1]}"
-    if kind == "presets":
-        then = "grok-interp train PRESET --run runs/NAME"
-    output.finish(rows, made=names, then=then)
+    then = {
+        "figures": "grok-interp reproduce FIGURE --run runs/NAME",
+        "presets": "grok-interp train PRESET --run runs/NAME",
+        "runs": f"grok-interp report {names[-1]}" if rows else "grok-interp demo",
+    }
+    output.finish(rows, made=names, then=then[kind])
 
 
 def doctor(*, output: OutputFlags = READABLE) -> None:
@@ -50,6 +53,14 @@ def doctor(*, output: OutputFlags = READABLE) -> None:
     output.show(rows)
     missing = [row["what"] for row in rows if row["found"] == "missing"]
     output.finish(rows, made=missing, then="grok-interp demo")
+
+
+def figure_rows() -> list[Row]:
+    """One row per figure."""
+    return [
+        {"figure": name, "runs": "one or more" if picture.of_many else "one", "shows": picture.description}
+        for name, picture in FIGURES.items()
+    ]
 
 
 def preset_rows() -> list[Row]:

@@ -30,14 +30,7 @@ def reproduce(
     """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
 
     Args:
-        figure: which one. Beyond the papers: copying/strings, exact-match accuracy string by string;
-            copying/ablation, accuracy after ablation of the heads found;
-            copying/leads, which score of the heads moves before the onset of copying, over seeds;
-            copying/diagram, final copying accuracy against the fractions of synthetic windows;
-            copying/natural, the loss on repeated n-grams of unmodified validation text;
-            modular/shift, the likelihood of each algorithm by number of shots; modular/circles and
-            modular/kaleidoscopes, how structured representations are over training; modular/fourier, spectra of the
-            number embeddings with restricted and excluded loss over training.
+        figure: which one; `grok-interp list figures` says what each shows.
         run: a run's folder; those that compare runs take several (--run once for each).
         preset: instead of --run, train the figure's runs at this size, each with several seeds, or take those that are
             there. mini-adamw is mini without Muon. After an interruption the same command resumes.

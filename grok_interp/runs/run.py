@@ -105,7 +105,11 @@ class Run:
 
     @cached_property
     def config(self) -> TrainConfig:
-        return TrainConfig.from_dict(self.record["train"])
+        """What is trained. Raises ValueError for a configuration that this version does not know."""
+        try:
+            return TrainConfig.from_dict(self.record["train"])
+        except ValueError as error:
+            raise ValueError(f"{self.directory / 'config.json'}: {error}") from error
 
     @cached_property
     def checkpoints(self) -> SavedCheckpoints:
