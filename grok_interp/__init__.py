@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from grok_interp.models.published import from_published as from_published
     from grok_interp.models.published import to_published as to_published
     from grok_interp.models.published_names import published_file as published_file
+    from grok_interp.models.torch_adapter import TorchAdapter as TorchAdapter
     from grok_interp.models.transformer import Transformer as Transformer
     from grok_interp.models.transformer_lens import to_hooked_transformer as to_hooked_transformer
     from grok_interp.models.weights_of import weights_of as weights_of
@@ -71,8 +72,10 @@ if TYPE_CHECKING:
     from grok_interp.presets import preset as preset
     from grok_interp.presets import training_preset as training_preset
     from grok_interp.reference import load_reference as load_reference
+    from grok_interp.runs.audit import audit as audit
     from grok_interp.runs.ensemble import run_ensemble as run_ensemble
     from grok_interp.runs.ensemble import train_ensemble as train_ensemble
+    from grok_interp.runs.revision_names import training_point as training_point
     from grok_interp.runs.run import Run as Run
     from grok_interp.runs.run import is_run as is_run
     from grok_interp.runs.run_training import run_training as run_training
@@ -83,11 +86,14 @@ _HOME = {
     "configs": ("ModelConfig", "ModularConfig", "TextConfig", "TrainConfig", "llama_copier", "modular_gpt"),
     "presets": ("PRESETS", "TRAINING_PRESETS", "preset", "training_preset"),
     "data.copying": ("CopyTask", "repeated_tokens"),
+    "models.torch_adapter": ("TorchAdapter",),
     "models.transformer": ("Transformer",),
     "models.transformer_lens": ("to_hooked_transformer",),
     "models.interchange": ("from_huggingface", "to_huggingface"),
     "training.loop": ("train",),
     "runs.run": ("Run", "is_run"),
+    "runs.audit": ("audit",),
+    "runs.revision_names": ("training_point",),
     "runs.series": ("CheckpointSeries",),
     "runs.run_training": ("run_training",),
     "runs.ensemble": ("run_ensemble", "train_ensemble"),

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from grok_interp.cli import main
-from grok_interp.cli.output import Output
+from grok_interp.cli.output import Output, printable
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import TRAINING_PRESETS
 from grok_interp.studies.catalogue import FIGURES
@@ -125,6 +126,14 @@ def test_every_training_flag_is_explained(capsys) -> None:
         main(["train", "copier-mini", "--help"])
     printed = capsys.readouterr().out
     assert all(f"--{flag}" in printed for flag in ("learning-rate", "model.n-layers", "data.copy-fraction", "n-steps"))
+
+
+def test_figures_are_listed_with_what_they_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "figures", "--json"]) == 0
+    rows = {row["figure"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["copying/fig3"]["runs"] == "one or more" and rows["modular/fig1c"]["runs"] == "one"
+    assert rows["modular/fig1c"]["shows"] == "accuracy by number of shots"
+    assert list(rows) == list(FIGURES)
 
 
 def test_lists_and_doctor_speak_json(capsys) -> None:
@@ -339,3 +348,40 @@ def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(tmp_path: Path,
     assert main(["report", str(tmp_path), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["claims"]
     assert (found["verdict"], found["evidence"]) == ("undecided", "difference 0.1 [-1, 1]")
+
+
+HOSTILE = "\x1b]0;title\x07\x1b[2Jrun\x9b31m\u202e\r"
+
+
+@pytest.mark.parametrize("colored", ["", "1"])
+def test_names_from_elsewhere_cannot_control_the_terminal(colored: str, capsys, monkeypatch) -> None:
+    if colored:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    output = Output()
+    output.show([{"run": HOSTILE}])
+    output.show_facts({HOSTILE: HOSTILE})
+    output.say(HOSTILE)
+    output.warn(Path(HOSTILE), HOSTILE)
+    output.finish([], made=[], then=HOSTILE)
+    Output(quiet=True).finish([], made=[HOSTILE], then="")
+    assert main(["analyze", HOSTILE]) == 2
+    printed = capsys.readouterr()
+    seen = re.sub(r"\x1b\[[0-9;]*m", "", printed.out + printed.err)
+    assert all(char.isprintable() or char == "\n" for char in seen)
+    assert seen.count("run") >= 9, "escaped, not dropped"
+
+
+def test_letters_of_every_script_are_printed_as_they_are() -> None:
+    assert printable("Größe 模型 נסיון\n\tx") == "Größe 模型 נסיון\n\tx"
+    assert printable("\ud800\0") == r"\ud800\x00"
+
+
+def test_the_command_to_type_next_is_quoted_for_the_shell(train_tiny: list[str], tmp_path: Path, capsys) -> None:
+    run = tmp_path / "my run; echo $(whoami) 'x'"
+    train_tiny[train_tiny.index("--run") + 1] = str(run)
+    assert main(train_tiny) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert shlex.split(last.removeprefix("next: ")) == ["grok-interp", "report", str(run)]
+    assert main(["list", "--folder", str(tmp_path)]) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert shlex.split(last.removeprefix("next: ")) == ["grok-interp", "report", str(run)]

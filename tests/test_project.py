@@ -11,7 +11,11 @@ from test_architecture import modules
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "transformer_lens": "transformer-lens"}  # where a name is not the module's
+DISTRIBUTIONS = {  # where a name is not the module's
+    "huggingface_hub": "huggingface-hub",
+    "sklearn": "scikit-learn",
+    "transformer_lens": "transformer-lens",
+}
 DATA_ONLY = {"circuitsvis"}  # its bundled JavaScript is read as a file
 
 

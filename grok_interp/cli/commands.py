@@ -8,12 +8,20 @@ from collections.abc import Sequence
 
 import tyro
 
+from grok_interp.cli.audit import audit
+from grok_interp.cli.faults import described, is_out_of_memory
 from grok_interp.cli.listing import doctor, list_
+from grok_interp.cli.output import printable
 from grok_interp.cli.reproduce import reproduce
 from grok_interp.cli.run import analyze, report, watch
 from grok_interp.cli.train import demo, train
+from grok_interp.interrupts import terminations_interrupt
 
-INPUT_WAS_WRONG, INTERRUPTED = 2, 130
+INPUT_WAS_WRONG, NO_ACCESS, NO_MEMORY, INTERRUPTED = 2, 3, 4, 130
+NO_MEMORY_LEFT = (
+    "out of memory: give a smaller --micro-batch-size or model (`train --dry-run` shows what a run needs), or free "
+    "memory and repeat the command"
+)
 DESCRIPTION = "From plain text to a report on how an in-context ability emerges during training."
 VERBS = {
     "demo": demo,
@@ -22,27 +30,43 @@ VERBS = {
     "report": report,
     "watch": watch,
     "reproduce": reproduce,
+    "audit": audit,
     "list": list_,
     "doctor": doctor,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code: 0, 2 when the input was wrong, 130 after Ctrl-C."""
+    """Run one verb; the exit code.
+
+    0 done; 2 the input was wrong; 3 a file or folder could not be read or written; 4 out of memory; 130 after Ctrl-C,
+    SIGTERM or SIGHUP. After 3, 4 and 130 the last good state is on disk, and the same command resumes.
+    """
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            VERBS,
-            prog="grok-interp",
-            description=DESCRIPTION,
-            args=arguments,
-            config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands),
-        )
+        with terminations_interrupt():
+            tyro.extras.subcommand_cli_from_dict(
+                VERBS,
+                prog="grok-interp",
+                description=DESCRIPTION,
+                args=arguments,
+                config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands),
+            )
     except KeyboardInterrupt:
         print("\ninterrupted: nothing is lost, the same command resumes from here", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has left: `grok-interp list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, FileNotFoundError) as error:
-        print(f"grok-interp: {error}", file=sys.stderr)
-        return INPUT_WAS_WRONG
+    except ValueError as error:
+        return _failed(str(error), INPUT_WAS_WRONG)
+    except OSError as error:
+        return _failed(described(error), NO_ACCESS)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _failed(f"{NO_MEMORY_LEFT} ({str(error).splitlines()[0] if str(error) else 'no details'})", NO_MEMORY)
     return 0
+
+
+def _failed(message: str, code: int) -> int:
+    print(f"grok-interp: {printable(message)}", file=sys.stderr)
+    return code

@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags
+from grok_interp.cli.output import command
 from grok_interp.presets import PRESETS, TRAINING_PRESETS
 from grok_interp.runs.run import Run
+from grok_interp.studies.catalogue import FIGURES
 
 Row = dict[str, Any]
 PACKAGES = ("torch", "transformer-lens", "circuitsvis", "safetensors", "xarray", "scikit-learn", "matplotlib", "plotly")
@@ -20,28 +24,31 @@ EXTRAS = {"datasets": "hub data sets: pip install 'grok-interp[hub]'"}
 
 
 def list_(
-    kind: Annotated[Literal["presets", "runs"], tyro.conf.Positional] = "runs",
+    kind: Annotated[Literal["figures", "presets", "runs"], tyro.conf.Positional] = "runs",
     /,
     *,
     folder: Path = Path("runs"),
     output: OutputFlags = READABLE,
 ) -> None:
-    """List the runs in a folder, or the presets.
+    """List the runs in a folder, the presets, or the figures that `reproduce` draws.
 
     Args:
         kind: what to list.
         folder: of the runs.
     """
-    rows = preset_rows() if kind == "presets" else run_rows(folder)
+    runs = partial(run_rows, folder, on_damage=output.warn)
+    rows = {"figures": figure_rows, "presets": preset_rows, "runs": runs}[kind]()
     names = [row[kind.removesuffix("s")] for row in rows]
     if rows:
         output.show(rows)
     else:
         output.say(f"no runs in {folder}")
-    then = "grok-interp demo" if not rows else f"grok-interp report {names[-1]}"
-    if kind == "presets":
-        then = "grok-interp train PRESET --run runs/NAME"
-    output.finish(rows, made=names, then=then)
+    then = {
+        "figures": "grok-interp reproduce FIGURE --run runs/NAME",
+        "presets": "grok-interp train PRESET --run runs/NAME",
+        "runs": command("grok-interp", "report", names[-1]) if rows else "grok-interp demo",
+    }
+    output.finish(rows, made=names, then=then[kind])
 
 
 def doctor(*, output: OutputFlags = READABLE) -> None:
@@ -50,6 +57,14 @@ def doctor(*, output: OutputFlags = READABLE) -> None:
     output.show(rows)
     missing = [row["what"] for row in rows if row["found"] == "missing"]
     output.finish(rows, made=missing, then="grok-interp demo")
+
+
+def figure_rows() -> list[Row]:
+    """One row per figure."""
+    return [
+        {"figure": name, "runs": "one or more" if picture.of_many else "one", "shows": picture.description}
+        for name, picture in FIGURES.items()
+    ]
 
 
 def preset_rows() -> list[Row]:
@@ -68,11 +83,14 @@ def preset_rows() -> list[Row]:
     ]
 
 
-def run_rows(folder: Path) -> list[Row]:
-    """One row for each run in a folder or below it. Raises ValueError for a folder that is not there."""
+def run_rows(folder: Path, *, on_damage: Callable[[Path, str], object]) -> list[Row]:
+    """One row for each run in a folder or below it; `on_damage` is told of those that cannot be opened.
+
+    Raises ValueError for a folder that is not there.
+    """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}: runs are written by `grok-interp demo` and `grok-interp train`")
-    return [run_row(run) for run in Run.below(folder)]
+    return [run_row(run) for run in Run.below(folder, on_damage=on_damage)]
 
 
 def run_row(run: Run) -> Row:

@@ -7,6 +7,7 @@ What was asked for goes to stdout; progress, hints and errors go to stderr.
 from __future__ import annotations
 
 import json as json_format
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -24,6 +25,21 @@ UNBOUNDED = 10_000  # columns: to ask how narrow a table can be without breaking
 STYLES = {"yes": "green", "supported": "green", "missing": "yellow", "undecided": "yellow", "not supported": "red"}
 
 
+def printable(text: object) -> str:
+    """Text whose control characters are escaped: a name from elsewhere cannot move the cursor or rename the window.
+
+    Line ends and tabs stay. So do letters of any script; what changes the direction of text is escaped.
+    """
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in str(text)
+    )
+
+
+def command(*words: object) -> str:
+    """A command to type: words that the shell would split or expand are quoted."""
+    return shlex.join(str(word) for word in words)
+
+
 @dataclass(frozen=True)
 class Output:
     """What a verb prints.
@@ -39,7 +55,11 @@ class Output:
     def say(self, text: object) -> None:
         """A line for a reader."""
         if not (self.quiet or self.json):
-            print(text, flush=True)
+            print(printable(text), flush=True)
+
+    def warn(self, where: Path, reason: str) -> None:
+        """A line on what was left out, never quiet."""
+        print(printable(f"left out: {where}: {reason}"), file=sys.stderr)
 
     def show(self, rows: Sequence[Row]) -> None:
         """A table for a reader, a column for each key."""
@@ -61,9 +81,9 @@ class Output:
         if self.json:
             print(json_format.dumps(facts, indent=1, default=str))
         elif self.quiet:
-            print(*made, sep="\n", end="\n" if made else "")
+            print(*map(printable, made), sep="\n", end="\n" if made else "")
         elif then:
-            print(f"next: {then}", file=sys.stderr)
+            print(f"next: {printable(then)}", file=sys.stderr)
 
     def _print(self, table: Table, plain: str) -> None:
         from rich.console import Console
@@ -75,7 +95,7 @@ class Output:
             console.width = max(console.width, Console(width=UNBOUNDED).measure(table).minimum)
             console.print(table)
         else:
-            print(plain)
+            print(printable(plain))
 
 
 def _ignore(done: int, total: int, note: str = "") -> None:
@@ -94,7 +114,7 @@ def _table(rows: Sequence[Row]) -> Table:
         table.add_column(key, no_wrap=not has_sentences, justify="right" if is_count else "left")
     for row in rows:
         cells = map(_shown, row.values())
-        table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in cells))
+        table.add_row(*(Text(printable(cell), STYLES.get(cell, "")) for cell in cells))
     return table
 
 
@@ -105,7 +125,7 @@ def _grid(facts: Mapping[str, str]) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right", style="bold")
     for label, value in facts.items():
-        grid.add_row(Text(value), Text(label))
+        grid.add_row(Text(printable(value)), Text(printable(label)))
     return grid
 
 

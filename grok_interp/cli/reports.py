@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from grok_interp.cli.output import Output
+from grok_interp.cli.output import Output, command
 from grok_interp.cli.with_progress import ablate_induction_heads, analyze_run
 from grok_interp.data.modular import SPLITS
 from grok_interp.device import choose_device
@@ -29,7 +29,7 @@ def report_on_run(run: Run, device: str, threshold: float | None, output: Output
     output.say(f"report: {page}")
     figure = AFTER_A_REPORT[kind_of(run)]
     facts = {"report": page, "headlines": found}
-    output.finish(facts, made=[page], then=f"grok-interp reproduce {figure} --run {run}")
+    output.finish(facts, made=[page], then=command("grok-interp", "reproduce", figure, "--run", run))
     return page
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags
+from grok_interp.cli.output import command
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of
 
@@ -30,14 +31,7 @@ def reproduce(
     """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
 
     Args:
-        figure: which one. Beyond the papers: copying/strings, exact-match accuracy string by string;
-            copying/ablation, accuracy after ablation of the heads found;
-            copying/leads, which score of the heads moves before the onset of copying, over seeds;
-            copying/diagram, final copying accuracy against the fractions of synthetic windows;
-            copying/natural, the loss on repeated n-grams of unmodified validation text;
-            modular/shift, the likelihood of each algorithm by number of shots; modular/circles and
-            modular/kaleidoscopes, how structured representations are over training; modular/fourier, spectra of the
-            number embeddings with restricted and excluded loss over training.
+        figure: which one; `grok-interp list figures` says what each shows.
         run: a run's folder; those that compare runs take several (--run once for each).
         preset: instead of --run, train the figure's runs at this size, each with several seeds, or take those that are
             there. mini-adamw is mini without Muon. After an interruption the same command resumes.
@@ -63,7 +57,7 @@ def reproduce(
     files = _draw(figure, runs, out, device, output)
     reported = folder if preset and figure.startswith("copying/") else runs[0]
     facts = {"figure": figure, "runs": runs, "files": files}
-    output.finish(facts, made=files, then=f"grok-interp report {reported}")
+    output.finish(facts, made=files, then=command("grok-interp", "report", reported))
 
 
 def _folder_of(figure: str, preset: Size) -> Path:

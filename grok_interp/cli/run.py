@@ -9,7 +9,8 @@ from typing import Annotated
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
-from grok_interp.runs.run import Run, is_run
+from grok_interp.cli.output import command
+from grok_interp.runs.run import Run
 
 
 def analyze(directory: RunFolder, /, *, device: str = "auto", output: OutputFlags = READABLE) -> None:
@@ -30,7 +31,7 @@ def analyze(directory: RunFolder, /, *, device: str = "auto", output: OutputFlag
     ]
     for fact in facts:
         output.say(fact["summary"])
-    output.finish(facts, made=files, then=f"grok-interp report {directory}")
+    output.finish(facts, made=files, then=command("grok-interp", "report", directory))
 
 
 def report(
@@ -55,7 +56,7 @@ def report(
     """
     from grok_interp.cli.reports import report_on_folder, report_on_run
 
-    if is_run(directory):
+    if (directory / "config.json").is_file():  # a damaged one is named
         page = report_on_run(Run.open(directory), device, threshold, output)
     else:
         page = report_on_folder(directory, device, threshold, output)

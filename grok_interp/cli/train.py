@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
+from grok_interp.cli.output import command
 from grok_interp.cli.run import report
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
@@ -71,7 +72,7 @@ def train(
         _print_plan(config, run, device, compiled, output)
         return
     trained = train_run(config, run, device, output, compiled=compiled)
-    output.finish(run_row(trained), made=[run], then=f"grok-interp report {run}")
+    output.finish(run_row(trained), made=[run], then=command("grok-interp", "report", run))
 
 
 def _print_plan(config: TrainConfig, run: Path, device: str, compiled: bool, output: OutputFlags) -> None:

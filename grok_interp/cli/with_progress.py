@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grok_interp.cli.output import Output
 from grok_interp.configs import TrainConfig
@@ -16,7 +16,10 @@ from grok_interp.progress import TrainingProgress
 from grok_interp.runs.ensemble import run_ensemble
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.studies.catalogue import FIGURES, OF_MANY_RUNS, Size, study_of
+from grok_interp.studies.catalogue import FIGURES, Size, study_of
+
+if TYPE_CHECKING:
+    from grok_interp.plots.drawing import Drawing
 
 
 def train_run(config: TrainConfig, directory: Path, device: str, output: Output, *, compiled: bool = False) -> Run:
@@ -56,7 +59,7 @@ def runs_for(
     """The runs that a figure is drawn from, trained and analyzed."""
     kind = figure.partition("/")[0]
     experiments = import_module(f"grok_interp.studies.{kind}.experiments")
-    n_seeds = seeds if figure in OF_MANY_RUNS else 1
+    n_seeds = seeds if FIGURES[figure].of_many else 1
     sweep = experiments.experiment_of(figure).sweep(experiments.baseline_of(figure, size), folder, n_seeds=n_seeds)
     output.say(f"{figure}: {len(sweep.runs)} runs in {folder}, {len(sweep.unfinished())} to train")
     if at_once.n_members > 1:
@@ -103,7 +106,7 @@ def score_heads(run: Run, device: str, output: Output) -> None:
         indicators_of_run(run, device=choose_device(device), on_checkpoint=advance)
 
 
-def draw(figure: str, runs: Sequence[Run], device: str, output: Output) -> Any:
+def draw(figure: str, runs: Sequence[Run], device: str, output: Output) -> Drawing:
     """A figure of analyzed runs; what takes long shows its progress."""
     for run in runs:
         if figure == "copying/ablation":
@@ -112,7 +115,7 @@ def draw(figure: str, runs: Sequence[Run], device: str, output: Output) -> Any:
             ablate_each_head(run, device, output)
         elif figure == "copying/leads":
             score_heads(run, device, output)
-    return getattr(study_of(runs[0]), FIGURES[figure])(*runs, device=choose_device(device))
+    return FIGURES[figure].draw(runs, device=choose_device(device))
 
 
 def analyze_run(run: Run, device: str, output: Output) -> tuple[Any, Any]:

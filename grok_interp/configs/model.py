@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from grok_interp.configs.checks import below_one, refuse_if_any
+from grok_interp.configs.checks import above, below_one, refuse_if_any
+
+# Far above every published model: a size beyond them is a mistake, or somebody else's trap for this machine's memory
+LARGEST_SIZES = {
+    **{"n_layers": 10_000, "n_heads": 10_000, "d_head": 10_000, "d_model": 1_000_000},
+    **{"d_mlp": 10_000_000, "d_vocab": 10_000_000, "n_ctx": 10_000_000},
+}
+MOST_PARAMETERS = 10**12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +49,9 @@ class ModelConfig:
 
     def _reasons(self) -> Iterator[str]:
         yield from below_one(self, "n_layers", "n_heads", "d_model", "d_head", "d_mlp", "d_vocab", "n_ctx")
+        yield from above(self, LARGEST_SIZES)
+        if self.n_params > MOST_PARAMETERS:
+            yield f"a model must have at most {MOST_PARAMETERS:,} parameters, got {self.n_params:,}"
         if self.d_head % 2:
             yield f"d_head must be even for rotary positions, got {self.d_head}"
         if self.act_fn not in ("silu", "relu", "gelu", "gelu_new"):
@@ -53,6 +65,12 @@ class ModelConfig:
         for name in ("eps", "initializer_range"):
             if not 0 < getattr(self, name) < math.inf:
                 yield f"{name} must be positive and finite, got {getattr(self, name)}"
+
+    @property
+    def hash(self) -> str:
+        """Names the configuration; a field at its default does not count, so that a field added later changes none."""
+        set_fields = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return hashlib.sha256(json.dumps(set_fields, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def n_params(self) -> int:

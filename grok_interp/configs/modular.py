@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from grok_interp.configs.checks import outside_unit_interval, refuse_if_any
+from grok_interp.configs.checks import negative, outside_unit_interval, refuse_if_any
+
+LARGEST_P = 2_000  # p^2 tasks and inputs are listed in memory
 
 
 def is_prime(p: int) -> bool:
@@ -42,7 +44,9 @@ class ModularConfig:
         refuse_if_any(self, self._reasons())
 
     def _reasons(self) -> Iterator[str]:
-        if not is_prime(self.p) or self.p < 3:
+        if self.p > LARGEST_P:
+            yield f"p must be at most {LARGEST_P:,}, got {self.p:,}"
+        elif not is_prime(self.p) or self.p < 3:
             yield f"p must be a prime of 3 or more, got {self.p}"
         if not 1 <= self.n_id < self.p**2:
             yield f"n_id must leave tasks untrained: within 1..{self.p**2 - 1} for p = {self.p}, got {self.n_id}"
@@ -51,6 +55,7 @@ class ModularConfig:
         if self.rule in ("rectangular", "published") and self.n_id % 4:
             yield f"n_id must be a multiple of 4 under the {self.rule} rule, got {self.n_id}"
         yield from self._curriculum_reasons()
+        yield from negative(self, "task_seed", "input_seed")
         if not 0 < self.alpha < 1 or not 1 <= self.n_train_inputs < self.p**2:
             yield f"alpha must leave at least one training and one test input of {self.p**2}, got {self.alpha}"
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
-from grok_interp.configs.checks import below_one, build, flatten, outside_unit_interval, refuse_if_any
+from grok_interp.configs.checks import above, below_one, build, flatten, negative, outside_unit_interval, refuse_if_any
 from grok_interp.configs.model import ModelConfig
 from grok_interp.configs.modular import ModularConfig
 from grok_interp.configs.text import BYTE_VOCABULARY_SIZE, TextConfig
 
 DATA_KINDS = {"text": TextConfig, "modular": ModularConfig}
+MOST_STEPS, LARGEST_BATCH = 10**9, 10**8  # updates; sequences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class TrainConfig:
 
     def _reasons(self) -> Iterator[str]:
         yield from below_one(self, "n_steps", "batch_size")
+        yield from above(self, {"n_steps": MOST_STEPS, "batch_size": LARGEST_BATCH})
+        yield from negative(self, "init_seed", "data_seed")
         yield from self._optimizer_reasons()
         yield from self._muon_reasons()
         yield from self._data_reasons()
@@ -116,12 +119,15 @@ class TrainConfig:
         return {**asdict(self), "data": {"kind": kind, **asdict(self.data)}}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`; refuses keys that no field has."""
-        data = dict(values.get("data", {}))
-        if (kind := data.pop("kind", None)) not in DATA_KINDS:
+    def from_dict(cls, values: Any) -> Self:
+        """The inverse of `to_dict`. Raises ValueError for unknown fields, and for types and sizes that no run has."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("data"), Mapping):
+            raise ValueError(f"{cls.__name__}: its fields are needed, data among them, got {type(values).__name__}")
+        data = dict(values["data"])
+        kind = data.pop("kind", None)
+        if not isinstance(kind, str) or kind not in DATA_KINDS:
             raise ValueError(f"{cls.__name__}: data must be of kind {' or '.join(DATA_KINDS)}, got {kind!r}")
-        model = build(ModelConfig, values.get("model", {}))
+        model = build(ModelConfig, values.get("model"))
         return build(cls, {**values, "model": model, "data": build(DATA_KINDS[kind], data)})
 
     def flattened(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from grok_interp.data.split import Entry, Split, exact_duplicates, split_documen
 from grok_interp.data.token_files import TokenWriter
 from grok_interp.data.vocabulary import BPEVocabulary, ByteVocabulary, Vocabulary
 from grok_interp.data.windows import ValidationWindows
+from grok_interp.files import naming, owner, remove_abandoned
 
 FORMAT = 3  # part of every hash: raise it when the same text would give other tokens
 MOST_SHINGLES = 2**24  # of all documents, kept in memory to compare them
@@ -128,15 +129,17 @@ def _manifest(config: TextConfig, d_vocab: int) -> dict[str, Any]:
 def _build(directory: Path, config: TextConfig, d_vocab: int, manifest: dict[str, Any]) -> None:
     """Everything is written beside `directory` and moved there in one act, so that no half corpus is ever found."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".building-"))
+    remove_abandoned(directory.parent)
+    scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".building-", suffix=owner()))
     left_out = exact_duplicates(manifest["documents"])
     entries = [entry for entry in manifest["documents"] if entry[0] not in left_out]
     read = partial(_documents_except, left_out, config.source)
     try:
-        vocabulary = _vocabulary(config, d_vocab, read, scratch)
-        dtype = "uint8" if d_vocab <= 256 else "uint16" if d_vocab <= 65_536 else "uint32"
-        split = split_documents(entries, _clusters(entries, read, vocabulary), config.validation_fraction)
-        counts = _write_tokens(scratch, read, vocabulary, np.dtype(dtype), split)
+        with naming(directory):
+            vocabulary = _vocabulary(config, d_vocab, read, scratch)
+            dtype = "uint8" if d_vocab <= 256 else "uint16" if d_vocab <= 65_536 else "uint32"
+            split = split_documents(entries, _clusters(entries, read, vocabulary), config.validation_fraction)
+            counts = _write_tokens(scratch, read, vocabulary, np.dtype(dtype), split)
         changes = {"left_out": sorted(left_out), "moved": sorted(split.moved)}
         (scratch / "manifest.json").write_text(json.dumps({**manifest, **counts, **changes, "dtype": dtype}))
         os.replace(scratch, directory)

@@ -78,7 +78,7 @@ def from_published(
         >>> from_published(to_published(model), n_heads=2).cfg.act_fn
         'relu'
     """
-    state = _unwrapped(state_dict)
+    state = unwrapped(state_dict)
     _refuse_other_names(state)
     cfg = _config(state, n_heads=n_heads, n_ctx=n_ctx, act_name=act_name)
     model = Transformer(cfg, initialize=False).to(state[EMBEDDING].device)
@@ -106,7 +106,7 @@ def to_published(model: Transformer) -> dict[str, Tensor]:
     return state
 
 
-def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict without the prefixes that all its names share."""
     bare = dict(state)
     while prefix := next((w for w in WRAPPERS if bare and all(name.startswith(w) for name in bare)), None):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from grok_interp.configs import ModelConfig
+from grok_interp.models.hooked import bridge_over
 from grok_interp.models.interchange import to_huggingface
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views
@@ -89,13 +90,4 @@ def _hooked_transformer(model: Transformer) -> Any:
 
 
 def _bridge(model: Transformer) -> Any:
-    from transformer_lens.model_bridge.sources import build_bridge_from_module
-
-    theirs = to_huggingface(model)
-    return build_bridge_from_module(
-        theirs,
-        type(theirs).__name__,
-        hf_config=theirs.config,
-        # The library does not read StarCoder2's norm_epsilon and would normalize with its own default (4.3.0).
-        post_adapter_hook=lambda adapter: setattr(adapter.cfg, "eps", model.cfg.eps),
-    ).eval()
+    return bridge_over(to_huggingface(model), eps=model.cfg.eps).eval()

@@ -6,12 +6,15 @@ fuses W_Q, W_K and W_V into one matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
 from einops import rearrange
 from torch import Tensor
+
+from grok_interp.configs import ModelConfig
 
 if TYPE_CHECKING:
     from grok_interp.models.transformer import Block, Transformer
@@ -48,6 +51,15 @@ def _block_views(block: Block, tensor: Callable[[Tensor], Tensor]) -> Iterator[t
     names = ("mlp.W_gate", "mlp.W_in") if cfg.gated_mlp else ("mlp.W_in",)
     yield from zip(names, tensor(block.mlp.inputs.weight).unflatten(0, (len(names), -1)).mT, strict=True)
     yield "mlp.W_out", tensor(block.mlp.out.weight).T
+
+
+def require_size(cfg: ModelConfig, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Raises ValueError unless weights have as many numbers as a config says: before a model of that size is built."""
+    if (n_numbers := sum(weight.numel() for weight in weights.values())) != cfg.n_params:
+        raise ValueError(
+            f"{source} has {n_numbers:,} parameters, the config of its run says {cfg.n_params:,}: the file is from "
+            "another run, or config.json was edited; restore it"
+        )
 
 
 @torch.no_grad()

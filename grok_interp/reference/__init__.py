@@ -50,5 +50,5 @@ def write_reference(run: Run, directory: Path, steps: Sequence[int]) -> Run:
     copy = Run.open(directory)
     for step, model in models.items():
         weights = {key: view.to(torch.bfloat16) for key, view in canonical_views(model).items()}
-        save_weights(copy.checkpoints.path(step), weights, {"step": str(step)})
+        save_weights(copy.checkpoints.path(step), weights, {"step": str(step), "model": run.config.model.hash})
     return copy

@@ -15,12 +15,12 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from grok_interp.files import write_atomically
+from grok_interp.files import remove_abandoned, write_atomically
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +41,7 @@ class Checkpoints(Protocol):
     @property
     def steps(self) -> tuple[int, ...]: ...
 
-    def load(self, step: int) -> Any: ...
+    def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterable[tuple[int, Any]]: ...
 
     def checksum(self, step: int) -> str: ...
 
@@ -134,8 +134,7 @@ class ResultStore:
                     fresh[number] = []
 
         try:
-            for done, step in enumerate(to_do, start=1):
-                model = checkpoints.load(step).to(device)
+            for done, (step, model) in enumerate(checkpoints.at(to_do, device=device), start=1):
                 for analyzer, lacking, new in zip(analyzers, missing, fresh, strict=True):
                     if step in lacking:
                         new.append(_labeled(analyzer.evaluate(step, model), step, checksums[step]))
@@ -169,6 +168,7 @@ class ResultStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / ".lock"):
+                remove_abandoned(self.folder)
                 array = _joined(self._stored(analyzer), fresh, self.path(analyzer))
                 described = array.assign_attrs(analyzer=analyzer.description)
                 content = gzip.compress(netcdf_of_array(described, analyzer.kind.name), mtime=0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,12 +30,15 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
     The header has one entry, because the library writes several in no fixed order: equal weights give equal files.
     """
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
-    header = {HEADER: json.dumps({**metadata, "sha256": _digest(tensors, metadata)}, sort_keys=True)}
+    header = {HEADER: json.dumps({**metadata, "sha256": weights_digest(tensors, metadata)}, sort_keys=True)}
 
     def write(scratch: Path) -> None:
         scratch.touch()
         mode = scratch.stat().st_mode
-        save_file(tensors, scratch, header)
+        try:
+            save_file(tensors, scratch, header)
+        except SafetensorError as error:
+            raise _system_error(error) or error from error
         scratch.chmod(mode)  # the library's file would be for its owner alone
 
     write_atomically(path, write)
@@ -50,7 +55,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
         raise DamagedFileError(f"{path} is cut short or damaged ({error}); {REMEDY}") from error
     written = metadata.pop("sha256", None)
-    if written != _digest(tensors, metadata):
+    if written != weights_digest(tensors, metadata):
         raise DamagedFileError(f"{path} is damaged: its SHA-256 is not the one it was written with; {REMEDY}")
     return tensors, metadata
 
@@ -72,11 +77,20 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
         with scratch.open("wb") as file:
             file.write(bytes(DIGEST_BYTES))  # its place, until it is known
             hashed = _Hashed(file)
-            torch.save(state, hashed)
+            try:
+                torch.save(state, hashed)
+            except RuntimeError as error:  # torch puts its own in place of what the file raised
+                raise hashed.fault or error from error
             file.seek(0)
             file.write(hashed.sha256.digest())
 
     write_atomically(path, write)
+
+
+def _system_error(error: SafetensorError) -> OSError | None:
+    """What the system refused, as Python tells it; the library has it in words."""
+    code = re.search(r"\b(?:os error|code:) (\d+)", str(error))
+    return OSError(int(code[1]), os.strerror(int(code[1]))) if code else None
 
 
 class _Hashed(io.BytesIO):
@@ -85,10 +99,15 @@ class _Hashed(io.BytesIO):
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         self.file, self.sha256 = file, hashlib.sha256()
+        self.fault: OSError | None = None
 
     def write(self, content: Any, /) -> int:
         self.sha256.update(content)
-        return self.file.write(content)
+        try:
+            return self.file.write(content)
+        except OSError as error:
+            self.fault = error
+            raise
 
 
 def load_state(path: Path, device: torch.device) -> dict[str, Any]:
@@ -100,7 +119,8 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
 
 
-def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+def weights_digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 over names, shapes, values (on the CPU, contiguous) and metadata."""
     digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -24,7 +24,7 @@ from grok_interp.models.rotary import rotary
 from grok_interp.models.transformer import Transformer
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
 from grok_interp.runs.run import Run
-from grok_interp.runs.run_training import claim, deferred_interrupts, only_process
+from grok_interp.runs.run_training import claim, deferred_interrupts, only_process, releasing_if_failed
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.divergence import DivergedError, FiniteCheck, Update
 from grok_interp.training.execution import Execution
@@ -168,6 +168,7 @@ def run_ensemble(
     with ExitStack() as stack:
         for run in opened:
             stack.enter_context(only_process(run))
+        stack.enter_context(releasing_if_failed(*opened))
         interrupted = stack.enter_context(deferred_interrupts())
         stack.enter_context(execution.threads())
         members = [TrainingState(config, device=device, precision=execution.precision) for config in configs]

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from grok_interp.files import DamagedFileError, write_text
+from grok_interp.files import DamagedFileError
 from grok_interp.runs.checkpoint_files import load_state, save_state
+from grok_interp.runs.metrics import append_metrics, cut_metrics
 from grok_interp.runs.run import Run
 from grok_interp.training.divergence import (
     UPDATES_AT_ONCE,
@@ -51,7 +52,7 @@ class Recorder:
         self.began = time.monotonic() - seconds
         self.buffer: list[tuple[Update, float]] = []
         self.metrics = run.directory / "metrics.jsonl"
-        _cut_metrics(self.metrics, state.step)
+        cut_metrics(self.metrics, state.step)
 
     def note(self, update: Update) -> None:
         self.buffer.append((update, time.monotonic() - self.began))
@@ -74,12 +75,15 @@ class Recorder:
         buffer, self.buffer = self.buffer, []
         measured = read_updates([update for update, _ in buffer])
         tokens = self.state.config.tokens_per_step
-        with self.metrics.open("a") as file:
+        lines: list[str] = []
+        try:
             for (update, seconds), (loss, norm) in zip(buffer, measured, strict=True):
                 require_finite_update(update, loss, norm)
                 row = {"step": update.step, "tokens": update.step * tokens, "loss": loss, "grad_norm": norm}
                 row |= {"learning_rate": update.learning_rate, "seconds": round(seconds, 3)}
-                file.write(json.dumps(row) + "\n")
+                lines.append(json.dumps(row) + "\n")
+        finally:
+            append_metrics(self.metrics, "".join(lines))
 
 
 class Recorders:
@@ -138,12 +142,3 @@ def _last_good(run: Run) -> str:
         return f"{run} has no checkpoint before it."
     step = run.steps[-1]
     return f"The last good checkpoint is step {step:,}: {run.checkpoints.path(step)}."
-
-
-def _cut_metrics(file: Path, step: int) -> None:
-    """Drop what was logged after the resume point: those updates are made again."""
-    if not file.exists():
-        return
-    lines = file.read_text().splitlines()
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-    write_text(file, "".join(f"{line}\n" for line in kept))

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from grok_interp.configs import TrainConfig
 from grok_interp.files import write_text
 from grok_interp.results.store import Analyzer, ResultStore
+from grok_interp.runs.metrics import COLUMNS, metric_rows
+from grok_interp.runs.record import parsed_record, read_record
 from grok_interp.runs.series import SavedCheckpoints
 
 if TYPE_CHECKING:
@@ -41,7 +43,10 @@ def is_run(directory: Path | str) -> bool:
     Args:
         directory: any path, existing or not.
     """
-    return _record(Path(directory)) is not None
+    try:
+        return parsed_record(Path(directory)) is not None
+    except (OSError, ValueError):
+        return False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,13 +70,11 @@ class Run:
 
     @classmethod
     def open(cls, directory: Path | str) -> Self:
-        """The run in a folder. Raises ValueError where there is none."""
-        record = _record(Path(directory))
-        if record is None:
-            config = "its config.json is not a run's" if (Path(directory) / "config.json").exists() else ""
-            missing = config or "it has no config.json"
-            raise ValueError(f"no run at {directory}: {missing}; `grok-interp list` shows the runs")
-        return cls(Path(directory), record)
+        """The run in a folder. Raises ValueError where there is none, and for a config.json that is not valid."""
+        record, config = read_record(Path(directory))
+        run = cls(Path(directory), record)
+        run.__dict__["config"] = config  # as the cached property
+        return run
 
     @classmethod
     def create(
@@ -98,10 +101,22 @@ class Run:
         return run
 
     @classmethod
-    def below(cls, folder: Path) -> list[Self]:
-        """Every run in a folder or below it, sorted by path."""
-        files = sorted(Path(folder).rglob("config.json"))
-        return [cls.open(file.parent) for file in files if is_run(file.parent)]
+    def below(cls, folder: Path, *, on_damage: Callable[[Path, str], object] | None = None) -> list[Self]:
+        """Every run in a folder or below it, sorted by path.
+
+        Args:
+            folder: is searched; what is in it may be anybody's.
+            on_damage: is told the folder and the reason of each run that cannot be opened; all others are returned.
+        """
+        runs: list[Self] = []
+        for file in sorted(Path(folder).rglob("config.json")):
+            try:
+                if parsed_record(file.parent) is not None:
+                    runs.append(cls.open(file.parent))
+            except (OSError, ValueError) as error:
+                if on_damage:
+                    on_damage(file.parent, str(error))
+        return runs
 
     @cached_property
     def config(self) -> TrainConfig:
@@ -203,10 +218,10 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """One row per update: step, tokens, loss (nats), grad_norm, learning_rate, seconds."""
+        """One row per update: step, tokens, loss (nats), grad_norm, learning_rate, seconds; no damaged ones."""
         import pandas as pd
 
-        return pd.read_json(self.directory / "metrics.jsonl", lines=True)
+        return pd.DataFrame(metric_rows(self.directory / "metrics.jsonl"), columns=pd.Index(COLUMNS))
 
     def __str__(self) -> str:
         return str(self.directory)
@@ -228,11 +243,3 @@ def once_per_run(
         return run._made[key]
 
     return made
-
-
-def _record(directory: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads((directory / "config.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "train" in record else None

@@ -6,19 +6,22 @@ depends on (seed, step) and nothing else, and precision, threads and compilation
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
 
 from grok_interp.configs import TrainConfig
-from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
+from grok_interp.files import remove_abandoned
+from grok_interp.interrupts import termination_signals
+from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good, resume_points
 from grok_interp.runs.run import Run, is_run
 from grok_interp.training.batches import open_batches
-from grok_interp.training.divergence import Update
+from grok_interp.training.divergence import DivergedError, Update
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, train
 
@@ -35,14 +38,15 @@ def run_training(
 ) -> Run:
     """Train into a run directory, from its last resume point if it has one.
 
-    Every `resume_seconds` a resume point is written; Ctrl-C and SIGTERM write one too and raise KeyboardInterrupt.
+    Every `resume_seconds` a resume point is written; Ctrl-C, SIGTERM and SIGHUP write one too and raise
+    KeyboardInterrupt. A first command that fails before it has trained leaves no run behind.
     `compiled` counts for a new run; a run that is resumed keeps its precision, number of threads and compilation.
     `on_start` is told the step it starts from. Raises ValueError when the directory holds another config, data that has
     changed since, files that are no run, or a run that another process is training; and DivergedError, which names the
     last good checkpoint, when a loss, a gradient norm or the weights are not finite: nothing of it is kept.
     """
     run, execution = claim(Path(directory), config, Execution.resolve(config, device=device, compiled=compiled))
-    with only_process(run), deferred_interrupts() as interrupted, execution.threads():
+    with only_process(run), releasing_if_failed(run), deferred_interrupts() as interrupted, execution.threads():
         state = TrainingState(config, device=device, precision=execution.precision)
         recorder = Recorder(run, state, load_newest_resume_point(state, run.directory))
         recorders = Recorders([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update)
@@ -95,14 +99,45 @@ def only_process(run: Run) -> Iterator[None]:
     resume.mkdir(exist_ok=True)
     try:
         with filelock.FileLock(resume / ".lock", timeout=0):
+            for folder in (run.directory, run.directory / "checkpoints", resume):
+                remove_abandoned(folder)
             yield
     except filelock.Timeout:
         raise ValueError(f"another process is training {run}: wait for it or stop it") from None
 
 
 @contextmanager
+def releasing_if_failed(*runs: Run) -> Iterator[None]:
+    """A failure inside before anything was trained frees the folders of new runs: another config may be given there.
+
+    A divergence keeps them: it names the checkpoint before it.
+    """
+    try:
+        yield
+    except DivergedError:
+        raise
+    except BaseException:
+        for run in runs:
+            if run.steps in ((), (0,)) and not resume_points(run.directory):
+                _release(run.directory)
+        raise
+
+
+def _release(directory: Path) -> None:
+    for name in ("checkpoints", "resume"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    for name in ("config.json", "metrics.jsonl"):
+        (directory / name).unlink(missing_ok=True)
+    with suppress(OSError):  # there may be something else in it
+        directory.rmdir()
+
+
+@contextmanager
 def deferred_interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM are noted, and obeyed between two updates; a second one acts at once."""
+    """Ctrl-C, SIGTERM and SIGHUP are noted, and obeyed between two updates; a second one acts at once.
+
+    One that comes after the last update is obeyed at the end. SIGHUP stays ignored where it is (nohup).
+    """
     noted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield noted  # only the main thread may handle signals
@@ -113,9 +148,12 @@ def deferred_interrupts() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         noted.set()
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, *termination_signals())
+    previous = {number: signal.signal(number, note) for number in numbers}
     try:
         yield noted
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    if noted.is_set():
+        raise KeyboardInterrupt

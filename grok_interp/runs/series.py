@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from grok_interp.configs import ModelConfig
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from grok_interp.models.transformer import Transformer
 
 STEP_FILE = re.compile(r"step_(\d+)\.safetensors")
@@ -36,6 +38,10 @@ class CheckpointSeries(ABC):
     def checksum(self, step: int) -> str:
         """Names the weights at a step: results are stored under it, and another checksum is evaluated anew."""
 
+    def weights(self, step: int) -> Mapping[str, Tensor]:
+        """Name -> weight at a step."""
+        return {name: weight.detach() for name, weight in self.load(step).named_parameters()}
+
     def __len__(self) -> int:
         return len(self.steps)
 
@@ -45,6 +51,113 @@ class CheckpointSeries(ABC):
     def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterator[tuple[int, Any]]:
         """(step, model) of the steps given, each model on `device`, a torch device."""
         return ((step, self.load(step).to(device)) for step in steps)
+
+    @staticmethod
+    def from_models(pairs: Iterable[tuple[int, Any]]) -> CheckpointSeries:
+        """A series of models in memory.
+
+        Args:
+            pairs: (step, model) in any order, hooked models (see `checkpoints_of`).
+
+        Raises:
+            ValueError: for no pair, and for a step that is no integer of 0 or more or is given twice.
+
+        Example:
+            >>> from grok_interp import Transformer, preset
+            >>> pairs = [(seed, Transformer(preset("copier-tiny"), seed=seed)) for seed in (1, 0)]
+            >>> CheckpointSeries.from_models(pairs).steps
+            (0, 1)
+        """
+        from grok_interp.runs.foreign_series import models_in_memory
+
+        return models_in_memory(pairs)
+
+    @staticmethod
+    def from_files(
+        pattern: str | Path, *, model: Any = None, load: Callable[[Path], Any] | None = None
+    ) -> CheckpointSeries:
+        """A series of files, one per step.
+
+        Args:
+            pattern: a path with `{step}`, `"ckpts/model_{step}.pt"`; `*` stands for anything within a name.
+            model: what state dicts are loaded into: a `Transformer`, a `HookedTransformer`, a Hugging Face model or a
+                `TorchAdapter` of the trained sizes. It is copied, never changed.
+            load: path -> a hooked model, a Hugging Face model, or a state dict (name -> tensor). By default
+                `read_state_dict`, which reads safetensors and `torch.save` and executes nothing.
+
+        Returns:
+            A series that loads one checkpoint at a time. In a loop over it, a model is valid until the next one is
+            requested, if it was made from a state dict; `load(step)` gives one to keep.
+
+        Raises:
+            ValueError: if nothing fits the pattern, or two files say one step.
+
+        Example:
+            >>> import tempfile, torch
+            >>> from grok_interp import Transformer, preset
+            >>> shell = Transformer(preset("copier-tiny"), seed=0)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     for step in (0, 500, 1000):
+            ...         torch.save(shell.state_dict(), f"{folder}/model_{step}.pt")
+            ...     CheckpointSeries.from_files(f"{folder}/model_{{step}}.pt", model=shell).steps
+            (0, 500, 1000)
+        """
+        from grok_interp.runs.foreign_series import FileSeries
+        from grok_interp.runs.state_dicts import read_state_dict
+        from grok_interp.runs.step_patterns import files_by_step
+
+        return FileSeries(files_by_step(pattern), load or read_state_dict, model)
+
+    @staticmethod
+    def from_huggingface_folder(folder: str | Path, *, pattern: str = "checkpoint-{step}") -> CheckpointSeries:
+        """The checkpoints that Hugging Face's Trainer left in its `output_dir`, as bridges of TransformerLens.
+
+        Args:
+            folder: with a folder per step, each with config.json and model.safetensors (or pytorch_model.bin).
+            pattern: the names of these folders.
+
+        Returns:
+            A series that loads one checkpoint at a time, in float32. In a loop over it, a model is valid until the next
+            one is requested; `load(step)` gives one to keep.
+
+        Raises:
+            ValueError: if there is no such folder, nothing fits the pattern, or two folders say one step.
+        """
+        from grok_interp.runs.huggingface_folders import huggingface_folders
+
+        return huggingface_folders(folder, pattern)
+
+    @staticmethod
+    def from_hub(
+        repository: str,
+        *,
+        revisions: Sequence[str] | str | None = None,
+        every: int = 1,
+        cache: str | Path | None = None,
+        max_gb: float = 20.0,
+    ) -> CheckpointSeries:
+        """The revisions of a repository on a model hub, as bridges of TransformerLens; extra `hub`.
+
+        Args:
+            repository: `"EleutherAI/pythia-70m"`, in Hugging Face's layout, of a family that TransformerLens bridges.
+            revisions: names, or a pattern with `{step}`. By default those that are named as one of the known suites
+                does (Pythia, OLMo's first stage, Stanford's GPT-2s); `main` is none of them.
+            every: takes every n-th of them in the order of steps, from the first.
+            cache: the folder of downloads; `hub` in the package's cache folder by default.
+            max_gb: of all downloads in it together; what was used longest ago is deleted first. One checkpoint is kept
+                however large it is.
+
+        Returns:
+            A series that downloads and loads one checkpoint at a time, in float32, and whose checksums need no
+            download. In a loop over it, a model is valid until the next one is requested; `load(step)` gives one to
+            keep.
+
+        Raises:
+            ValueError: if the hub cannot be reached, has no such repository or revision, or two revisions say one step.
+        """
+        from grok_interp.runs.hub_series import hub_series
+
+        return hub_series(repository, revisions=revisions, every=every, cache=cache, max_gb=max_gb)
 
 
 @dataclass(frozen=True)
@@ -73,7 +186,7 @@ class SavedCheckpoints(CheckpointSeries):
         from grok_interp.models.weights import canonical_views
         from grok_interp.runs.checkpoint_files import save_weights
 
-        save_weights(self.path(step), canonical_views(model), {"step": str(step)})
+        save_weights(self.path(step), canonical_views(model), {"step": str(step), "model": self.model.hash})
 
     def load(self, step: int) -> Transformer:
         """The model at a step, in eval mode.
@@ -81,7 +194,7 @@ class SavedCheckpoints(CheckpointSeries):
         Raises ValueError for a step that was not saved, and for a file that is damaged or belongs elsewhere.
         """
         from grok_interp.models.transformer import Transformer
-        from grok_interp.models.weights import load_canonical
+        from grok_interp.models.weights import load_canonical, require_size
         from grok_interp.runs.checkpoint_files import load_weights
 
         if not self.path(step).is_file():
@@ -89,6 +202,12 @@ class SavedCheckpoints(CheckpointSeries):
         weights, metadata = load_weights(self.path(step))
         if metadata.get("step") != str(step):
             raise ValueError(f"{self.path(step)} holds step {metadata.get('step')}: the file was renamed")
+        if metadata.get("model", self.model.hash) != self.model.hash:
+            raise ValueError(
+                f"{self.path(step)} belongs to another model config: config.json was edited, or the file is from "
+                "another run; restore it"
+            )
+        require_size(self.model, weights, self.path(step))
         model = Transformer(self.model, initialize=False)
         load_canonical(model, weights)
         return model.eval()

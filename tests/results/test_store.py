@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,9 +36,10 @@ class Series:
     def steps(self) -> tuple[int, ...]:
         return tuple(sorted(self.weights))
 
-    def load(self, step: int) -> torch.Tensor:
-        self.loaded.append(step)
-        return torch.tensor(float(step))
+    def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterator[tuple[int, torch.Tensor]]:
+        for step in steps:
+            self.loaded.append(step)
+            yield step, torch.tensor(float(step), device=device)
 
     def checksum(self, step: int) -> str:
         return self.weights[step]

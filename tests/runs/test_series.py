@@ -1,5 +1,7 @@
 """A run's checkpoints as (step, model) pairs."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 
 from grok_interp.configs import TrainConfig
 from grok_interp.files import DamagedFileError
+from grok_interp.runs.checkpoint_files import load_weights, save_weights
 from grok_interp.runs.run import Run
 from grok_interp.training.loop import train
 
@@ -67,3 +70,25 @@ def test_a_damaged_checkpoint_names_the_remedy_and_the_others_stay_readable(seri
         list(series)
     path.unlink()
     assert [step for step, _ in series] == [0, 5, 15, 20]
+
+
+@pytest.mark.parametrize("change", [{"act_fn": "relu"}, {"rotary_base": 500.0}, {"n_ctx": 96}, {"eps": 0.5}])
+def test_a_checkpoint_is_bound_to_the_config_of_its_model(series: Run, tiny: TrainConfig, change: dict) -> None:
+    """None of these changes the shape of a weight."""
+    record = {"train": tiny.with_model(**change).to_dict()}
+    (series.directory / "config.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="step_00000005.* belongs to another model config: config.json was edited"):
+        Run.open(series.directory).load(5)
+
+
+def test_a_checkpoint_made_before_it_was_bound_still_loads(series: Run) -> None:
+    weights, metadata = load_weights(series.checkpoints.path(5))
+    assert metadata.keys() == {"step", "model"}
+    before = series.load(5)(torch.arange(9)[None])
+    save_weights(series.checkpoints.path(5), weights, {"step": "5"})
+    assert torch.equal(series.load(5)(torch.arange(9)[None]), before)
+
+
+def test_a_field_at_its_default_does_not_change_the_hash_of_a_model(tiny: TrainConfig) -> None:
+    assert tiny.model.hash == replace(tiny.model, rotary_base=10_000.0).hash
+    assert tiny.model.hash != replace(tiny.model, rotary_base=500.0).hash

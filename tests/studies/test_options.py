@@ -43,7 +43,7 @@ def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 @pytest.mark.parametrize("figure", FIGURES)
 def test_every_figure_runs_its_models_on_the_device(figure: str, runs: dict[str, Run]) -> None:
     run = runs[figure.partition("/")[0]]
-    draw = getattr(study_of(run), FIGURES[figure])
+    draw = getattr(study_of(run), FIGURES[figure].drawn_by)
     if figure in OF_RESULTS:
         assert draw(run, device=NO_DATA).panels
     else:

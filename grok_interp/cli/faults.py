@@ -1,0 +1,32 @@
+"""What the system refused, in one line: the file, the reason, what to do."""
+
+from __future__ import annotations
+
+import errno
+
+ADVICE = {
+    errno.ENOSPC: "free some space and repeat the command: it resumes from the last good state",
+    errno.EDQUOT: "free some of your quota and repeat the command: it resumes from the last good state",
+    errno.EFBIG: "the file may not grow further: raise the limit and repeat the command",
+    errno.EROFS: "choose a folder that can be written",
+    errno.EACCES: "change the permissions, or choose another folder",
+    errno.EPERM: "change the permissions, or choose another folder",
+    errno.ENOENT: "it was moved or deleted meanwhile: restore it, or repeat the command",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a part of this path is a file: choose another folder",
+    errno.EISDIR: "a folder is where a file is expected: move it away",
+    errno.EEXIST: "a file is where a folder is expected: move it away",
+}
+
+
+def described(error: OSError) -> str:
+    """One line of an error of the system."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    advice = ADVICE.get(error.errno or 0, "repair the cause and repeat the command")
+    return f"{where}{reason}; {advice}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Has an allocation failed, on the CPU or on a GPU? torch tells it as a RuntimeError."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower()

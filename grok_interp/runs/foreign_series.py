@@ -1,0 +1,165 @@
+"""Series of checkpoints that other training loops made: models in memory, files, folders of Hugging Face's Trainer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import index
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from grok_interp.models.hooked import hooked, sizes_of
+from grok_interp.runs.checkpoint_files import weights_digest
+from grok_interp.runs.series import CheckpointSeries
+from grok_interp.runs.state_dicts import loaded_copy, require_fit
+
+Load = Callable[[Path], Any]
+
+
+@dataclass(frozen=True)
+class ModelsInMemory(CheckpointSeries):
+    """Models that are in memory already; see `CheckpointSeries.from_models`."""
+
+    models: Mapping[int, Any]
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        return tuple(self.models)
+
+    def load(self, step: int) -> Any:
+        require_step(step, self.steps, "the models given")
+        return self.models[step].eval()
+
+    def checksum(self, step: int) -> str:
+        return weights_digest({name: weight.cpu() for name, weight in self.weights(step).items()}, {})
+
+
+def models_in_memory(pairs: Iterable[tuple[int, Any]]) -> ModelsInMemory:
+    """See `CheckpointSeries.from_models`."""
+    models: dict[int, Any] = {}
+    for step, model in pairs:
+        if isinstance(step, bool) or index(step) < 0:
+            raise ValueError(f"a step must be an integer of 0 or more, got {step!r}")
+        if step in models:
+            raise ValueError(f"step {step} was given twice: give each checkpoint once")
+        models[index(step)] = model
+    if not models:
+        raise ValueError("no models were given: give one (step, model) or more")
+    return ModelsInMemory({step: models[step] for step in sorted(models)})
+
+
+@dataclass(frozen=True)
+class FileSeries(CheckpointSeries):
+    """One file, or one folder, per step.
+
+    Args:
+        paths: step -> path, sorted.
+        read: path -> a hooked model, a Hugging Face model, or a state dict.
+        shell: the model that state dicts are loaded into; not changed.
+    """
+
+    paths: Mapping[int, Path]
+    read: Load
+    shell: Any = None
+    _sizes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _checksums: dict[Any, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        return tuple(self.paths)
+
+    def path(self, step: int) -> Path:
+        require_step(step, self.steps, type(self).__name__)
+        return self.paths[step]
+
+    def load(self, step: int) -> Any:
+        """A model of its own, in eval mode. Raises ValueError for what is no checkpoint or of another architecture."""
+        path = self.path(step)
+        found = self.read(path)
+        if isinstance(found, Mapping):
+            if self.shell is None:
+                raise ValueError(
+                    f"{path} holds a state dict: give model=, the model that it is loaded into, or load=, a function "
+                    "that returns a model"
+                )
+            found = loaded_copy(self.shell, found, path)
+        elif not isinstance(found, nn.Module):
+            raise ValueError(f"load must return a model or a state dict, got {type(found).__name__} for {path}")
+        model = hooked(found)
+        self._require_same_architecture(model, path)
+        return model
+
+    def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterator[tuple[int, Any]]:
+        """As `CheckpointSeries.at`, but a model that came from a state dict or a folder is valid only until the next
+        pair is requested: its weights are then released, so that one model is in memory beside the shell."""
+        model = None
+        for step in steps:
+            if model is not None and self._owns_models:
+                nn.Module.to(model, "meta")
+            model = nn.Module.to(self.load(step), device)
+            yield step, model
+
+    @property
+    def _owns_models(self) -> bool:
+        """What a function of the user returned is not ours to release: it may be the same object every time."""
+        return self.shell is not None
+
+    def weights(self, step: int) -> dict[str, Tensor]:
+        path = self.path(step)
+        found = self.read(path)
+        if self.shell is not None and isinstance(found, Mapping):
+            require_fit(self.shell, found, path)
+        return dict(found if isinstance(found, Mapping) else found.named_parameters())
+
+    def checksum(self, step: int) -> str:
+        """SHA-256 of the file's bytes, or of the weights' files in a folder; read again when a file has changed."""
+        files = checkpoint_files(self.path(step))
+        key = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+        if key not in self._checksums:
+            self._checksums[key] = _hash_of(files)
+        return self._checksums[key]
+
+    def _require_same_architecture(self, model: Any, path: Path) -> None:
+        sizes = sizes_of(model)
+        first = self._sizes or sizes
+        if differing := [name for name in sizes if sizes[name] != first[name]]:
+            raise ValueError(
+                f"all checkpoints of a series need one architecture: {path} has "
+                + ", ".join(f"{name} {sizes[name]} where the others have {first[name]}" for name in differing)
+                + "; narrow the pattern to one training"
+            )
+        self._sizes.update(sizes)
+
+
+WEIGHTS = ("*.safetensors", "*.bin")
+
+
+def checkpoint_files(path: Path) -> list[Path]:
+    """The file itself, or the files of weights in a folder: safetensors where there are any."""
+    if not path.is_dir():
+        return [path]
+    found = [sorted(path.glob(pattern)) for pattern in WEIGHTS]
+    files = next((each for each in found if each), [])
+    if not files:
+        raise ValueError(
+            f"{path} has no model.safetensors and no pytorch_model.bin: is it a checkpoint of Trainer? Delete the "
+            "folder, or save the model there (model.save_pretrained)"
+        )
+    return files
+
+
+def require_step(step: int, steps: Sequence[int], where: str) -> None:
+    """Raises ValueError for a step that a series does not have."""
+    if step not in steps:
+        raise ValueError(f"no step {step} in {where}; its steps are {tuple(steps)}")
+
+
+def _hash_of(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

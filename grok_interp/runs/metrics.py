@@ -1,0 +1,48 @@
+"""metrics.jsonl: one line per update. A damaged line is left out, wherever it is, and blocks nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from grok_interp.files import naming, write_text
+
+COLUMNS = ("step", "tokens", "loss", "grad_norm", "learning_rate", "seconds")
+
+
+def metric_rows(file: Path) -> Iterator[dict[str, float]]:
+    """The rows of a log that are whole, in its order; none where there is no log."""
+    if not file.exists():
+        return
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if _is_whole(row):
+            yield row
+
+
+def append_metrics(file: Path, lines: str) -> None:
+    """Write lines at the end of a log; a last line that was cut short is ended first."""
+    with naming(file), file.open("a+b") as log:
+        if log.tell():
+            log.seek(-1, 2)
+            lines = lines if log.read(1) == b"\n" else f"\n{lines}"
+        log.write(lines.encode())
+
+
+def cut_metrics(file: Path, step: int) -> None:
+    """Drop what was logged after a resume point, because those updates are made again, and what is damaged."""
+    if file.exists():
+        write_text(file, "".join(f"{json.dumps(row)}\n" for row in metric_rows(file) if row["step"] <= step))
+
+
+def _is_whole(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and row.keys() >= set(COLUMNS)
+        and all(isinstance(value, int | float) and not isinstance(value, bool) for value in row.values())
+    )

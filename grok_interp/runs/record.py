@@ -1,0 +1,73 @@
+"""config.json of a run, which may come from anybody: types and sizes are checked before anything is built from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from grok_interp.configs import TrainConfig
+
+LARGEST_FILE = 2**24  # bytes
+MOST_THREADS = 4_096
+EXECUTION = {"precision": str, "n_threads": int, "compiled": bool}
+DATA = {"hash": str, "description": str}
+
+
+def parsed_record(directory: Path) -> dict[str, Any] | None:
+    """What a run's config.json holds; None where there is none, or one of something else.
+
+    Raises ValueError for a file that is no JSON, and OSError for one that cannot be read.
+    """
+    file = directory / "config.json"
+    if not file.is_file():
+        return None
+    if (n_bytes := file.stat().st_size) > LARGEST_FILE:
+        raise ValueError(f"{file} has {n_bytes:,} bytes, more than the {LARGEST_FILE:,} that a run's may have")
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{_none_at(directory)}. {file} is damaged ({error}): restore it") from error
+    return record if isinstance(record, dict) and "train" in record else None
+
+
+def read_record(directory: Path) -> tuple[dict[str, Any], TrainConfig]:
+    """A run's config.json, and the training configuration in it.
+
+    Raises ValueError where there is none and for one that is not valid, with the reasons.
+    """
+    record = parsed_record(directory)
+    if record is None:
+        raise ValueError(_none_at(directory))
+    try:
+        if reasons := list(_reasons(record)):
+            raise ValueError("; ".join(reasons))
+        return record, TrainConfig.from_dict(record["train"])
+    except ValueError as error:
+        raise ValueError(f"{directory / 'config.json'} is not valid ({error}): restore it") from error
+
+
+def _none_at(directory: Path) -> str:
+    there = (directory / "config.json").exists()
+    missing = "its config.json is not a run's" if there else "it has no config.json"
+    return f"no run at {directory}: {missing}; `grok-interp list` shows the runs"
+
+
+def _reasons(record: dict[str, Any]) -> Iterator[str]:
+    for name, kinds in (("data", DATA), ("execution", EXECUTION)):
+        if name in record:
+            yield from _reasons_of(name, record[name], kinds)
+
+
+def _reasons_of(name: str, part: object, kinds: dict[str, type]) -> Iterator[str]:
+    if not isinstance(part, dict) or part.keys() != kinds.keys():
+        yield f"{name} must have the fields {', '.join(kinds)}"
+        return
+    for field, kind in kinds.items():
+        if type(part[field]) is not kind:
+            yield f"{name}.{field} must be of type {kind.__name__}"
+        elif field == "n_threads" and not 1 <= part[field] <= MOST_THREADS:
+            yield f"{name}.{field} must be within 1..{MOST_THREADS}, got {part[field]}"
+        elif field == "precision" and part[field] not in ("float32", "bfloat16"):
+            yield f"{name}.{field} must be float32 or bfloat16, got {part[field]!r}"

@@ -1,0 +1,111 @@
+"""What the name of a public checkpoint says: its step, and the tokens trained on. One entry per suite, as data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from grok_interp.runs.step_patterns import name_pattern
+
+BILLION = 10**9
+
+
+@dataclass(frozen=True)
+class TrainingPoint:
+    """How far a checkpoint was trained.
+
+    Attributes:
+        step: optimizer updates.
+        tokens: trained on; rounded as the name is, None where neither name nor suite says it.
+    """
+
+    step: int
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """How a public suite names its checkpoints.
+
+    Args:
+        name: of the suite.
+        where: repositories that use these names.
+        pattern: of the whole name, with the group `step` and perhaps `tokens`, in billions.
+        tokens_per_step: where it is known and the same for all models of the suite.
+    """
+
+    name: str
+    where: str
+    pattern: re.Pattern[str]
+    tokens_per_step: int | None = None
+
+    def read(self, name: str) -> TrainingPoint | None:
+        """None for another suite's name."""
+        match = self.pattern.fullmatch(name)
+        if match is None:
+            return None
+        step, billions = int(match["step"]), match.groupdict().get("tokens")
+        if billions is not None:
+            return TrainingPoint(step, round(float(billions) * BILLION))
+        return TrainingPoint(step, None if self.tokens_per_step is None else step * self.tokens_per_step)
+
+
+SUITES = (
+    Suite(
+        "Pythia and PolyPythias",
+        "EleutherAI/pythia-70m, EleutherAI/pythia-14m-seed1, ...",
+        re.compile(r"step(?P<step>\d+)"),
+        tokens_per_step=1024 * 2048,
+    ),
+    Suite(
+        "OLMo",  # later stages count their steps anew, so only the first is a series of its own
+        "allenai/OLMo-1B-hf, allenai/OLMo-2-0425-1B, ...",
+        re.compile(r"(?:stage1-)?step(?P<step>\d+)-tokens(?P<tokens>\d+)B"),
+    ),
+    Suite(
+        "Stanford's GPT-2s, and Hugging Face's Trainer",
+        "stanford-crfm/alias-gpt2-small-x21, ...",
+        re.compile(r"checkpoint-(?P<step>\d+)"),
+    ),
+    Suite(
+        "In-context modular arithmetic",
+        "the official files, see `published_file`",
+        re.compile(r"noembd.*_t(?P<step>\d+)_T\d+_.*\.pth"),
+    ),
+)
+
+
+def training_point(name: str, *, pattern: str | None = None) -> TrainingPoint:
+    """Step and tokens from the name of a revision or of a file.
+
+    Args:
+        name: `step3000`, `stage1-step1000-tokens5B`, `checkpoint-100`, ...
+        pattern: for other names, with `{step}` and perhaps `{tokens}` (in billions).
+
+    Raises:
+        ValueError: for a name that fits no suite, or not the pattern.
+
+    Example:
+        >>> training_point("step3000")
+        TrainingPoint(step=3000, tokens=6291456000)
+        >>> training_point("iter500-2.5B", pattern="iter{step}-{tokens}B").tokens
+        2500000000
+    """
+    suites = SUITES if pattern is None else (Suite("given", "", name_pattern(pattern)),)
+    found = next((point for suite in suites if (point := suite.read(name))), None)
+    if found is None:
+        known = f"the pattern {pattern!r}" if pattern else ", ".join(f"{suite.name}" for suite in SUITES)
+        raise ValueError(
+            f"{name!r} is no name of a checkpoint in {known}: give a pattern with {{step}}, as 'iter-{{step}}'"
+        )
+    return found
+
+
+def named_points(names: list[str], *, pattern: str | None = None) -> dict[str, TrainingPoint]:
+    """Name -> point for those that fit; without a pattern, those of the one suite that fits the most names.
+
+    Other names (`main`, tags, later stages of a training) are left out.
+    """
+    suites = SUITES if pattern is None else (Suite("given", "", name_pattern(pattern)),)
+    by_suite = [{name: point for name in names if (point := suite.read(name))} for suite in suites]
+    return max(by_suite, key=len)

@@ -1,0 +1,141 @@
+"""Reading files of other training loops without executing them, and loading their tensors into a model.
+
+    .safetensors                   tensors alone
+    .pt, .pth, .bin, .ckpt, ...    `torch.load(weights_only=True)`: tensors, numbers and containers
+
+A file may be the state dict itself, or hold it under one of the `NESTED` names beside an optimizer and settings.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from grok_interp.files import DamagedFileError
+from grok_interp.models.published import unwrapped
+from grok_interp.models.transformer import Transformer
+from grok_interp.models.weights import canonical_views, load_canonical
+
+StateDict = Mapping[str, Tensor]
+NESTED = ("model", "state_dict", "model_state_dict", "module")  # where training loops keep the model's state dict
+SHOWN = 3  # names in an error
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint file, on the CPU; nothing in the file is executed.
+
+    Args:
+        path: a safetensors file, or one that `torch.save` wrote.
+
+    Returns:
+        Name -> tensor. Prefixes of torch.compile and DistributedDataParallel are dropped.
+
+    Raises:
+        DamagedFileError: for a file that is no checkpoint or is cut short.
+        ValueError: for a file with other objects than tensors and settings, or without a state dict.
+
+    Example:
+        >>> import tempfile, torch
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "ckpt.pt"
+        ...     torch.save({"model": {"_orig_mod.w": torch.ones(2)}, "step": 5}, file)
+        ...     read_state_dict(file)
+        {'w': tensor([1., 1.])}
+    """
+    path = Path(path)
+    state = _read(path)
+    if isinstance(state, Mapping) and not _is_state_dict(state):
+        state = next((state[name] for name in NESTED if _is_state_dict(state.get(name))), state)
+    if not _is_state_dict(state):
+        found = f"the entries {list(state)[:8]}" if isinstance(state, Mapping) else type(state).__name__
+        raise ValueError(
+            f"{path} must hold a state dict, alone or under one of {', '.join(NESTED)}, got {found}: give "
+            "load=, a function from the path to a model or a state dict"
+        )
+    return unwrapped(state)
+
+
+def load_into(model: Any, state: StateDict, where: object) -> None:
+    """Write a state dict into a model, all of it or nothing.
+
+    Args:
+        model: a torch module; a `Transformer` also takes HookedTransformer's names.
+        state: name -> tensor.
+        where: names the checkpoint in errors.
+
+    Raises:
+        ValueError: if names or shapes are not the model's.
+    """
+    require_fit(model, state, where)
+    if _is_canonical(model, state):
+        load_canonical(model, dict(state))
+    else:
+        model.load_state_dict(dict(state))
+
+
+def require_fit(model: Any, state: StateDict, where: object) -> None:
+    """Raises ValueError, as `load_into` does, and loads nothing."""
+    own = canonical_views(model) if _is_canonical(model, state) else model.state_dict()
+    missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+    reshaped = [
+        f"{name} of {tuple(state[name].shape)} for {tuple(own[name].shape)}"
+        for name in sorted(set(own) & set(state))
+        if state[name].shape != own[name].shape
+    ]
+    if missing or unknown or reshaped:
+        raise ValueError(
+            f"{where} does not fit the model: missing {_some(missing)}, unknown {_some(unknown)}, other shapes "
+            f"{_some(reshaped)}; give the model= that was trained (one architecture for the whole series)"
+        )
+
+
+def loaded_copy(shell: Any, state: StateDict, where: object) -> Any:
+    """A copy of a model with the weights of a checkpoint; the shell stays as it is."""
+    model = deepcopy(shell)
+    load_into(model, state, where)
+    return model
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise ValueError(f"no file {path}: was it moved or deleted? Open the series again")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            raise ValueError(
+                f"{path} is no checkpoint of tensors alone: it is another kind of file, or it holds Python objects, "
+                "which are not executed. If you trust it, give load=lambda path: torch.load(path, weights_only=False)"
+            ) from error
+        raise DamagedFileError(_not_a_checkpoint(path, error)) from error
+    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        raise DamagedFileError(_not_a_checkpoint(path, error)) from error
+
+
+def _not_a_checkpoint(path: Path, error: Exception) -> str:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return f"{path} is no checkpoint or is cut short ({reason}): delete it, or copy it again"
+
+
+def _is_canonical(model: Any, state: StateDict) -> bool:
+    return isinstance(model, Transformer) and "embed.W_E" in state
+
+
+def _is_state_dict(state: Any) -> bool:
+    return isinstance(state, Mapping) and bool(state) and all(isinstance(value, Tensor) for value in state.values())
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more if names else "none"

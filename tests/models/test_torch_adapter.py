@@ -1,0 +1,224 @@
+"""A plain torch GPT through the adapter: the numbers of our own model with the same weights."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grok_interp import (
+    CheckpointSeries,
+    CopyTask,
+    TorchAdapter,
+    copying_accuracy,
+    head_scores,
+    induction_scores,
+    position_losses,
+    repeated_tokens,
+    weights_of,
+)
+from grok_interp.activations import logits
+from grok_interp.analysis.induction import eigenvalue_positivity
+
+N_LAYERS, N_HEADS, D_MODEL, D_VOCAB, N_CTX = 2, 3, 12, 23, 40
+TOKENS = repeated_tokens(n_sequences=5, half=7, alphabet=range(D_VOCAB), seed=0)
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c_attn, self.c_proj = nn.Linear(D_MODEL, 3 * D_MODEL), nn.Linear(D_MODEL, D_MODEL)
+        self.attn_dropout = nn.Dropout(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(-1, (N_HEADS, -1)).transpose(1, 2) for part in self.c_attn(x).chunk(3, dim=-1))
+        causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril()
+        scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~causal, -math.inf)
+        pattern = self.attn_dropout(scores.softmax(dim=-1))
+        return self.c_proj((pattern @ v).transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ln_1, self.attn = nn.LayerNorm(D_MODEL), Attention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.attn(self.ln_1(x))
+
+
+class GPT(nn.Module):
+    """As nanoGPT: logits at the last position alone, unless there are targets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(D_VOCAB, D_MODEL), nn.Embedding(N_CTX, D_MODEL)
+        self.h, self.ln_f = nn.ModuleList(Block() for _ in range(N_LAYERS)), nn.LayerNorm(D_MODEL)
+        self.lm_head = nn.Linear(D_MODEL, D_VOCAB, bias=False)
+        self.lm_head.weight = self.wte.weight
+
+    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> tuple[Tensor, None]:
+        x = self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1]))
+        for block in self.h:
+            x = block(x)
+        x = self.ln_f(x)
+        return self.lm_head(x if targets is not None else x[:, [-1]]), None
+
+
+def trained(seed: int) -> GPT:
+    torch.manual_seed(seed)
+    model = GPT()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.4)
+    return model
+
+
+SIZES = dict(n_layers=N_LAYERS, n_heads=N_HEADS, d_model=D_MODEL, d_vocab=D_VOCAB, n_ctx=N_CTX)
+HOOKS = {"blocks.{layer}.attn.hook_pattern": "h.{layer}.attn.attn_dropout"}
+WEIGHTS = {
+    "W_E": "wte.weight",
+    "W_U": "lm_head.weight",
+    "W_QKV": "h.{layer}.attn.c_attn.weight",
+    "W_O": "h.{layer}.attn.c_proj.weight",
+    "ln1": "h.{layer}.ln_1",
+    "ln_final": "ln_f",
+}
+
+
+def adapted(seed: int = 0, **options) -> TorchAdapter:
+    """The example of the documentation: what a reader writes for a nanoGPT."""
+    defaults = dict(hooks=HOOKS, weights=WEIGHTS, forward=lambda model, tokens: model(tokens, tokens))
+    return TorchAdapter(trained(seed), **SIZES, **(defaults | options))
+
+
+def test_losses_are_the_models() -> None:
+    model = adapted()
+    scores = model.model.eval()(TOKENS[:, :-1], TOKENS[:, :-1])[0]
+    expected = F.cross_entropy(scores.mT, TOKENS[:, 1:], reduction="none").mean(dim=0).detach()
+    found = torch.tensor(position_losses(model, TOKENS).array[0].values)
+    torch.testing.assert_close(found, expected)
+
+
+def test_copying_is_greedy_decoding() -> None:
+    task = CopyTask(
+        n_sequences=2, n_prefix=2, n_suffix=2, n_samples=40, query_every=1, alphabet=tuple(range(1, 9)), separator=0
+    )
+    samples, model = task.sample(), adapted()
+    found = copying_accuracy(model, samples).array[0, :, 0].values
+    tokens = torch.cat([samples.context, samples.query(task.queries[0])], dim=1)
+    assert (found == (logits(model, tokens[:, :-1])[:, -2:].argmax(-1) == tokens[:, -2:]).numpy()).all()
+
+
+def test_induction_scores_are_those_written_out() -> None:
+    model, half = adapted(), TOKENS.shape[1] // 2
+    patterns: list[Tensor] = []
+    handles = [
+        block.attn.attn_dropout.register_forward_hook(lambda m, i, o: patterns.append(o)) for block in model.model.h
+    ]
+    with torch.no_grad():
+        model.eval()(TOKENS)
+    for handle in handles:
+        handle.remove()
+    found = induction_scores(model, TOKENS)
+    queries = range(half, 2 * half - 1)
+    for layer in range(N_LAYERS):
+        for head in range(N_HEADS):
+            expected = sum(patterns[layer][:, head, q, q - half + 1].mean() for q in queries) / len(queries)
+            assert float(found.Abar[0, layer, head]) == pytest.approx(float(expected), abs=1e-6)
+            rows = slice(4 * head, 4 * (head + 1))
+            attention, W_E = model.model.h[layer].attn, model.W_E
+            W_V, W_O = attention.c_attn.weight[2 * D_MODEL :][rows].T, attention.c_proj.weight[:, rows].T
+            circuit = (W_E @ W_V @ W_O @ W_E.T).detach()
+            assert float(found.EP[0, layer, head]) == pytest.approx(float(eigenvalue_positivity(circuit)), abs=1e-4)
+
+
+def test_gains_are_folded_and_head_scores_work() -> None:
+    model = adapted()
+    gain = model.model.h[1].ln_1.weight
+    folded, raw = weights_of(model, "folded"), weights_of(model)
+    torch.testing.assert_close(folded.W_V[1], raw.W_V[1] * gain[:, None])
+    assert head_scores(model, TOKENS, scores=["previous_token", "ov_copying"]).array.sizes["head"] == N_HEADS
+
+
+def test_separate_projections_are_those_of_the_stacked_one() -> None:
+    class Separate(nn.Module):
+        def __init__(self, stacked: GPT) -> None:
+            super().__init__()
+            self.gpt, self.q, self.k, self.v = stacked, *(nn.ParameterList() for _ in range(3))
+            for block in stacked.h:
+                for each, rows in zip((self.q, self.k, self.v), block.attn.c_attn.weight.chunk(3), strict=True):
+                    each.append(rows.detach().clone())
+
+    names = {"W_E": "gpt.wte.weight", "W_U": "gpt.lm_head.weight", "W_O": "gpt.h.{layer}.attn.c_proj.weight"}
+    names |= {f"W_{each.upper()}": each + ".{layer}" for each in "qkv"}
+    found, expected = weights_of(TorchAdapter(Separate(trained(0)), **SIZES, weights=names)), weights_of(adapted())
+    for name in ("W_E", "W_U", "W_Q", "W_K", "W_V", "W_O"):
+        assert torch.equal(getattr(found, name), getattr(expected, name))
+
+
+def test_hooks_change_activations_and_leave_nothing_behind() -> None:
+    model = adapted().eval()
+    before = model(TOKENS)
+    zeroed = model.run_with_hooks(
+        TOKENS, fwd_hooks=[("blocks.0.attn.hook_pattern", lambda pattern, hook: torch.zeros_like(pattern))]
+    )
+    assert not torch.allclose(zeroed, before)
+    assert torch.equal(model(TOKENS), before)
+    assert model.run_with_hooks(TOKENS).shape == (*TOKENS.shape, D_VOCAB)
+
+
+def test_checkpoints_of_the_plain_model_are_a_series(tmp_path) -> None:
+    for step in (0, 7):
+        torch.save({"model": trained(step).state_dict(), "iter_num": step}, tmp_path / f"ckpt_{step}.pt")
+    series = CheckpointSeries.from_files(tmp_path / "ckpt_{step}.pt", model=adapted(99))
+    found = induction_scores(series, TOKENS)
+    assert found.array.equals(induction_scores([(step, adapted(step)) for step in (0, 7)], TOKENS).array)
+
+
+# What is refused
+
+
+def test_logits_at_the_last_position_alone_are_refused_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match=r"got \(5, 1\): nanoGPT gives all of them when it has targets, forward="):
+        position_losses(adapted(forward=None), TOKENS)
+
+
+def test_scores_without_what_they_need_name_it() -> None:
+    bare = adapted(hooks=None, weights=None)
+    assert position_losses(bare, TOKENS).array.sizes["pos"] == TOKENS.shape[1] - 1
+    with pytest.raises(ValueError, match=r"no activation at .*blocks.0.attn.hook_pattern"):
+        induction_scores(adapted(hooks=None), TOKENS)
+    with pytest.raises(ValueError, match="has no W_E, W_U"):
+        weights_of(bare)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"hooks": {"blocks.{layer}.attn.hook_pattern": "h.{layer}.dropout"}},
+            "no module h.0.dropout, h.1.dropout; it",
+        ),
+        ({"weights": WEIGHTS | {"W_O": "h.{layer}.proj"}}, "no parameter h.0.proj, h.1.proj; it has"),
+        ({"weights": {"W_E": "wte.weight"}}, "weights needs W_E, W_K.* got no W_K, W_O"),
+        ({"weights": WEIGHTS | {"W_in": "wte.weight"}}, r"got \['W_in'\]"),
+        ({"weights": WEIGHTS | {"W_E": "wpe.weight"}}, r"W_E must have shape \(23, 12\).*got \(40, 12\)"),
+        ({"weights": WEIGHTS | {"ln1": "h.{layer}.norm"}}, "no module h.0.norm"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        adapted(**options)
+
+
+def test_heads_must_divide_the_features() -> None:
+    with pytest.raises(ValueError, match="multiple of n_heads, got d_model 12 and n_heads 5"):
+        TorchAdapter(trained(0), **(SIZES | {"n_heads": 5}))
+
+
+def test_a_module_that_returns_no_tensor_cannot_be_hooked() -> None:
+    model = TorchAdapter(nn.Sequential(trained(0)), **SIZES, hooks={"whole": "0"})
+    with pytest.raises(ValueError, match="hooked as whole must return one tensor, got tuple"):
+        model.run_with_hooks(TOKENS, fwd_hooks=[("whole", lambda output, hook: None)])
