@@ -1,6 +1,5 @@
 """A run's folder, opened once: what is a run, what it knows, and what is worked out for it only once."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
