@@ -14,6 +14,7 @@ import pytest
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
+from grok_interp.runs.checkpoint_files import load_weights, save_weights
 from grok_interp.runs.run import Run, is_run
 from grok_interp.training.loop import train
 
@@ -167,6 +168,8 @@ def test_weights_of_another_size_than_the_config_says_are_refused_before_a_model
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run.write(tmp_path / "run", tiny, train(replace(tiny, n_steps=5)))
+    weights, _ = load_weights(run.checkpoints.path(5))
+    save_weights(run.checkpoints.path(5), weights, {"step": "5"})  # as before checkpoints named their config
     (run.directory / "config.json").write_text(json.dumps({"train": tiny.with_model(n_heads=9_999).to_dict()}))
     monkeypatch.setattr("grok_interp.models.transformer.Transformer", lambda *_, **__: pytest.fail("a model was built"))
     with pytest.raises(ValueError, match=r"step_00000005.* has .* parameters, the config of its run says "):

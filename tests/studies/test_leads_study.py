@@ -46,8 +46,13 @@ def test_leads_are_drawn_from_several_runs(runs: list[Run], capsys: pytest.Captu
         "prefix_matching",
         "weight_norm",
     ]
-    section, figure = leads_section(runs)
-    assert len(figure.axes) == 2 and str(result) in section.text and "the largest value at the last" in section.text
+    section = leads_section(runs)
+    assert section.drawing is not None and section.table is not None
+    assert (
+        len(section.drawing.panels) == 2
+        and str(result) in section.text
+        and "the largest value at the last" in section.text
+    )
     assert {"seed", "head", "onset", "lead"} <= set(section.table.columns)
     asked = [option for run in runs for option in ("--run", str(run))]
     assert main(["reproduce", "copying/leads", *asked, "--device", "cpu"]) == 0

@@ -70,4 +70,4 @@ def test_the_command_line_draws_the_figure(run: Run) -> None:
     assert main(["reproduce", "copying/natural", "--run", str(run), "--quiet"]) == 0
     assert {file.suffix for file in (run.directory / "figures").glob("copying_natural.*")} == {".svg", ".pdf"}
     assert default_n(EvaluationText(run).vocabulary) == 8
-    assert "tokens after the same 8 tokens" in natural(run).get_suptitle()
+    assert "tokens after the same 8 tokens" in natural(run).title

@@ -99,7 +99,7 @@ def test_a_sweep_is_trained_in_ensembles(tmp_path: Path, capsys: pytest.CaptureF
     assert "8 runs in" in printed.out
     assert printed.err.count("training 3 runs in lockstep: 20 of 20") == 2
     assert printed.err.count("training 2 runs in lockstep: 20 of 20") == 1
-    assert all(row["finished"] and row["analyzed"] for row in run_rows(tmp_path / "sweep"))
+    assert all(row["finished"] and row["analyzed"] for row in run_rows(tmp_path / "sweep", on_damage=pytest.fail))
     assert main([*command, "--ensemble", "3", "--jobs", "2"]) == 2
     assert "--jobs 2 or --ensemble 3: one of the two" in capsys.readouterr().err
 
@@ -126,7 +126,8 @@ def test_runs_below_a_folder_are_listed_and_exported_models_are_not(tiny: TrainC
     run_training(tmp_path / "sweep" / "baseline" / "seed0", tiny)
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "config.json").write_text("{}")
-    assert [row["run"] for row in run_rows(tmp_path)] == [str(tmp_path / "sweep" / "baseline" / "seed0")]
+    found = [row["run"] for row in run_rows(tmp_path, on_damage=pytest.fail)]
+    assert found == [str(tmp_path / "sweep" / "baseline" / "seed0")]
 
 
 def test_runs_on_different_texts_are_not_compared(tiny: TrainConfig, tmp_path: Path) -> None:
