@@ -51,6 +51,7 @@ NOT_CLASSES = (  # type variables and aliases, and names that a module imports f
     "analysis.edge_edits.EdgeCut",
     "data.vocabulary.Vocabulary",
     "training.divergence.Update",
+    "runs.audit.Series",
 )
 nitpick_ignore = [("py:class", f"grok_interp.{name}") for name in NOT_CLASSES]
 nitpick_ignore_regex = [("py:.*", r"(?!grok_interp).*")]  # torch, xarray, ...: their inventories are on the network
