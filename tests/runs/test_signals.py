@@ -74,7 +74,7 @@ def test_every_verb_ends_with_130(
 ) -> None:
     monkeypatch.setattr("grok_interp.cli.listing.run_rows", lambda *_, **__: os.kill(os.getpid(), number))
     assert main(["list", "--folder", str(tmp_path)]) == 130
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "the same command resumes from here" in capsys.readouterr().err
 
 
 def test_a_command_that_failed_does_not_claim_its_folder(tiny: TrainConfig, tmp_path: Path) -> None:
