@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from grok_interp.activations import HookedModel
-from grok_interp.results.result import LabelledResult, shown_steps
+from grok_interp.results.order import shown_steps
+from grok_interp.results.result import Result
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 
@@ -38,13 +39,13 @@ class RunResults:
         return cls(*(analyzer.evaluate(step, model) for analyzer in cls.analyzers(inputs)))
 
     @property
-    def each(self) -> dict[str, LabelledResult]:
+    def each(self) -> dict[str, Result]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def steps(self) -> tuple[int, ...]:
         """The checkpoints that were evaluated."""
-        return tuple(next(iter(self.each.values())).array["checkpoint"].values.tolist())
+        return tuple(next(iter(self.each.values())).dataset["checkpoint"].values.tolist())
 
     def not_finite(self) -> tuple[int, ...]:
         """The steps at which a result is NaN or infinite because weights, activations or logits are."""
@@ -61,4 +62,4 @@ class RunResults:
 
     def at(self, steps: Iterable[int]) -> Self:
         kept = list(steps)
-        return type(self)(*(type(result)(result.array.sel(checkpoint=kept)) for result in self.each.values()))
+        return type(self)(*(type(result)(result.dataset.sel(checkpoint=kept)) for result in self.each.values()))

@@ -31,7 +31,7 @@ LETTERS = list("abcde")
 
 
 def maps_of(patterns: np.ndarray) -> AttentionMaps:
-    return AttentionMaps(xr.DataArray(patterns, dims=AttentionMaps.dims))
+    return AttentionMaps.of_arrays({"pattern": patterns}, {})
 
 
 def uniform(n_layers: int, n_heads: int, n_tokens: int) -> AttentionMaps:
@@ -82,7 +82,7 @@ def test_a_row_that_is_no_distribution_is_marked(row: list[float], fault: Fault)
 
 
 def test_faults_are_told_by_head() -> None:
-    patterns = uniform(2, 4, 5).array.to_numpy().copy()
+    patterns = uniform(2, 4, 5)["pattern"].to_numpy().copy()
     patterns[1, 2, 3:] = np.nan
     patterns[0, 1, 2] *= 2
     view = attention_view({7: maps_of(patterns), 9: uniform(2, 4, 5)}, LETTERS)

@@ -105,7 +105,7 @@ def test_the_slider_moves_every_marker_the_head_map_and_the_attention(report: Pa
     move_slider(tab, 1)
     assert markers(tab) == [5] * 5
     shown = tab.ask("document.querySelector('#induction-score-of-every-head .graph').data[0].z")
-    scores = stored_induction(report).I
+    scores = stored_induction(report)["I"]
     np.testing.assert_allclose(shown, scores.sel(checkpoint=5).values, atol=1e-4)
     assert tab.ask("document.getElementById('shown-step').textContent") == "5"
     require_attention(tab)

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from ground_truth import labelled
 from training_truth import curves_of_runs
 
 from grok_interp.analysis.effects_over_seeds import mean_effect
@@ -122,8 +121,8 @@ def test_a_fall_is_no_onset() -> None:
 
 
 def order(*rows: list[float]) -> FormationOrder:
-    array = labelled(np.array(rows), FormationOrder.dims, {"layer": range(len(rows)), "head": range(len(rows[0]))})
-    return FormationOrder(array.assign_attrs(threshold=0.1))
+    coords = {"layer": range(len(rows)), "head": range(len(rows[0]))}
+    return FormationOrder.of_arrays({"onset": rows}, coords, {"threshold": 0.1})
 
 
 def test_shallow_to_deep_needs_more_than_one_layer() -> None:
@@ -155,7 +154,7 @@ def test_the_table_has_a_row_a_run() -> None:
 def test_an_onset_needs_an_accuracy_above_chance() -> None:
     """Half of the symbols by chance: a rise to 0.4 is none, and a rise to 0.6 is one."""
     curves = curves_of_runs({("neither", 0): (1500.0, 0.4), ("neither", 1): (1500.0, 0.6)})
-    curves = type(curves)(curves.array.assign_attrs(chance={"per_token": 0.5}))
+    curves = type(curves)(curves.dataset.assign_attrs(chance={"per_token": 0.5}))
     found = Onsets(curves, "per_token")
     assert [each.outcome for each in found.emergences.values()] == ["at chance", "emerged"]
     assert found.onsets.isna().tolist() == [True, False]

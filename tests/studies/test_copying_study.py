@@ -40,7 +40,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def same(a: CopyingResults, b: CopyingResults) -> bool:
     pairs = [(getattr(a, name), getattr(b, name)) for name in a.each]
-    return all(x.array.equals(y.array) and x.array.attrs == y.array.attrs for x, y in pairs)
+    return all(x.dataset.equals(y.dataset) and x.dataset.attrs == y.dataset.attrs for x, y in pairs)
 
 
 def test_all_checkpoints_are_analyzed_and_saved(run: Run) -> None:
@@ -60,14 +60,14 @@ def test_a_second_analysis_loads_only_what_is_new(run: Run, loaded: list[int]) -
     one_by_one = [CopyingResults.of_model(model, inputs, step=step) for step, model in run]
     for name, result in results.each.items():
         first, *later = (each.each[name] for each in one_by_one)
-        assert result.array.equals(first.extended(*later).array)
+        assert result.dataset.equals(first.extended(*later).dataset)
 
 
 def test_other_inputs_start_anew(run: Run, loaded: list[int]) -> None:
     analyze(run, evaluation_inputs(run))
     results = analyze(run, evaluation_inputs(run, n_samples=7))
     assert len(loaded) == 10
-    assert results.accuracy.array.sizes["sample"] == 7
+    assert results.accuracy.dataset.sizes["sample"] == 7
 
 
 def test_what_was_analyzed_before_an_interrupt_is_kept(run: Run, loaded: list[int]) -> None:
@@ -110,7 +110,7 @@ def test_the_alphabet_is_printable_and_beside_it_hexadecimal(run: Run) -> None:
     assert inputs.samples.task.alphabet == tuple(range(33, 127))
     assert bytes(inputs.hexadecimal.task.alphabet) == b"0123456789abcdef"
     results = analyze(run, inputs)
-    found = [(each.array.attrs["alphabet"], each.array.attrs["n_symbols"]) for each in accuracies(results)]
+    found = [(each.dataset.attrs["alphabet"], each.dataset.attrs["n_symbols"]) for each in accuracies(results)]
     assert found == [("printable", 94), ("hexadecimal", 16)]
     stored = {file.name.partition("-")[0] for file in run.results.folder.glob("*copying_accuracy*")}
     assert stored == {"copying_accuracy", "hexadecimal_copying_accuracy"}
@@ -201,7 +201,7 @@ def test_exact_match_by_string_is_a_figure(run: Run) -> None:
     results = analyze(run, evaluation_inputs(run))
     for panel, accuracy in zip(strings(run).panels, accuracies(results), strict=True):
         assert [line.x.tolist() for line in panel.marks] == [[0, 5, 10, 15, 20]] * 2
-        assert accuracy.array.attrs["alphabet"] in panel.title
+        assert accuracy.dataset.attrs["alphabet"] in panel.title
     table = strings_table(accuracies(results))
     assert len(table) == 2 * 5 * 2
     assert list(table) == ["checkpoint", "sequence", "exact_match", "low", "high", "alphabet"]

@@ -168,7 +168,7 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
         "seed",
         "checkpoint",
         "tokens",
-        "whole",
+        "exact_match",
         "per_token",
         "loss",
         "induction",

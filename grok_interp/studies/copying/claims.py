@@ -28,7 +28,7 @@ from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.statistics.power import MOST
 from grok_interp.studies.copying.onsets import ByMeasure, Onsets, by_run, log_slope, paired_effect, varied_value
 
-COPYING = {"whole": "whole suffixes", "per_token": "suffix tokens"}
+COPYING = {"exact_match": "whole suffixes", "per_token": "suffix tokens"}
 HALFWAY = -0.5  # between the slopes of what counts updates (0) and of what counts tokens (-1)
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 
@@ -154,12 +154,12 @@ def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[Claim]:
     measure; supported above 0."""
     claims = []
     for measure, name in COPYING.items():
-        last = [each.array.sel(measure=measure).isel(checkpoint=-1).mean("draw") for each in ablations]
+        last = [each[measure].isel(checkpoint=-1).mean("draw") for each in ablations]
         lost = np.array(
             [float(each.sel(condition=["random", "entropy"]).min() - each.sel(condition="ablated")) for each in last]
         )
         found = mean_effect(lost[np.isfinite(lost)])  # a run without heads that may be controls has none
-        heads = ", ".join(each.array.attrs["heads"] for each in ablations)
+        heads = ", ".join(each.dataset.attrs["heads"] for each in ablations)
         text = f"share lost without {heads} beyond what the worse control loses {found}"
         claimed = "The heads that I(L, H) finds do the copying"
         claims.append(claim(claimed, "beyond the paper", name, found, text, decided=verdict(found)))
@@ -180,7 +180,7 @@ def curve_claims(
         (stronger_at_higher_rates, rates),
     ]
     if regularised:
-        _, dropout, decay = regularised["loss"].curves.array["condition"].values.tolist()
+        _, dropout, decay = regularised["loss"].curves.dataset["condition"].values.tolist()
         tests += [
             (partial(better_with, dropout, "attention dropout"), regularised),
             (partial(earlier_with, dropout, "attention dropout"), regularised),

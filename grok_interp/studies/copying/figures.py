@@ -22,8 +22,8 @@ from grok_interp.studies.copying.results import FORMED, analyze
 BY_COPYING: list[tuple[str, Against]] = [
     ("per_token", "updates"),
     ("per_token", "tokens"),
-    ("whole", "updates"),
-    ("whole", "tokens"),
+    ("exact_match", "updates"),
+    ("exact_match", "tokens"),
 ]
 BY_LOSS: list[tuple[str, Against]] = [
     ("loss", "tokens"),

@@ -103,9 +103,8 @@ def _tables(onsets: Mapping[Experiment, ByMeasure], claims: Sequence[Claim]) -> 
 
 def _wide(curves: TrainingCurves) -> pd.DataFrame:
     """condition, seed, checkpoint, tokens and a column for each measure."""
-    table = curves.to_frame().pivot(index=["condition", "seed", "checkpoint"], columns="measure", values=curves.name)
-    table = table.dropna(how="all").reset_index()
-    tokens = curves.array["tokens_per_step"].to_series()
+    table = curves.to_frame().dropna(how="all", subset=list(curves.measures))
+    tokens = curves.dataset["tokens_per_step"].to_series()
     table.insert(3, "tokens", table["checkpoint"] * table["condition"].map(tokens))
     return table
 

@@ -102,8 +102,7 @@ def _diagram_section(diagram: PhaseDiagram, threshold: float) -> Section:
 
 def _table(diagram: PhaseDiagram) -> pd.DataFrame:
     index = ["n_id", "alpha", "seed"]
-    table = diagram.accuracy().to_series().rename(diagram.name).reset_index().dropna()
-    table = table.pivot(index=index, columns="split", values=diagram.name)
+    table = diagram.to_frame().dropna().pivot(index=index, columns="split", values="accuracy")
     return table[list(SPLIT_NAMES)].reset_index().rename_axis(columns=None)
 
 
