@@ -33,7 +33,7 @@ CONFIGS = {
     "micro-batches": replace(MODULAR, precision="float32", micro_batch_size=104),
     "bfloat16": replace(MODULAR, precision="bfloat16"),
 }
-TOLERANCES = {"float32": 2e-3, "bfloat16": 5e-2}
+TOLERANCES = {"float32": 2e-3, "bfloat16": 5e-2}  # sums are in no fixed order in the backward pass of attention
 
 
 def tokens_of(config: Any, n: int = 8) -> Tensor:
@@ -75,7 +75,7 @@ def losses_of(config: TrainConfig, *, graphed: bool, compiled: bool = False) -> 
 def test_a_graph_trains_as_the_step_does(name: str) -> None:
     direct, expected = losses_of(CONFIGS[name], graphed=False)
     found, model = losses_of(CONFIGS[name], graphed=True)
-    assert found == pytest.approx(direct, rel=1e-3)
+    assert found == pytest.approx(direct, rel=TOLERANCES[CONFIGS[name].precision])
     for one, other in zip(model.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-2)
 
@@ -102,10 +102,11 @@ def test_the_first_update_is_that_of_the_cpu(name: str) -> None:
 def test_a_graph_reads_the_learning_rate_of_each_step() -> None:
     state, batches = TrainingState(CONFIGS["muon"], device="cuda"), ModularBatches(CONFIGS["muon"])
     step, changes = step_function(state, batches.loss), []
+    weight = state.model.get_parameter("blocks.0.attn.qkv.weight")
     for number in range(N_UPDATES):
-        before = state.model.blocks[0].attn.qkv.weight.detach().clone()
+        before = weight.detach().clone()
         step(batches.batch(number, CUDA))
-        changes.append(float((state.model.blocks[0].attn.qkv.weight - before).norm()))
+        changes.append(float((weight.detach() - before).norm()))
     assert changes[-1] < 0.5 * changes[2], "the cosine ends at a tenth of the peak"
 
 
