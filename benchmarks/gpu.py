@@ -6,6 +6,9 @@
 
 Every part writes Markdown, JSON or runs into its folder; no file is larger than 16 MB. A peer that is not installed is
 skipped by name, and its row stays empty.
+
+On a machine without network that has torch, transformers, xarray, scipy, matplotlib, joblib and pytest, the wheels of
+`make gpu-bundle` are enough: pip install --no-index --no-deps --target site gpu-wheels/*.whl, then PYTHONPATH=site:. .
 """
 
 from __future__ import annotations
