@@ -5,7 +5,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 GPU_PYTHON ?= 3.12
 GPU_WHEELS := transformer-lens==3.9.0 better-abc beartype typeguard tyro docstring-parser datasets dill==0.4.1 \
-	multiprocess platformdirs hypothesis
+	multiprocess platformdirs hypothesis plotly circuitsvis
 
 .PHONY: help demo test test-transformer-lens-4 check bench gpu gpu-bundle docs fix clean
 

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import tyro
-from gpu_trainings import generalize_at_29, modular_diagram
+from gpu_trainings import copying_sweeps, generalize_at_29, modular_diagram
 from plain_decoder import plain_copy
 from side_by_side import Call, print_header, print_row, round_robin, seconds, spread
 from torch import Tensor, nn
@@ -255,13 +255,13 @@ PARTS: dict[str, Callable[[Path, Sizes], None]] = {
     "ensembles": ensembles,
     "analysis": analysis,
 }
-TRAININGS = {"diagram": modular_diagram, "p29": generalize_at_29}
+TRAININGS = {"copying": copying_sweeps, "diagram": modular_diagram, "p29": generalize_at_29}
 
 
 def main(
     *,
     out: Path = Path("gpu"),
-    part: Literal["parity", "steps", "ensembles", "analysis", "diagram", "p29"] | None = None,
+    part: Literal["parity", "steps", "ensembles", "analysis", "copying", "diagram", "p29"] | None = None,
     minutes: float = 5.0,
     miniature: bool = False,
 ) -> None:
