@@ -1,12 +1,12 @@
 """Head ablation: do the heads that an induction score finds do the copying, and from which step on?
 
-The paper measures heads and copying side by side and takes none away (A.4). Here copying accuracy (whole suffixes and
-single tokens, between 0 and 1) and the loss of held-out text (nats) are measured at every checkpoint under four
-conditions: intact; without the heads; without as many random heads of the same layers, or of others where these have
-too few; without the heads nearest to them in attention entropy on the copying test. Heads that are `spared` are never
-controls: give the induction heads that are not ablated. Without as many heads left, the controls are NaN. The same
-heads are ablated, and the same random ones, at all checkpoints;
-the nearest in entropy are chosen at each. `heads` of the largest I(L, H): `scores.strongest(k)`.
+The paper measures heads and copying side by side and ablates none (A.4). Here copying accuracy (exact match and per
+token, between 0 and 1) and the loss of held-out text (nats) are measured at every checkpoint under four conditions:
+intact; without the heads; without as many random heads of the same layers, or of others where these have too few;
+without the heads nearest to them in attention entropy on the copying test. Heads that are `spared` are never controls:
+give the induction heads that are not ablated. Without as many heads left, the controls are NaN. The same heads are
+ablated, and the same random ones, at all checkpoints; the nearest in entropy are chosen at each. `heads` of the largest
+I(L, H): `scores.strongest(k)`.
 
 Intervals are 95% over samples and windows (see `ablation_samples`), of the mean over draws.
 

@@ -62,7 +62,7 @@ def test_an_interval_decides_only_when_it_is_on_one_side(low: float, high: float
 @pytest.mark.parametrize(("onset", "decided"), [(1500, SUPPORTED), (300, UNDECIDED)])
 def test_copying_after_the_loss(onset: float, decided: str) -> None:
     claim = after_the_loss(onsets(three_seeds({"neither": (onset, 0.6)})))
-    assert (claim.verdict, claim.measure) == (decided, "suffix tokens")
+    assert (claim.verdict, claim.measure) == (decided, "per token")
 
 
 def test_copying_before_the_loss_has_settled() -> None:

@@ -3,7 +3,7 @@
 An interval (95%, over seeds) decides: wholly on the claim's side it is supported, wholly on the other not supported,
 anything else is undecided, too few runs and onsets that never came included. Each function says which side is which.
 Onsets are change points (`emergence`), final values means over the last tenth of training. Copying is judged twice: by
-suffixes copied whole, the paper's accuracy, and by suffix tokens.
+exact-match accuracy, the paper's, and by per-token accuracy.
 
 Each claim says how many seeds would decide it with a probability of 80%, from the spread over the seeds that there are:
 `seeds_needed` if the effect is as far from the boundary as observed, `seeds_needed_half` if it is half as far. Seeds
@@ -28,7 +28,7 @@ from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.statistics.power import MOST
 from grok_interp.studies.copying.onsets import ByMeasure, Onsets, by_run, log_slope, paired_effect, varied_value
 
-COPYING = {"exact_match": "whole suffixes", "per_token": "suffix tokens"}
+COPYING = {"exact_match": "exact match", "per_token": "per token"}
 HALFWAY = -0.5  # between the slopes of what counts updates (0) and of what counts tokens (-1)
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 
