@@ -58,7 +58,7 @@ def previous_token_head(run: Run) -> tuple[int, int, float]:
     step = run.steps[-1]
     found = head_scores([(step, run.load(step))], evaluation_inputs(run).tokens, scores=["previous_token"])
     last = found.array.sel(score="previous_token").isel(checkpoint=-1)
-    layer, head = np.unravel_index(int(last.argmax()), last.shape)
+    layer, head = np.unravel_index(int(np.argmax(last.to_numpy())), last.shape)
     return int(layer), int(head), float(last.max())
 
 
