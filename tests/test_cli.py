@@ -18,7 +18,7 @@ import pytest
 from grok_interp.cli import main
 from grok_interp.cli.output import Output, printable
 from grok_interp.configs import TrainConfig
-from grok_interp.presets import TRAINING_PRESETS
+from grok_interp.presets import DESCRIBED
 from grok_interp.studies.catalogue import FIGURES
 
 
@@ -76,7 +76,7 @@ def test_a_figure_of_the_other_study_or_of_too_many_runs_is_refused(train_tiny: 
 
 
 def test_the_demo_is_one_command_and_can_be_repeated(tiny: TrainConfig, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setitem(TRAINING_PRESETS, "copier-mini", tiny)
+    monkeypatch.setitem(DESCRIBED, "copier-mini", ("", tiny))
     for _ in range(2):
         assert main(["demo", str(tmp_path / "demo"), "--seed", "3"]) == 0
     assert (tmp_path / "demo" / "report.html").exists()

@@ -15,7 +15,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
 from grok_interp.schedules import token_steps
 
-TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, DESCRIPTIONS)
+TrainingPreset = tyro.extras.subcommand_type_from_defaults(dict(TRAINING_PRESETS), dict(DESCRIPTIONS))
 
 
 def demo(
