@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, TypeVar
 
-STUDIES, HEAD_SCORES = "grok_interp.studies", "grok_interp.head_scores"  # groups of entry points
+STUDY_GROUP, HEAD_SCORE_GROUP = "grok_interp.studies", "grok_interp.head_scores"  # groups of entry points
 
 
 class Named(Protocol):
@@ -37,7 +37,7 @@ def plugins(group: str, kind: type[Brought], *, taken: Container[str] = ()) -> d
             that is taken; it names the entry point and the package that brings it.
     """
     found: dict[str, Brought] = {}
-    for entry, value in _loaded(group):
+    for entry, value in loaded_entries(group):
         if not isinstance(value, kind):
             raise ValueError(
                 f"{_described(entry)} must be a {kind.__name__}, got a {type(value).__name__}: {_advice(entry)}"
@@ -53,7 +53,7 @@ def plugins(group: str, kind: type[Brought], *, taken: Container[str] = ()) -> d
 
 
 @cache
-def _loaded(group: str) -> list[tuple[EntryPoint, object]]:
+def loaded_entries(group: str) -> list[tuple[EntryPoint, object]]:
     return [(entry, _load(entry)) for entry in sorted(entry_points(group=group), key=lambda entry: entry.name)]
 
 

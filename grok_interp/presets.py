@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from grok_interp.configs import (
     BYTE_VOCABULARY_SIZE,
+    DataConfig,
     ModelConfig,
     ModularConfig,
     TextConfig,
@@ -180,6 +181,11 @@ class Presets(Mapping[str, Part]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+
+def own_presets(data: type[DataConfig]) -> dict[str, tuple[str, TrainConfig]]:
+    """The package's presets on a kind of data: name -> (description, run)."""
+    return {name: described for name, described in DESCRIBED.items() if isinstance(described[1].data, data)}
 
 
 def _of_plugins() -> dict[str, tuple[str, TrainConfig]]:

@@ -6,12 +6,12 @@ A study brings its kind of data (see studies/study.py); those of other packages 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from grok_interp.configs.checks import refuse_if_any
-from grok_interp.plugins import STUDIES, plugins
+from grok_interp.plugins import STUDY_GROUP, plugins
 
 if TYPE_CHECKING:
     import torch
@@ -83,15 +83,20 @@ class DataSource(ABC):
 
 def plugin_sources() -> list[DataSource]:
     """The studies of other packages. Raises ValueError as `plugins` does, and for two that share a kind of data."""
-    found = list(plugins(STUDIES, DataSource).values())
-    kinds: dict[str, str] = {"text": "copying", "modular": "modular"}
-    for source in found:
-        if (other := kinds.setdefault(source.data.kind, source.name)) != source.name:
+    found = list(plugins(STUDY_GROUP, DataSource).values())
+    require_own_kinds(found)
+    return found
+
+
+def require_own_kinds(sources: Iterable[DataSource]) -> None:
+    """Raises ValueError for studies of other packages that share a kind of data with one another or with ours."""
+    study_of_kind = {"text": "copying", "modular": "modular"}
+    for source in sources:
+        if (other := study_of_kind.setdefault(source.data.kind, source.name)) != source.name:
             raise ValueError(
                 f"the studies {other} and {source.name} both have data of kind {source.data.kind!r}: rename the kind "
                 f"of {source.data.__name__}, or uninstall the package that brings it"
             )
-    return found
 
 
 def plugin_data() -> dict[str, type[DataConfig]]:

@@ -182,4 +182,6 @@ def analyze(
     Raises:
         ValueError: for a run on no text, without checkpoints, or with a damaged one.
     """
-    return CopyingResults.of_run(run, inputs or evaluation_inputs(run), device=device, on_checkpoint=on_checkpoint)
+    return CopyingResults.of_run(
+        run, CopyingResults.analyzers(inputs or evaluation_inputs(run)), device=device, on_checkpoint=on_checkpoint
+    )
