@@ -163,7 +163,7 @@ def test_code_on_a_page_runs(page: Path, text_file: Path, own_cache: Path, tmp_p
 def test_commands_on_a_page_exist(page: Path) -> None:
     from grok_interp.cli import VERBS
     from grok_interp.presets import TRAINING_PRESETS
-    from grok_interp.studies.catalogue import figures
+    from grok_interp.studies.catalog import figures
 
     commands = re.findall(r"grok-interp ([a-z]+)(?: ([\w/.-]+))?", page.read_text())
     assert {verb for verb, _ in commands} <= set(VERBS)

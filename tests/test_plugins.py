@@ -16,7 +16,7 @@ from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.plugins import loaded_entries
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import figures, studies, study_of
+from grok_interp.studies.catalog import figures, studies, study_of
 
 EXAMPLE = Path(__file__).parent / "example_study"
 PIP = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]

@@ -11,7 +11,7 @@ from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import copying, modular
-from grok_interp.studies.catalogue import study_of
+from grok_interp.studies.catalog import study_of
 from grok_interp.studies.copying.natural_text import natural_copying_of_run
 
 

@@ -16,7 +16,7 @@ from grok_interp.cli.options import READABLE, OutputFlags
 from grok_interp.cli.output import command
 from grok_interp.presets import PRESETS, TRAINING_PRESETS
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import figures
+from grok_interp.studies.catalog import figures
 
 Row = dict[str, Any]
 PACKAGES = ("torch", "transformer-lens", "circuitsvis", "safetensors", "xarray", "scikit-learn", "matplotlib", "plotly")

@@ -7,7 +7,7 @@ from pathlib import Path
 from grok_interp.cli.output import Output, command
 from grok_interp.device import choose_device
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import studies, study_of
+from grok_interp.studies.catalog import studies, study_of
 from grok_interp.studies.study import write_report
 
 

@@ -11,7 +11,7 @@ import tyro
 from grok_interp.cli.options import READABLE, OutputFlags
 from grok_interp.cli.output import Output, command
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import figures, require_runs_of, studies
+from grok_interp.studies.catalog import figures, require_runs_of, studies
 from grok_interp.studies.picture import Picture
 
 

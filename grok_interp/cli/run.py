@@ -11,7 +11,7 @@ import tyro
 from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
 from grok_interp.cli.output import command
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import study_of
+from grok_interp.studies.catalog import study_of
 
 
 def analyze(directory: RunFolder, /, *, device: str = "auto", output: OutputFlags = READABLE) -> None:

@@ -14,7 +14,7 @@ from grok_interp.progress import TrainingProgress
 from grok_interp.runs.ensemble import run_ensemble
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.studies.catalogue import study_of
+from grok_interp.studies.catalog import study_of
 from grok_interp.studies.picture import Picture
 from grok_interp.studies.run_results import RunResults
 

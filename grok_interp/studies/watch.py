@@ -23,7 +23,7 @@ from itertools import count
 
 from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import study_of
+from grok_interp.studies.catalog import study_of
 
 HOST = "127.0.0.1"
 CONNECTION_SECONDS = 10.0  # a client that is silent for as long is given up
