@@ -31,12 +31,29 @@ def studies() -> dict[str, Study]:
 
 
 def figures() -> dict[str, Picture]:
-    """Full name -> figure, of all studies."""
+    """Full name -> figure, of all studies.
+
+    Example:
+        >>> figures()["copying/fig3"].description
+        'copying at three batch sizes, against updates and tokens'
+    """
     return {name: picture for study in studies().values() for name, picture in study.pictures.items()}
 
 
 def study_of(run: Run) -> Study:
-    """The study that a run belongs to. Raises ValueError where there is none."""
+    """The study that a run belongs to.
+
+    Args:
+        run: a run of any study.
+
+    Raises:
+        ValueError: for a run on data of no study.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> study_of(load_reference("copier-mini")).name
+        'copying'
+    """
     for study in OWN:  # other packages are not looked at for a run of these
         if study.has(run):
             return study
