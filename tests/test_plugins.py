@@ -147,12 +147,19 @@ def test_a_head_score_of_another_package_is_measured(example: Path) -> None:
     assert found.array.attrs["chance"]["current_token"] == pytest.approx(sum(1 / n for n in range(1, 17)) / 16)
 
 
-def test_without_the_package_its_runs_are_refused_and_all_others_work(tmp_path: Path, fresh: None) -> None:
-    values = training_preset("copier-tiny").to_dict() | {"data": {"kind": "reversal", "n_symbols": 5, "length": 3}}
-    with pytest.raises(
-        ValueError, match="of kind text or modular, got 'reversal'; others need the package that brings"
-    ):
+def test_without_the_package_its_runs_are_refused_and_all_others_listed(fresh: None, tmp_path: Path, capsys) -> None:
+    config = training_preset("modular-tiny")
+    values = config.to_dict() | {"data": {"kind": "reversal", "n_symbols": 5, "length": 3}}
+    message = "of kind text or modular, got 'reversal'; others need the package that brings"
+    with pytest.raises(ValueError, match=message):
         TrainConfig.from_dict(values)
+    Run.create(tmp_path / "ours", config)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "config.json").write_text(json.dumps({"train": values}))
+    assert main(["list", "--folder", str(tmp_path), "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path / 'ours'}\n"
+    assert message in printed.err
 
 
 BROKEN = {
