@@ -6,6 +6,9 @@
 
 Every part writes Markdown, JSON or runs into its folder; no file is larger than 16 MB. A peer that is not installed is
 skipped by name, and its row stays empty.
+
+On a machine without network that has torch, transformers, xarray, scipy, matplotlib, joblib and pytest, the wheels of
+`make gpu-bundle` are enough: pip install --no-index --no-deps --target site gpu-wheels/*.whl, then PYTHONPATH=site:. .
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import tyro
-from gpu_trainings import generalize_at_29, modular_diagram
+from gpu_trainings import copying_sweeps, generalize_at_29, modular_diagram
 from plain_decoder import plain_copy
 from side_by_side import Call, print_header, print_row, round_robin, seconds, spread
 from torch import Tensor, nn
@@ -252,13 +255,13 @@ PARTS: dict[str, Callable[[Path, Sizes], None]] = {
     "ensembles": ensembles,
     "analysis": analysis,
 }
-TRAININGS = {"diagram": modular_diagram, "p29": generalize_at_29}
+TRAININGS = {"copying": copying_sweeps, "diagram": modular_diagram, "p29": generalize_at_29}
 
 
 def main(
     *,
     out: Path = Path("gpu"),
-    part: Literal["parity", "steps", "ensembles", "analysis", "diagram", "p29"] | None = None,
+    part: Literal["parity", "steps", "ensembles", "analysis", "copying", "diagram", "p29"] | None = None,
     minutes: float = 5.0,
     miniature: bool = False,
 ) -> None:
