@@ -163,12 +163,12 @@ def test_code_on_a_page_runs(page: Path, text_file: Path, own_cache: Path, tmp_p
 def test_commands_on_a_page_exist(page: Path) -> None:
     from grok_interp.cli import VERBS
     from grok_interp.presets import TRAINING_PRESETS
-    from grok_interp.studies.catalogue import FIGURES
+    from grok_interp.studies.catalog import figures
 
     commands = re.findall(r"grok-interp ([a-z]+)(?: ([\w/.-]+))?", page.read_text())
     assert {verb for verb, _ in commands} <= set(VERBS)
     assert {name for verb, name in commands if verb == "train" and name.islower()} <= set(TRAINING_PRESETS)
-    assert {name for verb, name in commands if verb == "reproduce"} <= set(FIGURES)
+    assert {name for verb, name in commands if verb == "reproduce"} <= set(figures())
 
 
 def test_docstrings_keep_formulas_as_they_stand_and_every_character_as_itself() -> None:

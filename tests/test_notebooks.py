@@ -24,7 +24,7 @@ from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.reference import FOLDER
 from grok_interp.studies import copying, modular
 from grok_interp.studies.copying.examples import copy_examples
-from grok_interp.studies.copying.natural import natural_copying_of_run
+from grok_interp.studies.copying.natural_text import natural_copying_of_run
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -14,8 +14,8 @@ from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import copying, modular
-from grok_interp.studies.catalogue import study_of
-from grok_interp.studies.copying.natural import natural_copying_of_run
+from grok_interp.studies.catalog import study_of
+from grok_interp.studies.copying.natural_text import natural_copying_of_run
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,7 @@ def test_a_report_of_each_evaluates_only_attention(name: str, tmp_path: Path, mo
 
     monkeypatch.setattr(ResultStore, "_add", noted)
     run = Run.open(shutil.copytree(FOLDER / name, tmp_path / name))
-    study, report = study_of(run), study_of(run, ".report")
-    page = report.report_page(run, study.analyze(run), study.evaluation_inputs(run), threshold=report.THRESHOLD)
+    page = study_of(run).report_page(run)
     assert len(page.sections) > 6 and set(evaluated) == {"head_patterns"}
 
 
@@ -89,7 +88,7 @@ def test_the_modular_reference_answers_today_as_its_results_say() -> None:
     run = load_reference("modular-p11")
     inputs, stored = modular.evaluation_inputs(run), stored_results(run)
     step = stored.best_step
-    again = modular.ModularResults.of_model(run.load(step), inputs, step=step)
+    again = modular.ModularResults.of_model(run.load(step), modular.ModularResults.analyzers(inputs), step=step)
     difference = abs(again.shots.at(step)["accuracy"] - stored.shots.at(step)["accuracy"]).sel(queries="all")
     assert float(difference.max()) < 0.01, "but for ties that another machine's rounding breaks otherwise"
 
@@ -101,7 +100,7 @@ def test_the_copying_reference_is_evaluated_without_its_text_as_its_results_say(
     inputs, stored = copying.evaluation_inputs(run), stored_results(run)
     assert stored.accuracy.n_samples == 100
     step = run.steps[-1]
-    again = copying.CopyingResults.of_model(run.load(step), inputs, step=step)
+    again = copying.CopyingResults.of_model(run.load(step), copying.CopyingResults.analyzers(inputs), step=step)
     assert abs(float(again.accuracy.exact_match()[0] - stored.accuracy.exact_match()[-1])) < 0.01
     assert float(abs(again.induction["I"][0] - stored.induction["I"][-1]).max()) < 0.01
     assert float(stored.accuracy.per_sequence()[-1].min()) > 0.9, "it copies every string"

@@ -20,7 +20,7 @@ from grok_interp.analysis.loss import PositionLoss
 from grok_interp.configs import TrainConfig
 from grok_interp.results.result import Measure, Result
 
-Answers = tuple[TrainConfig, CopyingAccuracy, PositionLoss, InductionScores]  # of one run
+MeasuredRun = tuple[TrainConfig, CopyingAccuracy, PositionLoss, InductionScores]  # of one run
 FREE = ("init_seed", "data_seed", "checkpoint_steps", "micro_batch_size")  # seeds, and what changes no training
 NEITHER = "neither"  # the condition in which all that is varied is 0
 
@@ -64,7 +64,7 @@ class TrainingCurves(Result):
         return f"training curves of {sizes['condition']} conditions x {sizes['seed']} seeds"
 
 
-def training_curves(runs: Iterable[Answers], *, varied: Sequence[str] = ()) -> TrainingCurves:
+def training_curves(runs: Iterable[MeasuredRun], *, varied: Sequence[str] = ()) -> TrainingCurves:
     """Of runs that differ in their seeds and in the `varied` fields of their config ("batch_size") and in nothing else.
 
     Raises ValueError for runs that differ in more, two of the same condition and seed, and conditions whose weights

@@ -66,10 +66,10 @@ def between_class_share(
     values: Float[Tensor, "point component"], even: Bool[Tensor, "*shuffle point"]
 ) -> Float[Tensor, "*shuffle component"]:
     """Of each component, the variance between the means of two classes over all variance; 0 if it has none. Kernel."""
-    centred = (values - values.mean(dim=0)).double()
+    centered = (values - values.mean(dim=0)).double()
     share = even.double().mean(dim=-1, keepdim=True)
-    mean = even.double() @ centred / even.sum(dim=-1, keepdim=True)  # of the even ones; the odd ones balance it
-    variance = centred.square().mean(dim=0).clamp_min(torch.finfo(centred.dtype).tiny)
+    mean = even.double() @ centered / even.sum(dim=-1, keepdim=True)  # of the even ones; the odd ones balance it
+    variance = centered.square().mean(dim=0).clamp_min(torch.finfo(centered.dtype).tiny)
     return (mean.square() * share / (1 - share) / variance).float()
 
 

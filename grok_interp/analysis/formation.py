@@ -124,9 +124,9 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
         return DepthOrder(np.nan, np.nan, len(depth))
     order = _signs(onset)
 
-    def concordance(relabelled: np.ndarray, axis: int) -> Any:  # noqa: ARG001 (scipy's signature)
+    def concordance(relabeled: np.ndarray, axis: int) -> Any:  # noqa: ARG001 (scipy's signature)
         """|tau-b| but for a factor that no relabelling changes."""
-        return abs((_signs(relabelled) * order).sum(axis=(-2, -1)))
+        return abs((_signs(relabeled) * order).sum(axis=(-2, -1)))
 
     test = stats.permutation_test(
         (depth,),
@@ -143,7 +143,7 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
 
 
 def pooled_depth_order(orders: Sequence[FormationOrder], *, seed: int = 0) -> DepthOrder:
-    """Kendall's tau-b over the heads of several runs, compared within each run only; relabelled within each run."""
+    """Kendall's tau-b over the heads of several runs, compared within each run only; relabeled within each run."""
     formed = [order["onset"].to_series().dropna() for order in orders]
     runs = [(each.index.get_level_values("layer").to_numpy(), each.to_numpy()) for each in formed]
     n_heads = sum(map(len, formed))
@@ -156,8 +156,8 @@ def pooled_depth_order(orders: Sequence[FormationOrder], *, seed: int = 0) -> De
         return float(sum((_signs(depth) * _signs(onset)).sum() for depth, (_, onset) in pairs) / sum(untied))
 
     rng, measured = np.random.default_rng(seed), tau(depth for depth, _ in runs)
-    relabelled = [tau(rng.permutation(depth) for depth, _ in runs) for _ in range(N_PERMUTATIONS)]
-    as_large = int((np.abs(relabelled) >= abs(measured) - 1e-12).sum())
+    relabeled = [tau(rng.permutation(depth) for depth, _ in runs) for _ in range(N_PERMUTATIONS)]
+    as_large = int((np.abs(relabeled) >= abs(measured) - 1e-12).sum())
     return DepthOrder(measured, (1 + as_large) / (1 + N_PERMUTATIONS), n_heads)
 
 

@@ -71,7 +71,7 @@ def head_scores(
     tokens: Tokens,
     *,
     attention_mask: Mask | None = None,
-    scores: Sequence[str] = tuple(HEAD_SCORES),
+    scores: Sequence[str] | None = None,
     batch_size: int = 16,
 ) -> HeadScores:
     """The named scores of each (step, model), all on the same tokens from `repeated_tokens`.
@@ -83,7 +83,7 @@ def head_scores(
         attention_mask: 1 at tokens, 0 at pads, with the shape of `tokens`, as Hugging Face has it. Rows padded on
             either side are read from their first token on; pads are no query and no target, and never a duplicate.
             Without it every token counts: pads are not detected.
-        scores: names of `HEAD_SCORES`.
+        scores: names of `HEAD_SCORES`; all if None.
         batch_size: sequences per forward pass; changes memory, never the result.
 
     Returns:
@@ -104,6 +104,7 @@ def head_scores(
         >>> dict(head_scores(model, tokens, scores=["prefix_matching"])["prefix_matching"].sizes)
         {'checkpoint': 1, 'layer': 1, 'head': 2}
     """
+    scores = tuple(HEAD_SCORES) if scores is None else scores
     _require_known(scores)
     tokens, real = unpadded(token_rows(tokens), attention_mask)
     steps, rows, chance, processing = [], [], {}, None
@@ -125,7 +126,7 @@ def head_scores(
 
 
 def _require_known(scores: Sequence[str]) -> None:
-    unknown = sorted(set(scores) - set(HEAD_SCORES))
+    unknown = [name for name in scores if name not in HEAD_SCORES]
     if unknown or not scores or len(set(scores)) < len(scores):
         raise ValueError(
             f"head_scores needs one name or more, each once, of {', '.join(HEAD_SCORES)}; got {list(scores)}"
@@ -136,8 +137,9 @@ def _scores_of(
     model: HookedModel, tokens: Tensor, real: Tensor, scores: Sequence[str], batch_size: int
 ) -> Float[Tensor, "score layer head"]:
     asked = [HEAD_SCORES[name] for name in scores]
-    names = {*scores, *(need for score in asked if isinstance(score, WeightScore) for need in score.needs)}
-    reading = [score for score in HEAD_SCORES.values() if score.name in names and isinstance(score, AttentionScore)]
+    needed = [need for score in asked if isinstance(score, WeightScore) for need in score.needs]
+    all_read = [HEAD_SCORES[name] for name in dict.fromkeys([*scores, *needed])]
+    reading = [score for score in all_read if isinstance(score, AttentionScore)]
     found = _attention_scores(model, tokens, real, reading, batch_size) if reading else {}
     for score in asked:
         if isinstance(score, WeightScore):

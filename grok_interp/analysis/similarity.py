@@ -43,13 +43,13 @@ def source(attrs: dict) -> str:
 
 
 def pearson_similarity(vectors: Float[Tensor, "pair feature"]) -> Float[Tensor, "pair other_pair"]:
-    """Cosine of every two vectors, each centred over its features; 0 for one that does not vary, NaN for one that is
+    """Cosine of every two vectors, each centered over its features; 0 for one that does not vary, NaN for one that is
     not finite. Kernel."""
     vectors = vectors.double()
-    centred = vectors - vectors.mean(dim=-1, keepdim=True)
-    norm = centred.norm(dim=-1, keepdim=True)
+    centered = vectors - vectors.mean(dim=-1, keepdim=True)
+    norm = centered.norm(dim=-1, keepdim=True)
     varies = norm > torch.finfo(norm.dtype).eps * vectors.norm(dim=-1, keepdim=True)
-    directions = torch.where(varies | ~norm.isfinite(), centred / norm.where(varies, 1.0), 0.0)
+    directions = torch.where(varies | ~norm.isfinite(), centered / norm.where(varies, 1.0), 0.0)
     return (directions @ directions.T).clamp(-1, 1).float()
 
 

@@ -11,10 +11,11 @@ import tyro
 from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
 from grok_interp.cli.output import command
 from grok_interp.runs.run import Run
+from grok_interp.studies.catalog import study_of
 
 
 def analyze(directory: RunFolder, /, *, device: str = "auto", output: OutputFlags = READABLE) -> None:
-    """Evaluate every checkpoint of a run as its study does, copying or modular arithmetic. Results are stored.
+    """Evaluate every checkpoint of a run as its study does. Results are stored.
 
     Args:
         directory: the run's folder; it may still be training.
@@ -23,8 +24,8 @@ def analyze(directory: RunFolder, /, *, device: str = "auto", output: OutputFlag
     from grok_interp.cli.with_progress import analyze_run
 
     run = Run.open(directory)
-    results, inputs = analyze_run(run, device, output)
-    files = [run.results.path(analyzer) for analyzer in results.analyzers(inputs)]
+    results = analyze_run(run, device, output)
+    files = [run.results.path(analyzer) for analyzer in study_of(run).analyzers(run)]
     facts = [
         {"result": name, "summary": str(result), "file": file}
         for (name, result), file in zip(results.each.items(), files, strict=True)

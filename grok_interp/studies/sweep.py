@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grok_interp.analysis.comparison import condition_of
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.ensemble import shared_fields
 from grok_interp.runs.recorder import resume_points
@@ -66,29 +65,10 @@ class Sweep:
         """The unfinished runs that can be trained in lockstep with others, in groups of up to `n_members`."""
         alike: defaultdict[str, list[tuple[Path, TrainConfig]]] = defaultdict(list)
         for directory, config in self.unfinished().items():
-            if not config.model.attn_dropout:
+            if not config.model.attn_dropout and not config.intervene:
                 stands_at = [point.name for point in resume_points(directory)[:1]]
                 alike[json.dumps([shared_fields(config), stands_at])].append((directory, config))
         cut = [
             dict(runs[first : first + n_members]) for runs in alike.values() for first in range(0, len(runs), n_members)
         ]
         return [group for group in cut if len(group) > 1]
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """`varied` config fields, and the conditions that it makes of a baseline, itself among them."""
-
-    varied: tuple[str, ...]
-    conditions: Callable[[TrainConfig], list[TrainConfig]]
-
-    def sweep(self, baseline: TrainConfig, folder: Path, *, n_seeds: int) -> Sweep:
-        """Runs of the baseline are in FOLDER/baseline, whichever experiment asks for them."""
-        conditions = {
-            "baseline" if config == baseline else condition_of(config, self.varied).replace(" ", ","): config
-            for config in self.conditions(baseline)
-        }
-        return Sweep(Path(folder), conditions, n_seeds)
-
-
-BASELINE = Experiment((), lambda baseline: [baseline])

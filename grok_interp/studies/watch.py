@@ -23,7 +23,7 @@ from itertools import count
 
 from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import study_of
+from grok_interp.studies.catalog import study_of
 
 HOST = "127.0.0.1"
 CONNECTION_SECONDS = 10.0  # a client that is silent for as long is given up
@@ -140,10 +140,7 @@ def watch_run(
 
 def report_of(run: Run, device: str) -> Page:
     """The page that `grok-interp report` writes, after the analysis of what is new. Writes results, and no report."""
-    study, report = study_of(run), study_of(run, ".report")
-    inputs = study.evaluation_inputs(run)
-    results = study.analyze(run, inputs, device=device)
-    return report.report_page(run, results, inputs, threshold=report.THRESHOLD, device=device)
+    return study_of(run).report_page(run, device=device)
 
 
 def _waiting(run: Run) -> Page:

@@ -114,12 +114,12 @@ def test_tau_is_scipys_and_p_counts_all_relabellings(heads: list[tuple[int, int]
     depth, onset = zip(*heads, strict=True)
     assume(len(set(depth)) > 1 and len(set(onset)) > 1)
     found = kendall_tau(np.array(depth), np.array(onset, dtype=float))
-    relabelled = [abs(ordered_pairs(labels, onset)) for labels in permutations(depth)]
+    relabeled = [abs(ordered_pairs(labels, onset)) for labels in permutations(depth)]
     assert found.tau == pytest.approx(stats.kendalltau(depth, onset).statistic)
-    assert found.p_value == pytest.approx(np.mean(np.array(relabelled) >= abs(ordered_pairs(depth, onset))))
+    assert found.p_value == pytest.approx(np.mean(np.array(relabeled) >= abs(ordered_pairs(depth, onset))))
 
 
-def test_many_heads_are_relabelled_at_random_and_the_seed_decides_how() -> None:
+def test_many_heads_are_relabeled_at_random_and_the_seed_decides_how() -> None:
     depth, onset = np.repeat(np.arange(5), 3), np.array([3, 1, 2, 5, 4, 6, 7, 9, 8, 2, 11, 10, 13, 14, 12.0])
     first, same = (kendall_tau(depth, onset, seed=seed) for seed in (1, 1))
     assert first == same and 0 < first.p_value < 0.01

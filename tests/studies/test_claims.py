@@ -95,12 +95,12 @@ def test_learning_rates() -> None:
     assert stronger_at_higher_rates(reversed_rates).verdict == NOT_SUPPORTED
 
 
-def test_regularisation_is_judged_seed_by_seed() -> None:
+def test_regularization_is_judged_seed_by_seed() -> None:
     runs = three_seeds({"neither": (1600, 0.4), "attn_dropout=0.1": (800, 0.6), "weight_decay=0.1": (1600, 0.2)})
-    regularised = onsets(runs)
-    assert better_with("attn_dropout=0.1", "attention dropout", regularised).verdict == SUPPORTED
-    assert earlier_with("attn_dropout=0.1", "attention dropout", regularised).verdict == SUPPORTED
-    assert better_with("weight_decay=0.1", "weight decay", regularised).verdict == NOT_SUPPORTED
+    regularized = onsets(runs)
+    assert better_with("attn_dropout=0.1", "attention dropout", regularized).verdict == SUPPORTED
+    assert earlier_with("attn_dropout=0.1", "attention dropout", regularized).verdict == SUPPORTED
+    assert better_with("weight_decay=0.1", "weight decay", regularized).verdict == NOT_SUPPORTED
 
 
 def test_one_seed_decides_nothing() -> None:
@@ -138,8 +138,8 @@ def test_every_claim_of_the_paper_is_judged_once_for_each_measure() -> None:
     batches = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in SIZES})))
     rates = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in RATES})))
     names = ("neither", "attn_dropout=0.1", "weight_decay=0.1")
-    regularised = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in names})))
-    claims = list(curve_claims(baseline, batches, rates, regularised))
+    regularized = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in names})))
+    claims = list(curve_claims(baseline, batches, rates, regularized))
     assert len(claims) == len({(claim.text, claim.measure) for claim in claims}) == 15
     assert {claim.source for claim in claims} == {"Figure 2", "Figure 3", "Figure 4", "Figure 5", "Figure 7"}
 

@@ -1,7 +1,6 @@
 """Do the heads that the score finds do the copying? On the circuit written by hand the study says yes, and which."""
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.studies.copying.ablation import ablation, ablation_of, ablations, single_ablations, single_heads
+from grok_interp.studies.copying import ablation_results
 from grok_interp.studies.copying.ablation_inputs import (
     AblationInputs,
     ablation_inputs,
@@ -46,6 +45,8 @@ from grok_interp.studies.copying.ablation_report import (
     single_heads_section,
     single_heads_text,
 )
+from grok_interp.studies.copying.ablation_results import ablation_of, ablations, single_ablations
+from grok_interp.studies.copying.figures import ablation, single_heads
 from grok_interp.studies.copying.results import analyze
 
 MODELS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (10, 30.0), (20, 30.0))]
@@ -190,8 +191,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ways.append(how)
         return ablation_of(checkpoints, inputs, how)
 
-    module = import_module("grok_interp.studies.copying.ablation")  # the package exports a function of this name
-    monkeypatch.setattr(module, "ablation_of", noted)
+    monkeypatch.setattr(ablation_results, "ablation_of", noted)
     return ways
 
 

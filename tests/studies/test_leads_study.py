@@ -11,7 +11,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.schedules import linear_steps
-from grok_interp.studies.copying.leads import indicators_of_run, leads_of_runs, leads_section
+from grok_interp.studies.copying.leading_scores import indicators_of_run, leads_of_runs, leads_section
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import modular
 from grok_interp.studies.modular import ModularResults, analyze, evaluation_inputs
 from grok_interp.studies.modular.fourier import fourier_analysis
+from grok_interp.studies.modular.headlines import headlines
 from grok_interp.studies.modular.modular_inputs import (
     N_CONTEXTS,
     evaluation_seed,
@@ -29,8 +30,9 @@ from grok_interp.studies.modular.modular_inputs import (
     token_names,
     unseen_task,
 )
-from grok_interp.studies.modular.report import headlines, write_report
+from grok_interp.studies.modular.report import report_page
 from grok_interp.studies.modular.representations import circles
+from grok_interp.studies.study import write_report
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,9 @@ def test_all_checkpoints_are_evaluated_once_and_results_are_stored(run: Run, mon
 def test_asking_all_at_once_is_asking_one_by_one(run: Run) -> None:
     inputs = evaluation_inputs(run, n_contexts=7)
     together = shot_curve_of([5, 20], [answers_of(model, inputs.contexts) for _, model in run.at([5, 20])])
-    first, second = (ModularResults.of_model(model, inputs, step=step) for step, model in run.at([5, 20]))
+    first, second = (
+        ModularResults.of_model(model, ModularResults.analyzers(inputs), step=step) for step, model in run.at([5, 20])
+    )
     assert together.dataset.equals(first.shots.extended(second.shots).dataset)
 
 
@@ -137,7 +141,7 @@ def test_the_most_circular_head_is_found(run: Run) -> None:
 def test_the_report_says_that_nothing_was_learnt(run: Run) -> None:
     inputs = evaluation_inputs(run)
     results = analyze(run, inputs)
-    page = write_report(run, results, inputs, threshold=0.75).read_text()
+    page = write_report(run, report_page(run, results, inputs, threshold=0.75)).read_text()
     assert page.count('class="has-drawing"') == page.count("<figure") - 1, "all but the attention, which is a view"
     assert len(page.encode()) < 15_000_000
     assert "Never above 75% at the last shot, over new queries: i.d. train, i.d. test, o.o.d. train" in page

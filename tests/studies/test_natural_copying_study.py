@@ -14,7 +14,7 @@ from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.copying import natural
 from grok_interp.studies.copying.evaluation_text import EvaluationText, corpus_of_run
-from grok_interp.studies.copying.natural import default_n, natural_copying_of_run
+from grok_interp.studies.copying.natural_text import default_n, natural_copying_of_run
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.ablation import ablation
 from grok_interp.plots.pictures.single_heads import single_heads
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.ablation import ablations, are_stored, single_ablations
 from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs, formed_heads
+from grok_interp.studies.copying.ablation_results import ablations, are_stored, single_ablations
 from grok_interp.studies.copying.results import FORMED, analyze
 
 MATTERS = 0.02  # fraction of suffixes: with 500 of them some three standard errors of a fraction near 0

@@ -19,7 +19,7 @@ from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
 from grok_interp.plots.pictures.strings import strings
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.figures import accuracies_of
+from grok_interp.studies.copying.comparisons import accuracies_of
 from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
 
 

@@ -132,21 +132,21 @@ def shallow_to_deep(orders: Sequence[FormationOrder]) -> Claim:
     return claim(claimed, "Figure 6", "I(L, H)", of_seeds, str(found), decided=decided)
 
 
-def better_with(condition: str, name: str, regularised: Onsets) -> Claim:
+def better_with(condition: str, name: str, regularized: Onsets) -> Claim:
     """Final value with minus without, seed by seed; supported above 0."""
-    found = paired_effect(regularised.finals, condition, NEITHER)
+    found = paired_effect(regularized.finals, condition, NEITHER)
     text = f"final share with {name} less without {found}"
     claimed = f"{name.capitalize()} improves the final copying accuracy"
-    return _on_copying(claimed, "Figure 7", regularised, found, text)
+    return _on_copying(claimed, "Figure 7", regularized, found, text)
 
 
-def earlier_with(condition: str, name: str, regularised: Onsets) -> Claim:
+def earlier_with(condition: str, name: str, regularized: Onsets) -> Claim:
     """Log2 of the onset with less without, seed by seed; supported below 0."""
-    onsets = regularised.onsets
+    onsets = regularized.onsets
     found = paired_effect(onsets.where(onsets > 0).map(np.log2), condition, NEITHER)
     text = f"log2 of the onset with {name} less without {found}"
     claimed = f"{name.capitalize()} makes copying emerge earlier"
-    return _on_copying(claimed, "Figure 7", regularised, found, text, above=False)
+    return _on_copying(claimed, "Figure 7", regularized, found, text, above=False)
 
 
 def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[Claim]:
@@ -170,7 +170,7 @@ def curve_claims(
     baseline: ByMeasure,
     batches: ByMeasure | None = None,
     rates: ByMeasure | None = None,
-    regularised: ByMeasure | None = None,
+    regularized: ByMeasure | None = None,
 ) -> Iterator[Claim]:
     """All claims that the training curves of these experiments can decide, in the paper's order."""
     tests: list[tuple[Callable[[Onsets], Claim], ByMeasure | None]] = [
@@ -179,12 +179,12 @@ def curve_claims(
         (earlier_at_higher_rates, rates),
         (stronger_at_higher_rates, rates),
     ]
-    if regularised:
-        _, dropout, decay = regularised["loss"].curves.dataset["condition"].values.tolist()
+    if regularized:
+        _, dropout, decay = regularized["loss"].curves.dataset["condition"].values.tolist()
         tests += [
-            (partial(better_with, dropout, "attention dropout"), regularised),
-            (partial(earlier_with, dropout, "attention dropout"), regularised),
-            (partial(better_with, decay, "weight decay"), regularised),
+            (partial(better_with, dropout, "attention dropout"), regularized),
+            (partial(earlier_with, dropout, "attention dropout"), regularized),
+            (partial(better_with, decay, "weight decay"), regularized),
         ]
     for test, onsets in tests:
         if onsets is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,25 +29,13 @@ from grok_interp.studies.copying.stored_examples import stored_examples, stored_
 from grok_interp.studies.rises import MARGIN, rise, rise_in_words
 
 HEADS_SHOWN, STEPS_SHOWN = 16, 12  # of the attention view
-THRESHOLD = FORMED
-
-
-def write_report(
-    run: Run, results: CopyingResults, inputs: CopyingInputs, *, threshold: float, device: str = "cpu"
-) -> Path:
-    """report.html, and its figures as SVG and PDF in `figures`; the page's path.
-
-    A head counts as formed when I(L, H) is above `threshold`. Models whose attention is shown run on `device`. Works on
-    a run that is still training.
-    """
-    page = report_page(run, results, inputs, threshold=threshold, device=device)
-    page.save_figures(run.directory / "figures")
-    return page.write(run.directory / "report.html")
 
 
 def report_page(
-    run: Run, results: CopyingResults, inputs: CopyingInputs, *, threshold: float, device: str = "cpu"
+    run: Run, results: CopyingResults, inputs: CopyingInputs, *, threshold: float | None = None, device: str = "cpu"
 ) -> Page:
+    """The page; a head counts as formed when I(L, H) is above `threshold`, 0.1 if None. Models run on `device`."""
+    threshold = FORMED if threshold is None else threshold
     config, order = run.config, formation_order(results.induction, threshold=threshold)
     curves = training_curves([results.with_config(config)])
     show, options = evaluation_text(run).vocabulary.show, {"device": device}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,27 +40,18 @@ from grok_interp.studies.modular.representations import (
 )
 from grok_interp.studies.modular.results import ModularResults
 
-THRESHOLD = PAPER_THRESHOLD
 CIRCULARITIES = 24  # checkpoints of which the report shows them: half a second each on a slow core
 EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 24 tokens, as in the paper
 
 
-def write_report(
-    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float, device: str = "cpu"
-) -> Path:
-    """report.html, and its figures as SVG and PDF in `figures`; the page's path.
-
-    A split counts as learnt when its last-shot accuracy is above `threshold`. Models run on `device`. Works on a
-    run that is still training.
-    """
-    page = report_page(run, results, inputs, threshold=threshold, device=device)
-    page.save_figures(run.directory / "figures")
-    return page.write(run.directory / "report.html")
-
-
 def report_page(
-    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float, device: str = "cpu"
+    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float | None = None, device: str = "cpu"
 ) -> Page:
+    """The page; a split counts as learned when its last-shot accuracy is above `threshold`, 0.75 if None.
+
+    Models run on `device`.
+    """
+    threshold = PAPER_THRESHOLD if threshold is None else threshold
     step = results.best_step
     sections = [
         _training_section(results, threshold),
