@@ -11,6 +11,7 @@ PACKAGE = Path(grok_interp.__file__).parent
 # From top to bottom. A line may import from itself and from lines above it. Names on one line share a level.
 LEVELS = """
     units  device  files  interrupts
+    places
     configs
     schedules  presets
     data

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from grok_interp.cli.options import READABLE, OutputFlags
+from grok_interp.cli.options import READABLE, OutputFlags, TrustSource
 from grok_interp.cli.output import command
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of
@@ -26,6 +26,7 @@ def reproduce(
     ensemble: int = 1,
     out: Path | None = None,
     device: str = "auto",
+    trust_source: TrustSource = False,
     output: OutputFlags = READABLE,
 ) -> None:
     """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
@@ -47,7 +48,7 @@ def reproduce(
 
     if bool(run) == bool(preset):
         raise ValueError("reproduce needs --run DIR, or --preset SIZE to train the runs: one of the two")
-    runs = [Run.open(directory) for directory in run]
+    runs = [Run.open(directory, trust_source=trust_source) for directory in run]
     if preset:
         folder = folder or _folder_of(figure, preset)
         at_once = AtOnce(n_jobs=jobs, n_members=ensemble)

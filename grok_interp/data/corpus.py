@@ -36,6 +36,7 @@ from grok_interp.data.token_files import TokenWriter
 from grok_interp.data.vocabulary import BPEVocabulary, ByteVocabulary, Vocabulary
 from grok_interp.data.windows import ValidationWindows
 from grok_interp.files import naming, owner, remove_abandoned
+from grok_interp.places import cache_directory
 
 FORMAT = 3  # part of every hash: raise it when the same text would give other tokens
 MOST_SHINGLES = 2**24  # of all documents, kept in memory to compare them
@@ -105,12 +106,6 @@ def open_corpus(config: TextConfig, d_vocab: int, *, cache: Path | None = None) 
         _build(directory, config, d_vocab, manifest)
     built = json.loads((directory / "manifest.json").read_text())
     return Corpus(directory, {**built, "source": config.source})  # the same text may have been built from elsewhere
-
-
-def cache_directory() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get("GROK_INTERP_CACHE") or platformdirs.user_cache_path("grok_interp"))
 
 
 def _manifest(config: TextConfig, d_vocab: int) -> dict[str, Any]:
