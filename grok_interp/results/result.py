@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,7 +112,8 @@ def netcdf_of_array(array: xr.DataArray, name: str) -> bytes:
 def array_of_netcdf(content: bytes) -> xr.DataArray:
     """The array that `netcdf_of_array` wrote. Raises ValueError when the content is something else or cut short."""
     try:
-        array = xr.load_dataarray(io.BytesIO(content), engine="scipy")
+        with warnings.catch_warnings():  # xarray adds a filter whenever it reads
+            array = xr.load_dataarray(io.BytesIO(content), engine="scipy")
         array.attrs = json.loads(array.attrs[ATTRIBUTES])
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise ValueError(" ".join(str(error).split())) from error

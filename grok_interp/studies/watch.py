@@ -25,6 +25,7 @@ from itertools import count
 from socket import SHUT_RDWR, socket
 from typing import Any
 
+from grok_interp.device import threads
 from grok_interp.plots.page import Page
 from grok_interp.plots.policy import content_security_policy
 from grok_interp.runs.run import Run
@@ -171,12 +172,9 @@ def watch_run(
     on one core, to leave the others to the training. Raises ValueError for a port that cannot be had, and for a run
     that can no longer be read.
     """
-    import torch
-
     shown = Shown()
-    torch.set_num_threads(1)
     shown.show(_waiting(run))
-    with serving(shown, port) as address:
+    with threads(1), serving(shown, port) as address:
         if on_start:
             on_start(address)
         steps: tuple[int, ...] = ()
