@@ -1,11 +1,13 @@
 """Settings and objects that every test shares."""
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without it
 
 import matplotlib  # noqa: E402
 import pytest  # noqa: E402

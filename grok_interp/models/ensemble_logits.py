@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -44,7 +45,7 @@ def _named(weights: Weights, *prefixes: str) -> dict[str, Tensor]:
 def _embedded(table: Float[Tensor, "member d_vocab d_model"], tokens: Tensor) -> Residual:
     """One look-up in the tables laid end to end."""
     n_members, d_vocab, _ = table.shape
-    first = d_vocab * tokens.new_tensor(range(n_members)).view(-1, 1, 1)
+    first = d_vocab * torch.arange(n_members, device=tokens.device).view(-1, 1, 1)
     return F.embedding(tokens + first, table.flatten(0, 1))
 
 

@@ -26,11 +26,12 @@ from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_po
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import claim, deferred_interrupts, only_process, releasing_if_failed
 from grok_interp.training.batches import Batches, open_batches
+from grok_interp.training.cuda_graph import Step, graphed
 from grok_interp.training.divergence import DivergedError, FiniteCheck, Update
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, train_step
 from grok_interp.training.muon import Muon
-from grok_interp.training.optimizer import build_optimizers, schedule_factor, take_step
+from grok_interp.training.optimizer import build_optimizers, clip_each, schedule_factor, set_learning_rates, take_step
 from grok_interp.training.precision import autocast
 
 MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), Muon: ("momentum_buffer",)}
@@ -203,25 +204,33 @@ def step_function(state: EnsembleState, loss: Callable, *, compiled: bool) -> Ca
     one_or_all = partial(ensemble_losses, loss) if state.stacked else loss
     one_or_all = torch.compile(one_or_all) if compiled else one_or_all
     if state.stacked:
-        return partial(ensemble_step, state, losses=one_or_all)
+        learn = graphed(partial(_learn_batches, state, one_or_all), state.device, random=False)
+        return partial(_stacked_step, state, learn)
     return lambda batch: [train_step(member, own, one_or_all) for member, own in zip(state.members, batch, strict=True)]
 
 
-def ensemble_step(
-    state: EnsembleState, batch: Sequence[Int64[Tensor, "batch pos"]], *, losses: Callable
-) -> list[Update]:
+def _stacked_step(state: EnsembleState, learn: Step, batch: Sequence[Int64[Tensor, "batch pos"]]) -> list[Update]:
     """One update of every member, each on its own batch and with its own clipping."""
-    for member in state.members:
-        member.model.train()
-    parts = torch.stack(list(batch)).split(state.config.micro_batch_size or state.config.batch_size, dim=1)
-    means = torch.stack([_add_gradients(state, part, losses) for part in parts]).sum(dim=0)
-    norms = clip_each(list(state.weights.values()), state.config.max_grad_norm)
     factor = schedule_factor(state.config, state.step)
-    take_step(state.optimizers, factor)
+    set_learning_rates(state.optimizers, factor)
+    losses, norms = learn(torch.stack(list(batch)))
     for member in state.members:
         member.step += 1
     rate = state.config.learning_rate * factor
-    return [Update(state.step, loss, norm, rate) for loss, norm in zip(means, norms, strict=True)]
+    return [Update(state.step, loss, norm, rate) for loss, norm in zip(losses, norms, strict=True)]
+
+
+def _learn_batches(
+    state: EnsembleState, losses: Callable, batch: Int64[Tensor, "member batch pos"]
+) -> tuple[Float[Tensor, " member"], Float[Tensor, " member"]]:
+    """(losses, gradient norms before clipping) of one update of every member."""
+    for member in state.members:
+        member.model.train()
+    parts = batch.split(state.config.micro_batch_size or state.config.batch_size, dim=1)
+    means = torch.stack([_add_gradients(state, part, losses) for part in parts]).sum(dim=0)
+    norms = clip_each(list(state.weights.values()), state.config.max_grad_norm)
+    take_step(state.optimizers)
+    return means, norms
 
 
 def _add_gradients(state: EnsembleState, part: Tensor, losses: Callable) -> Tensor:
@@ -237,14 +246,3 @@ def ensemble_losses(
     """`loss_of_one(model, batch)` of each member, with all members' logits made at once."""
     logits = ensemble_logits(state.config.model, state.weights, state.rotary, batch[..., :-1])
     return vmap(lambda own, tokens: loss_of_one(lambda _: own, tokens))(logits, batch)
-
-
-def clip_each(weights: Sequence[nn.Parameter], max_norm: float | None) -> Float[Tensor, " member"]:
-    """As torch.nn.utils.clip_grad_norm_, for each member by itself; the norms before."""
-    gradients = [weight.grad for weight in weights if weight.grad is not None]
-    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
-    if max_norm is not None:
-        factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)
-        for gradient in gradients:
-            gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
-    return norms

@@ -196,7 +196,7 @@ def _seconds_per_sequence_and_update(state: TrainingState, batch: Tensor, compil
     def update() -> None:  # an update drops the gradients
         for parameter, gradient in gradients:
             parameter.grad = gradient
-        update_weights(state, 1.0)
+        update_weights(state)
 
     return passes / len(batch), _seconds(update)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 import torch
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
-from grok_interp.data.context_curriculum import draw_related_inputs
+from grok_interp.data.context_curriculum import Lines, draw_related_inputs
 from grok_interp.data.corpus import Corpus, open_corpus
 from grok_interp.data.modular import ModularTasks, draw_inputs, sequences
 from grok_interp.data.windows import WindowSampler
@@ -71,6 +71,8 @@ class ModularBatches:
         self.tasks = ModularTasks.draw(config.data)
         self.n_contexts, self.n_examples = config.batch_size // config.data.n_id, config.model.n_ctx // 3
         self.config, self.seed = config.data, config.data_seed
+        self._tasks_on = lru_cache(self.tasks.to)
+        self._lines_on = lru_cache(lambda device: Lines.of(self._tasks_on(device).train_inputs, self.tasks.p))
         drawn = (self.tasks.id_tasks, self.tasks.ood_tasks, self.tasks.train_inputs, self.tasks.test_inputs)
         self.hash = hashlib.sha256(json.dumps([part.tolist() for part in drawn]).encode()).hexdigest()
         self.description = (
@@ -79,19 +81,15 @@ class ModularBatches:
         )
 
     def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]:
-        self.tasks = self.tasks.to(device)
+        tasks = self._tasks_on(device)
         strength = self.config.curriculum_strength(step)
-        draw = draw_inputs
+        draw = partial(draw_inputs, tasks.train_inputs)
         if self.config.has_curriculum and strength > 0:
             probabilities = (strength * self.config.repeat_probability, strength * self.config.line_probability)
-            draw = partial(draw_related_inputs, p=self.config.p, probabilities=probabilities)
-        inputs = draw(
-            self.tasks.train_inputs,
-            n_contexts=self.n_contexts,
-            n_examples=self.n_examples,
-            seed=(self.seed, TRAINING_CONTEXTS, step),
-        )
-        return sequences(self.tasks.id_tasks, inputs, self.tasks.p).flatten(0, 1)
+            draw = partial(draw_related_inputs, self._lines_on(device), probabilities=probabilities)
+        seed = (self.seed, TRAINING_CONTEXTS, step)
+        inputs = draw(n_contexts=self.n_contexts, n_examples=self.n_examples, seed=seed)
+        return sequences(tasks.id_tasks, inputs, tasks.p).flatten(0, 1)
 
     def loss(self, model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
         return answer_loss(model, batch)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,8 +21,9 @@ from torch import Tensor, nn
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import Batches, open_batches
+from grok_interp.training.cuda_graph import Step, graphed
 from grok_interp.training.divergence import FiniteCheck, Update
-from grok_interp.training.optimizer import build_optimizers, schedule_factor, take_step
+from grok_interp.training.optimizer import build_optimizers, schedule_factor, set_learning_rates, take_step
 from grok_interp.training.precision import Precision, autocast, resolve_precision
 
 
@@ -49,7 +51,8 @@ class TrainingState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            own = optimizer.state_dict()["param_groups"]  # rates follow from the config and the step
+            optimizer.load_state_dict({"state": saved["state"], "param_groups": own})
         self.step = state["step"]
 
 
@@ -72,7 +75,7 @@ def train(
     state = state or TrainingState(config)
     batches = batches or open_batches(config)
     kept_steps = frozenset(config.kept_steps)
-    loss = torch.compile(batches.loss) if compiled else batches.loss
+    step = step_function(state, torch.compile(batches.loss) if compiled else batches.loss)
     check = FiniteCheck.of(state, batches)
     while True:
         if state.step in kept_steps:
@@ -80,21 +83,40 @@ def train(
             yield state.step, state.model
         if state.step == config.n_steps:
             return
-        update = train_step(state, batches.batch(state.step, state.device), loss)
+        update = step(batches.batch(state.step, state.device))
         check.note(update)
         if on_update:
             on_update(update)
 
 
+def step_function(state: TrainingState, loss_function: Callable) -> Callable[[Int64[Tensor, "batch pos"]], Update]:
+    """`train_step` of `state` as a function of the batch; on a GPU a CUDA graph."""
+    learn = partial(learn_batch, state, loss_function)
+    return partial(_counted, state, graphed(learn, state.device, random=state.config.model.attn_dropout > 0))
+
+
 def train_step(state: TrainingState, batch: Int64[Tensor, "batch pos"], loss_function: Callable) -> Update:
     """One update on one batch, in micro-batches if the config asks for them."""
-    config = state.config
+    return _counted(state, partial(learn_batch, state, loss_function), batch)
+
+
+def _counted(state: TrainingState, learn: Step, batch: Tensor) -> Update:
+    """`learn` the batch at the learning rates of this step, which is then over."""
+    factor = schedule_factor(state.config, state.step)
+    set_learning_rates(state.optimizers, factor)
+    with _dropout_of_step(state.config, state.step):
+        loss, grad_norm = learn(batch)
+    state.step += 1
+    return Update(state.step, loss, grad_norm, state.config.learning_rate * factor)
+
+
+def learn_batch(
+    state: TrainingState, loss_function: Callable, batch: Int64[Tensor, "batch pos"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """(loss, gradient norm before clipping) of an update. No number is read from the device: a graph may record it."""
     state.model.train()
-    with _dropout_of_step(config, state.step):
-        losses = [add_gradient(state, micro, loss_function) for micro in _micro_batches(batch, config)]
-    factor = schedule_factor(config, state.step)
-    grad_norm = update_weights(state, factor)
-    return Update(state.step, torch.stack(losses).sum(), grad_norm, config.learning_rate * factor)
+    losses = [add_gradient(state, micro, loss_function) for micro in _micro_batches(batch, state.config)]
+    return torch.stack(losses).sum(), update_weights(state)
 
 
 def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
@@ -109,11 +131,10 @@ def loss_share(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_fun
         return loss_function(state.model, micro) * (len(micro) / state.config.batch_size)
 
 
-def update_weights(state: TrainingState, factor: float) -> Float[Tensor, ""]:
-    """Update with the gradient added up so far, at `factor` times the peak rates; its norm before clipping."""
+def update_weights(state: TrainingState) -> Float[Tensor, ""]:
+    """Update with the gradient added up so far, at the optimizers' rates; its norm before clipping."""
     grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.max_grad_norm or torch.inf)
-    take_step(state.optimizers, factor)
-    state.step += 1
+    take_step(state.optimizers)
     return grad_norm
 
 

@@ -65,7 +65,10 @@ class Muon(torch.optim.Optimizer):
         """(parameter, Nesterov momentum) of each parameter with a gradient."""
         updates = []
         for parameter in (p for p in group["params"] if p.grad is not None):
-            buffer = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+            state = self.state[parameter]
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+            buffer = state["momentum_buffer"]
             buffer.lerp_(parameter.grad, 1 - group["momentum"])
             updates.append((parameter, parameter.grad.lerp(buffer, group["momentum"])))
         return updates
@@ -79,7 +82,8 @@ class Muon(torch.optim.Optimizer):
             whole = direction.view(slices.shape)
             whole = (whole.mT if rows > columns else whole).flatten(-3, -2)
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(whole, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            rate = group["lr"] * max(1.0, rows / columns) ** 0.5
+            parameter.sub_(whole * rate) if isinstance(rate, Tensor) else parameter.sub_(whole, alpha=rate)
 
 
 def _wide(matrices: Float[Tensor, "*of out in"]) -> Tensor:

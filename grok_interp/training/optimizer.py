@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from grok_interp.configs import TrainConfig
 from grok_interp.training.muon import Muon
@@ -37,6 +38,8 @@ def build_optimizers(
         optimizers.append(Muon(slices, lr=rate, momentum=momentum, weight_decay=config.weight_decay, dtype=dtype))
     for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         group["peak"] = group["lr"]
+        if group["params"][0].is_cuda:
+            group["lr"] = torch.tensor(group["peak"], device=group["params"][0].device)
     return optimizers
 
 
@@ -54,10 +57,10 @@ def n_matrices(name: str, *, gated: bool) -> int:
 def _adamw(parameters: Sequence[nn.Parameter], config: TrainConfig, axes_of_matrices: int) -> torch.optim.AdamW:
     matrices = [p for p in parameters if p.dim() >= axes_of_matrices]
     vectors = [p for p in parameters if p.dim() < axes_of_matrices]
+    capturable = parameters[0].is_cuda  # by a CUDA graph
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        groups, lr=config.learning_rate, betas=config.betas, eps=config.adam_eps, weight_decay=0.0, fused=True
-    )
+    options = dict(betas=config.betas, eps=config.adam_eps, fused=True, capturable=capturable)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=0.0, **options)
 
 
 def schedule_factor(config: TrainConfig, step: int) -> float:
@@ -73,10 +76,28 @@ def schedule_factor(config: TrainConfig, step: int) -> float:
     return config.final_factor + (1 - config.final_factor) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def take_step(optimizers: Sequence[torch.optim.Optimizer], factor: float) -> None:
-    """Update with the gradients as they are, at `factor` times the peak learning rates; then drop the gradients."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
+def set_learning_rates(optimizers: Sequence[torch.optim.Optimizer], factor: float) -> None:
+    """`factor` times the peak rates. On a GPU they are in tensors, which a CUDA graph reads anew each time."""
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(group["peak"] * factor)
+        else:
             group["lr"] = group["peak"] * factor
+
+
+def take_step(optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Update with the gradients as they are; then drop the gradients."""
+    for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+
+def clip_each(weights: Sequence[nn.Parameter], max_norm: float | None) -> Float[Tensor, " member"]:
+    """As torch.nn.utils.clip_grad_norm_, for each member by itself; the norms before."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+    if max_norm is not None:
+        factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
+    return norms

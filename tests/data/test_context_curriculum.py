@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grok_interp.configs import ModularConfig
-from grok_interp.data.context_curriculum import draw_related_inputs, line_table
+from grok_interp.data.context_curriculum import Lines, draw_related_inputs, line_table
 from grok_interp.data.modular import ModularTasks, draw_inputs
 from grok_interp.presets import training_preset
 from grok_interp.training.batches import TRAINING_CONTEXTS, ModularBatches
@@ -18,8 +18,8 @@ INPUTS = ModularTasks.draw(ModularConfig(p=P, n_id=20, alpha=0.8, rule="random")
 
 
 def drawn(repeat: float, line: float, *, seed: int = 0, n_contexts: int = 200, n_examples: int = 5) -> torch.Tensor:
-    options = dict(n_contexts=n_contexts, n_examples=n_examples, seed=(seed, 3), p=P, probabilities=(repeat, line))
-    return draw_related_inputs(INPUTS, **options)
+    options = dict(n_contexts=n_contexts, n_examples=n_examples, seed=(seed, 3), probabilities=(repeat, line))
+    return draw_related_inputs(Lines.of(INPUTS, P), **options)
 
 
 def on_one_line(first: list[int], second: list[int]) -> bool:

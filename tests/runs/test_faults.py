@@ -184,7 +184,7 @@ def test_without_memory_the_remedy_is_named_and_the_folder_stays_free(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "train_step", no_memory)
+        patch.setattr(loop, "learn_batch", no_memory)
         assert main(command) == NO_MEMORY
     message = capsys.readouterr().err.splitlines()[-1]
     assert "grok-interp: out of memory: give a smaller --micro-batch-size or model" in message
@@ -196,7 +196,7 @@ def test_an_error_that_is_not_understood_is_not_hidden(command: Command, monkeyp
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(loop, "train_step", broken)
+    monkeypatch.setattr(loop, "learn_batch", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         main(command)
 

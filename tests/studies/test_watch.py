@@ -45,7 +45,7 @@ def uncover(run: Run, step: int) -> None:
 def answer(address: str, path: str = "/", *, host: str | None = None, method: str = "GET") -> tuple[int, str]:
     """(status, body); `host` is what the request says that it is for."""
     place = urlsplit(address)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=240)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
     try:
         connection.request(method, path, headers={"Host": host} if host else {})
         found = connection.getresponse()
@@ -263,7 +263,7 @@ def test_a_run_is_watched_from_before_its_first_checkpoint(run: Run, tmp_path: P
         assert tab.ask("[document.getElementById('step').value, Math.round(scrollY)]") == ["1", 700]
         assert tab.errors == []
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 0 and errors == "", errors
         tab.wait_for("!document.getElementById('gone').hidden")
 

@@ -1,0 +1,160 @@
+"""Trainings for a GPU that is lent for minutes: they stop at a deadline, keep what they have, and resume.
+
+What leaves the machine is small: results, metrics and the newest weights.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+from safetensors.torch import save_file
+
+from grok_interp.configs import TrainConfig
+from grok_interp.data.modular import SPLITS
+from grok_interp.presets import training_preset
+from grok_interp.runs.checkpoint_files import load_state
+from grok_interp.runs.ensemble import run_ensemble
+from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run import Run, is_run
+from grok_interp.runs.run_training import run_training
+from grok_interp.schedules import linear_steps
+from grok_interp.studies.modular.experiments import BASELINES, PHASES
+from grok_interp.studies.modular.modular_inputs import evaluation_inputs
+from grok_interp.studies.modular.results import ModularResults
+from grok_interp.training.batches import ModularBatches
+from grok_interp.training.loop import TrainingState, step_function
+
+ANALYSES_AT_ONCE = 8
+
+
+def recipe_at_29(n_steps: int) -> TrainConfig:
+    """modular-paper-d4 with the curriculum and the optimizer that generalize at p = 11 (dev/LOG.md)."""
+    data = dict(repeat_probability=0.25, line_probability=0.6, curriculum_steps=(n_steps // 5, n_steps // 3))
+    return replace(
+        training_preset("modular-paper-d4").with_data(**data),
+        n_steps=n_steps,
+        batch_size=512,
+        optimizer="muon",
+        muon_learning_rate=0.02,
+        learning_rate=2e-3,
+        warmup_steps=200,
+        warmup_start_factor=0.0,
+        weight_decay=0.04,
+        checkpoint_steps=linear_steps(n_steps, every=n_steps // 10),
+    )
+
+
+def steps_that_fit(minutes: float, device: str) -> int:
+    """How many updates at p = 29 the minutes hold, from the time of a few; another process may slow them."""
+    config = recipe_at_29(10_000)
+    state, batches = TrainingState(config, device=device), ModularBatches(config)
+    step = step_function(state, torch.compile(batches.loss))
+    for number in range(50):
+        if number == 20:
+            torch.cuda.synchronize()
+            began = time.monotonic()
+        step(batches.batch(number, state.device))
+    torch.cuda.synchronize()
+    seconds = (time.monotonic() - began) / 30
+    print(f"an update at p = 29 takes {1e3 * seconds:.1f} ms", flush=True)
+    return max(2_000, round(60 * minutes / seconds / 500) * 500)
+
+
+def generalize_at_29(folder: Path, *, device: str, minutes: float, miniature: bool) -> None:
+    """One run at p = 29, as far as the minutes reach; then every checkpoint on the four splits."""
+    began = time.monotonic()
+    if miniature:
+        config = training_preset("modular-tiny")
+    else:
+        config = Run.open(folder).config if is_run(folder) else recipe_at_29(steps_that_fit(0.6 * minutes, device))
+    left = minutes - (time.monotonic() - began) / 60
+    until_deadline(left, partial(run_training, folder, config, device=device, compiled=compiles(device)))
+    export(folder, folder.with_name(f"{folder.name}_export"))  # before and after what may take too long
+    evaluate_at_once([(folder, step) for step in reversed(Run.open(folder).steps)], device)
+    export(folder, folder.with_name(f"{folder.name}_export"))
+
+
+def modular_diagram(folder: Path, *, device: str, minutes: float, miniature: bool) -> None:
+    """All cells of `modular/fig1b` in one ensemble, then every checkpoint of every cell."""
+    sweep = PHASES.sweep(BASELINES["tiny" if miniature else "mini"], folder, n_seeds=1)
+    by_shape: dict[tuple[int, int], dict[Path, TrainConfig]] = {}
+    for directory, config in sweep.unfinished().items():
+        by_shape.setdefault((config.batch_size, config.n_steps), {})[directory] = config
+    for runs in by_shape.values():
+        options = dict(device=device, compiled=compiles(device))
+        until_deadline(minutes, partial(run_ensemble, runs, **options))
+    runs = [Run.open(directory) for directory in sweep.runs]
+    evaluate_at_once([(run.directory, step) for run in runs for step in run.steps], device)
+    for run in runs:
+        export(run.directory, folder.with_name(f"{folder.name}_export") / run.directory.parent.name)
+
+
+def compiles(device: str) -> bool:
+    return device.startswith("cuda")
+
+
+def until_deadline(minutes: float, train: Callable[[Callable], Any]) -> None:
+    """Train until it is done or the time is over; then a resume point is written, as after Ctrl-C."""
+    deadline = time.monotonic() + 60 * minutes
+    began = time.monotonic()
+
+    def stop(update: Any) -> None:
+        if update.step in (10, 100) or update.step % 500 == 0:
+            print(
+                f"update {update.step:,} after {time.monotonic() - began:.1f} s, loss {float(update.loss):.3f}",
+                flush=True,
+            )
+        if time.monotonic() > deadline:
+            raise KeyboardInterrupt
+
+    try:
+        train(on_update=stop)
+    except KeyboardInterrupt:
+        print("the time is over", flush=True)
+
+
+def evaluate_at_once(checkpoints: Sequence[tuple[Path, int]], device: str) -> None:
+    """Each process takes every eighth checkpoint; the store lets writers take turns."""
+    shares = [checkpoints[first::ANALYSES_AT_ONCE] for first in range(ANALYSES_AT_ONCE)]
+    joblib.Parallel(n_jobs=ANALYSES_AT_ONCE)(joblib.delayed(evaluate)(share, device) for share in shares if share)
+
+
+def evaluate(checkpoints: Sequence[tuple[Path, int]], device: str) -> None:
+    torch.set_num_threads(1)
+    for directory, step in checkpoints:
+        run = Run.open(directory)
+        shots, _ = run.evaluate(ModularResults.analyzers(evaluation_inputs(run)), steps=[step], device=device)
+        last = shots.last_shot("all").isel(checkpoint=-1)
+        accuracies = " ".join(f"{split} {float(last.sel(split=split)):.3f}" for split in SPLITS)
+        print(f"{directory.parent.name} step {step:,}: {accuracies}", flush=True)
+
+
+def export(directory: Path, out: Path) -> None:
+    """The newest weights in bfloat16, AdamW's moments, results and metrics: what it takes to read it, and to go on.
+
+    Muon's momentum is left out: some fifty updates make it anew.
+    """
+    run = Run.open(directory)
+    out.mkdir(parents=True, exist_ok=True)
+    if (directory / "results").exists():
+        shutil.copytree(directory / "results", out / "results", dirs_exist_ok=True)
+    shutil.copy(directory / "config.json", out)
+    (out / "metrics.jsonl.gz").write_bytes(gzip.compress((directory / "metrics.jsonl").read_bytes()))
+    state = load_state(resume_points(run.directory)[0], torch.device("cpu"))
+    step = {"step": str(state["step"])}
+    save_file({name: tensor.bfloat16() for name, tensor in state["model"].items()}, out / "weights.safetensors", step)
+    moments = {
+        f"{index}.{name}": tensor.clone()
+        for index, each in state["optimizers"][0]["state"].items()
+        for name, tensor in each.items()
+    }
+    save_file(moments, out / "adamw.safetensors", step)
