@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from grok_interp.files import write_text
+from grok_interp.files import naming
 
 HUB = "hub:"
 EVERYWHERE = "stdlib"  # a source that names no place
@@ -30,7 +30,9 @@ def name_place(place: str) -> None:
     """Note that the user has named a place: a path, or `hub:NAME`."""
     file = _note(place)
     if place != EVERYWHERE and not file.exists():
-        write_text(file, f"{_absolute(place)}\n")
+        with naming(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{_absolute(place)}\n", encoding="utf-8")  # for a reader: that it exists is the note
 
 
 def is_named(place: str, *, inside: Path) -> bool:

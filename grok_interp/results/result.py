@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from grok_interp.checksums import UNSEALED, is_sealed, sealed
 from grok_interp.files import write_atomically
 
 ATTRIBUTES = "attributes"
@@ -74,7 +75,9 @@ class LabelledResult:
     def load(cls, path: Path) -> Self:
         """Raises ValueError when the file holds another quantity or is damaged."""
         try:
-            array = array_of_netcdf(Path(path).read_bytes())
+            if not is_sealed(content := Path(path).read_bytes()):
+                raise ValueError("its SHA-256 is not the one it was written with")
+            array = array_of_netcdf(content)
         except ValueError as error:
             raise ValueError(
                 f"{path} is not a result file, or it is damaged ({error}): delete it and analyze"
@@ -105,8 +108,8 @@ class LabelledResult:
 
 def netcdf_of_array(array: xr.DataArray, name: str) -> bytes:
     """A netCDF file of one array; its attributes as JSON, because netCDF has no None, no bool and no large integer."""
-    attributes = {ATTRIBUTES: json.dumps(array.attrs)}
-    return bytes(xr.DataArray(array, name=name, attrs=attributes).to_netcdf(engine="scipy"))
+    attributes = {ATTRIBUTES: json.dumps(array.attrs), "checksum": UNSEALED}
+    return sealed(bytes(xr.DataArray(array, name=name, attrs=attributes).to_netcdf(engine="scipy")))
 
 
 def array_of_netcdf(content: bytes) -> xr.DataArray:

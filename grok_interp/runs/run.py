@@ -19,6 +19,7 @@ from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
+from grok_interp.checksums import with_sha256
 from grok_interp.configs import TrainConfig
 from grok_interp.files import write_text
 from grok_interp.results.store import Analyzer, ResultStore
@@ -99,7 +100,7 @@ class Run:
         if execution:
             record["execution"] = asdict(execution)
         name_source(config)
-        write_text(Path(directory) / "config.json", json.dumps(record, indent=1) + "\n")
+        write_text(Path(directory) / "config.json", json.dumps(with_sha256(record), indent=1) + "\n")
         run = cls.open(directory)
         if data:
             run.__dict__["data"] = data  # as the cached property: it is open already

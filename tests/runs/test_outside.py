@@ -44,6 +44,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def name_in_config(run: Path, source: str) -> None:
     record = json.loads((run / "config.json").read_text())
     record["train"]["data"]["source"] = source
+    del record["sha256"]
     (run / "config.json").write_text(json.dumps(record))
 
 
