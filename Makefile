@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-transformer-lens-4 check bench docs fix clean
+GPU_PYTHON ?= 3.12
+GPU_WHEELS := transformer-lens==3.9.0 better-abc beartype typeguard tyro docstring-parser datasets dill==0.4.1 \
+	multiprocess platformdirs hypothesis plotly circuitsvis
+
+.PHONY: help demo test test-transformer-lens-4 check bench gpu gpu-bundle docs fix clean
 
 help:  ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -24,6 +28,13 @@ check: .venv/developing  ## lint, format and types; changes nothing
 
 bench: .venv/developing  ## the short benchmarks, side by side with their peers, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/results.py
+
+gpu: .venv/developing  ## on a machine with a GPU: its tests, benchmarks and trainings, into the folder gpu; resumes
+	$(BIN)/python benchmarks/gpu.py --out gpu
+
+gpu-bundle:  ## wheels into gpu-wheels, for a GPU machine without network that has torch: see benchmarks/gpu.py
+	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) --dest gpu-wheels \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 $(GPU_WHEELS)
 
 docs: .venv/documenting  ## this site into docs/_build/html/index.html, offline; warnings are errors
 	$(BIN)/sphinx-build -W --keep-going --quiet --conf-dir docs --doctree-dir docs/_build/doctrees . docs/_build/html

@@ -6,10 +6,14 @@
 
 Every part writes Markdown, JSON or runs into its folder; no file is larger than 16 MB. A peer that is not installed is
 skipped by name, and its row stays empty.
+
+On a machine without network that has torch, transformers, xarray, scipy, matplotlib, joblib and pytest, the wheels of
+`make gpu-bundle` are enough: pip install --no-index --no-deps --target site gpu-wheels/*.whl, then PYTHONPATH=site:. .
 """
 
 from __future__ import annotations
 
+import faulthandler
 import subprocess
 import sys
 import time
@@ -24,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import tyro
-from gpu_trainings import generalize_at_29, modular_diagram
+from gpu_trainings import copying_sweeps, generalize_at_29, modular_diagram
 from plain_decoder import plain_copy
 from side_by_side import Call, print_header, print_row, round_robin, seconds, spread
 from torch import Tensor, nn
@@ -40,6 +44,7 @@ from grok_interp.presets import preset, training_preset
 from grok_interp.runs.ensemble import EnsembleState
 from grok_interp.runs.ensemble import step_function as ensemble_step_function
 from grok_interp.training.batches import answer_loss, next_token_loss, open_batches
+from grok_interp.training.cuda_graph import graphed
 from grok_interp.training.loop import TrainingState, step_function
 from grok_interp.training.precision import autocast
 
@@ -153,13 +158,11 @@ def peers_of(config: TrainConfig, loss: Callable) -> Iterator[tuple[str, Callabl
         "plain torch": lambda: (plain(config), loss),
     }
     if DEVICE.type == "cuda":
-        make["plain torch, compiled, CUDA graphs"] = lambda: (
-            plain(config),
-            torch.compile(loss, mode="reduce-overhead"),
-        )
+        make["plain torch, compiled, CUDA graph"] = lambda: (plain(config), torch.compile(loss))
     for name, build in make.items():
         try:
-            yield name, plain_step(config, *build())
+            step = plain_step(config, *build())
+            yield name, graphed(step, DEVICE, random=False) if name.endswith("CUDA graph") else step
         except (ImportError, RuntimeError, ValueError) as error:
             print_row([name, f"skipped: {type(error).__name__}: {str(error)[:80]}", *[""] * 5])
 
@@ -176,17 +179,18 @@ def of_huggingface(loss: Callable) -> Callable:
     return lambda model, batch: loss(lambda tokens: model(tokens).logits, batch)
 
 
-def plain_step(config: TrainConfig, model: nn.Module, loss: Callable) -> Callable[[Tensor], None]:
+def plain_step(config: TrainConfig, model: nn.Module, loss: Callable) -> Callable[[Tensor], tuple[Tensor]]:
     parameters = list(model.train().parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True, capturable=DEVICE.type == "cuda")
 
-    def step(batch: Tensor) -> None:
+    def step(batch: Tensor) -> tuple[Tensor]:
         with autocast(DEVICE, "bfloat16"):
             found = loss(model, batch)
         found.backward()
         nn.utils.clip_grad_norm_(parameters, config.max_grad_norm or torch.inf)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        return (found.detach(),)
 
     return step
 
@@ -251,13 +255,13 @@ PARTS: dict[str, Callable[[Path, Sizes], None]] = {
     "ensembles": ensembles,
     "analysis": analysis,
 }
-TRAININGS = {"diagram": modular_diagram, "p29": generalize_at_29}
+TRAININGS = {"copying": copying_sweeps, "diagram": modular_diagram, "p29": generalize_at_29}
 
 
 def main(
     *,
     out: Path = Path("gpu"),
-    part: Literal["parity", "steps", "ensembles", "analysis", "diagram", "p29"] | None = None,
+    part: Literal["parity", "steps", "ensembles", "analysis", "copying", "diagram", "p29"] | None = None,
     minutes: float = 5.0,
     miniature: bool = False,
 ) -> None:
@@ -271,6 +275,7 @@ def main(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    faulthandler.enable()
     for name, measure in PARTS.items():
         file = out / f"{name}.md"
         if part == name or (part is None and not file.exists()):

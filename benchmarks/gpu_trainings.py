@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,8 +20,7 @@ import joblib
 import torch
 from safetensors.torch import save_file
 
-from grok_interp.configs import TrainConfig
-from grok_interp.data.modular import SPLITS
+from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.runs.checkpoint_files import load_state
 from grok_interp.runs.ensemble import run_ensemble
@@ -27,8 +28,11 @@ from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run import Run, is_run
 from grok_interp.runs.run_training import run_training
 from grok_interp.schedules import linear_steps
+from grok_interp.studies.copying.experiments import baseline_of, experiment_of
+from grok_interp.studies.copying.results import CopyingResults
+from grok_interp.studies.copying.results import evaluation_inputs as copying_inputs
 from grok_interp.studies.modular.experiments import BASELINES, PHASES
-from grok_interp.studies.modular.modular_inputs import evaluation_inputs
+from grok_interp.studies.modular.modular_inputs import evaluation_inputs as modular_inputs
 from grok_interp.studies.modular.results import ModularResults
 from grok_interp.training.batches import ModularBatches
 from grok_interp.training.loop import TrainingState, step_function
@@ -58,10 +62,11 @@ def steps_that_fit(minutes: float, device: str) -> int:
     config = recipe_at_29(10_000)
     state, batches = TrainingState(config, device=device), ModularBatches(config)
     step = step_function(state, torch.compile(batches.loss))
-    for number in range(50):
-        if number == 20:
-            torch.cuda.synchronize()
-            began = time.monotonic()
+    for number in range(20):  # compiles and records
+        step(batches.batch(number, state.device))
+    torch.cuda.synchronize()
+    began = time.monotonic()
+    for number in range(20, 50):
         step(batches.batch(number, state.device))
     torch.cuda.synchronize()
     seconds = (time.monotonic() - began) / 30
@@ -98,11 +103,42 @@ def modular_diagram(folder: Path, *, device: str, minutes: float, miniature: boo
         export(run.directory, folder.with_name(f"{folder.name}_export") / run.directory.parent.name)
 
 
+def copying_sweeps(folder: Path, *, device: str, minutes: float, miniature: bool) -> None:
+    """Eight seeds of every condition of the claims on copying, and of the copying diagram; then tables and figures."""
+    size, n_seeds = ("tiny", 2) if miniature else ("mini", 8)
+    deadline = time.monotonic() + 60 * minutes
+    for name, figures in {"claims": ("fig3", "fig5", "fig7"), "synthetic": ("diagram",)}.items():
+        for figure in (f"copying/{figure}" for figure in figures):
+            baseline = baseline_of(figure, size)
+            sweep = experiment_of(figure).sweep(baseline, folder / name, n_seeds=n_seeds)
+            for runs in sweep.in_ensembles(64):
+                left = (deadline - time.monotonic()) / 60
+                until_deadline(left, partial(run_ensemble, runs, device=device, compiled=compiles(device)))
+            if time.monotonic() < deadline:
+                sweep.complete(partial(train_alone, device), n_jobs=ANALYSES_AT_ONCE)
+        evaluate_at_once([(run.directory, step) for run in Run.below(folder / name) for step in run.steps], device)
+        out = folder.with_name(f"{folder.name}_export") / name
+        for figure in figures:
+            command = ["reproduce", f"copying/{figure}", "--preset", size, "--seeds", str(n_seeds)]
+            grok_interp(*command, "--folder", folder / name, "--out", out / figure, "--device", device)
+    grok_interp("report", folder / "claims", "--device", device)
+    shutil.copytree(folder / "claims/tables", folder.with_name(f"{folder.name}_export") / "claims", dirs_exist_ok=True)
+
+
+def train_alone(device: str, directory: Path, config: TrainConfig) -> None:
+    """Runs with attention dropout are never in an ensemble."""
+    run_training(directory, config, device=device)
+
+
+def grok_interp(*arguments: Any) -> None:
+    subprocess.run([sys.executable, "-m", "grok_interp.cli", *map(str, arguments)], check=True)
+
+
 def compiles(device: str) -> bool:
     return device.startswith("cuda")
 
 
-def until_deadline(minutes: float, train: Callable[[Callable], Any]) -> None:
+def until_deadline(minutes: float, train: Callable[..., Any]) -> None:
     """Train until it is done or the time is over; then a resume point is written, as after Ctrl-C."""
     deadline = time.monotonic() + 60 * minutes
     began = time.monotonic()
@@ -132,10 +168,13 @@ def evaluate(checkpoints: Sequence[tuple[Path, int]], device: str) -> None:
     torch.set_num_threads(1)
     for directory, step in checkpoints:
         run = Run.open(directory)
-        shots, _ = run.evaluate(ModularResults.analyzers(evaluation_inputs(run)), steps=[step], device=device)
-        last = shots.last_shot("all").isel(checkpoint=-1)
-        accuracies = " ".join(f"{split} {float(last.sel(split=split)):.3f}" for split in SPLITS)
-        print(f"{directory.parent.name} step {step:,}: {accuracies}", flush=True)
+        results, inputs = (ModularResults, modular_inputs) if is_modular(run) else (CopyingResults, copying_inputs)
+        first, *_ = run.evaluate(results.analyzers(inputs(run)), steps=[step], device=device)
+        print(f"{directory.parent.name}, step {step:,}: {first}", flush=True)
+
+
+def is_modular(run: Run) -> bool:
+    return isinstance(run.config.data, ModularConfig)
 
 
 def export(directory: Path, out: Path) -> None:

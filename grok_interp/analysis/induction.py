@@ -173,21 +173,26 @@ def ov_circuits(model: Any, norm_gain: NormGain = "ignored") -> Float[Tensor, "l
     weights = weights_of(model, norm_gain)
     through_tokens = _through_tokens(weights)
     by_layer = zip(weights.W_V, weights.W_O, strict=True)
-    return torch.stack([W_O.double().cpu() @ through_tokens @ W_V.double().cpu() for W_V, W_O in by_layer])
+    return torch.stack([_in_float64(W_O) @ through_tokens @ _in_float64(W_V) for W_V, W_O in by_layer]).cpu()
 
 
 def _through_tokens(weights: HeadWeights) -> Float[Tensor, "d_model d_model"]:
     """W_U W_E: from what is written for the unembedding to what is read from the embedding."""
     d_model, n_tokens = len(weights.W_U), weights.n_tokens
-    W_UE = torch.zeros(d_model, d_model, dtype=torch.float64)
+    W_UE = _in_float64(torch.zeros(d_model, d_model, device=weights.W_U.device))
     parts = zip(
         weights.W_U[:, :n_tokens].split(TOKENS_AT_ONCE, dim=1),
         weights.W_E[:n_tokens].split(TOKENS_AT_ONCE),
         strict=True,
     )
     for W_U, W_E in parts:
-        W_UE += W_U.double().cpu() @ W_E.double().cpu()
+        W_UE += _in_float64(W_U) @ _in_float64(W_E)
     return W_UE
+
+
+def _in_float64(tensor: Tensor) -> Tensor:
+    """Where it is, if the device knows float64 (Apple's GPUs do not), otherwise on the CPU."""
+    return tensor.double() if tensor.device.type in ("cpu", "cuda") else tensor.cpu().double()
 
 
 def _gain_in_effect(model: Any, norm_gain: NormGain, processing: Processing) -> NormGain:

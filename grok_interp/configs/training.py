@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from grok_interp.configs.checks import above, below_one, build, flatten, negative, outside_unit_interval, refuse_if_any
+from grok_interp.configs.intervention import intervention_reasons
 from grok_interp.configs.model import ModelConfig
 from grok_interp.configs.modular import ModularConfig
 from grok_interp.configs.text import BYTE_VOCABULARY_SIZE, TextConfig
@@ -43,6 +44,7 @@ class TrainConfig:
     max_grad_norm: float | None = 1.0  # clip the gradient's global norm; None does not clip
     # bfloat16 is autocast: weights and optimizer stay in float32. auto takes it where the device multiplies it natively
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    intervene: tuple[str, ...] = ()  # on heads during training, such as "L1H0 zero from 500"; see Intervention
     init_seed: int = 0  # draws the weights
     data_seed: int = 0  # draws the batches and dropout masks
 
@@ -56,6 +58,7 @@ class TrainConfig:
         yield from self._optimizer_reasons()
         yield from self._muon_reasons()
         yield from self._data_reasons()
+        yield from intervention_reasons(self.intervene, n_layers=self.model.n_layers, n_heads=self.model.n_heads)
         steps = self.checkpoint_steps
         if list(steps) != sorted(set(steps)) or any(step < 0 for step in steps):
             yield f"checkpoint_steps must be sorted, distinct and not negative, got {_brief(steps)}"

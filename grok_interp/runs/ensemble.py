@@ -101,11 +101,11 @@ def shared_fields(config: TrainConfig) -> dict[str, Any]:
 
 
 def require_lockstep(configs: Sequence[TrainConfig]) -> None:
-    """Raises ValueError unless the configs differ in seeds and data alone, and for attention dropout."""
+    """Raises ValueError unless the configs differ in seeds and data alone, for attention dropout and interventions."""
     if not configs:
         raise ValueError("an ensemble needs a run or more, got none")
-    if configs[0].model.attn_dropout:
-        raise ValueError("an ensemble has no attention dropout: train runs that have it one by one")
+    if configs[0].model.attn_dropout or configs[0].intervene:
+        raise ValueError("an ensemble has no attention dropout and no interventions: train such runs one by one")
     first = shared_fields(configs[0])
     for config in configs[1:]:
         if differ := [f"{k}: {first[k]!r} and {v!r}" for k, v in shared_fields(config).items() if first[k] != v]:

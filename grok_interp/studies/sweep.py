@@ -73,7 +73,7 @@ class Sweep:
         """The unfinished runs that can be trained in lockstep with others, in groups of up to `n_members`."""
         alike: defaultdict[str, list[tuple[Path, TrainConfig]]] = defaultdict(list)
         for directory, config in self.unfinished().items():
-            if not config.model.attn_dropout:
+            if not config.model.attn_dropout and not config.intervene:
                 stands_at = [point.name for point in resume_points(directory)[:1]]
                 alike[json.dumps([shared_fields(config), stands_at])].append((directory, config))
         cut = [

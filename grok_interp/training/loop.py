@@ -23,6 +23,7 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.cuda_graph import Step, graphed
 from grok_interp.training.divergence import FiniteCheck, Update
+from grok_interp.training.interventions import Interventions
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, set_learning_rates, take_step
 from grok_interp.training.precision import Precision, autocast, resolve_precision
 
@@ -42,17 +43,20 @@ class TrainingState:
         self.model = Transformer(config.model, seed=config.init_seed).to(self.device)
         half = self.precision == "bfloat16"
         self.optimizers = build_optimizers(self.model.named_parameters(), config, half=half)
+        self.interventions = Interventions(config, self.model)
         self.step = 0
 
     def state_dict(self) -> dict[str, Any]:
         optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
-        return {"step": self.step, "model": self.model.state_dict(), "optimizers": optimizers}
+        held = self.interventions.state_dict()
+        return {"step": self.step, "model": self.model.state_dict(), "optimizers": optimizers, "held": held}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             own = optimizer.state_dict()["param_groups"]  # rates follow from the config and the step
             optimizer.load_state_dict({"state": saved["state"], "param_groups": own})
+        self.interventions.load_state_dict(state.get("held", {}))
         self.step = state["step"]
 
 
@@ -104,6 +108,7 @@ def _counted(state: TrainingState, learn: Step, batch: Tensor) -> Update:
     """`learn` the batch at the learning rates of this step, which is then over."""
     factor = schedule_factor(state.config, state.step)
     set_learning_rates(state.optimizers, factor)
+    state.interventions.prepare(state.step, batch)
     with _dropout_of_step(state.config, state.step):
         loss, grad_norm = learn(batch)
     state.step += 1
@@ -115,7 +120,8 @@ def learn_batch(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """(loss, gradient norm before clipping) of an update. No number is read from the device: a graph may record it."""
     state.model.train()
-    losses = [add_gradient(state, micro, loss_function) for micro in _micro_batches(batch, state.config)]
+    with state.interventions.applied():
+        losses = [add_gradient(state, micro, loss_function) for micro in _micro_batches(batch, state.config)]
     return torch.stack(losses).sum(), update_weights(state)
 
 
@@ -134,7 +140,9 @@ def loss_share(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_fun
 def update_weights(state: TrainingState) -> Float[Tensor, ""]:
     """Update with the gradient added up so far, at the optimizers' rates; its norm before clipping."""
     grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.max_grad_norm or torch.inf)
+    before = state.interventions.before_update()
     take_step(state.optimizers)
+    state.interventions.restore(before)
     return grad_norm
 
 

@@ -57,10 +57,16 @@ def n_matrices(name: str, *, gated: bool) -> int:
 def _adamw(parameters: Sequence[nn.Parameter], config: TrainConfig, axes_of_matrices: int) -> torch.optim.AdamW:
     matrices = [p for p in parameters if p.dim() >= axes_of_matrices]
     vectors = [p for p in parameters if p.dim() < axes_of_matrices]
-    capturable = parameters[0].is_cuda  # by a CUDA graph
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    options = dict(betas=config.betas, eps=config.adam_eps, fused=True, capturable=capturable)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=0.0, **options)
+    return torch.optim.AdamW(
+        groups,
+        lr=config.learning_rate,
+        betas=config.betas,
+        eps=config.adam_eps,
+        weight_decay=0.0,
+        fused=True,
+        capturable=parameters[0].is_cuda,  # by a CUDA graph
+    )
 
 
 def schedule_factor(config: TrainConfig, step: int) -> float:

@@ -139,8 +139,9 @@ def test_members_of_another_shape_are_refused(changes: dict, message: str) -> No
 
 
 def test_dropout_nobody_and_members_at_other_steps_are_refused() -> None:
-    with pytest.raises(ValueError, match="no attention dropout: train runs that have it one by one"):
-        next(train_ensemble([modular().with_model(attn_dropout=0.1)]))
+    for alone in (modular().with_model(attn_dropout=0.1), modular(intervene=("L0H1 zero",))):
+        with pytest.raises(ValueError, match="no attention dropout and no interventions: train such runs one by one"):
+            next(train_ensemble([alone]))
     with pytest.raises(ValueError, match="needs a run or more, got none"):
         next(train_ensemble([]))
     with pytest.raises(ValueError, match=r"these stand at \[0, 10\]: train those that are behind one by one first"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from grok_interp.analysis.induction import induction_scores
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import preset, training_preset
@@ -61,6 +62,14 @@ def test_hooks_and_entries_are_those_of_the_cpu(name: str) -> None:
     for name_of, expected in cache.items():
         torch.testing.assert_close(on_gpu[name_of].cpu(), expected, atol=5e-5, rtol=1e-3)
     torch.testing.assert_close(entries_on_gpu.cpu(), entries, atol=2e-5, rtol=1e-4)
+
+
+def test_induction_scores_are_those_of_the_cpu() -> None:
+    model, tokens = Transformer(preset("copier-mini"), seed=0).eval(), tokens_of(preset("copier-mini"))
+    tokens[:, 64:] = tokens[:, :64]
+    expected = induction_scores([(0, model)], tokens)
+    found = induction_scores([(0, model.to(CUDA))], tokens)
+    assert found.array.to_numpy() == pytest.approx(expected.array.to_numpy(), abs=1e-4, nan_ok=True)
 
 
 def losses_of(config: TrainConfig, *, graphed: bool, compiled: bool = False) -> tuple[list[float], Transformer]:
