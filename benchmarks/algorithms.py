@@ -137,7 +137,7 @@ def main(*, short: bool = False, rounds: int = 3) -> None:
     where = dict(p=p, slot=SLOT, layer=last, batch_size=BATCH_SIZE)
     print_speedup(
         f"cosine matrix, {size}",
-        ours=lambda: cosine_similarity([(0, model)], tokens=tokens, position="z", **where).array[0].to_numpy(),
+        ours=lambda: cosine_similarity([(0, model)], tokens=tokens, position="z", **where)["similarity"][0].to_numpy(),
         peer=lambda: similarity_from_whole(model, tokens, last),
         agree=close,
         target=20,
@@ -145,7 +145,9 @@ def main(*, short: bool = False, rounds: int = 3) -> None:
     )
     print_speedup(
         f"PCA of a head, {size}",
-        ours=lambda: circle_pca([(0, model)], tokens=tokens, head=0, **where).array[0].to_numpy().reshape(p * p, 2),
+        ours=lambda: (
+            circle_pca([(0, model)], tokens=tokens, head=0, **where)["projection"][0].to_numpy().reshape(p * p, 2)
+        ),
         peer=lambda: circles_from_whole(model, tokens, last),
         agree=close,
         target=20,

@@ -41,7 +41,7 @@ def n_right(correct: torch.Tensor) -> torch.Tensor:
 
 def teacher_forced(model: Transformer, samples: CopySamples) -> torch.Tensor:
     accuracy = copying_accuracy([(0, model)], samples)
-    return n_right(torch.as_tensor(accuracy.array[0].to_numpy()))
+    return n_right(torch.as_tensor(accuracy["correct"][0].to_numpy()))
 
 
 def generated(theirs: Any, samples: CopySamples) -> torch.Tensor:

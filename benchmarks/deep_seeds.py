@@ -42,7 +42,7 @@ class Seed:
     @property
     def heads(self) -> str:
         """Each head that formed: its onset, and I(L, H) at the last checkpoint."""
-        onsets = self.order.array.to_series().dropna().sort_values(kind="stable")
+        onsets = self.order["onset"].to_series().dropna().sort_values(kind="stable")
         return ", ".join(
             f"L{layer}H{head} {step:,.0f} ({float(self.last.sel(layer=layer, head=head)):.2f})"
             for (layer, head), step in zip(onsets.index.tolist(), onsets, strict=True)
@@ -56,9 +56,9 @@ def measured(directory: Path) -> Seed:
     assert found is not None, "too few checkpoints for a change point"
     return Seed(
         order=formation_order(results.induction, threshold=FORMED),
-        last=results.induction.I.isel(checkpoint=-1),
+        last=results.induction["I"].isel(checkpoint=-1),
         onset=rise_in_words(found, "onset"),
-        exact=float(results.accuracy.exact()[-1]),
+        exact=float(results.accuracy.exact_match()[-1]),
         per_token=float(token[-1]),
     )
 

@@ -86,7 +86,7 @@ def fall_at(loss: xr.DataArray, step: float) -> float:
 def row(seed: int, found: Seed) -> str:
     exact = " ".join(f"{value:.0%}" for value in found.printable.per_sequence()[-1].values)
     rise = f"{found.rise[0]:,.0f} to {found.rise[1]:,.0f}"
-    numbers = [f"{float(each.exact()[-1]):.1%} / {float(each.per_token()[-1]):.1%}" for each in _both(found)]
+    numbers = [f"{float(each.exact_match()[-1]):.1%} / {float(each.per_token()[-1]):.1%}" for each in _both(found)]
     marks = " ".join("yes" if passed else "no" for passed in found.passed)
     return f"| {seed} | {found.onset} | {rise} | {found.fall:.0%} | {exact} | {' | '.join(numbers)} | {marks} |"
 

@@ -20,7 +20,7 @@ import joblib
 import torch
 from safetensors.torch import save_file
 
-from grok_interp.configs import ModularConfig, TrainConfig
+from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.runs.checkpoint_files import load_state
 from grok_interp.runs.ensemble import run_ensemble
@@ -28,16 +28,13 @@ from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run import Run, is_run
 from grok_interp.runs.run_training import run_training
 from grok_interp.schedules import linear_steps
-from grok_interp.studies.copying.experiments import baseline_of, experiment_of
-from grok_interp.studies.copying.results import CopyingResults
-from grok_interp.studies.copying.results import evaluation_inputs as copying_inputs
+from grok_interp.studies.catalog import study_of
+from grok_interp.studies.copying.figures import FIGURES
 from grok_interp.studies.modular.experiments import BASELINES, PHASES
-from grok_interp.studies.modular.modular_inputs import evaluation_inputs as modular_inputs
-from grok_interp.studies.modular.results import ModularResults
 from grok_interp.training.batches import ModularBatches
 from grok_interp.training.loop import TrainingState, step_function
 
-ANALYSES_AT_ONCE = 8
+ANALYSES_AT_ONCE = min(8, joblib.cpu_count())
 
 
 def recipe_at_29(n_steps: int) -> TrainConfig:
@@ -109,8 +106,7 @@ def copying_sweeps(folder: Path, *, device: str, minutes: float, miniature: bool
     deadline = time.monotonic() + 60 * minutes
     for name, figures in {"claims": ("fig3", "fig5", "fig7"), "synthetic": ("diagram",)}.items():
         for figure in (f"copying/{figure}" for figure in figures):
-            baseline = baseline_of(figure, size)
-            sweep = experiment_of(figure).sweep(baseline, folder / name, n_seeds=n_seeds)
+            sweep = FIGURES[figure].sweep(size, folder / name, n_seeds=n_seeds)
             for runs in sweep.in_ensembles(64):
                 left = (deadline - time.monotonic()) / 60
                 until_deadline(left, partial(run_ensemble, runs, device=device, compiled=compiles(device)))
@@ -159,7 +155,7 @@ def until_deadline(minutes: float, train: Callable[..., Any]) -> None:
 
 
 def evaluate_at_once(checkpoints: Sequence[tuple[Path, int]], device: str) -> None:
-    """Each process takes every eighth checkpoint; the store lets writers take turns."""
+    """Each process takes a share of the checkpoints; the store lets writers take turns."""
     shares = [checkpoints[first::ANALYSES_AT_ONCE] for first in range(ANALYSES_AT_ONCE)]
     joblib.Parallel(n_jobs=ANALYSES_AT_ONCE)(joblib.delayed(evaluate)(share, device) for share in shares if share)
 
@@ -168,13 +164,8 @@ def evaluate(checkpoints: Sequence[tuple[Path, int]], device: str) -> None:
     torch.set_num_threads(1)
     for directory, step in checkpoints:
         run = Run.open(directory)
-        results, inputs = (ModularResults, modular_inputs) if is_modular(run) else (CopyingResults, copying_inputs)
-        first, *_ = run.evaluate(results.analyzers(inputs(run)), steps=[step], device=device)
+        first, *_ = run.evaluate(study_of(run).analyzers(run), steps=[step], device=device)
         print(f"{directory.parent.name}, step {step:,}: {first}", flush=True)
-
-
-def is_modular(run: Run) -> bool:
-    return isinstance(run.config.data, ModularConfig)
 
 
 def export(directory: Path, out: Path) -> None:

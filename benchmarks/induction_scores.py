@@ -81,7 +81,7 @@ def scores_of(model: Any, tokens: Tensor) -> InductionScores:
 
 
 def abar(model: Any, tokens: Tensor) -> Tensor:
-    return torch.from_numpy(scores_of(model, tokens).Abar.isel(checkpoint=0).to_numpy())
+    return torch.from_numpy(scores_of(model, tokens)["Abar"].isel(checkpoint=0).to_numpy())
 
 
 def close(ours: Tensor, theirs: Tensor) -> None:

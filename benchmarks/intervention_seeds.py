@@ -57,7 +57,7 @@ def previous_token_head(run: Run) -> tuple[int, int, float]:
     """(layer, head, score) at the last checkpoint: attention to the previous token on repeated tokens."""
     step = run.steps[-1]
     found = head_scores([(step, run.load(step))], evaluation_inputs(run).tokens, scores=["previous_token"])
-    last = found.array.sel(score="previous_token").isel(checkpoint=-1)
+    last = found["previous_token"].isel(checkpoint=-1)
     layer, head = np.unravel_index(int(np.argmax(last.to_numpy())), last.shape)
     return int(layer), int(head), float(last.max())
 
@@ -70,7 +70,7 @@ def measured(run: Run) -> Found:
         head=", ".join(run.config.intervene) or "none",
         onset=np.nan if found is None else float(found.onset.value),
         onset_in_words="none" if found is None else rise_in_words(found, "onset"),
-        exact=float(accuracy.exact()[-1]),
+        exact=float(accuracy.exact_match()[-1]),
         per_token=float(accuracy.per_token()[-1]),
         previous_token=f"L{layer}H{head} ({score:.2f})",
     )

@@ -40,7 +40,7 @@ def whole_sequences(model: Transformer, inputs: torch.Tensor, p: int, shots: lis
 
 def shared_prefix(model: Transformer, inputs: torch.Tensor, p: int, shots: list[int]) -> torch.Tensor:
     grids = grid_comparisons(model, p, TASK, inputs, shots=shots, batch_size=BATCH_SIZE)
-    return torch.stack([torch.as_tensor(grid.array.sel(who="model").to_numpy()).bool() for grid in grids])
+    return torch.stack([torch.as_tensor(grid["right"].sel(who="model").to_numpy()).bool() for grid in grids])
 
 
 def main(*, short: bool = False, all_shots: bool = False, rounds: int = 3) -> None:

@@ -60,7 +60,7 @@ def _first(value: xr.DataArray, low: xr.DataArray, high: xr.DataArray) -> Three:
 
 def evaluated(run: Run, model: Transformer, step: int, *, n_contexts: int, seed: int) -> ModularResults:
     inputs = evaluation_inputs(run, n_contexts=n_contexts, seed=seed)
-    return ModularResults.of_model(model, inputs, step=step)
+    return ModularResults.of_model(model, ModularResults.analyzers(inputs), step=step)
 
 
 def covered(truth: Three, draw: Three) -> xr.DataArray:

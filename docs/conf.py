@@ -53,6 +53,9 @@ NOT_CLASSES = (  # type variables and aliases, and names that a module imports f
     "training.divergence.Update",
     "runs.audit.Series",
     "plots.screen.Graph",
+    "studies.picture.DrawsRun",
+    "studies.picture.DrawsRuns",
+    "plugins.Brought",
 )
 nitpick_ignore = [("py:class", f"grok_interp.{name}") for name in NOT_CLASSES]
 nitpick_ignore_regex = [("py:.*", r"(?!grok_interp).*")]  # torch, xarray, ...: their inventories are on the network

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from grok_interp.analysis.phases import phase as phase
     from grok_interp.analysis.shots import shot_curve as shot_curve
     from grok_interp.analysis.similarity import cosine_similarity as cosine_similarity
+    from grok_interp.configs import DataConfig as DataConfig
     from grok_interp.configs import ModelConfig as ModelConfig
     from grok_interp.configs import ModularConfig as ModularConfig
     from grok_interp.configs import TextConfig as TextConfig
@@ -83,7 +84,15 @@ if TYPE_CHECKING:
     from grok_interp.training.loop import train as train
 
 _HOME = {
-    "configs": ("ModelConfig", "ModularConfig", "TextConfig", "TrainConfig", "llama_copier", "modular_gpt"),
+    "configs": (
+        "DataConfig",
+        "ModelConfig",
+        "ModularConfig",
+        "TextConfig",
+        "TrainConfig",
+        "llama_copier",
+        "modular_gpt",
+    ),
     "presets": ("PRESETS", "TRAINING_PRESETS", "preset", "training_preset"),
     "data.copying": ("CopyTask", "repeated_tokens"),
     "models.torch_adapter": ("TorchAdapter",),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from grok_interp.configs import (
     BYTE_VOCABULARY_SIZE,
+    DataConfig,
     ModelConfig,
     ModularConfig,
     TextConfig,
@@ -14,9 +15,11 @@ from grok_interp.configs import (
     llama_copier,
     modular_gpt,
 )
+from grok_interp.configs.data import plugin_sources
 from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps
 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
+Part = TypeVar("Part")
 
 
 def modular_paper(*, n_layers: int, n_id: int, alpha: float) -> TrainConfig:
@@ -161,9 +164,45 @@ DESCRIBED: dict[str, tuple[str, TrainConfig]] = {  # each for who chooses one
         ),
     ),
 }
-DESCRIPTIONS = {name: description for name, (description, _) in DESCRIBED.items()}
-TRAINING_PRESETS = {name: run for name, (_, run) in DESCRIBED.items()}
-PRESETS = {name: run.model for name, run in TRAINING_PRESETS.items()}
+
+
+class Presets(Mapping[str, Part]):
+    """Name -> a part of each preset, the package's first; those of other packages are loaded when they are needed."""
+
+    def __init__(self, part: Callable[[str, TrainConfig], Part]) -> None:
+        self.part = part
+
+    def __getitem__(self, name: str) -> Part:
+        return self.part(*(DESCRIBED[name] if name in DESCRIBED else _of_plugins()[name]))
+
+    def __iter__(self) -> Iterator[str]:
+        yield from DESCRIBED
+        yield from _of_plugins()
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def own_presets(data: type[DataConfig]) -> dict[str, tuple[str, TrainConfig]]:
+    """The package's presets on a kind of data: name -> (description, run)."""
+    return {name: described for name, described in DESCRIBED.items() if isinstance(described[1].data, data)}
+
+
+def _of_plugins() -> dict[str, tuple[str, TrainConfig]]:
+    found: dict[str, tuple[str, TrainConfig]] = {}
+    for source in plugin_sources():
+        if taken := source.presets.keys() & (DESCRIBED.keys() | found.keys()):
+            raise ValueError(
+                f"the study {source.name} has presets whose names are taken: {', '.join(sorted(taken))}; rename them, "
+                "or uninstall the package that brings it"
+            )
+        found |= source.presets
+    return found
+
+
+DESCRIPTIONS = Presets(lambda description, _: description)
+TRAINING_PRESETS = Presets(lambda _, run: run)
+PRESETS = Presets(lambda _, run: run.model)
 
 
 def preset(name: str) -> ModelConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
@@ -32,6 +32,15 @@ def progress(task: str) -> Iterator[Advance]:
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
         number = bar.add_task(task, total=None, note="")
         yield lambda done, total, note="": bar.update(number, completed=done, total=total, note=note)
+
+
+def silent(task: str) -> AbstractContextManager[Advance]:  # noqa: ARG001 (as `progress`)
+    """The same, of which nothing is shown."""
+    return nullcontext(_ignore)
+
+
+def _ignore(done: int, total: int, note: str = "") -> None:
+    pass
 
 
 def _log(console: Console, task: str) -> Advance:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import xarray as xr
-from ground_truth import head_weights, labelled
+from ground_truth import head_weights
 
 from grok_interp.analysis.circles import CirclePCA
 from grok_interp.configs import modular_gpt
@@ -58,8 +57,6 @@ def pairs_with_components(p: int, root: int, values: np.ndarray) -> CirclePCA:
     """A result from numbers checkpoint x y component; checkpoints are counted from 0."""
     sizes = dict(zip(CirclePCA.dims, map(range, values.shape), strict=True))
     logs, explained = discrete_log(p, root).numpy(), np.full((values.shape[0], values.shape[-1]), 0.25)
-    array = labelled(values.astype(np.float32), CirclePCA.dims, sizes).assign_coords(
-        explained=(("checkpoint", "component"), explained), log_x=("x", logs), log_y=("y", logs)
-    )
+    arrays = {"projection": values.astype(np.float32), "explained": explained}
     attrs = {"p": p, "a": 2, "b": 1, "slot": 3, "layer": 0, "head": 1, "root": root}
-    return CirclePCA(xr.DataArray(array, attrs=attrs))
+    return CirclePCA.of_arrays(arrays, {**sizes, "log_x": ("x", logs), "log_y": ("y", logs)}, attrs)

@@ -32,11 +32,12 @@ from training_truth import curves_of_runs
 
 import grok_interp
 from grok_interp import CheckpointSeries, CopyTask, ModularConfig, ModularTasks, Run, Transformer
+from grok_interp.cli.output import Output
 from grok_interp.configs import TrainConfig
 from grok_interp.plots import on_paper, on_screen, save_figure
 from grok_interp.presets import training_preset
 from grok_interp.studies import copying, modular
-from grok_interp.studies.copying.report import write_report
+from grok_interp.studies.copying.study import COPYING
 
 FUNCTIONS = {name for name in grok_interp.__all__ if inspect.isfunction(getattr(grok_interp, name))}
 MODEL, NUMBERS = random_model(CIRCUIT), random_model(MODULAR)
@@ -134,7 +135,7 @@ def of_results(run: Run, numbers: Run) -> dict[str, Call]:
         grok_interp.indicator_scores([(int(s), MODEL) for s in range(0, 1000, 100)], repeated_distinct_tokens(half=9))
         for _ in "12"
     ]
-    curve = curves_of_runs({("a", 0): (1000.0, 0.9)}).of("whole", "a").isel(seed=0)
+    curve = curves_of_runs({("a", 0): (1000.0, 0.9)}).of("exact_match", "a").isel(seed=0)
     abilities = [curve.sel(checkpoint=range(0, 1000, 100))] * 2
     drawing = grok_interp.draw(results.induction)
     return {
@@ -151,7 +152,10 @@ def of_results(run: Run, numbers: Run) -> dict[str, Call]:
         "phase_diagram": lambda: grok_interp.phase_diagram([(numbers.config, shots)]),
         "training_curves": lambda: grok_interp.training_curves([results.with_config(run.config)]),
         "Run.evaluate": lambda: copying.analyze(Run.open(run.directory)),
-        "report": lambda: write_report(run, results, copying.evaluation_inputs(run), threshold=0.1),
+        "Study.analyze_shown": lambda: COPYING.analyze_shown(
+            Run.open(run.directory), device="cpu", show=Output(quiet=True).progress
+        ),
+        "Study.report_page": lambda: COPYING.report_page(run).html(),
         "save_figure": lambda: save_figure(drawing, run.directory / "figures" / "x"),
     }
 

@@ -31,6 +31,7 @@ from grok_interp.configs import ModelConfig, llama_copier, modular_gpt
 from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views
+from grok_interp.results.result import Result
 
 SEPARATOR = 0  # also what a model with equal logits predicts
 N_TOKENS = 23  # the separator is one of them
@@ -186,5 +187,10 @@ def distinct_copy_samples(*, n_samples: int = 5, seed: int = 0) -> CopySamples:
 
 
 def labelled(values: np.ndarray, dims: tuple[str, ...], coords: Mapping[str, Sequence]) -> xr.DataArray:
-    """Numbers chosen by hand as the array of a result."""
+    """Numbers chosen by hand as a curve, or an array of scores."""
     return xr.DataArray(values, dims=dims, coords={dim: list(labels) for dim, labels in coords.items()})
+
+
+def measured(result: Result) -> xr.DataArray:
+    """All measures of a result, of the same dimensions, as one array with `measure` first."""
+    return result.dataset.to_dataarray("measure")

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from ground_truth import labelled
 from torch import Tensor, nn
 
 from grok_interp.analysis.algorithms import Solution
 from grok_interp.analysis.queries import QUERIES
-from grok_interp.analysis.shots import MEASURES, ShotCurves
+from grok_interp.analysis.shots import ShotCurves
 
 P, N_EXAMPLES = 7, 5
 DONT_KNOW = P  # a token that is never right
@@ -69,13 +68,12 @@ def curves_by_hand(
     last_shots: Mapping[Any, list[float]], steps: list[int], *, error: float = 1e-4, n_contexts: int = 1000
 ) -> ShotCurves:
     """The last-shot accuracies given, each with this standard error; every other one is 0.9, every loss 9."""
-    sizes = (len(MEASURES), len(steps), len(last_shots), len(QUERIES), 3)
-    coords = dict(measure=MEASURES, checkpoint=steps, split=list(last_shots), queries=QUERIES, shot=range(3))
-    array = labelled(np.full(sizes, 9.0), ShotCurves.dims, coords)
-    array.loc[dict(measure="accuracy")] = 0.9
-    for split, values in last_shots.items():
-        array.loc[dict(measure="accuracy", split=split, queries="all", shot=2)] = values
-    array.loc[dict(measure="accuracy_se")] = error
-    array.loc[dict(measure="share")] = 1
+    coords = dict(checkpoint=steps, split=list(last_shots), queries=list(QUERIES), shot=range(3))
+    shape = tuple(len(labels) for labels in coords.values())
+    values = {"accuracy": 0.9, "accuracy_se": error, "loss": 9.0, "loss_se": 9.0, "fraction": 1.0}
+    arrays = {name: np.full(shape, value) for name, value in values.items()}
+    for number, accuracies in enumerate(last_shots.values()):
+        arrays["accuracy"][:, number, QUERIES.index("all"), 2] = accuracies
     sampling = {"n_contexts": n_contexts, "n_tasks": 5, "n_all_tasks": 5}
-    return ShotCurves(array.assign_coords({name: ("split", [n] * len(last_shots)) for name, n in sampling.items()}))
+    sampled = {name: ("split", [n] * len(last_shots)) for name, n in sampling.items()}
+    return ShotCurves.of_arrays(arrays, coords | sampled)

@@ -11,15 +11,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from grok_interp.cli import main
 from grok_interp.cli.output import Output, printable
 from grok_interp.configs import TrainConfig
-from grok_interp.presets import TRAINING_PRESETS
-from grok_interp.studies.catalogue import FIGURES
+from grok_interp.presets import DESCRIBED
+from grok_interp.runs.run import Run
+from grok_interp.studies.catalog import figures
+from grok_interp.studies.modular.figures import FIGURES as MODULAR_FIGURES
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_modular_arithmetic_gets_from_tasks_to_a_report_and_its_figures(tmp_path
     assert "8 shots at 5 checkpoints" in capsys.readouterr().out
     assert main(["report", run, "--threshold", "0.05"]) == 0
     assert "o.o.d. generalization >99%  phase at that step (learnt: above 0.05)" in capsys.readouterr().out
-    for name in (name.removeprefix("modular/") for name in FIGURES if name.startswith("modular/")):
+    for name in (name.removeprefix("modular/") for name in MODULAR_FIGURES):
         assert main(["reproduce", f"modular/{name}", "--run", run]) == 0
         assert (figures / f"modular_{name}.svg").stat().st_size > 5_000
     assert main(["reproduce", "modular/fig3", "--run", run, "--out", str(tmp_path / "mine" / "training")]) == 0
@@ -76,7 +77,7 @@ def test_a_figure_of_the_other_study_or_of_too_many_runs_is_refused(train_tiny: 
 
 
 def test_the_demo_is_one_command_and_can_be_repeated(tiny: TrainConfig, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setitem(TRAINING_PRESETS, "copier-mini", tiny)
+    monkeypatch.setitem(DESCRIBED, "copier-mini", ("", tiny))
     for _ in range(2):
         assert main(["demo", str(tmp_path / "demo"), "--seed", "3"]) == 0
     assert (tmp_path / "demo" / "report.html").exists()
@@ -133,7 +134,7 @@ def test_figures_are_listed_with_what_they_show(capsys: pytest.CaptureFixture[st
     rows = {row["figure"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["copying/fig3"]["runs"] == "one or more" and rows["modular/fig1c"]["runs"] == "one"
     assert rows["modular/fig1c"]["shows"] == "accuracy by number of shots"
-    assert list(rows) == list(FIGURES)
+    assert list(rows) == list(figures())
 
 
 def test_lists_and_doctor_speak_json(capsys) -> None:
@@ -330,15 +331,16 @@ def test_verbs_name_the_command_to_type_next_and_it_works(train_tiny: list[str],
     assert (printed.out, printed.err) == (f"no runs in {tmp_path / 'cache'}\n", "next: grok-interp demo\n")
 
 
-def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    from grok_interp.studies.copying import sweep_report
     from grok_interp.studies.copying.claims import Claim
 
     claim = Claim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]", 3, 12)
     page = tmp_path / "report.html"
-    nothing_to_analyze = SimpleNamespace(all_runs=[], ablated_runs=[])
-    monkeypatch.setattr("grok_interp.cli.reports.finished_experiments", lambda _: nothing_to_analyze)
-    monkeypatch.setattr("grok_interp.cli.reports.write_sweep_report", lambda _, **options: (page, [claim]))
-    (tmp_path / "baseline").mkdir()
+    monkeypatch.setattr(sweep_report, "write_sweep_report", lambda _, **options: (page, [claim]))
+    Run.create(tmp_path / "baseline" / "seed0", tiny)
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "verdict    claim          by    seeds  needed  needed if half",

@@ -16,16 +16,11 @@ from grok_interp import HEAD_SCORES, analysis, load_reference
 from grok_interp.analysis import (
     ablation,
     fourier_loss,
-    fourier_top,
-    phase_diagram,
     queries,
-    shots,
-    shuffles,
-    single_ablation,
 )
 from grok_interp.cli import main
 from grok_interp.data.modular import SPLITS
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Result
 from grok_interp.studies import modular
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -36,10 +31,10 @@ SECTIONS = {
 PAGES_WITH_CODE = sorted(page for page in DOCS.rglob("*.md") if "```python" in page.read_text())
 
 
-def result_classes() -> list[type[LabelledResult]]:
+def result_classes() -> list[type[Result]]:
     for module in pkgutil.iter_modules(analysis.__path__):
         importlib.import_module(f"grok_interp.analysis.{module.name}")
-    found = LabelledResult.__subclasses__()
+    found = Result.__subclasses__()
     return [each for each in found if each.__module__.startswith("grok_interp.analysis.")]
 
 
@@ -125,23 +120,28 @@ def test_every_axis_of_a_result_is_explained() -> None:
     assert {dim for each in result_classes() for dim in each.dims} - explained == set()
 
 
+@pytest.mark.parametrize("kind", result_classes(), ids=lambda kind: kind.name)
+def test_every_measure_is_explained_where_its_result_is(kind: type[Result]) -> None:
+    """Those that all have the same ending (low, high, effect, intact) are explained together."""
+    names = {re.sub("(_effect|_intact)?(_low|_high)$|_intact$", "", name) for name in kind.measures}
+    if len(names) > 1:
+        assert {name for name in names if f"`{name}`" not in SECTIONS[kind.name]} == set()
+
+
+def test_every_measure_has_units_that_are_explained() -> None:
+    units = {measure.units for kind in result_classes() for measure in kind.measures.values()}
+    assert units == {"fraction", "nats", "nats per token", "nats per answer", "updates", "1", ""}
+
+
 @pytest.mark.parametrize(
     ("section", "names"),
     [
-        ("ablation", [*ablation.MEASURES, *ablation.CONDITIONS]),
-        ("single_ablation", single_ablation.MEASURES),
-        ("shots", [*shots.MEASURES, *queries.KINDS, "new"]),
-        ("phase_diagram", phase_diagram.MEASURES),
-        ("agreement", ["log_likelihood", "standard_error", "random_share", "n_queries"]),
-        ("kaleidoscope", ["spearman", "rank_biserial", *shuffles.NULL]),
-        ("circularity", shuffles.NULL),
-        ("parity_separation", shuffles.NULL),
-        ("induction", ["Abar", "EP", "I"]),
-        ("top_frequency_fraction", fourier_top.MEASURES),
-        ("fourier_loss", [*fourier_loss.MEASURES, *fourier_loss.CONDITIONS]),
+        ("ablation", ablation.CONDITIONS),
+        ("shots", [*queries.KINDS, "new"]),
+        ("fourier_loss", fourier_loss.CONDITIONS),
     ],
 )
-def test_every_measure_is_explained_where_its_result_is(section: str, names: list[str]) -> None:
+def test_conditions_and_kinds_are_explained_where_their_result_is(section: str, names: list[str]) -> None:
     assert [name for name in names if f"`{name}`" not in SECTIONS[section]] == []
 
 
@@ -163,12 +163,12 @@ def test_code_on_a_page_runs(page: Path, text_file: Path, own_cache: Path, tmp_p
 def test_commands_on_a_page_exist(page: Path) -> None:
     from grok_interp.cli import VERBS
     from grok_interp.presets import TRAINING_PRESETS
-    from grok_interp.studies.catalogue import FIGURES
+    from grok_interp.studies.catalog import figures
 
     commands = re.findall(r"grok-interp ([a-z]+)(?: ([\w/.-]+))?", page.read_text())
     assert {verb for verb, _ in commands} <= set(VERBS)
     assert {name for verb, name in commands if verb == "train" and name.islower()} <= set(TRAINING_PRESETS)
-    assert {name for verb, name in commands if verb == "reproduce"} <= set(FIGURES)
+    assert {name for verb, name in commands if verb == "reproduce"} <= set(figures())
 
 
 def test_docstrings_keep_formulas_as_they_stand_and_every_character_as_itself() -> None:

@@ -24,7 +24,7 @@ from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.reference import FOLDER
 from grok_interp.studies import copying, modular
 from grok_interp.studies.copying.examples import copy_examples
-from grok_interp.studies.copying.natural import natural_copying_of_run
+from grok_interp.studies.copying.natural_text import natural_copying_of_run
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -91,16 +91,16 @@ def test_what_02_says_of_the_reference() -> None:
     assert per_token.sel(checkpoint=500) < 0.02 and per_token.sel(checkpoint=750) > 0.9
     assert made.sel(checkpoint=600) > 0.85 and made.sel(checkpoint=750) - made.sel(checkpoint=600) < 0.02
     natural = natural_copying_of_run(run)
-    first, repeat = (natural.of(name).sel(estimate="mean") for name in ("first", "repeat"))
+    first, repeat = (natural[name].sel(estimate="mean") for name in ("first", "repeat"))
     assert abs(first.sel(checkpoint=750) - first.sel(checkpoint=600)) < 0.05
     assert repeat.sel(checkpoint=600) - repeat.sel(checkpoint=750) > 0.5
-    assert natural.of("adjusted").sel(checkpoint=500, estimate="low") > 0
+    assert natural["adjusted"].sel(checkpoint=500, estimate="low") > 0
 
 
 def test_what_03_says_of_the_reference() -> None:
     run = load_reference("copier-mini")
     induction = copying.analyze(run).induction
-    onsets = formation_order(induction, threshold=0.1).array.to_series().dropna()
+    onsets = formation_order(induction, threshold=0.1)["onset"].to_series().dropna()
     assert onsets.index.tolist() == [(2, 2), (2, 3)]
     samples = copying.evaluation_inputs(run).samples
     names = {pattern_name(1): lambda pattern: pattern[:5].mean(0)}
@@ -140,12 +140,10 @@ def test_what_06_says_of_the_reference() -> None:
     pairs, options = list(series.at([5000, 6000, 7000, 26000])), {"p": 11, "slot": 11}
     tokens = slot_sequences((7, 2), 11, slot=11, n_examples=12, seed=0)
     circles = circularity(circle_pca(pairs, tokens=tokens, layer=1, head=0, **options), seed=0).at()
-    assert circles.sel(measure="share_x") > 0.95 and circles.sel(measure="null_q95") < 0.7
-    assert circles.sel(measure="share_y") < 0.05, "one circle, not a circle of circles"
+    assert circles["fraction_x"] > 0.95 and circles["null_q95"] < 0.7
+    assert circles["fraction_y"] < 0.05, "one circle, not a circle of circles"
     first, last = (
-        kaleidoscope(cosine_similarity(pairs, tokens=tokens, position="y", layer=layer, **options), seed=0).array.sel(
-            measure="spearman"
-        )
+        kaleidoscope(cosine_similarity(pairs, tokens=tokens, position="y", layer=layer, **options), seed=0)["spearman"]
         for layer in (1, 3)
     )
     assert first.sel(pattern="ratio matching", checkpoint=5000) > 0.2

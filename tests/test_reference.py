@@ -1,18 +1,21 @@
 """Runs that come with the package: small copies of real ones."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from grok_interp.presets import training_preset
-from grok_interp.reference import load_reference, references, write_reference
+from grok_interp.reference import FOLDER, load_reference, references, write_reference
+from grok_interp.results.store import Analyzer, ResultStore
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import copying, modular
-from grok_interp.studies.catalogue import study_of
-from grok_interp.studies.copying.natural import natural_copying_of_run
+from grok_interp.studies.catalog import study_of
+from grok_interp.studies.copying.natural_text import natural_copying_of_run
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +68,28 @@ def test_each_is_analyzed_already_and_small(name: str) -> None:
     assert sum(file.stat().st_size for file in run.directory.rglob("*") if file.is_file()) < 5_000_000
 
 
+@pytest.mark.parametrize("name", references())
+def test_a_report_of_each_evaluates_only_attention(name: str, tmp_path: Path, monkeypatch) -> None:
+    """All else that it shows is stored; attention patterns are too large to come with the package."""
+    evaluated: list[str] = []
+    add = ResultStore._add
+
+    def noted(store: ResultStore, analyzer: Analyzer, *parts: Any) -> Any:
+        evaluated.append(analyzer.name)
+        return add(store, analyzer, *parts)
+
+    monkeypatch.setattr(ResultStore, "_add", noted)
+    run = Run.open(shutil.copytree(FOLDER / name, tmp_path / name))
+    page = study_of(run).report_page(run)
+    assert len(page.sections) > 6 and set(evaluated) == {"head_patterns"}
+
+
 def test_the_modular_reference_answers_today_as_its_results_say() -> None:
     run = load_reference("modular-p11")
     inputs, stored = modular.evaluation_inputs(run), stored_results(run)
     step = stored.best_step
-    again = modular.ModularResults.of_model(run.load(step), inputs, step=step)
-    difference = abs(again.shots.at(step) - stored.shots.at(step)).sel(measure="accuracy", queries="all")
+    again = modular.ModularResults.of_model(run.load(step), modular.ModularResults.analyzers(inputs), step=step)
+    difference = abs(again.shots.at(step)["accuracy"] - stored.shots.at(step)["accuracy"]).sel(queries="all")
     assert float(difference.max()) < 0.01, "but for ties that another machine's rounding breaks otherwise"
 
 
@@ -81,8 +100,8 @@ def test_the_copying_reference_is_evaluated_without_its_text_as_its_results_say(
     inputs, stored = copying.evaluation_inputs(run), stored_results(run)
     assert stored.accuracy.n_samples == 100
     step = run.steps[-1]
-    again = copying.CopyingResults.of_model(run.load(step), inputs, step=step)
-    assert abs(float(again.accuracy.exact()[0] - stored.accuracy.exact()[-1])) < 0.01
-    assert float(abs(again.induction.I[0] - stored.induction.I[-1]).max()) < 0.01
+    again = copying.CopyingResults.of_model(run.load(step), copying.CopyingResults.analyzers(inputs), step=step)
+    assert abs(float(again.accuracy.exact_match()[0] - stored.accuracy.exact_match()[-1])) < 0.01
+    assert float(abs(again.induction["I"][0] - stored.induction["I"][-1]).max()) < 0.01
     assert float(stored.accuracy.per_sequence()[-1].min()) > 0.9, "it copies every string"
-    assert natural_copying_of_run(run).array.sizes["checkpoint"] == len(run)
+    assert natural_copying_of_run(run).dataset.sizes["checkpoint"] == len(run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import xarray as xr
 
 from grok_interp.analysis.comparison import TrainingCurves
 
@@ -25,19 +24,16 @@ def curves_of_runs(
     or until the step given for its condition."""
     settles = loss_settles or {}
     conditions, seeds = (list(dict.fromkeys(key[at] for key in runs)) for at in (0, 1))
-    array = xr.DataArray(
-        np.full((4, len(conditions), len(seeds), len(STEPS)), np.nan),
-        dims=TrainingCurves.dims,
-        coords={
-            "measure": ["whole", "per_token", "loss", "induction"],
-            "condition": conditions,
-            "seed": seeds,
-            "checkpoint": STEPS,
-            "tokens_per_step": ("condition", [TOKENS_PER_STEP * (1 + at) for at in range(len(conditions))]),
-        },
-    )
+    arrays = {name: np.full((len(conditions), len(seeds), len(STEPS)), np.nan) for name in TrainingCurves.measures}
+    coords = {
+        "condition": conditions,
+        "seed": seeds,
+        "checkpoint": STEPS,
+        "tokens_per_step": ("condition", [TOKENS_PER_STEP * (1 + at) for at in range(len(conditions))]),
+    }
     for number, ((condition, seed), (onset, final)) in enumerate(runs.items()):
         rise = np.zeros(len(STEPS)) if np.isinf(onset) else ramp(onset, onset + 400, 0, final, seed=number)
         loss = ramp(0, settles.get(condition, 300), 5, 2, seed=100 + number)
-        array.loc[{"condition": condition, "seed": seed}] = np.stack([rise, rise, loss, rise])
-    return TrainingCurves(array.assign_attrs(varied=[]))
+        for name, values in arrays.items():
+            values[conditions.index(condition), seeds.index(seed)] = loss if name == "loss" else rise
+    return TrainingCurves.of_arrays(arrays, coords, {"varied": []})

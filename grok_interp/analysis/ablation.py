@@ -1,12 +1,12 @@
 """Head ablation: do the heads that an induction score finds do the copying, and from which step on?
 
-The paper measures heads and copying side by side and takes none away (A.4). Here copying accuracy (whole suffixes and
-single tokens, between 0 and 1) and the loss of held-out text (nats) are measured at every checkpoint under four
-conditions: intact; without the heads; without as many random heads of the same layers, or of others where these have
-too few; without the heads nearest to them in attention entropy on the copying test. Heads that are `spared` are never
-controls: give the induction heads that are not ablated. Without as many heads left, the controls are NaN. The same
-heads are ablated, and the same random ones, at all checkpoints;
-the nearest in entropy are chosen at each. `heads` of the largest I(L, H): `scores.strongest(k)`.
+The paper measures heads and copying side by side and ablates none (A.4). Here copying accuracy (exact match and per
+token, between 0 and 1) and the loss of held-out text (nats) are measured at every checkpoint under four conditions:
+intact; without the heads; without as many random heads of the same layers, or of others where these have too few;
+without the heads nearest to them in attention entropy on the copying test. Heads that are `spared` are never controls:
+give the induction heads that are not ablated. Without as many heads left, the controls are NaN. The same heads are
+ablated, and the same random ones, at all checkpoints; the nearest in entropy are chosen at each. `heads` of the largest
+I(L, H): `scores.strongest(k)`.
 
 Intervals are 95% over samples and windows (see `ablation_samples`), of the mean over draws.
 
@@ -16,9 +16,9 @@ A draw is a choice of random heads and, under resample, of donors. What is not r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 import torch
 import xarray as xr
 from jaxtyping import Int64
@@ -34,6 +34,7 @@ from grok_interp.analysis.ablation_controls import (
 )
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
+    bounds,
     effect_bounds,
     in_words,
     means,
@@ -43,10 +44,9 @@ from grok_interp.analysis.ablation_samples import (
 )
 from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.intervals import BOUNDS
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Result
 
 CONTROLS = ["random", "entropy"]
 CONDITIONS = ["intact", "ablated", *CONTROLS]
@@ -55,76 +55,72 @@ Cell = (
 )  # ablated heads and the seed of their donors; None where controls are missing
 
 
-class HeadAblation(LabelledResult):
+class HeadAblation(Result):
     """Copying accuracy and loss under each condition; the coordinate `heads` names those that were ablated.
 
-    The coordinates `low` and `high` are the ends of the 95% interval of the mean over draws, `effect_low` and
-    `effect_high` those of its difference to intact, paired by sample.
+    `exact_match_low` and `exact_match_high` are the ends of the 95% interval of the mean over draws,
+    `exact_match_effect_low` and `exact_match_effect_high` those of its difference to intact, paired by sample; the same
+    for `per_token` and `loss`.
     """
 
     name = "ablation"
-    dims = ("measure", "checkpoint", "condition", "draw")
+    dims = ("checkpoint", "condition", "draw")
+    measures: ClassVar = {**MEASURES, **bounds("", dims[:2]), **bounds("_effect", dims[:2])}
 
-    def effect(self) -> xr.DataArray:
+    def effect(self, measure: str) -> xr.DataArray:
         """Each condition minus intact: negative where accuracy is lost, positive where loss is added."""
-        return self.array - self.array.sel(condition="intact", drop=True)
+        return self[measure] - self[measure].sel(condition="intact", drop=True)
 
     @property
     def has_controls(self) -> bool:
         """Whether as many heads were left as are ablated; without them the controls are NaN."""
-        return bool((self.array["heads"].sel(condition=CONTROLS) != "").all())
+        return bool((self.dataset["heads"].sel(condition=CONTROLS) != "").all())
 
     @property
     def controls_are_elsewhere(self) -> bool:
         """Whether random controls of other layers take the place of those that the same layers lack."""
-        random = self.array["heads"].sel(condition="random").isel(checkpoint=0, draw=0).item()
+        random = self.dataset["heads"].sel(condition="random").isel(checkpoint=0, draw=0).item()
         ablated_layers, layers = (
-            sorted(name.partition("H")[0] for name in heads.split()) for heads in (self.array.attrs["heads"], random)
+            sorted(name.partition("H")[0] for name in heads.split()) for heads in (self.dataset.attrs["heads"], random)
         )
         return self.has_controls and layers != ablated_layers
 
-    def expected(self) -> xr.DataArray:
+    def expected(self) -> xr.Dataset:
         """Without the controls where there are none."""
-        return self.array if self.has_controls else self.array.drop_sel(condition=CONTROLS)
+        expected = super().expected()
+        return expected if self.has_controls else expected.drop_sel(condition=CONTROLS)
 
-    def interval(self) -> tuple[xr.DataArray, xr.DataArray]:
-        """Of the mean over draws: measure x checkpoint x condition, low and high."""
-        return self.array["low"].reset_coords(drop=True), self.array["high"].reset_coords(drop=True)
+    def interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
+        """Of the mean over draws: checkpoint x condition, low and high."""
+        return self[f"{measure}_low"], self[f"{measure}_high"]
 
-    def effect_interval(self) -> tuple[xr.DataArray, xr.DataArray]:
-        """Of the mean effect over draws: measure x checkpoint x condition, low and high."""
-        return self.array["effect_low"].reset_coords(drop=True), self.array["effect_high"].reset_coords(drop=True)
+    def effect_interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
+        """Of the mean effect over draws: checkpoint x condition, low and high."""
+        return self.interval(f"{measure}_effect")
 
     def in_words(self, measure: str, condition: str) -> str:
         """Of the last checkpoint, the mean over draws: 96.6% [95.8, 97.3]"""
-        at = {"measure": measure, "condition": condition}
-        ends = [self.array.mean("draw"), *self.interval()]
-        return in_words(measure, *(float(each.sel(at).isel(checkpoint=-1)) for each in ends))
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per cell; `low` to `effect_high` belong to the mean over draws."""
-        bounds = ("low", "high", "effect_low", "effect_high")
-        table = xr.Dataset({name: self.array[name].reset_coords(drop=True) for name in bounds}).to_dataframe()
-        return super().to_frame().merge(table.reset_index(), on=["measure", "checkpoint", "condition"])
+        ends = [self[measure].mean("draw"), *self.interval(measure)]
+        return in_words(measure, *(float(each.sel(condition=condition).isel(checkpoint=-1)) for each in ends))
 
     def onset(self, *, threshold: float) -> float:
-        """The first step at which ablating the heads leaves fewer whole suffixes than every control, by a share above
+        """The first step at which exact-match accuracy without the heads is below that of every control, by more than
         `threshold`; NaN if there is none. Raises ValueError for a threshold that is not a finite number."""
         require_threshold(threshold)
-        whole = self.array.sel(measure="whole")
-        controls = whole.sel(condition=CONTROLS).min(("condition", "draw"))
-        above = controls - whole.sel(condition="ablated").max("draw") > threshold
+        exact_match = self["exact_match"]
+        controls = exact_match.sel(condition=CONTROLS).min(("condition", "draw"))
+        above = controls - exact_match.sel(condition="ablated").max("draw") > threshold
         return float(above["checkpoint"][int(above.argmax("checkpoint"))]) if bool(above.any()) else np.nan
 
     def __str__(self) -> str:
-        intact, without, random, entropy = (self.in_words("whole", each) for each in CONDITIONS)
+        intact, without, random, entropy = (self.in_words("exact_match", each) for each in CONDITIONS)
         controls = f"{random} without random heads, {entropy} without heads of the nearest entropy"
         if not self.has_controls:
             controls = "no controls, because too few heads are left"
+        attrs, n_checkpoints = self.dataset.attrs, self.dataset.sizes["checkpoint"]
         return (
-            f"without {self.array.attrs['heads']} ({self.array.attrs['how']}) at {self.array.sizes['checkpoint']} "
-            f"checkpoints; suffixes copied whole at the last: {intact} intact, {without} ablated, {controls}"
-            f"{self.warning()}"
+            f"without {attrs['heads']} ({attrs['how']}) at {n_checkpoints} checkpoints; exact-match accuracy at the "
+            f"last: {intact} intact, {without} ablated, {controls}{self.warning()}"
         )
 
 
@@ -167,17 +163,18 @@ def head_ablation(
         rows.extend(known[cell] for draws in cells for cell in draws)
         names.append([[named(chosen or ()) for chosen in draws] for draws in conditions])
     by_sample = stacked(rows, (len(steps), len(CONDITIONS), n_draws))
+    over_draws = [each.mean(axis=-2) for each in by_sample]
+    arrays = means(by_sample) | value_bounds(over_draws, len(samples.task.queries))
+    arrays |= effect_bounds(over_draws, [each[:, :1] for each in over_draws])
     coords = {
-        "measure": MEASURES,
         "checkpoint": steps,
         "condition": CONDITIONS,
         "draw": np.arange(n_draws),
-        "heads": (HeadAblation.dims[1:], np.array(names)),
-        **_bounds(by_sample, len(samples.task.queries)),
+        "heads": (HeadAblation.dims, np.array(names)),
     }
     attrs = dict(heads=named(heads), how=how, spared=named(spared), n_match=n_match, seed=seed)
     attrs |= dict(n_samples=len(samples.strings), n_windows=len(text))
-    return HeadAblation(xr.DataArray(means(by_sample), dims=HeadAblation.dims, coords=coords, attrs=attrs))
+    return HeadAblation.of_arrays(arrays, coords, attrs)
 
 
 def _cells(conditions: Sequence[Sequence[tuple[Head, ...] | None]], *, resampled: bool, seed: int) -> list[list[Cell]]:
@@ -189,16 +186,6 @@ def _cells(conditions: Sequence[Sequence[tuple[Head, ...] | None]], *, resampled
         ]
         for draws in conditions
     ]
-
-
-def _bounds(by_sample: Sequence[np.ndarray], n_strings: int) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """Coordinates with the ends of the intervals, from checkpoint x condition x draw x sample of each measure."""
-    over_draws = [each.mean(axis=-2) for each in by_sample]
-    intact = [each[:, :1] for each in over_draws]
-    ends = dict(zip(BOUNDS, value_bounds(over_draws, n_strings), strict=True))
-    effects = zip(BOUNDS, effect_bounds(over_draws, intact), strict=True)
-    found = {**ends, **{f"effect_{bound}": values for bound, values in effects}}
-    return {name: (HeadAblation.dims[:3], values) for name, values in found.items()}
 
 
 def _conditions(

@@ -1,28 +1,33 @@
 """What an ablation is measured on, sample by sample, and the intervals of what it finds.
 
-    whole      fraction of the suffixes of each copying sample that are copied exactly       0 to 1
-    per_token  fraction of its suffix tokens that are predicted, earlier ones given           0 to 1
-    loss       of each window of held-out text, the mean over its tokens                      nats
+    exact_match  fraction of the suffixes of each copying sample that are copied exactly       0 to 1
+    per_token    fraction of its suffix tokens that are predicted, earlier ones given           0 to 1
+    loss         of each window of held-out text, the mean over its tokens                      nats
 
 All conditions are measured on the same samples and windows. 95% intervals of a value: Wilson's over samples and strings
-for `whole`, as for copying accuracy; mean ± t s.e. over samples for `per_token` and over windows for `loss`. An effect
-is a difference of two conditions on the same samples, and its interval is that of the paired differences.
+for `exact_match`, as for copying accuracy; mean ± t s.e. over samples for `per_token` and over windows for `loss`. An
+effect is a difference of two conditions on the same samples, and its interval is that of the paired differences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from torch import Tensor
 
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.copying import copying_accuracy
-from grok_interp.analysis.intervals import in_percent, mean_interval, wilson_interval
+from grok_interp.analysis.intervals import BOUNDS, in_percent, mean_interval, wilson_interval
 from grok_interp.analysis.loss import window_losses
 from grok_interp.data.copying import CopySamples
+from grok_interp.results.result import Measure
 
-MEASURES = ["whole", "per_token", "loss"]
+MEASURES = {
+    "exact_match": Measure("exact-match accuracy", "fraction"),
+    "per_token": Measure("per-token accuracy", "fraction"),
+    "loss": Measure("validation loss", "nats"),
+}
 BySample = Sequence[np.ndarray]  # of each measure: any leading axes, then samples or windows
 
 
@@ -30,11 +35,11 @@ def measured_by_sample(
     model: HookedModel, samples: CopySamples, windows: Tensor, *, batch_size: int
 ) -> list[np.ndarray]:
     """In the order of `MEASURES`: one number per sample, sample and window."""
-    correct = copying_accuracy(model, samples, batch_size=batch_size).array.isel(checkpoint=0).astype(float)
-    whole = correct.min("char", skipna=False).mean("sequence", skipna=False)
+    correct = copying_accuracy(model, samples, batch_size=batch_size)["correct"].isel(checkpoint=0).astype(float)
+    exact_match = correct.min("char", skipna=False).mean("sequence", skipna=False)
     per_token = correct.mean(("sequence", "char"), skipna=False)
     losses = window_losses(model, windows, batch_size=batch_size)
-    return [whole.to_numpy(), per_token.to_numpy(), losses.numpy()]
+    return [exact_match.to_numpy(), per_token.to_numpy(), losses.numpy()]
 
 
 def stacked(rows: Sequence[BySample], shape: tuple[int, ...]) -> list[np.ndarray]:
@@ -42,22 +47,41 @@ def stacked(rows: Sequence[BySample], shape: tuple[int, ...]) -> list[np.ndarray
     return [np.array(of_measure).reshape(*shape, -1) for of_measure in zip(*rows, strict=True)]
 
 
-def means(values: BySample) -> np.ndarray:
-    """measure x leading axes."""
-    return np.stack([each.mean(axis=-1) for each in values])
+def means(values: BySample, *, suffix: str = "") -> dict[str, np.ndarray]:
+    """Measure, with a suffix -> the mean over samples."""
+    return {name + suffix: each.mean(axis=-1) for name, each in zip(MEASURES, values, strict=True)}
 
 
-def value_bounds(values: BySample, n_strings: int) -> np.ndarray:
-    """bound x measure x leading axes, of the mean over samples."""
-    whole, per_token, loss = values
-    exact = wilson_interval(whole.mean(axis=-1), whole.shape[-1] * n_strings)
-    return np.stack([exact, np.clip(mean_interval(per_token), 0, 1), mean_interval(loss)], axis=1)
+def value_bounds(values: BySample, n_strings: int, *, suffix: str = "") -> dict[str, np.ndarray]:
+    """The ends of the interval of each mean over samples, named as `bounds` does."""
+    exact_match, per_token, loss = values
+    exact = wilson_interval(exact_match.mean(axis=-1), exact_match.shape[-1] * n_strings)
+    return _named([exact, np.clip(mean_interval(per_token), 0, 1), mean_interval(loss)], suffix)
 
 
-def effect_bounds(values: BySample, intact: BySample) -> np.ndarray:
-    """bound x measure x leading axes, of the mean difference to `intact`, which broadcasts against the values."""
+def effect_bounds(values: BySample, intact: BySample) -> dict[str, np.ndarray]:
+    """The same of each mean difference to `intact`, which broadcasts against the values."""
     differences = [each - same for each, same in zip(values, intact, strict=True)]
-    return np.stack([mean_interval(each) for each in differences], axis=1)
+    return _named([mean_interval(each) for each in differences], "_effect")
+
+
+def _named(ends: Sequence[Iterable[np.ndarray]], suffix: str) -> dict[str, np.ndarray]:
+    return {
+        f"{name}{suffix}_{bound}": end
+        for name, both in zip(MEASURES, ends, strict=True)
+        for bound, end in zip(BOUNDS, both, strict=True)
+    }
+
+
+def bounds(suffix: str, dims: tuple[str, ...]) -> dict[str, Measure]:
+    """The measures `exact_match_low`, `exact_match_high` and so on, with a suffix before the bound."""
+    return {
+        f"{name}{suffix}_{bound}": Measure(
+            f"{each.long_name}{suffix.replace('_', ', ')}, {bound} end of the 95% interval", each.units, dims, True
+        )
+        for name, each in MEASURES.items()
+        for bound in BOUNDS
+    }
 
 
 def in_words(measure: str, value: float, low: float, high: float) -> str:

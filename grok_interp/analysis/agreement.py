@@ -23,6 +23,7 @@ or y = 0) of the others; `generic` are neither. Beyond the paper, which shows si
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -41,15 +42,14 @@ from grok_interp.analysis.evaluation_contexts import (
 )
 from grok_interp.analysis.intervals import Z, mean_and_error
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 HYPOTHESES = ("chance", "memorization", "ratio matching", "modular regression")
 SUBSETS = ("generic", "symmetric", "axis")
-ERRORS_FROM = {name: f"error of the difference from {name}" for name in HYPOTHESES}
-MEASURES = ("log_likelihood", "standard_error", "random_share", "n_queries", *ERRORS_FROM.values())
+ERRORS_FROM = {name: f"difference_from_{name.replace(' ', '_')}_se" for name in HYPOTHESES}
 
 
-class AlgorithmAgreement(LabelledResult):
+class AlgorithmAgreement(Result):
     """Log-likelihood of the model's answers (nats per answer), its standard error, the fitted fraction of random
     answers, the number of queries, and the standard error of the difference from each hypothesis.
 
@@ -57,15 +57,25 @@ class AlgorithmAgreement(LabelledResult):
     """
 
     name = "agreement"
-    dims = ("measure", "checkpoint", "split", "subset", "hypothesis", "shot")
+    dims = ("checkpoint", "split", "subset", "hypothesis", "shot")
+    measures: ClassVar = {
+        "log_likelihood": Measure("log-likelihood of the answers", "nats per answer"),
+        "log_likelihood_se": Measure("standard error of the log-likelihood", "nats per answer", may_be_undefined=True),
+        "random_fraction": Measure("fitted fraction of random answers", "fraction", may_be_undefined=True),
+        "n_queries": Measure("number of queries", "1", may_be_undefined=True),
+        **{
+            name: Measure(f"standard error of the difference from {other}", "nats per answer", may_be_undefined=True)
+            for other, name in ERRORS_FROM.items()
+        },
+    }
 
     def log_likelihood(self, subset: str = "generic") -> xr.DataArray:
         """checkpoint x split x hypothesis x shot; NaN where there was no query."""
-        return self.array.sel(measure="log_likelihood", subset=subset, drop=True)
+        return self["log_likelihood"].sel(subset=subset, drop=True)
 
     def interval(self, subset: str = "generic") -> tuple[xr.DataArray, xr.DataArray]:
         """The 95% confidence interval of the log-likelihood, at most 0."""
-        half = Z * self.array.sel(measure="standard_error", subset=subset, drop=True)
+        half = Z * self["log_likelihood_se"].sel(subset=subset, drop=True)
         return self.log_likelihood(subset) - half, (self.log_likelihood(subset) + half).clip(max=0)
 
     def difference(self, other: str, subset: str = "generic") -> xr.DataArray:
@@ -75,7 +85,7 @@ class AlgorithmAgreement(LabelledResult):
 
     def difference_interval(self, other: str, subset: str = "generic") -> tuple[xr.DataArray, xr.DataArray]:
         """The 95% confidence interval of that difference, from the differences answer by answer."""
-        half = Z * self.array.sel(measure=ERRORS_FROM[other], subset=subset, drop=True)
+        half = Z * self[ERRORS_FROM[other]].sel(subset=subset, drop=True)
         return self.difference(other, subset) - half, self.difference(other, subset) + half
 
     def best(self, subset: str = "generic") -> xr.DataArray:
@@ -87,13 +97,13 @@ class AlgorithmAgreement(LabelledResult):
         highest = behind.assign_coords(other=list(HYPOTHESES)).sel(other=names, drop=True)
         return names.where((highest < 0).sum("hypothesis") == len(HYPOTHESES) - 1, "undecided")
 
-    def expected(self) -> xr.DataArray:
+    def expected(self) -> xr.Dataset:
         """The log-likelihood over all subsets: one of them holds every query, the others may be empty."""
-        return self.array.sel(measure="log_likelihood").max("subset")
+        return super().expected().max("subset")
 
     def not_finite(self) -> tuple[int, ...]:
         """Besides, the steps at which a value is missing that other checkpoints have."""
-        values = self.array.sel(measure="log_likelihood")
+        values = self["log_likelihood"]
         missing = (values.isnull() & values.notnull().any("checkpoint")).any(("split", "subset", "hypothesis", "shot"))
         steps = {*super().not_finite(), *values["checkpoint"].to_numpy()[missing.to_numpy()].tolist()}
         return tuple(sorted(int(step) for step in steps))
@@ -146,21 +156,16 @@ def agreement_of(
     rows = torch.stack([torch.stack([_of_split(split, tasks) for split in splits]) for splits in answered])
     values = rearrange(rows, "checkpoint split ... measure shot -> measure checkpoint split ... shot")
     contexts = [split.contexts for split in answered[0]]
-    array = xr.DataArray(
-        values.float().numpy(),
-        dims=AlgorithmAgreement.dims,
-        coords={
-            "measure": list(MEASURES),
-            "checkpoint": list(steps),
-            "split": [each.split for each in contexts],
-            "subset": list(SUBSETS),
-            "hypothesis": list(HYPOTHESES),
-            "shot": np.arange(values.shape[-1]),
-            **sampling_coordinates(contexts),
-        },
-        attrs=contexts[0].description(),
-    )
-    return AlgorithmAgreement(array)
+    coords = {
+        "checkpoint": list(steps),
+        "split": [each.split for each in contexts],
+        "subset": list(SUBSETS),
+        "hypothesis": list(HYPOTHESES),
+        "shot": np.arange(values.shape[-1]),
+        **sampling_coordinates(contexts),
+    }
+    arrays = dict(zip(AlgorithmAgreement.measures, values.float(), strict=True))
+    return AlgorithmAgreement.of_arrays(arrays, coords, contexts[0].description())
 
 
 def _of_split(given: Answers, tasks: ModularTasks) -> Float[Tensor, "subset hypothesis measure shot"]:

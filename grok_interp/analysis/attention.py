@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,42 +15,44 @@ from grok_interp.analysis.ablated_model import Head, named
 from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.checkpoints_of import Checkpoints, Model, checkpoints_of, require_model, require_readable
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class AttentionMaps(LabelledResult):
+class AttentionMaps(Result):
     """Attention weights; each query's row sums to 1 over the keys up to it."""
 
     name = "attention"
     dims = ("layer", "head", "query", "key")
+    measures: ClassVar = {"pattern": Measure("attention weight", "fraction")}
 
     def of(self, layer: int, head: int) -> xr.DataArray:
         """query x key of one head. Raises ValueError for a head that the model does not have."""
-        require_head(layer, head, n_layers=self.array.sizes["layer"], n_heads=self.array.sizes["head"])
-        return self.array.isel(layer=layer, head=head)
+        require_head(layer, head, n_layers=self.dataset.sizes["layer"], n_heads=self.dataset.sizes["head"])
+        return self["pattern"].isel(layer=layer, head=head)
 
     def __str__(self) -> str:
-        sizes = self.array.sizes
+        sizes = self.dataset.sizes
         return f"attention of {sizes['layer']} x {sizes['head']} heads over {sizes['query']} tokens"
 
 
-class HeadPatterns(LabelledResult):
+class HeadPatterns(Result):
     """Attention weights of some heads at several checkpoints; the coordinate `head` holds names such as L1H3."""
 
     name = "head_patterns"
     dims = ("checkpoint", "head", "query", "key")
+    measures: ClassVar = {"pattern": Measure("attention weight", "fraction")}
 
     def maps(self, *, n_layers: int, n_heads: int) -> Iterator[tuple[int, AttentionMaps]]:
         """(step, maps of all heads of the model), NaN for those that are not here."""
-        places = tuple(zip(*map(_place, self.array["head"].values), strict=True))
-        for step in self.array["checkpoint"].values.tolist():
-            here = self.at(step)
+        places = tuple(zip(*map(_place, self.dataset["head"].values), strict=True))
+        for step in self.dataset["checkpoint"].values.tolist():
+            here = self.at(step)["pattern"]
             patterns = np.full((n_layers, n_heads, *here.shape[1:]), np.nan, dtype=here.dtype)
             patterns[places] = here.to_numpy()
-            yield step, AttentionMaps(xr.DataArray(patterns, dims=AttentionMaps.dims))
+            yield step, AttentionMaps.of_arrays({"pattern": patterns}, {})
 
     def __str__(self) -> str:
-        sizes = self.array.sizes
+        sizes = self.dataset.sizes
         return (
             f"attention of {sizes['head']} heads over {sizes['query']} tokens at {sizes['checkpoint']} checkpoints"
             f"{self.warning()}"
@@ -83,7 +86,7 @@ def head_patterns(checkpoints: Checkpoints, tokens: Tokens, *, heads: Sequence[H
         steps.append(step)
         rows.append(np.stack([maps.of(*head).to_numpy() for head in heads]))
     coords = {"checkpoint": steps, "head": named(heads).split()}
-    return HeadPatterns(xr.DataArray(np.stack(rows), coords, HeadPatterns.dims))
+    return HeadPatterns.of_arrays({"pattern": np.stack(rows)}, coords)
 
 
 def _place(name: str) -> Head:
@@ -103,9 +106,9 @@ def attention_maps(model: Model, tokens: Tokens) -> AttentionMaps:
     require_readable(rows, model.cfg, n_read=0 if rotates_any_position(model) else None)
     names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
     found = read(model, rows, dict.fromkeys(names, _first_in_batch))
-    patterns = torch.stack([found[name] for name in names]).numpy()
+    patterns = torch.stack([found[name] for name in names])
     coords = {dim: np.arange(size) for dim, size in zip(AttentionMaps.dims, patterns.shape, strict=True)}
-    return AttentionMaps(xr.DataArray(patterns, dims=AttentionMaps.dims, coords=coords))
+    return AttentionMaps.of_arrays({"pattern": patterns}, coords)
 
 
 def _first_in_batch(pattern: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ components. In the paper's grokked models the points lie on a circle by log x, e
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,38 +21,37 @@ from grok_interp.analysis.slot_vectors import head_outputs
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.data.slot import slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class CirclePCA(LabelledResult):
-    """Components of every pair (x, y), in the units of the activations.
+class CirclePCA(Result):
+    """Components of every pair (x, y), in the units of the activations, and what each component explains.
 
-    Coordinates: `explained`, the share of all variance (0 to 1) by checkpoint and component; `log_x` and `log_y`.
+    The coordinates `log_x` and `log_y` are the discrete logarithms of x and y.
     """
 
     name = "circle_pca"
     dims = ("checkpoint", "x", "y", "component")
-
-    @property
-    def explained(self) -> xr.DataArray:
-        """checkpoint x component."""
-        return self.array["explained"]
+    measures: ClassVar = {
+        "projection": Measure("principal component", "1"),
+        "explained": Measure("fraction of the variance", "fraction", ("checkpoint", "component")),
+    }
 
     @property
     def place(self) -> str:
         """Which head it is of, where, and the base of the logarithms."""
-        attrs = self.array.attrs
+        attrs = self.dataset.attrs
         return (
             f"L{attrs['layer']}H{attrs['head']} at x and y of slot {attrs['slot']}, task ({attrs['a']}, {attrs['b']}); "
             f"logarithms to base {attrs['root']}"
         )
 
     def __str__(self) -> str:
-        sizes, attrs = self.array.sizes, self.array.attrs
+        sizes, attrs = self.dataset.sizes, self.dataset.attrs
         return (
             f"L{attrs['layer']}H{attrs['head']} over {sizes['x'] * sizes['y']} pairs at {sizes['checkpoint']} "
             f"checkpoints; {sizes['component']} components explain "
-            f"{float(self.explained[-1].sum(skipna=False)):.0%} at the last{self.warning()}"
+            f"{float(self['explained'][-1].sum(skipna=False)):.0%} at the last{self.warning()}"
         )
 
 
@@ -102,18 +102,14 @@ def circle_pca(
         steps.append(step)
         components.append(found.unflatten(0, (p, p)))
         explained.append(shares)
-    array = xr.DataArray(
-        torch.stack(components).numpy(),
-        dims=CirclePCA.dims,
-        coords={
-            "checkpoint": steps,
-            "x": np.arange(p),
-            "y": np.arange(p),
-            "component": np.arange(n_components),
-            "explained": (("checkpoint", "component"), torch.stack(explained).numpy()),
-            "log_x": ("x", logs),
-            "log_y": ("y", logs),
-        },
-        attrs={"p": p, "a": a, "b": b, "slot": slot, "layer": layer, "head": head, "root": root},
-    )
-    return CirclePCA(array)
+    coords = {
+        "checkpoint": steps,
+        "x": np.arange(p),
+        "y": np.arange(p),
+        "component": np.arange(n_components),
+        "log_x": ("x", logs),
+        "log_y": ("y", logs),
+    }
+    attrs = {"p": p, "a": a, "b": b, "slot": slot, "layer": layer, "head": head, "root": root}
+    arrays = {"projection": torch.stack(components), "explained": torch.stack(explained)}
+    return CirclePCA.of_arrays(arrays, coords, attrs)

@@ -1,15 +1,15 @@
 """Training curves of several runs side by side: what one condition changes, seed by seed.
 
-whole       share of suffixes copied whole, the paper's accuracy     0 to 1
-per_token   share of suffix tokens predicted                         0 to 1
-loss        of held-out text                                         nats
-induction   the largest I(L, H) of all heads                         -1 to 1
+exact_match  fraction of suffixes copied without an error, the paper's accuracy   0 to 1
+per_token    fraction of suffix tokens predicted                                  0 to 1
+loss         of held-out text                                                     nats
+induction    the largest I(L, H) of all heads                                     -1 to 1
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -18,26 +18,32 @@ from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.loss import PositionLoss
 from grok_interp.configs import TrainConfig
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
-Answers = tuple[TrainConfig, CopyingAccuracy, PositionLoss, InductionScores]  # of one run
+MeasuredRun = tuple[TrainConfig, CopyingAccuracy, PositionLoss, InductionScores]  # of one run
 FREE = ("init_seed", "data_seed", "checkpoint_steps", "micro_batch_size")  # seeds, and what changes no training
 NEITHER = "neither"  # the condition in which all that is varied is 0
 
 
-class TrainingCurves(LabelledResult):
+class TrainingCurves(Result):
     """Four measures over training; NaN where a run has no such checkpoint.
 
-    The coordinate `tokens_per_step` of a condition turns its updates into training tokens. `array.attrs["chance"]` has
-    the accuracies of a uniform guess, by measure.
+    The coordinate `tokens_per_step` of a condition turns its updates into training tokens. `dataset.attrs["chance"]`
+    has the accuracies of a uniform guess, by measure.
     """
 
-    name = "value"
-    dims = ("measure", "condition", "seed", "checkpoint")
+    name = "training_curves"
+    dims = ("condition", "seed", "checkpoint")
+    measures: ClassVar = {
+        "exact_match": Measure("exact-match accuracy", "fraction"),
+        "per_token": Measure("per-token accuracy", "fraction"),
+        "loss": Measure("validation loss", "nats"),
+        "induction": Measure("largest induction score I(L, H)", "1"),
+    }
 
     def of(self, measure: str, condition: str) -> xr.DataArray:
         """seed x checkpoint, without the checkpoints that no run of the condition has."""
-        return self.array.sel(measure=measure, condition=condition).dropna("checkpoint", how="all")
+        return self[measure].sel(condition=condition).dropna("checkpoint", how="all")
 
     def mean(self, measure: str, condition: str) -> xr.DataArray:
         """Over the seeds that have the checkpoint."""
@@ -45,7 +51,7 @@ class TrainingCurves(LabelledResult):
 
     def each(self, measure: str) -> dict[tuple[str, int], xr.DataArray]:
         """(condition, seed) -> one curve over its own checkpoints."""
-        chosen = self.array.sel(measure=measure)
+        chosen = self[measure]
         curves = {
             (condition, seed): chosen.sel(condition=condition, seed=seed, drop=True).dropna("checkpoint")
             for condition in chosen["condition"].values.tolist()
@@ -54,11 +60,11 @@ class TrainingCurves(LabelledResult):
         return {key: curve for key, curve in curves.items() if curve.size}
 
     def __str__(self) -> str:
-        sizes = self.array.sizes
+        sizes = self.dataset.sizes
         return f"training curves of {sizes['condition']} conditions x {sizes['seed']} seeds"
 
 
-def training_curves(runs: Iterable[Answers], *, varied: Sequence[str] = ()) -> TrainingCurves:
+def training_curves(runs: Iterable[MeasuredRun], *, varied: Sequence[str] = ()) -> TrainingCurves:
     """Of runs that differ in their seeds and in the `varied` fields of their config ("batch_size") and in nothing else.
 
     Raises ValueError for runs that differ in more, two of the same condition and seed, and conditions whose weights
@@ -68,7 +74,7 @@ def training_curves(runs: Iterable[Answers], *, varied: Sequence[str] = ()) -> T
     if not runs:
         raise ValueError("a comparison needs one run or more")
     _require_match([config for config, *_ in runs], varied)
-    cells: dict[tuple[str, int], xr.DataArray] = {}
+    cells: dict[tuple[str, int], xr.Dataset] = {}
     tokens: dict[str, int] = {}
     for config, accuracy, loss, induction in runs:
         cell = (condition_of(config, varied), config.init_seed)
@@ -78,11 +84,10 @@ def training_curves(runs: Iterable[Answers], *, varied: Sequence[str] = ()) -> T
     _require_same_seeds(cells)
     conditions = list(dict.fromkeys(condition for condition, _ in cells))
     rows = [_row(cells, condition) for condition in conditions]
-    array = xr.concat(rows, dim="condition", join="outer").assign_coords(
+    dataset = _side_by_side(rows, "condition").assign_coords(
         condition=conditions, tokens_per_step=("condition", [tokens[condition] for condition in conditions])
     )
-    attributes = {"varied": list(varied), "chance": runs[0][1].chance}
-    return TrainingCurves(array.transpose(*TrainingCurves.dims).assign_attrs(attributes))
+    return TrainingCurves(dataset.assign_attrs(varied=list(varied), chance=runs[0][1].chance))
 
 
 def condition_of(config: TrainConfig, varied: Sequence[str]) -> str:
@@ -92,20 +97,24 @@ def condition_of(config: TrainConfig, varied: Sequence[str]) -> str:
     return " ".join(named) or NEITHER
 
 
-def _measures(accuracy: CopyingAccuracy, loss: PositionLoss, induction: InductionScores) -> xr.DataArray:
-    strongest = induction.I.max(("layer", "head"), skipna=False)
+def _measures(accuracy: CopyingAccuracy, loss: PositionLoss, induction: InductionScores) -> xr.Dataset:
     measures = {
-        "whole": accuracy.exact(),
+        "exact_match": accuracy.exact_match(),
         "per_token": accuracy.per_token(),
         "loss": loss.mean(),
-        "induction": strongest,
+        "induction": induction["I"].max(("layer", "head"), skipna=False),
     }
-    return xr.Dataset({name: each.astype(float) for name, each in measures.items()}).to_array("measure")
+    return xr.Dataset({name: each.astype(float) for name, each in measures.items()})
 
 
-def _row(cells: Mapping[tuple[str, int], xr.DataArray], condition: str) -> xr.DataArray:
+def _row(cells: Mapping[tuple[str, int], xr.Dataset], condition: str) -> xr.Dataset:
     mine = {seed: curves for (name, seed), curves in sorted(cells.items()) if name == condition}
-    return xr.concat(list(mine.values()), dim="seed", join="outer").assign_coords(seed=list(mine))
+    return _side_by_side(list(mine.values()), "seed").assign_coords(seed=list(mine))
+
+
+def _side_by_side(datasets: Sequence[xr.Dataset], dim: str) -> xr.Dataset:
+    """NaN where one has no such checkpoint."""
+    return xr.concat(datasets, dim, data_vars="all", coords="minimal", compat="override", join="outer")
 
 
 def _require_match(configs: Sequence[TrainConfig], varied: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ The strings that all queries of a sample share are run once when the model has a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -24,31 +24,32 @@ from grok_interp.analysis.intervals import BOUNDS, in_percent, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Caching, prefix_cache
 from grok_interp.data.copying import CopySamples
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class CopyingAccuracy(LabelledResult):
+class CopyingAccuracy(Result):
     """Was each suffix token predicted? 1, 0 or NaN (undefined), by sample, queried string and position in the suffix.
 
-    `array.attrs["alphabet"]` names the symbols that the strings are made of. Intervals are over samples, 95%. All
+    `dataset.attrs["alphabet"]` names the symbols that the strings are made of. Intervals are over samples, 95%. All
     strings of a sample share one context; pooled over strings their answers are counted as independent, which measured
     variances over samples support (dev/LOG.md).
     """
 
     name = "correct"
     dims = ("checkpoint", "sample", "sequence", "char")
+    measures: ClassVar = {"correct": Measure("suffix token predicted: 1, else 0", "1")}
 
-    def exact(self) -> xr.DataArray:
+    def exact_match(self) -> xr.DataArray:
         """Exact-match accuracy, the paper's: the fraction of suffixes copied without an error, by checkpoint."""
         return self.per_sequence().mean("sequence", skipna=False)
 
-    def exact_interval(self) -> xr.DataArray:
-        """Wilson interval of `exact` over all samples and strings: bound x checkpoint."""
-        return with_bounds(self.exact(), self.n_samples * self.array.sizes["sequence"])
+    def exact_match_interval(self) -> xr.DataArray:
+        """Wilson interval of `exact_match` over all samples and strings: bound x checkpoint."""
+        return with_bounds(self.exact_match(), self.n_samples * self.dataset.sizes["sequence"])
 
     def per_sequence(self) -> xr.DataArray:
         """Exact-match accuracy of each queried string: checkpoint x sequence."""
-        return self.array.min("char", skipna=False).mean("sample", skipna=False)
+        return self["correct"].min("char", skipna=False).mean("sample", skipna=False)
 
     def per_sequence_interval(self) -> xr.DataArray:
         """Wilson interval of `per_sequence` over samples: bound x checkpoint x sequence."""
@@ -56,11 +57,11 @@ class CopyingAccuracy(LabelledResult):
 
     def per_token(self) -> xr.DataArray:
         """The fraction of suffix tokens predicted, earlier ones given; chance is 1 over the alphabet."""
-        return self.array.mean(("sample", "sequence", "char"), skipna=False)
+        return self["correct"].mean(("sample", "sequence", "char"), skipna=False)
 
     def per_token_error(self) -> xr.DataArray:
         """Standard error of `per_token`, clustered by sample: from the spread of the samples' means; NaN for one."""
-        of_samples = self.array.mean(("sequence", "char"), skipna=False)
+        of_samples = self["correct"].mean(("sequence", "char"), skipna=False)
         squares = ((of_samples - of_samples.mean("sample", skipna=False)) ** 2).sum("sample", skipna=False)
         n = self.n_samples
         return (squares / (n - 1 if n > 1 else np.nan) / n) ** 0.5
@@ -72,29 +73,29 @@ class CopyingAccuracy(LabelledResult):
 
     @property
     def n_samples(self) -> int:
-        return self.array.sizes["sample"]
+        return self.dataset.sizes["sample"]
 
     @property
     def undefined_steps(self) -> list[int]:
         """Checkpoints with an answer whose largest logit is not finite."""
-        undefined = self.array.isnull().any(("sample", "sequence", "char"))
-        return self.array["checkpoint"].to_numpy()[undefined.to_numpy()].tolist()
+        undefined = self["correct"].isnull().any(("sample", "sequence", "char"))
+        return self.dataset["checkpoint"].to_numpy()[undefined.to_numpy()].tolist()
 
     @property
     def sizes_in_words(self) -> str:
         """500 samples x 5 strings"""
-        return f"{self.n_samples:,} samples x {self.array.sizes['sequence']} strings"
+        return f"{self.n_samples:,} samples x {self.dataset.sizes['sequence']} strings"
 
     @property
     def strings_in_words(self) -> str:
         """The indices of the queried strings: 0-4, or 0, 5, 10."""
-        indices = self.array["sequence"].to_numpy().tolist()
+        indices = self.dataset["sequence"].to_numpy().tolist()
         consecutive = len(indices) > 1 and indices == list(range(indices[0], indices[-1] + 1))
         return f"{indices[0]}-{indices[-1]}" if consecutive else ", ".join(map(str, indices))
 
-    def exact_in_words(self) -> str:
+    def exact_match_in_words(self) -> str:
         """Of the last checkpoint with its interval: 96.6% [95.8, 97.3]"""
-        return in_percent(*map(float, (self.exact()[-1], *self.exact_interval().isel(checkpoint=-1))))
+        return in_percent(*map(float, (self.exact_match()[-1], *self.exact_match_interval().isel(checkpoint=-1))))
 
     def per_sequence_in_words(self) -> str:
         """Of the last checkpoint, string by string: 98 / 96 / 96 / 96 / 97%"""
@@ -114,15 +115,15 @@ class CopyingAccuracy(LabelledResult):
 
         Empty for a result that does not record how many symbols there are.
         """
-        if "n_symbols" not in self.array.attrs:
+        if "n_symbols" not in self.dataset.attrs:
             return {}
-        per_token = 1 / self.array.attrs["n_symbols"]
-        return {"per_token": per_token, "whole": per_token ** self.array.sizes["char"]}
+        per_token = 1 / self.dataset.attrs["n_symbols"]
+        return {"per_token": per_token, "exact_match": per_token ** self.dataset.sizes["char"]}
 
     def __str__(self) -> str:
         return (
-            f"copying accuracy ({self.array.attrs['alphabet']} strings) at {self.array.sizes['checkpoint']} "
-            f"checkpoints; at the last {self.exact_in_words()} exact match ({self.sizes_in_words}), "
+            f"copying accuracy ({self.dataset.attrs['alphabet']} strings) at {self.dataset.sizes['checkpoint']} "
+            f"checkpoints; at the last {self.exact_match_in_words()} exact match ({self.sizes_in_words}), "
             f"{self.per_sequence_in_words()} by string {self.strings_in_words}, {self.per_token_in_words()} per token"
         )
 
@@ -172,20 +173,16 @@ def copying_accuracy(checkpoints: Checkpoints, samples: CopySamples, *, batch_si
         steps.append(step)
         correct.append(torch.cat(parts).numpy())
     task = samples.task
-    array = xr.DataArray(
-        np.stack(correct),
-        dims=CopyingAccuracy.dims,
-        coords={"checkpoint": steps, "sequence": list(task.queries)},
-        attrs={
-            "n_sequences": task.n_sequences,
-            "n_prefix": task.n_prefix,
-            "n_suffix": task.n_suffix,
-            "seed": task.seed,
-            "alphabet": task.alphabet_name,
-            "n_symbols": len(task.alphabet),
-        },
-    )
-    return CopyingAccuracy(array)
+    attrs = {
+        "n_sequences": task.n_sequences,
+        "n_prefix": task.n_prefix,
+        "n_suffix": task.n_suffix,
+        "seed": task.seed,
+        "alphabet": task.alphabet_name,
+        "n_symbols": len(task.alphabet),
+    }
+    coords = {"checkpoint": steps, "sequence": list(task.queries)}
+    return CopyingAccuracy.of_arrays({"correct": np.stack(correct)}, coords, attrs)
 
 
 def suffix_scores(model: HookedModel, samples: CopySamples) -> Iterable[Float[Tensor, "sample char d_vocab"]]:

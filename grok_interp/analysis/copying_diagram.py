@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import pandas as pd
 import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.configs import TextConfig, TrainConfig
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class CopyingDiagram(LabelledResult):
+class CopyingDiagram(Result):
     """Exact-match accuracy (0 to 1) at the last checkpoint of every run of a sweep; NaN where there is no run."""
 
     name = "copying_diagram"
     dims = ("copy_fraction", "random_fraction", "seed")
+    measures: ClassVar = {"exact_match": Measure("exact-match accuracy", "fraction")}
 
     def mean(self) -> xr.DataArray:
         """Over the seeds of each cell."""
-        return self.array.mean("seed")
+        return self["exact_match"].mean("seed")
 
     def spread(self) -> xr.DataArray:
         """Half of the difference between the best and the worst seed of each cell."""
-        return (self.array.max("seed") - self.array.min("seed")) / 2
+        return (self["exact_match"].max("seed") - self["exact_match"].min("seed")) / 2
 
     def n_seeds(self) -> xr.DataArray:
-        return self.array.notnull().sum("seed")
+        return self["exact_match"].notnull().sum("seed")
 
     def __str__(self) -> str:
         best = self.mean().stack(cell=("copy_fraction", "random_fraction")).dropna("cell")
         copies, random = best["cell"].values[int(best.argmax("cell"))]
         return (
-            f"exact-match accuracy of {int(self.array.notnull().sum())} runs; the highest mean is "
+            f"exact-match accuracy of {int(self['exact_match'].notnull().sum())} runs; the highest mean is "
             f"{float(best.max()):.0%}, with copies in {copies:.0%} and random characters in {random:.0%} of the windows"
         )
 
@@ -54,9 +56,9 @@ def copying_diagram(runs: Iterable[tuple[TrainConfig, CopyingAccuracy]]) -> Copy
         cell = (config.data.copy_fraction, config.data.random_fraction, config.init_seed)
         if cell in cells:
             raise ValueError(f"two runs with (copy_fraction, random_fraction, init_seed) = {cell}: give one of them")
-        cells[cell] = float(accuracy.exact()[-1])
+        cells[cell] = float(accuracy.exact_match()[-1])
     if not cells:
         raise ValueError("a copying diagram needs at least one run")
     index = pd.MultiIndex.from_tuples(list(cells), names=CopyingDiagram.dims)
-    array = xr.DataArray.from_series(pd.Series(list(cells.values()), index=index))
-    return CopyingDiagram(array.transpose(*CopyingDiagram.dims).sortby(list(CopyingDiagram.dims)))
+    table = pd.DataFrame({"exact_match": list(cells.values())}, index=index)
+    return CopyingDiagram(xr.Dataset.from_dataframe(table).sortby(list(CopyingDiagram.dims)))

@@ -9,55 +9,55 @@ primitive root is needed to tell. The null shuffles which numbers are even and a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.circles import principal_components
-from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
+from grok_interp.analysis.shuffles import N_SHUFFLES, NULL_OF_FRACTION, mean_and_quantile, shuffled_orders
 from grok_interp.data.discrete_log import discrete_log, primitive_root
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class EmbeddingPCA(LabelledResult):
-    """Components of every number's embedding.
-
-    Coordinates: `explained`, the share of all variance (0 to 1) by checkpoint and component; `log` of each number.
-    """
+class EmbeddingPCA(Result):
+    """Components of every number's embedding, and what each explains; the coordinate `log` is a number's logarithm."""
 
     name = "embedding_pca"
     dims = ("checkpoint", "number", "component")
-
-    @property
-    def explained(self) -> xr.DataArray:
-        """checkpoint x component."""
-        return self.array["explained"]
+    measures: ClassVar = {
+        "projection": Measure("principal component", "1"),
+        "explained": Measure("fraction of the variance", "fraction", ("checkpoint", "component")),
+    }
 
     def __str__(self) -> str:
-        sizes = self.array.sizes
+        sizes = self.dataset.sizes
         return (
             f"embeddings of {sizes['number']} numbers at {sizes['checkpoint']} checkpoints; {sizes['component']} "
-            f"components explain {float(self.explained[-1].sum(skipna=False)):.0%} at the last{self.warning()}"
+            f"components explain {float(self['explained'][-1].sum(skipna=False)):.0%} at the last{self.warning()}"
         )
 
 
-class ParitySeparation(LabelledResult):
+class ParitySeparation(Result):
     """Separation of even from odd logarithms (0 to 1), by which component, and the null distribution."""
 
     name = "parity_separation"
-    dims = ("measure", "checkpoint")
+    dims = ("checkpoint",)
+    measures: ClassVar = {
+        "separation": Measure("parity separation", "fraction"),
+        "component": Measure("component that separates best", "1"),
+        **NULL_OF_FRACTION,
+    }
 
     def __str__(self) -> str:
-        last = self.at().to_series()
+        last = {name: float(value) for name, value in self.at().items()}
         return (
             f"parity separation {last['separation']:.2f} along component {last['component']:.0f} at the last of "
-            f"{self.array.sizes['checkpoint']} checkpoints; shuffled {last['null_mean']:.2f}, "
+            f"{self.dataset.sizes['checkpoint']} checkpoints; shuffled {last['null_mean']:.2f}, "
             f"95% below {last['null_q95']:.2f}{self.warning()}"
         )
 
@@ -66,10 +66,10 @@ def between_class_share(
     values: Float[Tensor, "point component"], even: Bool[Tensor, "*shuffle point"]
 ) -> Float[Tensor, "*shuffle component"]:
     """Of each component, the variance between the means of two classes over all variance; 0 if it has none. Kernel."""
-    centred = (values - values.mean(dim=0)).double()
+    centered = (values - values.mean(dim=0)).double()
     share = even.double().mean(dim=-1, keepdim=True)
-    mean = even.double() @ centred / even.sum(dim=-1, keepdim=True)  # of the even ones; the odd ones balance it
-    variance = centred.square().mean(dim=0).clamp_min(torch.finfo(centred.dtype).tiny)
+    mean = even.double() @ centered / even.sum(dim=-1, keepdim=True)  # of the even ones; the odd ones balance it
+    variance = centered.square().mean(dim=0).clamp_min(torch.finfo(centered.dtype).tiny)
     return (mean.square() * share / (1 - share) / variance).float()
 
 
@@ -99,40 +99,28 @@ def embedding_pca(
         steps.append(step)
         components.append(found)
         explained.append(shares)
-    array = xr.DataArray(
-        torch.stack(components).numpy(),
-        dims=EmbeddingPCA.dims,
-        coords={
-            "checkpoint": steps,
-            "number": np.arange(p),
-            "component": np.arange(n_components),
-            "explained": (("checkpoint", "component"), torch.stack(explained).numpy()),
-            "log": ("number", logs),
-        },
-        attrs={"p": p, "root": root},
-    )
-    return EmbeddingPCA(array)
+    coords = {
+        "checkpoint": steps,
+        "number": np.arange(p),
+        "component": np.arange(n_components),
+        "log": ("number", logs),
+    }
+    arrays = {"projection": torch.stack(components), "explained": torch.stack(explained)}
+    return EmbeddingPCA.of_arrays(arrays, coords, {"p": p, "root": root})
 
 
 def parity_separation(embedding: EmbeddingPCA, *, seed: int, n_shuffles: int = N_SHUFFLES) -> ParitySeparation:
     """Of every checkpoint, each against the same shuffles. Raises ValueError for p = 2, which has one logarithm."""
-    even = torch.as_tensor(embedding.array["log"].to_numpy()[1:] % 2 == 0)
+    even = torch.as_tensor(embedding.dataset["log"].to_numpy()[1:] % 2 == 0)
     if len(even) < 2:
         raise ValueError("parity separation needs p of 3 or more, got 2: its one logarithm is even")
     shuffled = even[shuffled_orders(len(even), n_shuffles=n_shuffles, seed=seed)]
     rows = []
-    for values in embedding.array.to_numpy():
+    for values in embedding["projection"].to_numpy():
         numbers = torch.as_tensor(values[1:])
         best, null = (between_class_share(numbers, parity).max(dim=-1) for parity in (even, shuffled))
         component = best.indices.where(best.values.isfinite(), torch.nan)  # NaN is not the best of components
         rows.append(torch.cat([best.values[None], component[None], mean_and_quantile(null.values)]))
-    array = xr.DataArray(
-        torch.stack(rows, dim=1).numpy(),
-        dims=ParitySeparation.dims,
-        coords={
-            "measure": ["separation", "component", *NULL],
-            "checkpoint": embedding.array["checkpoint"].to_numpy(),
-        },
-        attrs=embedding.array.attrs | {"seed": seed, "n_shuffles": n_shuffles},
-    )
-    return ParitySeparation(array)
+    arrays = dict(zip(ParitySeparation.measures, torch.stack(rows, dim=1), strict=True))
+    attrs = embedding.dataset.attrs | {"seed": seed, "n_shuffles": n_shuffles}
+    return ParitySeparation.of_arrays(arrays, {"checkpoint": embedding.dataset["checkpoint"].to_numpy()}, attrs)

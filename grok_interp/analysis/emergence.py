@@ -26,7 +26,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from grok_interp.results.result import by_step
+from grok_interp.results.order import by_step
 from grok_interp.statistics.change_point import MIN_POINTS, ChangePoint, change_point
 from grok_interp.statistics.flatness import Flatness, flatness
 

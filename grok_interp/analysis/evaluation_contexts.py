@@ -130,10 +130,10 @@ def sampling_coordinates(contexts: Sequence[EvaluationContexts]) -> dict[str, tu
     }
 
 
-def sampled_over(array: xr.DataArray, split: Split) -> str:
+def sampled_over(dataset: xr.Dataset, split: Split) -> str:
     """What the intervals of a result are over: "2,601 contexts (289 for each of all 9 tasks)"."""
     n_contexts, n_tasks, n_all = (
-        int(array[name].sel(split=split)) for name in ("n_contexts", "n_tasks", "n_all_tasks")
+        int(dataset[name].sel(split=split)) for name in ("n_contexts", "n_tasks", "n_all_tasks")
     )
     of = f"all {n_tasks} tasks" if n_tasks == n_all else f"{n_tasks} of {n_all} tasks"
     return f"{n_contexts:,} contexts ({n_contexts // n_tasks:,} for each of {of})"

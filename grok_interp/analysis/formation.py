@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -17,7 +17,7 @@ from scipy import stats
 
 from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.induction import InductionScores
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 N_PERMUTATIONS = 9_999
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class DepthOrder:
         return f"tau = {self.tau:+.2f} (p = {self.p_value:.2g}, {self.n_heads} heads)"
 
 
-class FormationOrder(LabelledResult):
+class FormationOrder(Result):
     """The first checkpoint step at which each head's score is above the threshold; NaN if it never is.
 
     Checkpoints whose scores are not finite are left out; `not_finite` names them.
@@ -48,27 +48,28 @@ class FormationOrder(LabelledResult):
 
     name = "onset"
     dims = ("layer", "head")
+    measures: ClassVar = {"onset": Measure("onset", "updates", may_be_undefined=True)}
 
     def per_layer(self) -> xr.DataArray:
         """The onset of each layer's first head; NaN if none formed."""
-        return self.array.min("head", skipna=True)
+        return self["onset"].min("head", skipna=True)
 
     def depth_order(self, *, seed: int = 0) -> DepthOrder:
         """Do deeper heads form later?"""
-        formed = self.array.to_series().dropna()
+        formed = self["onset"].to_series().dropna()
         layers = formed.index.get_level_values("layer").to_numpy()
         return kendall_tau(layers, formed.to_numpy(), seed=seed)
 
     def not_finite(self) -> tuple[int, ...]:
-        return tuple(self.array.attrs.get("not_finite", ()))
+        return tuple(self.dataset.attrs.get("not_finite", ()))
 
     def __str__(self) -> str:
-        formed = self.array.to_series().dropna().sort_values()
+        formed = self["onset"].to_series().dropna().sort_values()
         heads = ", ".join(
             f"L{layer}H{head} at {step:.0f}" for (layer, head), step in zip(formed.index.tolist(), formed, strict=True)
         )
-        threshold = self.array.attrs["threshold"]
-        return f"{len(formed)} of {self.array.size} heads pass {threshold:g}: {heads or 'none'}{self.warning()}"
+        threshold = self.dataset.attrs["threshold"]
+        return f"{len(formed)} of {self['onset'].size} heads pass {threshold:g}: {heads or 'none'}{self.warning()}"
 
 
 def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:
@@ -76,7 +77,7 @@ def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:
 
     Args:
         scores: `InductionScores`, of which I(L, H) is taken, or any score as an array with the dimensions checkpoint,
-            layer and head, such as `head_scores(...).of("prefix_matching")`. Steps are put in order.
+            layer and head, such as `head_scores(...)["prefix_matching"]`. Steps are put in order.
         threshold: a finite number, in the unit of the score.
 
     Returns:
@@ -87,7 +88,7 @@ def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:
 
     Example:
         >>> scores = xr.DataArray([[[0.1]], [[0.9]]], {"checkpoint": [0, 8]}, dims=("checkpoint", "layer", "head"))
-        >>> float(formation_order(scores, threshold=0.5).array[0, 0])
+        >>> float(formation_order(scores, threshold=0.5)["onset"][0, 0])
         8.0
     """
     require_threshold(threshold)
@@ -98,17 +99,17 @@ def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:
     onset = xr.where(above.any("checkpoint"), steps[first.to_numpy()].astype(float), np.nan)
     undefined = steps[~finite.all(("layer", "head")).to_numpy()].tolist()
     attrs = {"threshold": threshold, **({"not_finite": undefined} if undefined else {})}
-    return FormationOrder(onset.transpose(*FormationOrder.dims).drop_attrs().assign_attrs(attrs))
+    return FormationOrder(xr.Dataset({"onset": onset.transpose(*FormationOrder.dims)}, attrs=attrs))
 
 
 def _curves(scores: Scores) -> xr.DataArray:
     """One score by checkpoint, layer and head, with increasing steps."""
-    curves = scores.I if isinstance(scores, InductionScores) else scores
+    curves = scores["I"] if isinstance(scores, InductionScores) else scores
     if not isinstance(curves, xr.DataArray) or set(curves.dims) != {"checkpoint", *FormationOrder.dims}:
         got = f"dims {curves.dims}" if isinstance(curves, xr.DataArray) else type(curves).__name__
         raise ValueError(
             f"formation_order needs one score of every head with dims checkpoint, layer and head, got {got}: select "
-            "one, as in head_scores(...).of(name)"
+            "one, as in head_scores(...)[name]"
         )
     ordered = curves.sortby("checkpoint")
     steps = ordered["checkpoint"].to_numpy()
@@ -123,9 +124,9 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
         return DepthOrder(np.nan, np.nan, len(depth))
     order = _signs(onset)
 
-    def concordance(relabelled: np.ndarray, axis: int) -> Any:  # noqa: ARG001 (scipy's signature)
+    def concordance(relabeled: np.ndarray, axis: int) -> Any:  # noqa: ARG001 (scipy's signature)
         """|tau-b| but for a factor that no relabelling changes."""
-        return abs((_signs(relabelled) * order).sum(axis=(-2, -1)))
+        return abs((_signs(relabeled) * order).sum(axis=(-2, -1)))
 
     test = stats.permutation_test(
         (depth,),
@@ -142,8 +143,8 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
 
 
 def pooled_depth_order(orders: Sequence[FormationOrder], *, seed: int = 0) -> DepthOrder:
-    """Kendall's tau-b over the heads of several runs, compared within each run only; relabelled within each run."""
-    formed = [order.array.to_series().dropna() for order in orders]
+    """Kendall's tau-b over the heads of several runs, compared within each run only; relabeled within each run."""
+    formed = [order["onset"].to_series().dropna() for order in orders]
     runs = [(each.index.get_level_values("layer").to_numpy(), each.to_numpy()) for each in formed]
     n_heads = sum(map(len, formed))
     untied = [np.sqrt((_signs(depth) ** 2).sum() * (_signs(onset) ** 2).sum()) for depth, onset in runs]
@@ -155,8 +156,8 @@ def pooled_depth_order(orders: Sequence[FormationOrder], *, seed: int = 0) -> De
         return float(sum((_signs(depth) * _signs(onset)).sum() for depth, (_, onset) in pairs) / sum(untied))
 
     rng, measured = np.random.default_rng(seed), tau(depth for depth, _ in runs)
-    relabelled = [tau(rng.permutation(depth) for depth, _ in runs) for _ in range(N_PERMUTATIONS)]
-    as_large = int((np.abs(relabelled) >= abs(measured) - 1e-12).sum())
+    relabeled = [tau(rng.permutation(depth) for depth, _ in runs) for _ in range(N_PERMUTATIONS)]
+    as_large = int((np.abs(relabeled) >= abs(measured) - 1e-12).sum())
     return DepthOrder(measured, (1 + as_large) / (1 + N_PERMUTATIONS), n_heads)
 
 

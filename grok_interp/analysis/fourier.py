@@ -25,26 +25,27 @@ components, squared and divided by the variance.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
 from grok_interp.data.discrete_log import discrete_log, primitive_root
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 GROUPS = ("additive", "multiplicative")
 
 
-class FourierSpectrum(LabelledResult):
+class FourierSpectrum(Result):
     """Fraction (0 to 1) of the variance of the number embeddings at each frequency of each group."""
 
     name = "fourier_spectrum"
     dims = ("group", "checkpoint", "frequency")
+    measures: ClassVar = {"fraction": Measure("fraction of the variance", "fraction")}
 
     def key_frequencies(self, group: str, n_key: int, step: int | None = None) -> tuple[int, ...]:
         """The frequencies of largest variance at one checkpoint.
@@ -62,8 +63,8 @@ class FourierSpectrum(LabelledResult):
                 whose embeddings are not finite.
         """
         require_group(group)
-        require_n_key(n_key, self.array.sizes["frequency"])
-        at = self.at(step)
+        require_n_key(n_key, self.dataset.sizes["frequency"])
+        at = self.at(step)["fraction"]
         if bool(at.isnull().any()):
             raise ValueError(
                 f"the embeddings at step {int(at['checkpoint'])} are not finite and have no key frequencies: choose "
@@ -74,13 +75,13 @@ class FourierSpectrum(LabelledResult):
         return tuple(int(frequency) for frequency in largest)
 
     def __str__(self) -> str:
-        sizes, tops = self.array.sizes, []
-        for group in GROUPS if bool(self.at().notnull().all()) else ():
+        sizes, last, tops = self.dataset.sizes, self.at()["fraction"], []
+        for group in GROUPS if bool(last.notnull().all()) else ():
             top = self.key_frequencies(group, 1)[0]
-            tops.append(f"{group} frequency {top} ({float(self.at().sel(group=group, frequency=top)):.0%})")
+            tops.append(f"{group} frequency {top} ({float(last.sel(group=group, frequency=top)):.0%})")
         return (
-            f"spectra of {self.array.attrs['p']} number embeddings at {sizes['checkpoint']} checkpoints; most variance "
-            f"at the last: {', '.join(tops) or 'undefined'}{self.warning()}"
+            f"spectra of {self.dataset.attrs['p']} number embeddings at {sizes['checkpoint']} checkpoints; most "
+            f"variance at the last: {', '.join(tops) or 'undefined'}{self.warning()}"
         )
 
 
@@ -147,13 +148,8 @@ def fourier_spectrum(checkpoints: WithEmbedding, p: int, *, root: int | None = N
         vectors = number_embeddings(model, p)
         steps.append(step)
         rows.append(torch.stack([variance_fractions(vectors[order]) for order in orders]))
-    array = xr.DataArray(
-        torch.stack(rows, dim=1).numpy(),
-        dims=FourierSpectrum.dims,
-        coords={"group": list(GROUPS), "checkpoint": steps, "frequency": np.arange(1, (p + 1) // 2)},
-        attrs={"p": p, "root": root},
-    )
-    return FourierSpectrum(array)
+    coords = {"group": list(GROUPS), "checkpoint": steps, "frequency": np.arange(1, (p + 1) // 2)}
+    return FourierSpectrum.of_arrays({"fraction": torch.stack(rows, dim=1)}, coords, {"p": p, "root": root})
 
 
 def require_group(group: str) -> None:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -43,38 +43,37 @@ from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.fourier import group_elements, projection
 from grok_interp.data.discrete_log import primitive_root
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 CONDITIONS = ("full", "restricted", "excluded")
-MEASURES = ("loss", "loss_se")
 EMBEDDING = "hook_embed"
 
 
-class FourierLoss(LabelledResult):
+class FourierLoss(Result):
     """Loss of the answers in nats, 0 or more, and its standard error over contexts (NaN for one context)."""
 
     name = "fourier_loss"
-    dims = ("measure", "checkpoint", "condition")
+    dims = ("checkpoint", "condition")
+    measures: ClassVar = {
+        "loss": Measure("loss of the answers", "nats"),
+        "loss_se": Measure("standard error of the loss", "nats", may_be_undefined=True),
+    }
 
     def loss(self, condition: str) -> xr.DataArray:
         """The loss under one of CONDITIONS by checkpoint, in nats."""
-        return self.array.sel(measure="loss", condition=condition, drop=True)
+        return self["loss"].sel(condition=condition, drop=True)
 
     def interval(self, condition: str) -> tuple[xr.DataArray, xr.DataArray]:
         """`loss` minus and plus one standard error over contexts."""
-        loss, error = (self.array.sel(measure=each, condition=condition, drop=True) for each in MEASURES[:2])
+        loss, error = self.loss(condition), self["loss_se"].sel(condition=condition, drop=True)
         return loss - error, loss + error
 
-    def expected(self) -> xr.DataArray:
-        """The losses: a standard error is NaN for one context."""
-        return self.array.sel(measure="loss")
-
     def __str__(self) -> str:
-        last, attrs = self.at().sel(measure="loss"), self.array.attrs
+        last, attrs = self.at()["loss"], self.dataset.attrs
         losses = ", ".join(f"{name} {float(last.sel(condition=name)):.3f}" for name in CONDITIONS)
         return (
             f"loss with {attrs['group']} frequencies {', '.join(map(str, attrs['frequencies']))} at the last of "
-            f"{self.array.sizes['checkpoint']} checkpoints: {losses} nats; chance {math.log(attrs['p']):.3f}"
+            f"{self.dataset.sizes['checkpoint']} checkpoints: {losses} nats; chance {math.log(attrs['p']):.3f}"
             f"{self.warning()}"
         )
 
@@ -146,20 +145,15 @@ def fourier_losses(
         models = [model, *_edited(model, tokens[:1], p, elements, frequencies)]
         steps.append(step)
         rows.append(torch.stack([_loss(each, tokens, batch_size) for each in models], dim=1))
-    array = xr.DataArray(
-        torch.stack(rows, dim=1).numpy(),
-        dims=FourierLoss.dims,
-        coords={"measure": list(MEASURES), "checkpoint": steps, "condition": list(CONDITIONS)},
-        attrs={
-            "p": p,
-            "root": root,
-            "group": group,
-            "frequencies": sorted(int(frequency) for frequency in frequencies),
-            "n_contexts": len(tokens),
-            "units": "nats",
-        },
-    )
-    return FourierLoss(array)
+    attrs = {
+        "p": p,
+        "root": root,
+        "group": group,
+        "frequencies": sorted(int(frequency) for frequency in frequencies),
+        "n_contexts": len(tokens),
+    }
+    arrays = dict(zip(FourierLoss.measures, torch.stack(rows, dim=1), strict=True))
+    return FourierLoss.of_arrays(arrays, {"checkpoint": steps, "condition": list(CONDITIONS)}, attrs)
 
 
 def _edited(

@@ -19,6 +19,8 @@ k = 1 it has little power: 48 of the 720 orders of 1 .. 6 keep the multiplicativ
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 import xarray as xr
@@ -33,34 +35,37 @@ from grok_interp.analysis.fourier import (
     require_n_key,
     variance_fractions,
 )
-from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
+from grok_interp.analysis.shuffles import N_SHUFFLES, NULL_OF_FRACTION, mean_and_quantile, shuffled_orders
 from grok_interp.data.discrete_log import primitive_root
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
-GAUSSIAN = ("gaussian_mean", "gaussian_q95")
-MEASURES = ("fraction", *NULL, *GAUSSIAN)
 GAUSSIAN_SPECTRA, N_GAUSSIAN = 7, 10_000  # which stream of random numbers a seed is used for, and how many are drawn
 
 
-class TopFrequencyFraction(LabelledResult):
+class TopFrequencyFraction(Result):
     """Fraction (0 to 1) of the variance in the k top frequencies, with mean and 95% quantile of both nulls."""
 
     name = "top_frequency_fraction"
-    dims = ("measure", "group", "checkpoint")
+    dims = ("group", "checkpoint")
+    measures: ClassVar = {
+        "fraction": Measure("fraction of the variance in the top frequencies", "fraction"),
+        **NULL_OF_FRACTION,
+        "gaussian_mean": Measure("mean over Gaussian embeddings", "fraction"),
+        "gaussian_q95": Measure("95% quantile of Gaussian embeddings", "fraction"),
+    }
 
-    def expected(self) -> xr.DataArray:
+    def expected(self) -> xr.Dataset:
         """The fraction and its null: the Gaussian one does not depend on the model."""
-        return self.array.sel(measure=["fraction", *NULL])
+        return self.dataset[["fraction", *NULL_OF_FRACTION]]
 
     def __str__(self) -> str:
-        last, k = self.at(), self.array.attrs["n_key"]
+        last, k = self.at(), self.dataset.attrs["n_key"]
         shown = [
-            f"{group} {float(at.sel(measure='fraction')):.0%} (95% of shuffles below "
-            f"{float(at.sel(measure='null_q95')):.0%})"
+            f"{group} {float(at['fraction']):.0%} (95% of shuffles below {float(at['null_q95']):.0%})"
             for group, at in ((group, last.sel(group=group)) for group in GROUPS)
         ]
         return (
-            f"fraction of the variance in the top {k} frequencies at the last of {self.array.sizes['checkpoint']} "
+            f"fraction of the variance in the top {k} frequencies at the last of {self.dataset.sizes['checkpoint']} "
             f"checkpoints: {', '.join(shown)}{self.warning()}"
         )
 
@@ -109,8 +114,8 @@ def top_frequency_fraction(
 
         >>> from grok_interp import load_reference, top_frequency_fraction
         >>> tops = top_frequency_fraction(load_reference("modular-p11"), p=11, n_key=1, seed=0)
-        >>> dict(tops.array.sizes)
-        {'measure': 5, 'group': 2, 'checkpoint': 11}
+        >>> dict(tops["fraction"].sizes)
+        {'group': 2, 'checkpoint': 11}
     """
     root = primitive_root(p) if root is None else root
     orders = {group: group_elements(group, p, root) for group in GROUPS}
@@ -123,13 +128,9 @@ def top_frequency_fraction(
         measured = [_of_group(vectors[orders[group]], shuffles[group], n_key) for group in GROUPS]
         chance = [_gaussian(group, p, vectors.shape[1], n_key, seed) for group in GROUPS]
         rows.append(torch.cat([torch.stack(measured, dim=1), torch.stack(chance, dim=1)]))
-    array = xr.DataArray(
-        torch.stack(rows, dim=-1).numpy(),
-        dims=TopFrequencyFraction.dims,
-        coords={"measure": list(MEASURES), "group": list(GROUPS), "checkpoint": steps},
-        attrs={"p": p, "root": root, "n_key": n_key, "seed": seed, "n_shuffles": n_shuffles},
-    )
-    return TopFrequencyFraction(array)
+    arrays = dict(zip(TopFrequencyFraction.measures, torch.stack(rows, dim=-1), strict=True))
+    attrs = {"p": p, "root": root, "n_key": n_key, "seed": seed, "n_shuffles": n_shuffles}
+    return TopFrequencyFraction.of_arrays(arrays, {"group": list(GROUPS), "checkpoint": steps}, attrs)
 
 
 def _of_group(vectors: Tensor, shuffles: Tensor, n_key: int) -> Float[Tensor, " measure"]:

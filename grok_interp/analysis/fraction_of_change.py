@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from grok_interp.results.result import by_step
+from grok_interp.results.order import by_step
 
 
 def fraction_of_change(curve: xr.DataArray) -> xr.DataArray:

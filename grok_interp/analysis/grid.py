@@ -7,7 +7,7 @@ row 3: row 1 - row 2. Modular Regression stands beside them here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,31 +22,32 @@ from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Branching, prefix_cache
 from grok_interp.data.modular import answers, numbers_of, require_task, sequences
 from grok_interp.data.token_rows import Tokens
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class GridComparison(LabelledResult):
+class GridComparison(Result):
     """1 where right, 0 where not, for every query (x, y) of one task after the same k examples; NaN where the model's
     logits are not finite."""
 
     name = "right"
     dims = ("who", "x", "y")
+    measures: ClassVar = {"right": Measure("right: 1, wrong: 0", "1")}
 
     def model_minus(self, algorithm: str = "ratio matching") -> xr.DataArray:
         """x y: 1 where only the model is right, -1 where only the algorithm is."""
-        return self.array.sel(who="model", drop=True) - self.array.sel(who=algorithm, drop=True)
+        return self["right"].sel(who="model", drop=True) - self["right"].sel(who=algorithm, drop=True)
 
     def counts(self) -> dict[str, int]:
         """Queries of the p^2: right by the model and by each algorithm, only by the model, only by Ratio Matching; and
         those to which the model's logits are not finite, if there are any."""
-        right = {str(who): int(self.array.sel(who=who).sum()) for who in self.array["who"].values}
-        difference, n_undefined = self.model_minus(), int(self.array.sel(who="model").isnull().sum())
+        right = {str(who): int(self["right"].sel(who=who).sum()) for who in self.dataset["who"].values}
+        difference, n_undefined = self.model_minus(), int(self["right"].sel(who="model").isnull().sum())
         only = {"only the model": int((difference > 0).sum()), "only ratio matching": int((difference < 0).sum())}
         return right | only | ({"NOT FINITE": n_undefined} if n_undefined else {})
 
     def __str__(self) -> str:
         counts = ", ".join(f"{who} {count}" for who, count in self.counts().items())
-        return f"right after {self.array.attrs['k']} examples, of {self.array[0].size} queries: {counts}"
+        return f"right after {self.dataset.attrs['k']} examples, of {self['right'][0].size} queries: {counts}"
 
 
 def grid_comparison(
@@ -89,13 +90,10 @@ def grid_comparisons(
     for k, scores in zip(shots, found, strict=True):
         right = (predicted_tokens(scores) == right_answers).float().masked_fill(scores.isnan().any(dim=-1), torch.nan)
         solved = [solution.after(k).float() for solution in algorithms]
-        array = xr.DataArray(
-            torch.stack([right.unflatten(0, (p, p)), *solved]).numpy(),
-            dims=GridComparison.dims,
-            coords={"who": ["model", "ratio matching", "modular regression"], "x": np.arange(p), "y": np.arange(p)},
-            attrs={"a": int(task[0]), "b": int(task[1]), "k": k, "p": p},
-        )
-        grids.append(GridComparison(array))
+        values = torch.stack([right.unflatten(0, (p, p)), *solved])
+        coords = {"who": ["model", "ratio matching", "modular regression"], "x": np.arange(p), "y": np.arange(p)}
+        attrs = {"a": int(task[0]), "b": int(task[1]), "k": k, "p": p}
+        grids.append(GridComparison.of_arrays({"right": values}, coords, attrs))
     return grids
 
 

@@ -7,7 +7,7 @@ A number means nothing without its formula: each entry says how TransformerLens'
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from grok_interp.analysis.head_attention import (
 )
 from grok_interp.analysis.head_weights import k_composition_with_previous_token, ov_copying, qk_circuits
 from grok_interp.analysis.induction import eigenvalue_positivity, ov_circuits
+from grok_interp.plugins import HEAD_SCORE_GROUP, plugins
 
 ELHAGE = "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits"
 OLSSON = "Olsson et al. 2022, In-context Learning and Induction Heads, arXiv 2209.11895"
@@ -144,4 +145,25 @@ _ALL: tuple[HeadScore, ...] = (
         needs=("previous_token",),
     ),
 )
-HEAD_SCORES: Mapping[str, HeadScore] = {score.name: score for score in _ALL}
+OWN = {score.name: score for score in _ALL}
+
+
+class HeadScoreRegistry(Mapping[str, HeadScore]):
+    """Name -> score: the package's own, then those of other packages, which are loaded when they are first needed."""
+
+    def __getitem__(self, name: str) -> HeadScore:
+        return OWN[name] if name in OWN else self._brought()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from OWN
+        yield from self._brought()
+
+    def __len__(self) -> int:
+        return len(OWN) + len(self._brought())
+
+    @staticmethod
+    def _brought() -> Mapping[str, HeadScore]:
+        return plugins(HEAD_SCORE_GROUP, HeadScore, taken=OWN)
+
+
+HEAD_SCORES = HeadScoreRegistry()

@@ -6,12 +6,11 @@ pass over the tokens, and no activation is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -28,37 +27,38 @@ from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, Head
 from grok_interp.analysis.short_windows import nearest_target, warn_of_short_windows
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
 from grok_interp.models.processing import require_same_processing
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class HeadScores(LabelledResult):
-    """Scores of every head at every checkpoint; `array.attrs["chance"]` has each one's value at chance."""
+class HeadScores(Result):
+    """Scores of every head at every checkpoint, by their names: `scores["prefix_matching"]`.
+
+    `dataset.attrs["chance"]` has each one's value at chance.
+    """
 
     name = "head_score"
-    dims = ("score", "checkpoint", "layer", "head")
+    dims = ("checkpoint", "layer", "head")
+    measures: ClassVar[Mapping[str, Measure]] = {}  # those that were asked for
 
-    def of(self, score: str) -> xr.DataArray:
-        """checkpoint x layer x head of one score. Raises ValueError for a score that was not measured."""
-        measured = self.array["score"].to_numpy().tolist()
-        if score not in measured:
-            raise ValueError(f"no score {score!r} in this result, measured scores: {measured}")
-        return self.array.sel(score=score, drop=True)
+    @classmethod
+    def measure(cls, name: Hashable) -> Measure:
+        return Measure(str(name).replace("_", " "), "1")
 
     def strongest(self, score: str, n_heads: int = 1) -> list[tuple[int, int]]:
         """(layer, head) of the largest values at the last checkpoint, largest first.
 
-        All heads when there are fewer than `n_heads`. Raises ValueError for a score that was not measured and for
-        `n_heads` below 1.
+        All heads when there are fewer than `n_heads`. Raises KeyError for a score that was not measured, and ValueError
+        for `n_heads` below 1.
         """
         require_count(n_heads, "n_heads")
-        last = self.of(score).isel(checkpoint=-1).to_series().sort_values(ascending=False)
+        last = self[score].isel(checkpoint=-1).to_series().sort_values(ascending=False)
         return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
 
     def __str__(self) -> str:
-        sizes, strongest = self.array.sizes, []
-        for score in self.array["score"].to_numpy().tolist():
+        sizes, strongest = self.dataset.sizes, []
+        for score in map(str, self.dataset.data_vars):
             layer, head = self.strongest(score)[0]
-            value = float(self.of(score).isel(checkpoint=-1).sel(layer=layer, head=head))
+            value = float(self[score].isel(checkpoint=-1).sel(layer=layer, head=head))
             strongest.append(f"{score} L{layer}H{head} = {value:.2f}")
         return (
             f"head scores of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} checkpoints; "
@@ -71,7 +71,7 @@ def head_scores(
     tokens: Tokens,
     *,
     attention_mask: Mask | None = None,
-    scores: Sequence[str] = tuple(HEAD_SCORES),
+    scores: Sequence[str] | None = None,
     batch_size: int = 16,
 ) -> HeadScores:
     """The named scores of each (step, model), all on the same tokens from `repeated_tokens`.
@@ -83,12 +83,12 @@ def head_scores(
         attention_mask: 1 at tokens, 0 at pads, with the shape of `tokens`, as Hugging Face has it. Rows padded on
             either side are read from their first token on; pads are no query and no target, and never a duplicate.
             Without it every token counts: pads are not detected.
-        scores: names of `HEAD_SCORES`.
+        scores: names of `HEAD_SCORES`; all if None.
         batch_size: sequences per forward pass; changes memory, never the result.
 
     Returns:
-        The scores with dims (score, checkpoint, layer, head); NaN where weights or activations are not finite.
-        `array.attrs["processing"]` names the processing of the weights, None where no score reads them.
+        The scores with dims (checkpoint, layer, head); NaN where weights or activations are not finite.
+        `dataset.attrs["processing"]` names the processing of the weights, None where no score reads them.
 
     Raises:
         ValueError: for names that are not in `HEAD_SCORES`, for tokens on which a score has no target, for a mask that
@@ -101,9 +101,10 @@ def head_scores(
         >>> from grok_interp import Transformer, llama_copier, repeated_tokens
         >>> model = Transformer(llama_copier(n_layers=1, n_heads=2, d_model=8, d_mlp=8, d_vocab=64, n_ctx=33), seed=0)
         >>> tokens = repeated_tokens(n_sequences=5, half=16, alphabet=range(1, 64), seed=0, bos=0)
-        >>> dict(head_scores(model, tokens, scores=["prefix_matching"]).array.sizes)
-        {'score': 1, 'checkpoint': 1, 'layer': 1, 'head': 2}
+        >>> dict(head_scores(model, tokens, scores=["prefix_matching"])["prefix_matching"].sizes)
+        {'checkpoint': 1, 'layer': 1, 'head': 2}
     """
+    scores = tuple(HEAD_SCORES) if scores is None else scores
     _require_known(scores)
     tokens, real = unpadded(token_rows(tokens), attention_mask)
     steps, rows, chance, processing = [], [], {}, None
@@ -113,28 +114,19 @@ def head_scores(
         steps.append(step)
         rows.append(_scores_of(model, tokens, real, scores, batch_size))
         chance = {name: _chance(HEAD_SCORES[name], tokens, real, model) for name in scores}
-    array = xr.DataArray(
-        torch.stack(rows, dim=1).numpy(),
-        dims=HeadScores.dims,
-        coords={
-            "score": list(scores),
-            "checkpoint": steps,
-            "layer": np.arange(rows[0].shape[1]),
-            "head": np.arange(rows[0].shape[2]),
-        },
-        attrs={
-            "n_sequences": len(tokens),
-            "n_tokens": tokens.shape[1],
-            "norm_gain": "ignored",
-            "processing": str(processing) if of_weights else None,
-            "chance": chance,
-        },
-    )
-    return HeadScores(array)
+    coords = {"checkpoint": steps, "layer": np.arange(rows[0].shape[1]), "head": np.arange(rows[0].shape[2])}
+    attrs = {
+        "n_sequences": len(tokens),
+        "n_tokens": tokens.shape[1],
+        "norm_gain": "ignored",
+        "processing": str(processing) if of_weights else None,
+        "chance": chance,
+    }
+    return HeadScores.of_arrays(dict(zip(scores, torch.stack(rows, dim=1), strict=True)), coords, attrs)
 
 
 def _require_known(scores: Sequence[str]) -> None:
-    unknown = sorted(set(scores) - set(HEAD_SCORES))
+    unknown = [name for name in scores if name not in HEAD_SCORES]
     if unknown or not scores or len(set(scores)) < len(scores):
         raise ValueError(
             f"head_scores needs one name or more, each once, of {', '.join(HEAD_SCORES)}; got {list(scores)}"
@@ -145,8 +137,9 @@ def _scores_of(
     model: HookedModel, tokens: Tensor, real: Tensor, scores: Sequence[str], batch_size: int
 ) -> Float[Tensor, "score layer head"]:
     asked = [HEAD_SCORES[name] for name in scores]
-    names = {*scores, *(need for score in asked if isinstance(score, WeightScore) for need in score.needs)}
-    reading = [score for score in HEAD_SCORES.values() if score.name in names and isinstance(score, AttentionScore)]
+    needed = [need for score in asked if isinstance(score, WeightScore) for need in score.needs]
+    all_read = [HEAD_SCORES[name] for name in dict.fromkeys([*scores, *needed])]
+    reading = [score for score in all_read if isinstance(score, AttentionScore)]
     found = _attention_scores(model, tokens, real, reading, batch_size) if reading else {}
     for score in asked:
         if isinstance(score, WeightScore):

@@ -19,11 +19,10 @@ in its attributes. With d_vocab_out != d_vocab the circuit is that of the tokens
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -36,28 +35,21 @@ from grok_interp.data.token_rows import Tokens, batches_of, token_rows
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.processing import Processing, require_same_processing
 from grok_interp.models.weights_of import HeadWeights, NormGain, weights_of
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 TOKENS_AT_ONCE = 4096
 
 
-class InductionScores(LabelledResult):
+class InductionScores(Result):
     """Abar, EP and I = Abar * EP of every head at every checkpoint."""
 
     name = "induction"
-    dims = ("score", "checkpoint", "layer", "head")
-
-    @property
-    def I(self) -> xr.DataArray:  # noqa: E743 (the paper's name)
-        return self.array.sel(score="I", drop=True)
-
-    @property
-    def Abar(self) -> xr.DataArray:
-        return self.array.sel(score="Abar", drop=True)
-
-    @property
-    def EP(self) -> xr.DataArray:
-        return self.array.sel(score="EP", drop=True)
+    dims = ("checkpoint", "layer", "head")
+    measures: ClassVar = {
+        "Abar": Measure("induction attention Abar(L, H)", "fraction"),
+        "EP": Measure("eigenvalue positivity EP(L, H)", "1"),
+        "I": Measure("induction score I(L, H)", "1"),
+    }
 
     def strongest(self, n_heads: int = 1) -> list[tuple[int, int]]:
         """(layer, head) of the largest I at the last checkpoint, largest first.
@@ -65,12 +57,12 @@ class InductionScores(LabelledResult):
         All heads when there are fewer than `n_heads`. Raises ValueError for `n_heads` below 1.
         """
         require_count(n_heads, "n_heads")
-        last = self.I.isel(checkpoint=-1).to_series().sort_values(ascending=False)
+        last = self["I"].isel(checkpoint=-1).to_series().sort_values(ascending=False)
         return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
 
     def __str__(self) -> str:
-        sizes, (layer, head) = self.array.sizes, self.strongest()[0]
-        value = float(self.I.isel(checkpoint=-1).sel(layer=layer, head=head))
+        sizes, (layer, head) = self.dataset.sizes, self.strongest()[0]
+        value = float(self["I"].isel(checkpoint=-1).sel(layer=layer, head=head))
         return (
             f"I(L,H) of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} checkpoints; "
             f"strongest at the last: L{layer}H{head} = {value:.2f}{self.warning()}"
@@ -130,24 +122,16 @@ def induction_scores(
         positivity = eigenvalue_positivity(ov_circuits(model, norm_gain))
         steps.append(step)
         rows.append(torch.stack([attention, positivity, attention * positivity]))
-    array = xr.DataArray(
-        torch.stack(rows, dim=1).numpy(),
-        dims=InductionScores.dims,
-        coords={
-            "score": ["Abar", "EP", "I"],
-            "checkpoint": steps,
-            "layer": np.arange(rows[0].shape[1]),
-            "head": np.arange(rows[0].shape[2]),
-        },
-        attrs={
-            "n_sequences": len(tokens),
-            "half": tokens.shape[1] // 2,
-            "norm_gain": gain,
-            "processing": str(processing),
-            **bos,
-        },
-    )
-    return InductionScores(array)
+    arrays = dict(zip(InductionScores.measures, torch.stack(rows, dim=1), strict=True))
+    coords = {"checkpoint": steps, "layer": np.arange(rows[0].shape[1]), "head": np.arange(rows[0].shape[2])}
+    attrs = {
+        "n_sequences": len(tokens),
+        "half": tokens.shape[1] // 2,
+        "norm_gain": gain,
+        "processing": str(processing),
+        **bos,
+    }
+    return InductionScores.of_arrays(arrays, coords, attrs)
 
 
 def _induction_attentions(model: HookedModel, tokens: Tensor, batch_size: int) -> Float[Tensor, "layer head"]:

@@ -19,28 +19,35 @@ shows modular regression there; at y, which comes before z, it must be computed.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
-import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from grok_interp.analysis.shuffles import N_SHUFFLES, NULL, mean_and_quantile, shuffled_orders
+from grok_interp.analysis.shuffles import N_SHUFFLES, mean_and_quantile, shuffled_orders
 from grok_interp.analysis.similarity import CosineSimilarity
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 PATTERNS = ("ratio matching", "modular regression")
 
 
-class Kaleidoscope(LabelledResult):
+class Kaleidoscope(Result):
     """Rank correlations, -1 to 1, of the similarity with each pattern, and the null distribution of Spearman's."""
 
     name = "kaleidoscope"
-    dims = ("measure", "checkpoint", "pattern")
+    dims = ("checkpoint", "pattern")
+    measures: ClassVar = {
+        "spearman": Measure("Spearman's rank correlation", "1"),
+        "rank_biserial": Measure("rank-biserial correlation", "1"),
+        "null_mean": Measure("mean of Spearman's over shuffles", "1"),
+        "null_q95": Measure("95% quantile of Spearman's over shuffles", "1"),
+    }
 
     def __str__(self) -> str:
         last = self.at()
-        shown = ", ".join(f"{name} {float(last.sel(measure='spearman', pattern=name)):.2f}" for name in PATTERNS)
-        quantile = float(last.sel(measure="null_q95").max())
+        shown = ", ".join(f"{name} {float(last['spearman'].sel(pattern=name)):.2f}" for name in PATTERNS)
+        quantile = float(last["null_q95"].max())
         return f"rank correlation at the last checkpoint: {shown}; shuffled, 95% below {quantile:.2f}{self.warning()}"
 
 
@@ -98,7 +105,7 @@ def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N
 
     Raises ValueError for task (0, 0), to which all pairs are alike, and for p = 2, which has no two pairs of one ratio.
     """
-    attrs = similarity.array.attrs
+    attrs = similarity.dataset.attrs
     p, task = attrs["p"], (attrs["a"], attrs["b"])
     if task == (0, 0) or p < 3:
         raise ValueError(
@@ -106,19 +113,11 @@ def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N
         )
     orders = torch.cat([torch.arange(p * p)[None], shuffled_orders(p * p, n_shuffles=n_shuffles, seed=seed)])
     patterns = ratio_pattern(p), regression_pattern(task, p)
-    matrices = torch.as_tensor(similarity.array.to_numpy())
+    matrices = torch.as_tensor(similarity["similarity"].to_numpy())
     rows = [torch.stack([_row(ranks, alike, orders) for alike in patterns]) for ranks in map(_ranks, matrices)]
-    array = xr.DataArray(
-        torch.stack(rows).permute(2, 0, 1).numpy(),
-        dims=Kaleidoscope.dims,
-        coords={
-            "measure": ["spearman", "rank_biserial", *NULL],
-            "checkpoint": similarity.array["checkpoint"].to_numpy(),
-            "pattern": list(PATTERNS),
-        },
-        attrs=attrs | {"seed": seed, "n_shuffles": n_shuffles},
-    )
-    return Kaleidoscope(array)
+    arrays = dict(zip(Kaleidoscope.measures, torch.stack(rows).permute(2, 0, 1), strict=True))
+    coords = {"checkpoint": similarity.dataset["checkpoint"].to_numpy(), "pattern": list(PATTERNS)}
+    return Kaleidoscope.of_arrays(arrays, coords, attrs | {"seed": seed, "n_shuffles": n_shuffles})
 
 
 def _row(ranks: Tensor, alike: Tensor, orders: Tensor) -> Float[Tensor, " measure"]:

@@ -21,6 +21,7 @@ The scores that are followed by default are previous_token, k_composition and pr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -35,29 +36,37 @@ from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.head_weights import weight_norms
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.processing import require_same_processing
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.order import joined
+from grok_interp.results.result import Measure, Result
 
 OF_ATTENTION = ("previous_token", "k_composition", "prefix_matching")
 WEIGHT_NORM = "weight_norm"
 STRONGEST, MEDIAN = FOLLOWED = ("strongest", "median")
 
 
-class LeadingIndicators(LabelledResult):
+class LeadingIndicators(Result):
     """By how many updates each score's onset is before that of the ability, by seed; NaN where there is none.
 
-    Coordinates: `onset` of each score and `outcome` of its curve (rises, falls, flat, cannot tell), `head` that is
-    followed ("" for the median), and `ability_onset` of each seed, in updates.
+    Beside it the `onset` of each score and the `outcome` of its curve (rises, falls, flat, cannot tell), the `head`
+    that is followed ("" for the median), and the `ability_onset` of each seed.
     """
 
     name = "lead"
     dims = ("score", "followed", "seed")
+    measures: ClassVar = {
+        "lead": Measure("lead over the onset of the ability", "updates"),
+        "onset": Measure("onset of the score", "updates"),
+        "outcome": Measure("outcome", ""),
+        "head": Measure("head", ""),
+        "ability_onset": Measure("onset of the ability", "updates", ("seed",)),
+    }
 
     def effect(self, score: str, followed: str = STRONGEST, *, level: float = 0.95) -> Effect:
         """The mean lead over the seeds that have one, in updates, with its t-interval.
 
         Raises ValueError for a level outside (0, 1).
         """
-        leads = self.array.sel(score=score, followed=followed).to_numpy()
+        leads = self["lead"].sel(score=score, followed=followed).to_numpy()
         return mean_effect(leads[np.isfinite(leads)], level=level)
 
     def summary(self) -> pd.DataFrame:
@@ -66,11 +75,11 @@ class LeadingIndicators(LabelledResult):
         `first` counts the seeds in which the score moves first, `no_rise` those in which it has no rise, `no_ability`
         those in which the ability has no onset. `heads` names the head followed in each seed, in order.
         """
-        no_ability = int(self.array["ability_onset"].isnull().sum())
+        no_ability = int(self["ability_onset"].isnull().sum())
         rows = []
-        for score in self.array["score"].values.tolist():
-            for followed in self.array["followed"].values.tolist():
-                cell, found = self.array.sel(score=score, followed=followed), self.effect(score, followed)
+        for score in self.dataset["score"].values.tolist():
+            for followed in self.dataset["followed"].values.tolist():
+                cell, found = self.dataset.sel(score=score, followed=followed), self.effect(score, followed)
                 rows.append(
                     {
                         "score": score,
@@ -79,7 +88,7 @@ class LeadingIndicators(LabelledResult):
                         "low": found.low,
                         "high": found.high,
                         "seeds": found.n_runs,
-                        "first": int((cell > 0).sum()),
+                        "first": int((cell["lead"] > 0).sum()),
                         "no_rise": int((cell["outcome"] != "rises").sum()),
                         "no_ability": no_ability,
                         "heads": " ".join(cell["head"].values.tolist()).strip(),
@@ -87,18 +96,10 @@ class LeadingIndicators(LabelledResult):
                 )
         return pd.DataFrame(rows)
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row per score, followed curve and seed: lead, onsets (updates), outcome and head."""
-        return self.array.to_dataframe(self.name).reset_index()
-
-    def expected(self) -> xr.DataArray:
-        """None: a score may have no rise."""
-        return self.array.isel(seed=[])
-
     def __str__(self) -> str:
         of_strongest = self.summary().query("followed == @STRONGEST")
         shown = [
-            f"{row.score} {self.effect(str(row.score))} updates in {row.seeds} of {self.array.sizes['seed']} seeds"
+            f"{row.score} {self.effect(str(row.score))} updates in {row.seeds} of {self.dataset.sizes['seed']} seeds"
             for row in of_strongest.itertuples()
         ]
         return f"lead of the strongest head's score over the onset, mean and 95% CI over seeds: {'; '.join(shown)}"
@@ -134,9 +135,9 @@ def leading_indicators(
     Example:
         >>> steps = np.arange(0, 4000, 100)
         >>> rise = xr.DataArray(np.clip((steps - 1000) / 500, 0, 1), {"checkpoint": steps}, ["checkpoint"])
-        >>> curves = rise.expand_dims(score=["prefix_matching"], layer=[0], head=[0])
+        >>> curves = rise.expand_dims(layer=[0], head=[0]).transpose(*HeadScores.dims)
         >>> copying = rise.assign_coords(checkpoint=steps + 600)
-        >>> found = leading_indicators([HeadScores(curves.transpose(*HeadScores.dims))], [copying])
+        >>> found = leading_indicators([HeadScores(xr.Dataset({"prefix_matching": curves}))], [copying])
         >>> float(found.effect("prefix_matching").value)
         600.0
     """
@@ -144,26 +145,20 @@ def leading_indicators(
     seeds = list(range(len(scores))) if seeds is None else list(seeds)
     names = _require_match(scores, ability, seeds)
     onsets = [_onset(emergence(curve, chance=chance, margin=margin, level=level)) for curve in ability]
-    found = [[_followed(each.of(name), level) for each in scores] for name in names]  # score x seed x followed
+    found = [[_followed(each[name], level) for each in scores] for name in names]  # score x seed x followed
     values, outcomes, heads = (
         np.array([[[curve[at] for curve in of_seed] for of_seed in of_score] for of_score in found]).swapaxes(1, 2)
         for at in range(3)
     )
-    array = xr.DataArray(
-        np.array(onsets) - values.astype(float),
-        dims=LeadingIndicators.dims,
-        coords={
-            "score": names,
-            "followed": list(FOLLOWED),
-            "seed": seeds,
-            "onset": (LeadingIndicators.dims, values.astype(float)),
-            "outcome": (LeadingIndicators.dims, outcomes),
-            "head": (LeadingIndicators.dims, heads),
-            "ability_onset": ("seed", np.array(onsets)),
-        },
-        attrs={"units": "updates", "level": level, "chance": chance, "margin": margin},
-    )
-    return LeadingIndicators(array)
+    arrays = {
+        "lead": np.array(onsets) - values.astype(float),
+        "onset": values.astype(float),
+        "outcome": outcomes,
+        "head": heads,
+        "ability_onset": onsets,
+    }
+    coords = {"score": names, "followed": list(FOLLOWED), "seed": seeds}
+    return LeadingIndicators.of_arrays(arrays, coords, {"level": level, "chance": chance, "margin": margin})
 
 
 def indicator_scores(checkpoints: Checkpoints, tokens: Tokens, *, batch_size: int = 16) -> HeadScores:
@@ -185,17 +180,17 @@ def indicator_scores(checkpoints: Checkpoints, tokens: Tokens, *, batch_size: in
         >>> from grok_interp import Transformer, llama_copier, repeated_tokens
         >>> model = Transformer(llama_copier(n_layers=2, n_heads=2, d_model=8, d_mlp=8, d_vocab=64, n_ctx=32), seed=0)
         >>> tokens = repeated_tokens(n_sequences=5, half=16, alphabet=range(64), seed=0)
-        >>> indicator_scores(model, tokens).of("weight_norm").shape
+        >>> indicator_scores(model, tokens)["weight_norm"].shape
         (1, 2, 2)
     """
-    parts, attrs, processing = [], {}, None
+    parts, processing = [], None
     for step, model in checkpoints_of(checkpoints):
         processing = require_same_processing(processing, model, step)
-        found = head_scores([(step, model)], tokens, scores=OF_ATTENTION, batch_size=batch_size).array
-        norms = found.isel(score=[0]).copy(data=weight_norms(model)[None, None].numpy())
-        parts.append(xr.concat([found, norms.assign_coords(score=[WEIGHT_NORM])], "score", combine_attrs="drop"))
-        attrs = {**found.attrs, "chance": {**found.attrs["chance"], WEIGHT_NORM: None}, "processing": str(processing)}
-    return HeadScores(xr.concat(parts, "checkpoint").assign_attrs(attrs))
+        found = head_scores([(step, model)], tokens, scores=OF_ATTENTION, batch_size=batch_size).dataset
+        chance = {**found.attrs["chance"], WEIGHT_NORM: None}
+        norms = (HeadScores.dims, weight_norms(model)[None].numpy())
+        parts.append(found.assign({WEIGHT_NORM: norms}).assign_attrs(chance=chance, processing=str(processing)))
+    return HeadScores(joined(parts))
 
 
 def _followed(curves: xr.DataArray, level: float) -> list[tuple[float, str, str]]:
@@ -227,7 +222,7 @@ def _require_match(scores: Sequence[HeadScores], ability: Sequence[xr.DataArray]
             f"leading_indicators needs the scores, the curve and the name of each seed, got {len(scores)} scores, "
             f"{len(ability)} curves and {len(seeds)} seeds"
         )
-    names = [each.array["score"].values.tolist() for each in scores]
+    names = [list(map(str, each.dataset.data_vars)) for each in scores]
     if any(each != names[0] for each in names):
         raise ValueError(f"all seeds need the same scores, got {names}")
     return names[0]

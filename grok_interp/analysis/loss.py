@@ -6,6 +6,8 @@ learning score.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,10 +18,10 @@ from torch import Tensor
 from grok_interp.activations import HookedModel, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.data.token_rows import Mask, Tokens, batches_of, token_rows, unpadded
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class PositionLoss(LabelledResult):
+class PositionLoss(Result):
     """Mean cross-entropy of the token after each position, over windows; nats, 0 or more.
 
     With an attention mask the coordinate `n_windows` counts the windows that have a token and its successor at each
@@ -28,20 +30,21 @@ class PositionLoss(LabelledResult):
 
     name = "loss"
     dims = ("checkpoint", "pos")
+    measures: ClassVar = {"loss": Measure("validation loss", "nats")}
 
     def mean(self) -> xr.DataArray:
         """The validation loss of every checkpoint: the mean over all tokens that are predicted."""
-        if "n_windows" not in self.array.coords:
-            return self.array.mean("pos", skipna=False)
-        n = self.array["n_windows"]
-        total = (self.array.where(n > 0, 0.0) * n).sum("pos", skipna=False)
-        return (total / n.sum()).drop_attrs()
+        loss = self["loss"]
+        if "n_windows" not in loss.coords:
+            return loss.mean("pos", skipna=False)
+        n = loss["n_windows"]
+        return (loss.where(n > 0, 0.0) * n).sum("pos", skipna=False) / n.sum()
 
-    def expected(self) -> xr.DataArray:
+    def expected(self) -> xr.Dataset:
         """The positions at which some window has a token and its successor."""
-        if "n_windows" not in self.array.coords:
-            return self.array
-        return self.array.isel(pos=np.flatnonzero(self.array["n_windows"].to_numpy()))
+        if "n_windows" not in self.dataset.coords:
+            return self.dataset
+        return self.dataset.isel(pos=np.flatnonzero(self.dataset["n_windows"].to_numpy()))
 
     def in_context_score(self, *, early: int, late: int) -> xr.DataArray:
         """Loss at position `late` minus loss at `early`, of every checkpoint: below 0 when more context helps.
@@ -50,18 +53,18 @@ class PositionLoss(LabelledResult):
         0, and the loss at one is that of the token after it.
         Raises ValueError for positions that have no loss, and when `early` is not before `late`.
         """
-        n_positions = self.array.sizes["pos"]
+        n_positions = self.dataset.sizes["pos"]
         if not 0 <= early < late < n_positions:
             raise ValueError(
                 f"in_context_score needs 0 <= early < late < {n_positions}, the positions that have a loss, got "
                 f"early = {early} and late = {late}: choose others, or measure the loss on longer windows"
             )
-        return self.array.isel(pos=late) - self.array.isel(pos=early)
+        return self["loss"].isel(pos=late) - self["loss"].isel(pos=early)
 
     def __str__(self) -> str:
         last = self.mean()[-1]
         return (
-            f"validation loss at {self.array.sizes['checkpoint']} checkpoints; at the last {float(last):.3f} nats"
+            f"validation loss at {self.dataset.sizes['checkpoint']} checkpoints; at the last {float(last):.3f} nats"
             f"{self.warning()}"
         )
 
@@ -104,7 +107,7 @@ def position_losses(
         >>> model = Transformer(llama_copier(n_layers=1, n_heads=2, d_model=8, d_mlp=8, d_vocab=5, n_ctx=8), seed=0)
         >>> mask = [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]
         >>> losses = position_losses(model, [[0, 0, 1, 2, 3], [1, 2, 3, 4, 1]], attention_mask=mask)
-        >>> losses.array["n_windows"].to_numpy().tolist()
+        >>> losses.dataset["n_windows"].to_numpy().tolist()
         [2, 2, 1, 1]
     """
     windows = token_rows(windows, "windows")
@@ -119,15 +122,10 @@ def position_losses(
         parts = [_summed(each, part, of_part) for (each, part), of_part in batches]
         steps.append(step)
         rows.append(torch.stack(parts).sum(dim=0) / n_windows)
-    array = xr.DataArray(
-        torch.stack(rows).numpy(),
-        dims=PositionLoss.dims,
-        coords={"checkpoint": steps},
-        attrs={"units": "nats", "n_windows": len(windows)},
+    counts = {} if attention_mask is None else {"n_windows": ("pos", n_windows.numpy())}
+    return PositionLoss.of_arrays(
+        {"loss": torch.stack(rows)}, {"checkpoint": steps, **counts}, {"n_windows": len(windows)}
     )
-    if attention_mask is not None:
-        array = array.assign_coords(n_windows=("pos", n_windows.numpy()))
-    return PositionLoss(array)
 
 
 def window_losses(

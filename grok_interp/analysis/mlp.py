@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
-import xarray as xr
 
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at
 from grok_interp.data.slot import Position, slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class MLPActivations(LabelledResult):
+class MLPActivations(Result):
     """The activation of every neuron, after its nonlinearity, for every pair."""
 
     name = "mlp_activation"
     dims = ("checkpoint", "neuron", "x", "y")
+    measures: ClassVar = {"activation": Measure("activation", "1")}
 
     def most_varied(self, n_neurons: int, step: int | None = None) -> list[int]:
         """The neurons of the largest variance over all pairs, largest first, at a step or at the last.
@@ -27,11 +29,11 @@ class MLPActivations(LabelledResult):
         1.
         """
         require_count(n_neurons, "n_neurons")
-        variance = self.at(step).var(("x", "y"), skipna=False).to_series()
+        variance = self.at(step)["activation"].var(("x", "y"), skipna=False).to_series()
         return [int(neuron) for neuron in variance.sort_values(ascending=False, kind="stable").index[:n_neurons]]
 
     def __str__(self) -> str:
-        sizes, attrs = self.array.sizes, self.array.attrs
+        sizes, attrs = self.dataset.sizes, self.dataset.attrs
         return (
             f"{sizes['neuron']} neurons of block {attrs['layer']} over {sizes['x'] * sizes['y']} pairs at "
             f"{attrs['position']} of slot {attrs['slot']}, {sizes['checkpoint']} checkpoints{self.warning()}"
@@ -60,11 +62,7 @@ def mlp_activations(
         found = activations_at(model, tokens, name, positions=where, batch_size=batch_size)
         steps.append(step)
         rows.append(found[:, 0].T.unflatten(1, (p, p)))
-    values = torch.stack(rows).numpy()
-    array = xr.DataArray(
-        values,
-        dims=MLPActivations.dims,
-        coords={"checkpoint": steps, "neuron": np.arange(values.shape[1]), "x": np.arange(p), "y": np.arange(p)},
-        attrs={"p": p, "a": a, "b": b, "slot": slot, "position": position, "layer": layer},
-    )
-    return MLPActivations(array)
+    values = torch.stack(rows)
+    coords = {"checkpoint": steps, "neuron": np.arange(values.shape[1]), "x": np.arange(p), "y": np.arange(p)}
+    attrs = {"p": p, "a": a, "b": b, "slot": slot, "position": position, "layer": layer}
+    return MLPActivations.of_arrays({"activation": values}, coords, attrs)

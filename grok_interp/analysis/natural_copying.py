@@ -27,6 +27,8 @@ degrees of freedom. They assume many documents of which none dominates.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -36,39 +38,37 @@ from torch import Tensor
 
 from grok_interp.activations import HookedModel, device_of, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.pair_estimates import LEVEL, MEASURES, pair_estimates
+from grok_interp.analysis.pair_estimates import LEVEL, pair_estimates
 from grok_interp.data.ngrams import repeated_ngrams
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 ESTIMATES = ("mean", "low", "high")
 
 
-class NaturalCopying(LabelledResult):
+class NaturalCopying(Result):
     """Loss in nats at first occurrences and at repeats of n-grams, and their difference, with 95% intervals."""
 
     name = "natural_copying"
-    dims = ("measure", "checkpoint", "estimate")
+    dims = ("checkpoint", "estimate")
+    measures: ClassVar = {
+        "first": Measure("loss at first occurrences", "nats per token"),
+        "repeat": Measure("loss at repeats", "nats per token"),
+        "benefit": Measure("first occurrence minus repeat", "nats per token"),
+        "position": Measure("effect of position alone", "nats per token", may_be_undefined=True),
+        "adjusted": Measure("benefit minus effect of position", "nats per token", may_be_undefined=True),
+    }
 
-    def of(self, measure: str) -> xr.DataArray:
-        """One of `first`, `repeat`, `benefit`, `position`, `adjusted`: checkpoint x estimate (mean, low, high), nats.
-
-        Raises ValueError for another name.
-        """
-        if measure not in MEASURES:
-            raise ValueError(f"natural copying has the measures {', '.join(MEASURES)}, got {measure!r}")
-        return self.array.sel(measure=measure, drop=True)
-
-    def expected(self) -> xr.DataArray:
+    def expected(self) -> xr.Dataset:
         """The means that need no interval and no comparison with unrepeated tokens."""
-        return self.array.sel(measure=list(MEASURES[:3]), estimate="mean")
+        return super().expected().sel(estimate="mean")
 
     def __str__(self) -> str:
-        first, repeat, benefit = (self.of(name).isel(checkpoint=-1).to_numpy() for name in MEASURES[:3])
-        attrs = self.array.attrs
+        first, repeat, benefit = (self[name].isel(checkpoint=-1).to_numpy() for name in ("first", "repeat", "benefit"))
+        attrs = self.dataset.attrs
         interval = "no interval" if np.isnan(benefit[1]) else f"95% CI {benefit[1]:.3f} to {benefit[2]:.3f}"
         return (
-            f"natural copying at {self.array.sizes['checkpoint']} checkpoints, {attrs['n_pairs']:,} pairs with n = "
+            f"natural copying at {self.dataset.sizes['checkpoint']} checkpoints, {attrs['n_pairs']:,} pairs with n = "
             f"{attrs['n']} in {attrs['n_documents']} documents; at the last {first[0]:.3f} nats at first occurrences, "
             f"{repeat[0]:.3f} at repeats, benefit {benefit[0]:.3f} ({interval})"
             f"{self.warning()}"
@@ -100,9 +100,9 @@ def natural_copying(
         batch_size: windows per forward pass; changes memory, never the result.
 
     Returns:
-        A `NaturalCopying` in nats with dims (measure, checkpoint, estimate). Intervals are NaN when only one document
+        A `NaturalCopying` in nats with dims (checkpoint, estimate). Intervals are NaN when only one document
         has pairs. `position` and `adjusted` are NaN when a pair is at a position where no window has an unrepeated
-        token. The numbers of pairs, of documents with pairs and of windows are in `array.attrs`.
+        token. The numbers of pairs, of documents with pairs and of windows are in `dataset.attrs`.
 
     Raises:
         ValueError: if there is no checkpoint or no pair, for n below 1 or too large for the windows, and when
@@ -113,7 +113,7 @@ def natural_copying(
         >>> cfg = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=64, n_ctx=32)
         >>> model = Transformer(cfg, seed=0)
         >>> tokens = repeated_tokens(n_sequences=5, half=16, alphabet=range(64), seed=0)
-        >>> natural_copying([(0, model)], tokens, n=2).array.sizes["estimate"]
+        >>> natural_copying([(0, model)], tokens, n=2).dataset.sizes["estimate"]
         3
     """
     windows, real = unpadded(token_rows(windows, "windows"), attention_mask)
@@ -129,20 +129,15 @@ def natural_copying(
         losses = token_losses(model, windows, batch_size=batch_size).double().numpy()
         steps.append(step)
         rows.append(pair_estimates(losses, pairs, clusters))
-    array = xr.DataArray(
-        np.stack(rows, axis=1),
-        dims=NaturalCopying.dims,
-        coords={"measure": list(MEASURES), "checkpoint": steps, "estimate": list(ESTIMATES)},
-        attrs={
-            "units": "nats",
-            "n": n,
-            "n_pairs": len(pairs),
-            "n_documents": len(np.unique(clusters[pairs.window])),
-            "n_windows": len(windows),
-            "level": LEVEL,
-        },
-    )
-    return NaturalCopying(array)
+    attrs = {
+        "n": n,
+        "n_pairs": len(pairs),
+        "n_documents": len(np.unique(clusters[pairs.window])),
+        "n_windows": len(windows),
+        "level": LEVEL,
+    }
+    arrays = dict(zip(NaturalCopying.measures, np.stack(rows, axis=1), strict=True))
+    return NaturalCopying.of_arrays(arrays, {"checkpoint": steps, "estimate": list(ESTIMATES)}, attrs)
 
 
 def token_losses(

@@ -8,6 +8,7 @@ standard error when several are close.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,31 +18,29 @@ from grok_interp.analysis.phases import PhaseProbabilities, phase_probabilities
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.data.modular import SPLITS
-from grok_interp.results.result import LabelledResult
-
-MEASURES = ("accuracy", "effective_queries")
+from grok_interp.results.result import Measure, Result
 
 
-class PhaseDiagram(LabelledResult):
+class PhaseDiagram(Result):
     """Last-shot accuracy (0 to 1) of every run of a sweep at its best checkpoint; NaN where no run is.
 
     `effective_queries` is the number of independent queries with the same standard error.
     """
 
     name = "phase_diagram"
-    dims = ("measure", "n_id", "alpha", "seed", "split")
-
-    def accuracy(self) -> xr.DataArray:
-        """n_id x alpha x seed x split."""
-        return self.array.sel(measure="accuracy", drop=True)
+    dims = ("n_id", "alpha", "seed", "split")
+    measures: ClassVar = {
+        "accuracy": Measure("last-shot accuracy", "fraction"),
+        "effective_queries": Measure("effective number of queries", "1"),
+    }
 
     def n_seeds(self) -> xr.DataArray:
         """n_id x alpha: the runs of a cell."""
-        return self.accuracy().notnull().all("split").sum("seed")
+        return self["accuracy"].notnull().all("split").sum("seed")
 
     def best(self) -> xr.DataArray:
         """n_id x alpha x split: the best seed, as in the paper: the largest mean over the splits."""
-        return self._of_best_seed().sel(measure="accuracy", drop=True)
+        return self._of_best_seed()["accuracy"]
 
     def probabilities(self, *, threshold: float) -> xr.DataArray:
         """n_id x alpha: `PhaseProbabilities` of the best seed; None where no run is."""
@@ -53,7 +52,7 @@ class PhaseDiagram(LabelledResult):
             return phase_probabilities(values, numbers, threshold=threshold)
 
         best = self._of_best_seed().sel(split=list(SPLITS))
-        measures = [best.sel(measure=measure, drop=True) for measure in MEASURES]
+        measures = [best[name] for name in self.measures]
         core = [["split"], ["split"]]
         return xr.apply_ufunc(given, *measures, input_core_dims=core, vectorize=True, output_dtypes=[object])
 
@@ -70,13 +69,13 @@ class PhaseDiagram(LabelledResult):
 
         return _of_cells(text, self.probabilities(threshold=threshold), self.n_seeds())
 
-    def _of_best_seed(self) -> xr.DataArray:
-        means = self.accuracy().mean("split").fillna(-1)
-        return self.array.isel(seed=means.argmax("seed")).drop_vars("seed")
+    def _of_best_seed(self) -> xr.Dataset:
+        means = self["accuracy"].mean("split").fillna(-1)
+        return self.dataset.isel(seed=means.argmax("seed")).drop_vars("seed")
 
     def __str__(self) -> str:
         done = int(self.n_seeds().sum())
-        return f"{done} runs of {self.array.sizes['n_id']} n_id x {self.array.sizes['alpha']} alphas"
+        return f"{done} runs of {self.dataset.sizes['n_id']} n_id x {self.dataset.sizes['alpha']} alphas"
 
 
 def _of_cells(named: Callable[..., str], *cells: xr.DataArray) -> xr.DataArray:
@@ -89,7 +88,7 @@ def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: st
     A run counts with the checkpoint of the largest mean over the splits: early stopping, as in the paper, because
     o.o.d. generalization can be transient. Raises ValueError for no runs, two runs of the same cell, and runs on text.
     """
-    cells: dict[tuple[int, float, int], xr.DataArray] = {}
+    cells: dict[tuple[int, float, int], pd.DataFrame] = {}
     for config, curves in runs:
         if not isinstance(config.data, ModularConfig):
             raise ValueError("a phase diagram needs runs on modular arithmetic, got one on text")
@@ -98,12 +97,11 @@ def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: st
             raise ValueError(f"two runs with (n_id, alpha, init_seed) = {cell}: give one of them")
         last = curves.last_shot(queries)
         n = curves.effective_queries(queries).isel(shot=-1, drop=True)
-        both = xr.concat([last, n], pd.Index(MEASURES, name="measure"), coords="minimal", compat="override")
-        at_best = both.isel(checkpoint=int(last.mean("split").argmax("checkpoint")), drop=True)
-        cells[cell] = at_best.transpose("measure", "split").reset_coords(drop=True)
+        best = {"checkpoint": int(last.mean("split").argmax("checkpoint"))}
+        at_best = {name: each.isel(best).to_series() for name, each in (("accuracy", last), ("effective_queries", n))}
+        cells[cell] = pd.DataFrame(at_best)
     if not cells:
         raise ValueError("a phase diagram needs at least one run")
-    table = pd.concat({cell: each.to_series() for cell, each in cells.items()}, names=["n_id", "alpha", "seed"])
-    array = xr.DataArray.from_series(table).transpose(*PhaseDiagram.dims)
-    array = array.sel(measure=list(MEASURES), split=list(SPLITS)).astype(float)
-    return PhaseDiagram(array.assign_attrs(queries=queries))
+    table = pd.concat(cells, names=["n_id", "alpha", "seed"])
+    dataset = xr.Dataset.from_dataframe(table).sel(split=list(SPLITS)).astype(float)
+    return PhaseDiagram(dataset.assign_attrs(queries=queries))

@@ -14,6 +14,7 @@ answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,32 +28,37 @@ from grok_interp.analysis.evaluation_contexts import Answers, answers_of, draw_c
 from grok_interp.analysis.intervals import Z, effective_number, mean_and_error, wilson_interval
 from grok_interp.analysis.queries import QUERIES
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
-from grok_interp.results.result import LabelledResult
-
-MEASURES = ("accuracy", "accuracy_se", "loss", "loss_se", "share")
+from grok_interp.results.result import Measure, Result
 
 
-class ShotCurves(LabelledResult):
+class ShotCurves(Result):
     """Accuracy (0 to 1) and loss (nats) by number of shots, with standard errors; NaN where undefined.
 
-    `share` is the fraction of all queries that are of a kind. The coordinates `n_contexts`, `n_tasks` and `n_all_tasks`
+    `fraction` is that of all queries that are of a kind. The coordinates `n_contexts`, `n_tasks` and `n_all_tasks`
     of each split say what the standard errors and intervals are over: contexts, tasks, and tasks that the split has.
     """
 
     name = "shots"
-    dims = ("measure", "checkpoint", "split", "queries", "shot")
+    dims = ("checkpoint", "split", "queries", "shot")
+    measures: ClassVar = {
+        "accuracy": Measure("accuracy", "fraction", may_be_undefined=True),
+        "accuracy_se": Measure("standard error of the accuracy", "fraction", may_be_undefined=True),
+        "loss": Measure("loss of the answers", "nats"),
+        "loss_se": Measure("standard error of the loss", "nats", may_be_undefined=True),
+        "fraction": Measure("fraction of the queries", "fraction", may_be_undefined=True),
+    }
 
     def accuracy(self, queries: str = "all") -> xr.DataArray:
         """checkpoint x split x shot, over one of QUERIES."""
-        return self.array.sel(measure="accuracy", queries=queries, drop=True)
+        return self["accuracy"].sel(queries=queries, drop=True)
 
     def standard_error(self, queries: str = "all") -> xr.DataArray:
         """Of the accuracy: checkpoint x split x shot."""
-        return self.array.sel(measure="accuracy_se", queries=queries, drop=True)
+        return self["accuracy_se"].sel(queries=queries, drop=True)
 
     def effective_queries(self, queries: str = "all") -> xr.DataArray:
         """How many independent queries would give the accuracy its standard error: checkpoint x split x shot."""
-        counted = self.array.sel(measure="share", queries=queries, drop=True) * self.array["n_contexts"]
+        counted = self["fraction"].sel(queries=queries, drop=True) * self.dataset["n_contexts"]
         return effective_number(self.accuracy(queries), self.standard_error(queries), counted)
 
     def interval(self, queries: str = "all") -> tuple[xr.DataArray, xr.DataArray]:
@@ -61,18 +67,17 @@ class ShotCurves(LabelledResult):
 
     def loss_interval(self, queries: str = "all") -> tuple[xr.DataArray, xr.DataArray]:
         """The 95% confidence interval of the loss, in nats."""
-        half = Z * self.array.sel(measure="loss_se", queries=queries, drop=True)
+        half = Z * self["loss_se"].sel(queries=queries, drop=True)
         return (self.loss(queries) - half).clip(0), self.loss(queries) + half
 
     def loss(self, queries: str = "all") -> xr.DataArray:
         """checkpoint x split x shot, in nats."""
-        return self.array.sel(measure="loss", queries=queries, drop=True)
+        return self["loss"].sel(queries=queries, drop=True)
 
     def solvable(self, *kinds: str) -> xr.DataArray:
         """split x shot: the accuracy of who answers these kinds of query rightly and guesses the others."""
-        share = self.array.sel(measure="share", drop=True).isel(checkpoint=0, drop=True)
-        solved = share.sel(queries=list(kinds)).sum("queries")
-        return solved + (1 - solved) / self.array.attrs["p"]
+        solved = self["fraction"].isel(checkpoint=0, drop=True).sel(queries=list(kinds)).sum("queries")
+        return solved + (1 - solved) / self.dataset.attrs["p"]
 
     def last_shot(self, queries: str = "all") -> xr.DataArray:
         """checkpoint x split: the accuracy with as many examples as the context holds."""
@@ -83,24 +88,24 @@ class ShotCurves(LabelledResult):
 
         Splits without queries of that kind are left out, and checkpoints that are not finite while others are.
         """
-        undefined = self.array["checkpoint"].isin(self.not_finite())
+        undefined = self.dataset["checkpoint"].isin(self.not_finite())
         curve = self.last_shot(queries).sel(split=list(splits)).mean("split").fillna(0).where(~undefined, -1)
         return int(curve["checkpoint"][int(curve.argmax("checkpoint"))])
 
-    def expected(self) -> xr.DataArray:
+    def expected(self) -> xr.Dataset:
         """The loss over all queries: kinds of query may be missing at some shots."""
-        return self.loss()
+        return super().expected().sel(queries="all")
 
     def __str__(self) -> str:
-        ends = [self.accuracy(), *self.interval()]
+        sizes, ends = self.dataset.sizes, [self.accuracy(), *self.interval()]
         last = [end.isel(shot=-1, checkpoint=-1) for end in ends]
         shown = ", ".join(
             "{} {:.0%} [{:.0%}, {:.0%}]".format(split, *(float(end.sel(split=split)) for end in last))
-            for split in self.array["split"].values
+            for split in self.dataset["split"].values
         )
         return (
-            f"{self.array.sizes['shot']} shots at {self.array.sizes['checkpoint']} checkpoints; last shot of the last, "
-            f"95% CI over contexts: {shown}{self.warning()}"
+            f"{sizes['shot']} shots at {sizes['checkpoint']} checkpoints; last shot of the last, 95% CI over contexts: "
+            f"{shown}{self.warning()}"
         )
 
 
@@ -157,20 +162,15 @@ def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -
     rows = torch.stack([torch.stack([_of_split(split) for split in splits]) for splits in answered])
     values = rearrange(rows, "checkpoint split queries measure shot -> measure checkpoint split queries shot")
     contexts = [split.contexts for split in answered[0]]
-    array = xr.DataArray(
-        values.float().numpy(),
-        dims=ShotCurves.dims,
-        coords={
-            "measure": list(MEASURES),
-            "checkpoint": list(steps),
-            "split": [each.split for each in contexts],
-            "queries": list(QUERIES),
-            "shot": np.arange(values.shape[-1]),
-            **sampling_coordinates(contexts),
-        },
-        attrs=contexts[0].description(),
-    )
-    return ShotCurves(array)
+    coords = {
+        "checkpoint": list(steps),
+        "split": [each.split for each in contexts],
+        "queries": list(QUERIES),
+        "shot": np.arange(values.shape[-1]),
+        **sampling_coordinates(contexts),
+    }
+    arrays = dict(zip(ShotCurves.measures, values.float(), strict=True))
+    return ShotCurves.of_arrays(arrays, coords, contexts[0].description())
 
 
 def _of_split(given: Answers) -> Float[Tensor, "queries measure shot"]:

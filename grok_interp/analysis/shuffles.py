@@ -12,9 +12,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from grok_interp.results.result import Measure
+
 N_SHUFFLES = 200
 LABELS = 5  # which stream of random numbers a seed is used for
-NULL = ("null_mean", "null_q95")
+NULL_OF_FRACTION = {
+    "null_mean": Measure("mean over shuffles", "fraction"),
+    "null_q95": Measure("95% quantile of shuffles", "fraction"),
+}
+NULL = tuple(NULL_OF_FRACTION)
 
 
 def shuffled_orders(n_labels: int, *, n_shuffles: int, seed: int) -> Int64[Tensor, "shuffle label"]:

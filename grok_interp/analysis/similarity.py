@@ -8,9 +8,10 @@ a matrix shows, `kaleidoscope` says.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,17 +19,18 @@ from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at, head_outputs
 from grok_interp.data.slot import Position, slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 
 
-class CosineSimilarity(LabelledResult):
+class CosineSimilarity(Result):
     """Similarity, -1 to 1, of every two pairs; pair p x + y is (x, y)."""
 
     name = "similarity"
     dims = ("checkpoint", "pair", "other_pair")
+    measures: ClassVar = {"similarity": Measure("cosine similarity", "1")}
 
     def __str__(self) -> str:
-        attrs, sizes = self.array.attrs, self.array.sizes
+        attrs, sizes = self.dataset.attrs, self.dataset.sizes
         return (
             f"similarity of {sizes['pair']} pairs at {attrs['position']} of slot {attrs['slot']}, {source(attrs)}, "
             f"task ({attrs['a']}, {attrs['b']}), {sizes['checkpoint']} checkpoints{self.warning()}"
@@ -41,13 +43,13 @@ def source(attrs: dict) -> str:
 
 
 def pearson_similarity(vectors: Float[Tensor, "pair feature"]) -> Float[Tensor, "pair other_pair"]:
-    """Cosine of every two vectors, each centred over its features; 0 for one that does not vary, NaN for one that is
+    """Cosine of every two vectors, each centered over its features; 0 for one that does not vary, NaN for one that is
     not finite. Kernel."""
     vectors = vectors.double()
-    centred = vectors - vectors.mean(dim=-1, keepdim=True)
-    norm = centred.norm(dim=-1, keepdim=True)
+    centered = vectors - vectors.mean(dim=-1, keepdim=True)
+    norm = centered.norm(dim=-1, keepdim=True)
     varies = norm > torch.finfo(norm.dtype).eps * vectors.norm(dim=-1, keepdim=True)
-    directions = torch.where(varies | ~norm.isfinite(), centred / norm.where(varies, 1.0), 0.0)
+    directions = torch.where(varies | ~norm.isfinite(), centered / norm.where(varies, 1.0), 0.0)
     return (directions @ directions.T).clamp(-1, 1).float()
 
 
@@ -77,10 +79,6 @@ def cosine_similarity(
             vectors = head_outputs(model, tokens, layer=layer, head=head, positions=where, batch_size=batch_size)
         steps.append(step)
         rows.append(pearson_similarity(vectors[:, 0]))
-    array = xr.DataArray(
-        torch.stack(rows).numpy(),
-        dims=CosineSimilarity.dims,
-        coords={"checkpoint": steps, "pair": np.arange(p * p), "other_pair": np.arange(p * p)},
-        attrs={"p": p, "a": a, "b": b, "slot": slot, "position": position, "layer": layer, "head": head},
-    )
-    return CosineSimilarity(array)
+    coords = {"checkpoint": steps, "pair": np.arange(p * p), "other_pair": np.arange(p * p)}
+    attrs = {"p": p, "a": a, "b": b, "slot": slot, "position": position, "layer": layer, "head": head}
+    return CosineSimilarity.of_arrays({"similarity": torch.stack(rows)}, coords, attrs)

@@ -7,11 +7,11 @@ over samples and windows (see `ablation_samples`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from jaxtyping import Int64
 from torch import Tensor
@@ -20,6 +20,7 @@ from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
+    bounds,
     effect_bounds,
     in_words,
     means,
@@ -28,54 +29,56 @@ from grok_interp.analysis.ablation_samples import (
     value_bounds,
 )
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.intervals import BOUNDS
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Result
 
 
-class SingleAblation(LabelledResult):
-    """Copying accuracy (between 0 and 1) and loss (nats) without each head; the coordinate `intact`: with all heads.
+class SingleAblation(Result):
+    """Copying accuracy (between 0 and 1) and loss (nats) without each head; `exact_match_intact`: with all heads.
 
-    The coordinates `low` and `high`, `effect_low` and `effect_high`, `intact_low` and `intact_high` are the ends of the
-    95% intervals of the values, of their differences to intact, paired by sample, and of intact.
+    `exact_match_low` and `exact_match_high` are the ends of the 95% interval, `exact_match_effect_low` and
+    `exact_match_effect_high` those of the difference to intact, paired by sample, `exact_match_intact_low` and
+    `exact_match_intact_high` those of intact; the same for `per_token` and `loss`.
     """
 
     name = "single_ablation"
-    dims = ("measure", "checkpoint", "layer", "head")
+    dims = ("checkpoint", "layer", "head")
+    measures: ClassVar = {
+        **MEASURES,
+        **bounds("", dims),
+        **bounds("_effect", dims),
+        **{f"{name}_intact": replace(each, dims=("checkpoint",)) for name, each in MEASURES.items()},
+        **bounds("_intact", ("checkpoint",)),
+    }
 
-    def effect(self) -> xr.DataArray:
+    def effect(self, measure: str) -> xr.DataArray:
         """Without the head minus intact: negative where accuracy is lost, positive where loss is added."""
-        return self.array - self.array["intact"]
+        return self[measure] - self[f"{measure}_intact"]
 
-    def effect_interval(self) -> tuple[xr.DataArray, xr.DataArray]:
+    def effect_interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
         """With the dims of `effect`, low and high."""
-        return self.array["effect_low"].reset_coords(drop=True), self.array["effect_high"].reset_coords(drop=True)
+        return self[f"{measure}_effect_low"], self[f"{measure}_effect_high"]
 
     def in_words(self, measure: str, head: Head | None = None) -> str:
         """Of the last checkpoint, without a head or intact: 96.6% [95.8, 97.3]"""
-        last = self.at().sel(measure=measure)
-        if head is None:
-            return in_words(measure, *(float(last[name]) for name in ("intact", "intact_low", "intact_high")))
-        return in_words(measure, *(float(each[head]) for each in (last, last["low"], last["high"])))
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per head, checkpoint and measure, with intervals; `intact` has the same values for all heads."""
-        return self.array.to_dataframe(self.name).reset_index()
+        name, place = (f"{measure}_intact", ()) if head is None else (measure, head)
+        ends = (self[each][-1] for each in (name, f"{name}_low", f"{name}_high"))
+        return in_words(measure, *(float(end[place]) for end in ends))
 
     def costliest(self) -> list[Head]:
-        """Every head by what copying loses without it at the last checkpoint, most first: suffixes copied whole, and
-        suffix tokens where these are equal."""
-        whole, per_token, _ = self.at()
-        left = {head: (float(whole[head]), float(per_token[head])) for head in np.ndindex(whole.shape)}
+        """Every head by what copying loses without it at the last checkpoint, most first: exact-match accuracy, and
+        per-token accuracy where that is equal."""
+        exact_match, per_token = self["exact_match"][-1], self["per_token"][-1]
+        left = {head: (float(exact_match[head]), float(per_token[head])) for head in np.ndindex(exact_match.shape)}
         return sorted(left, key=left.__getitem__)
 
     def __str__(self) -> str:
         most = self.costliest()[0]
         return (
-            f"each of {self.at()[0].size} heads taken away alone ({self.array.attrs['how']}); suffixes copied whole at "
-            f"the last checkpoint: {self.in_words('whole')} intact, fewest without "
-            f"{named([most])}, {self.in_words('whole', most)}{self.warning()}"
+            f"each of {self['exact_match'][-1].size} heads ablated alone ({self.dataset.attrs['how']}); exact-match "
+            f"accuracy at the last checkpoint: {self.in_words('exact_match')} intact, lowest without {named([most])}, "
+            f"{self.in_words('exact_match', most)}{self.warning()}"
         )
 
 
@@ -108,21 +111,14 @@ def single_ablation(
                 on_model(done, n_models)
         steps.append(step)
     by_sample = stacked(rows, (len(steps), 1 + int(np.prod(shape))))  # intact, then head by head
-    intact = [each[:, :1] for each in by_sample]
     without_head = [each[:, 1:].reshape(len(steps), *shape, -1) for each in by_sample]
-    array = xr.DataArray(
-        means(without_head),
-        dims=SingleAblation.dims,
-        coords={
-            "measure": MEASURES,
-            "checkpoint": steps,
-            "layer": np.arange(shape[0]),
-            "head": np.arange(shape[1]),
-            **_bounds(intact, without_head, len(samples.task.queries)),
-        },
-        attrs=dict(how=how, n_match=n_match, seed=seed, n_samples=len(samples.strings), n_windows=len(windows)),
-    )
-    return SingleAblation(array)
+    n_strings, of_intact = len(samples.task.queries), [each[:, 0] for each in by_sample]
+    arrays = means(without_head) | value_bounds(without_head, n_strings)
+    arrays |= effect_bounds(without_head, [each[:, None, None] for each in of_intact])
+    arrays |= means(of_intact, suffix="_intact") | value_bounds(of_intact, n_strings, suffix="_intact")
+    coords = {"checkpoint": steps, "layer": np.arange(shape[0]), "head": np.arange(shape[1])}
+    attrs = dict(how=how, n_match=n_match, seed=seed, n_samples=len(samples.strings), n_windows=len(windows))
+    return SingleAblation.of_arrays(arrays, coords, attrs)
 
 
 def _without_each(model: HookedModel, options: dict[str, Any]) -> Iterator[HookedModel]:
@@ -130,17 +126,3 @@ def _without_each(model: HookedModel, options: dict[str, Any]) -> Iterator[Hooke
     yield model
     for head in np.ndindex(model.cfg.n_layers, model.cfg.n_heads):
         yield ablated(model, [head], **options)
-
-
-def _bounds(
-    intact: Sequence[np.ndarray], without_head: Sequence[np.ndarray], n_strings: int
-) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """`intact` and the ends of all intervals as coordinates."""
-    of_checkpoint, of_head = SingleAblation.dims[:2], SingleAblation.dims
-    effects = effect_bounds(without_head, [each[:, :, None] for each in intact])
-    found = {"intact": (of_checkpoint, means(intact)[..., 0])}
-    for bound, values in zip(BOUNDS, value_bounds(intact, n_strings), strict=True):
-        found[f"intact_{bound}"] = (of_checkpoint, values[..., 0])
-    for bound, values, effect in zip(BOUNDS, value_bounds(without_head, n_strings), effects, strict=True):
-        found |= {bound: (of_head, values), f"effect_{bound}": (of_head, effect)}
-    return found

@@ -31,7 +31,7 @@ def exact_by_string(runs: Sequence[CopyingAccuracy]) -> xr.DataArray:
     Raises:
         ValueError: for no run, and for tests on different alphabets.
     """
-    alphabets = {each.array.attrs["alphabet"] for each in runs}
+    alphabets = {each.dataset.attrs["alphabet"] for each in runs}
     if len(alphabets) != 1:
         raise ValueError(f"exact_by_string needs one run or more on one alphabet, got {sorted(alphabets) or 'no run'}")
     if len(runs) == 1:
@@ -49,4 +49,4 @@ def exact_by_string(runs: Sequence[CopyingAccuracy]) -> xr.DataArray:
 
 def final_exact_matches(runs: Sequence[CopyingAccuracy]) -> np.ndarray:
     """Of each run: the exact-match accuracy at its last checkpoint, over all strings."""
-    return np.array([float(each.exact()[-1]) for each in runs])
+    return np.array([float(each.exact_match()[-1]) for each in runs])

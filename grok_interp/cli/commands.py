@@ -16,6 +16,7 @@ from grok_interp.cli.reproduce import reproduce
 from grok_interp.cli.run import analyze, report, watch
 from grok_interp.cli.train import demo, train
 from grok_interp.interrupts import INTERRUPTED, terminations_interrupt
+from grok_interp.studies.catalog import studies
 
 INPUT_WAS_WRONG, NO_ACCESS, NO_MEMORY = 2, 3, 4
 NO_MEMORY_LEFT = (
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         with terminations_interrupt():
+            studies()  # a faulty one of another package is named before anything else
             tyro.extras.subcommand_cli_from_dict(
                 VERBS,
                 prog="grok-interp",

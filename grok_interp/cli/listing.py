@@ -16,7 +16,7 @@ from grok_interp.cli.options import READABLE, OutputFlags
 from grok_interp.cli.output import command
 from grok_interp.presets import PRESETS, TRAINING_PRESETS
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import FIGURES
+from grok_interp.studies.catalog import figures
 
 Row = dict[str, Any]
 PACKAGES = ("torch", "transformer-lens", "circuitsvis", "safetensors", "xarray", "scikit-learn", "matplotlib", "plotly")
@@ -63,7 +63,7 @@ def figure_rows() -> list[Row]:
     """One row per figure."""
     return [
         {"figure": name, "runs": "one or more" if picture.of_many else "one", "shows": picture.description}
-        for name, picture in FIGURES.items()
+        for name, picture in figures().items()
     ]
 
 

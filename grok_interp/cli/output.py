@@ -10,7 +10,7 @@ import json as json_format
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,9 +72,9 @@ class Output:
 
     def progress(self, task: str) -> AbstractContextManager[Advance]:
         """`progress.progress`, or nothing when quiet."""
-        from grok_interp.progress import progress
+        from grok_interp.progress import progress, silent
 
-        return nullcontext(_ignore) if self.quiet else progress(task)
+        return silent(task) if self.quiet else progress(task)
 
     def finish(self, facts: object, *, made: Sequence[str | Path], then: str = "") -> None:
         """The last words: `facts` as JSON, or the names in `made`, or the command to type next."""
@@ -96,10 +96,6 @@ class Output:
             console.print(table)
         else:
             print(printable(plain))
-
-
-def _ignore(done: int, total: int, note: str = "") -> None:
-    pass
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -9,17 +9,18 @@ from typing import Annotated, Literal
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags, TrustSource
-from grok_interp.cli.output import command
+from grok_interp.cli.output import Output, command
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import FIGURES, Size, require_runs_of
+from grok_interp.studies.catalog import figures, require_runs_of, studies
+from grok_interp.studies.picture import Picture
 
 
 def reproduce(
-    figure: Annotated[Literal[tuple(FIGURES)], tyro.conf.Positional],  # pyright: ignore[reportInvalidTypeForm]
+    figure: Annotated[Literal[tuple(figures())], tyro.conf.Positional],  # pyright: ignore[reportInvalidTypeForm]
     /,
     *,
     run: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
-    preset: Size | None = None,
+    preset: str | None = None,
     seeds: int = 3,
     folder: Path | None = None,
     jobs: int = 1,
@@ -35,7 +36,8 @@ def reproduce(
         figure: which one; `grok-interp list figures` says what each shows.
         run: a run's folder; those that compare runs take several (--run once for each).
         preset: instead of --run, train the figure's runs at this size, each with several seeds, or take those that are
-            there. mini-adamw is mini without Muon. After an interruption the same command resumes.
+            there: paper, mini, tiny, or mini-adamw, which is mini without Muon. After an interruption the same command
+            resumes.
         seeds: how many seeds of each run, with --preset.
         folder: the folder of the preset's runs; runs/copier-mini if not given, and so on.
         jobs: runs trained at a time, each in a process of its own; Ctrl-C then costs each its last 20 seconds.
@@ -49,31 +51,28 @@ def reproduce(
     if bool(run) == bool(preset):
         raise ValueError("reproduce needs --run DIR, or --preset SIZE to train the runs: one of the two")
     runs = [Run.open(directory, trust_source=trust_source) for directory in run]
+    picture = figures()[figure]
     if preset:
-        folder = folder or _folder_of(figure, preset)
+        folder = folder or Path("runs") / f"{studies()[figure.partition('/')[0]].folders}-{preset}"
         at_once = AtOnce(n_jobs=jobs, n_members=ensemble)
-        runs = runs_for(figure, preset, folder, seeds=seeds, at_once=at_once, device=device, output=output)
-    require_runs_of(figure, runs)
+        runs = runs_for(picture, preset, folder, seeds=seeds, at_once=at_once, device=device, output=output)
+    require_runs_of(picture, runs)
     out = out or (folder or runs[0].directory) / "figures" / figure.replace("/", "_")
-    files = _draw(figure, runs, out, device, output)
-    reported = folder if preset and figure.startswith("copying/") else runs[0]
+    files = _draw(picture, runs, out, device, output)
+    compared = preset and picture.experiment and picture.experiment.varied
     facts = {"figure": figure, "runs": runs, "files": files}
-    output.finish(facts, made=files, then=command("grok-interp", "report", reported))
+    output.finish(facts, made=files, then=command("grok-interp", "report", folder if compared else runs[0]))
 
 
-def _folder_of(figure: str, preset: Size) -> Path:
-    kind = figure.partition("/")[0]
-    return Path("runs") / f"{'copier' if kind == 'copying' else kind}-{preset}"
-
-
-def _draw(figure: str, runs: Sequence[Run], out: Path, device: str, output: OutputFlags) -> list[Path]:
+def _draw(picture: Picture, runs: Sequence[Run], out: Path, device: str, output: Output) -> list[Path]:
     """The files that were written."""
-    from grok_interp.cli.with_progress import analyze_run, draw
+    from grok_interp.cli.with_progress import analyze_run
+    from grok_interp.device import choose_device
     from grok_interp.plots.paper import save_figure
 
     for run in runs:
         analyze_run(run, device, output)
-    files = save_figure(draw(figure, runs, device, output), out)
+    files = save_figure(picture.draw(runs, device=choose_device(device), show=output.progress), out)
     for file in files:
         output.say(file)
     return files

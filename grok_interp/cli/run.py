@@ -11,6 +11,7 @@ import tyro
 from grok_interp.cli.options import READABLE, OutputFlags, RunFolder, TrustSource
 from grok_interp.cli.output import command
 from grok_interp.runs.run import Run
+from grok_interp.studies.catalog import study_of
 
 
 def analyze(
@@ -21,7 +22,7 @@ def analyze(
     trust_source: TrustSource = False,
     output: OutputFlags = READABLE,
 ) -> None:
-    """Evaluate every checkpoint of a run as its study does, copying or modular arithmetic. Results are stored.
+    """Evaluate every checkpoint of a run as its study does. Results are stored.
 
     Args:
         directory: the run's folder; it may still be training.
@@ -30,8 +31,8 @@ def analyze(
     from grok_interp.cli.with_progress import analyze_run
 
     run = Run.open(directory, trust_source=trust_source)
-    results, inputs = analyze_run(run, device, output)
-    files = [run.results.path(analyzer) for analyzer in results.analyzers(inputs)]
+    results = analyze_run(run, device, output)
+    files = [run.results.path(analyzer) for analyzer in study_of(run).analyzers(run)]
     facts = [
         {"result": name, "summary": str(result), "file": file}
         for (name, result), file in zip(results.each.items(), files, strict=True)

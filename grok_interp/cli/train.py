@@ -12,10 +12,14 @@ from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
 from grok_interp.cli.output import command
 from grok_interp.cli.run import report
 from grok_interp.configs import TrainConfig
+from grok_interp.device import choose_device
 from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
 from grok_interp.schedules import token_steps
 
-TrainingPreset = tyro.extras.subcommand_type_from_defaults(TRAINING_PRESETS, DESCRIPTIONS)
+
+def _training_preset() -> type[TrainConfig]:
+    """One subcommand per preset, those of other packages' studies among them: read when a command is parsed."""
+    return tyro.extras.subcommand_type_from_defaults(dict(TRAINING_PRESETS), dict(DESCRIPTIONS))
 
 
 def demo(
@@ -35,16 +39,18 @@ def demo(
         seed: draws the weights and the batches.
         device: auto, cpu, cuda or cuda:N.
     """
-    from grok_interp.cli.with_progress import ablate_each_head, train_run
+    from grok_interp.cli.with_progress import analyze_run, train_run
+    from grok_interp.studies.copying.figures import store_single_ablations
 
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
     run = train_run(config, directory, device, output)
-    ablate_each_head(run, device, output)
+    analyze_run(run, device, output)
+    store_single_ablations(run, choose_device(device), output.progress)
     report(directory, device=device, output=output)
 
 
 def train(
-    config: Annotated[TrainingPreset, tyro.conf.arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
+    config: Annotated[_training_preset(), tyro.conf.arg(name="")],  # pyright: ignore[reportInvalidTypeForm]
     *,
     run: Path,
     device: str = "auto",
@@ -76,7 +82,6 @@ def train(
 
 
 def _print_plan(config: TrainConfig, run: Path, device: str, compiled: bool, output: OutputFlags) -> None:
-    from grok_interp.device import choose_device
     from grok_interp.runs.plan import training_plan
 
     plan = training_plan(config, directory=run, device=choose_device(device), compiled=compiled)

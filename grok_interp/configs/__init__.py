@@ -4,6 +4,7 @@ Field names are TransformerLens' own wherever it has one. A configuration refuse
 never seeds anything and imports nothing heavy, so that `grok-interp --help` is instant.
 """
 
+from grok_interp.configs.data import DataConfig as DataConfig
 from grok_interp.configs.model import ModelConfig as ModelConfig
 from grok_interp.configs.model import llama_copier as llama_copier
 from grok_interp.configs.model import modular_gpt as modular_gpt

@@ -29,7 +29,8 @@ def _wrong_types(config: object) -> Iterator[str]:
 
 @cache
 def _kinds(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in fields(cls)}
 
 
 def _fits(value: object, kind: Any) -> bool:

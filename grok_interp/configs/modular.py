@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from grok_interp.configs.checks import negative, outside_unit_interval, refuse_if_any
+from grok_interp.configs.checks import negative, outside_unit_interval
+from grok_interp.configs.data import DataConfig
+
+if TYPE_CHECKING:
+    from grok_interp.configs.training import TrainConfig
 
 LARGEST_P = 2_000  # p^2 tasks and inputs are listed in memory
 
@@ -16,7 +20,7 @@ def is_prime(p: int) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModularConfig:
+class ModularConfig(DataConfig):
     """Sequences x1 y1 z1 x2 y2 z2 ... with z = a x + b y (mod p), one task (a, b) a sequence; z is predicted.
 
     `n_id` of the p^2 tasks are trained on. By the rectangular rule they are sets of four, (a, b), (x, b), (a, y) and
@@ -30,6 +34,8 @@ class ModularConfig:
     has something to match. Both probabilities fall linearly to 0 over `curriculum_steps`. Evaluation is always uniform.
     """
 
+    kind: ClassVar[str] = "modular"
+
     p: int  # a prime
     n_id: int  # tasks trained on (the paper's n_id)
     alpha: float  # share of the p^2 inputs (x, y) that are trained on, the same for every task
@@ -40,10 +46,7 @@ class ModularConfig:
     line_probability: float = 0.0  # curriculum: an example is on the line through the origin of an earlier one
     curriculum_steps: tuple[int, int] = (0, 0)  # training steps: full strength up to the first, gone from the second on
 
-    def __post_init__(self) -> None:
-        refuse_if_any(self, self._reasons())
-
-    def _reasons(self) -> Iterator[str]:
+    def reasons(self) -> Iterator[str]:
         if self.p > LARGEST_P:
             yield f"p must be at most {LARGEST_P:,}, got {self.p:,}"
         elif not is_prime(self.p) or self.p < 3:
@@ -71,6 +74,14 @@ class ModularConfig:
             yield f"curriculum_steps must be 0 <= first <= last, got {self.curriculum_steps}"
         if self.has_curriculum and last == 0:
             yield "a curriculum needs curriculum_steps: the last step at full strength and the first without it"
+
+    def misfits(self, run: TrainConfig) -> Iterator[str]:
+        if run.model.d_vocab < self.p:
+            yield f"d_vocab must hold the {self.p} numbers of Z_p, got {run.model.d_vocab}"
+        if run.model.n_ctx % 3:
+            yield f"n_ctx must be a multiple of 3, an example being x y z, got {run.model.n_ctx}"
+        if run.batch_size % self.n_id:
+            yield f"batch_size must be a multiple of n_id {self.n_id}, as many of each, got {run.batch_size}"
 
     @property
     def has_curriculum(self) -> bool:

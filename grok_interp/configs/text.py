@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from grok_interp.configs.checks import outside_unit_interval, refuse_if_any
+from grok_interp.configs.checks import outside_unit_interval
+from grok_interp.configs.data import DataConfig
+
+if TYPE_CHECKING:
+    from grok_interp.configs.training import TrainConfig
 
 BYTE_VOCABULARY_SIZE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextConfig:
+class TextConfig(DataConfig):
     """The text a copier reads. Validation text is never modified.
 
     Training windows may contain synthetic copies. A window with copies is assembled from segments whose lengths are
@@ -21,6 +25,8 @@ class TextConfig:
     vocabulary: random tokens) in place of its text. Whether a window has copies and whether it is random are drawn
     independently.
     """
+
+    kind: ClassVar[str] = "text"
 
     source: str = "stdlib"  # "stdlib" (Python's standard library), a text file, a folder, or "hub:NAME"
     vocabulary: Literal["bytes", "bpe"] = "bytes"  # the 256 bytes, or a byte-level BPE trained on the text
@@ -32,10 +38,7 @@ class TextConfig:
     # Where copied spans begin: anywhere, or balanced between the window's first tokens, the nearest ones and anywhere
     span_sources: Literal["balanced", "uniform"] = "balanced"
 
-    def __post_init__(self) -> None:
-        refuse_if_any(self, self._reasons())
-
-    def _reasons(self) -> Iterator[str]:
+    def reasons(self) -> Iterator[str]:
         if not self.source:
             yield "source is empty: give stdlib, a file, a folder or hub:NAME"
         if self.vocabulary not in ("bytes", "bpe"):
@@ -47,3 +50,10 @@ class TextConfig:
             yield f"segment_lengths must be two lengths, 1 <= shortest <= longest, got {self.segment_lengths}"
         if self.span_sources not in ("balanced", "uniform"):
             yield f"span_sources must be balanced or uniform, got {self.span_sources!r}"
+
+    def misfits(self, run: TrainConfig) -> Iterator[str]:
+        shortest = self.segment_lengths[0]
+        if self.vocabulary == "bytes" and run.model.d_vocab != BYTE_VOCABULARY_SIZE:
+            yield f"the byte vocabulary has {BYTE_VOCABULARY_SIZE} tokens, got d_vocab {run.model.d_vocab}"
+        if self.copy_fraction > 0 and 2 * shortest > run.model.n_ctx:
+            yield f"segments of at least {shortest} tokens leave no room for a copy in a context of {run.model.n_ctx}"

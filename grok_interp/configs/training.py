@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from grok_interp.configs.checks import above, below_one, build, flatten, negative, outside_unit_interval, refuse_if_any
+from grok_interp.configs.data import DataConfig, plugin_data
 from grok_interp.configs.intervention import intervention_reasons
 from grok_interp.configs.model import ModelConfig
 from grok_interp.configs.modular import ModularConfig
-from grok_interp.configs.text import BYTE_VOCABULARY_SIZE, TextConfig
+from grok_interp.configs.text import TextConfig
 
-DATA_KINDS = {"text": TextConfig, "modular": ModularConfig}
+DATA_KINDS: dict[str, type[DataConfig]] = {"text": TextConfig, "modular": ModularConfig}  # the package's own
 MOST_STEPS, LARGEST_BATCH = 10**9, 10**8  # updates; sequences
 
 
@@ -26,7 +27,7 @@ class TrainConfig:
     """
 
     model: ModelConfig
-    data: TextConfig | ModularConfig
+    data: DataConfig
     n_steps: int  # optimizer updates
     batch_size: int  # sequences of n_ctx tokens in an update
     learning_rate: float  # of AdamW at its peak
@@ -94,10 +95,7 @@ class TrainConfig:
         micro = self.micro_batch_size
         if micro is not None and (micro < 1 or self.batch_size % micro):
             yield f"micro_batch_size must divide batch_size {self.batch_size}, got {micro}"
-        if isinstance(self.data, TextConfig):
-            yield from _text_reasons(self, self.data)
-        else:
-            yield from _modular_reasons(self, self.data)
+        yield from self.data.misfits(self)
 
     @property
     def kept_steps(self) -> tuple[int, ...]:
@@ -118,8 +116,8 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `data` says of which kind it is."""
-        kind = next(kind for kind, cls in DATA_KINDS.items() if isinstance(self.data, cls))
-        return {**asdict(self), "data": {"kind": kind, **asdict(self.data)}}
+        values = asdict(self)
+        return {**values, "data": {"kind": self.data.kind, **values["data"]}}
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
@@ -127,11 +125,8 @@ class TrainConfig:
         if not isinstance(values, Mapping) or not isinstance(values.get("data"), Mapping):
             raise ValueError(f"{cls.__name__}: its fields are needed, data among them, got {type(values).__name__}")
         data = dict(values["data"])
-        kind = data.pop("kind", None)
-        if not isinstance(kind, str) or kind not in DATA_KINDS:
-            raise ValueError(f"{cls.__name__}: data must be of kind {' or '.join(DATA_KINDS)}, got {kind!r}")
-        model = build(ModelConfig, values.get("model"))
-        return build(cls, {**values, "model": model, "data": build(DATA_KINDS[kind], data)})
+        of_kind = _data_class(data.pop("kind", None))
+        return build(cls, {**values, "model": build(ModelConfig, values.get("model")), "data": build(of_kind, data)})
 
     def flattened(self) -> dict[str, Any]:
         """Dotted field name -> value."""
@@ -144,21 +139,14 @@ class TrainConfig:
         return {name: (mine.get(name), theirs.get(name)) for name in names if mine.get(name) != theirs.get(name)}
 
 
-def _text_reasons(config: TrainConfig, data: TextConfig) -> Iterator[str]:
-    shortest = data.segment_lengths[0]
-    if data.vocabulary == "bytes" and config.model.d_vocab != BYTE_VOCABULARY_SIZE:
-        yield f"the byte vocabulary has {BYTE_VOCABULARY_SIZE} tokens, got d_vocab {config.model.d_vocab}"
-    if data.copy_fraction > 0 and 2 * shortest > config.model.n_ctx:
-        yield f"segments of at least {shortest} tokens leave no room for a copy in a context of {config.model.n_ctx}"
-
-
-def _modular_reasons(config: TrainConfig, data: ModularConfig) -> Iterator[str]:
-    if config.model.d_vocab < data.p:
-        yield f"d_vocab must hold the {data.p} numbers of Z_p, got {config.model.d_vocab}"
-    if config.model.n_ctx % 3:
-        yield f"n_ctx must be a multiple of 3, an example being x y z, got {config.model.n_ctx}"
-    if config.batch_size % data.n_id:
-        yield f"batch_size must be a multiple of n_id {data.n_id}, as many of each, got {config.batch_size}"
+def _data_class(kind: object) -> type[DataConfig]:
+    kinds = DATA_KINDS if isinstance(kind, str) and kind in DATA_KINDS else DATA_KINDS | plugin_data()
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(
+            f"TrainConfig: data must be of kind {' or '.join(kinds)}, got {kind!r}; others need the package that "
+            "brings their study"
+        )
+    return kinds[kind]
 
 
 def _brief(steps: tuple[int, ...]) -> str:

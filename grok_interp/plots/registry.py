@@ -9,15 +9,15 @@ from pkgutil import iter_modules
 from typing import Any, ParamSpec
 
 from grok_interp.plots.drawing import Drawing
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Result
 
 P = ParamSpec("P")
 _PICTURES: dict[str, Callable[..., Drawing]] = {}
-_OF_RESULT: dict[type[LabelledResult], Callable[..., Drawing]] = {}
+_OF_RESULT: dict[type[Result], Callable[..., Drawing]] = {}
 
 
 def picture(
-    of: type[LabelledResult] | None = None, *, several: bool = False
+    of: type[Result] | None = None, *, several: bool = False
 ) -> Callable[[Callable[P, Drawing]], Callable[P, Drawing]]:
     """Marks a function of `plots/pictures` as a public picture.
 
@@ -44,7 +44,7 @@ def every_picture() -> dict[str, Callable[..., Drawing]]:
     return dict(sorted(_PICTURES.items()))
 
 
-def draw(*results: LabelledResult, **options: Any) -> Drawing:
+def draw(*results: Result, **options: Any) -> Drawing:
     """The picture of a result, or of several results of one type side by side.
 
     Args:
@@ -72,7 +72,7 @@ def draw(*results: LabelledResult, **options: Any) -> Drawing:
     return drawn(*results, **options)
 
 
-def _of_type(kind: type[LabelledResult]) -> Callable[..., Drawing] | None:
+def _of_type(kind: type[Result]) -> Callable[..., Drawing] | None:
     """That of the type, or of what it is a kind of."""
     return next((_OF_RESULT[each] for each in kind.__mro__ if each in _OF_RESULT), None)
 

@@ -1,61 +1,107 @@
-"""`LabelledResult`: what an analyzer returns, a frozen array with named dimensions, saved as netCDF."""
+"""`Result`: what an analyzer returns, a frozen labeled dataset with one variable for each measure."""
 
 from __future__ import annotations
 
-import io
-import json
-import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from grok_interp.checksums import UNSEALED, is_sealed, sealed
+from grok_interp.checksums import is_sealed
 from grok_interp.files import write_atomically
-
-ATTRIBUTES = "attributes"
-MOST_STEPS = 6  # that a sentence names one by one
-
-
-def shown_steps(steps: Sequence[int]) -> str:
-    """0, 10, 20; of many the first ones, the last one and how many they are."""
-    if len(steps) <= MOST_STEPS:
-        return ", ".join(f"{step:,}" for step in steps)
-    first = ", ".join(f"{step:,}" for step in steps[: MOST_STEPS - 1])
-    return f"{first}, ..., {steps[-1]:,} ({len(steps)} checkpoints)"
+from grok_interp.results.netcdf import dataset_of_netcdf, netcdf_of_dataset
+from grok_interp.results.order import by_step, joined, shown_steps
+from grok_interp.results.table import html_table
 
 
 @dataclass(frozen=True)
-class LabelledResult:
-    """Subclasses fix `name` (the quantity) and `dims`, add methods, and define `__str__`.
+class Measure:
+    """What one variable of a result is.
 
-    `array.attrs` keeps where the numbers come from: definition, seeds, sizes.
+    Args:
+        long_name: what is measured, as an axis or the head of a column says it.
+        units: "fraction" (0 to 1), "nats", "updates"; "1" for numbers without a unit, "" for what is no number.
+        dims: its dimensions; those of the result if None.
+        may_be_undefined: it can be NaN at a checkpoint whose weights, activations and logits are finite.
     """
 
-    array: xr.DataArray
+    long_name: str
+    units: str
+    dims: tuple[str, ...] | None = None
+    may_be_undefined: bool = False
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """Subclasses fix `name` (the quantity), `dims` and `measures`, add methods, and define `__str__`.
+
+    `result["loss"]` is one measure, an `xarray.DataArray`. `dataset` holds all of them, each with `units` and
+    `long_name`; `dataset.attrs` says where the numbers come from: definition, seeds, sizes.
+    """
+
+    dataset: xr.Dataset
     name: ClassVar[str]
     dims: ClassVar[tuple[str, ...]]
+    measures: ClassVar[Mapping[str, Measure]]
 
     def __post_init__(self) -> None:
-        if self.array.dims != self.dims:
-            raise ValueError(f"{type(self).__name__} has dims {self.dims}, got {self.array.dims}")
-        object.__setattr__(self, "array", by_step(self.array))
+        found = set(self.dataset.data_vars)
+        if not found or (self.measures and found != set(self.measures)):
+            raise ValueError(
+                f"{type(self).__name__} has the measures {', '.join(self.measures) or 'of one score or more'}, got "
+                f"{', '.join(map(str, self.dataset.data_vars)) or 'none'}"
+            )
+        labeled = {name: self._labeled(name, variable) for name, variable in self.dataset.data_vars.items()}
+        object.__setattr__(self, "dataset", by_step(self.dataset.assign(labeled)))
 
-    def expected(self) -> xr.DataArray:
-        """The values that are finite whenever a checkpoint is; subclasses leave out those that may be undefined."""
-        return self.array
+    @classmethod
+    def of_arrays(
+        cls, arrays: Mapping[str, Any], coords: Mapping[str, Any], attrs: Mapping[str, Any] | None = None
+    ) -> Self:
+        """A result from one array for each measure, with the dimensions of that measure.
+
+        Args:
+            arrays: measure -> values, as NumPy or torch has them.
+            coords: as of an `xarray.Dataset`.
+            attrs: where the numbers come from, in plain values.
+        """
+        variables = {name: (cls.measure(name).dims or cls.dims, np.asarray(values)) for name, values in arrays.items()}
+        return cls(xr.Dataset(variables, coords, attrs))
+
+    @classmethod
+    def measure(cls, name: Hashable) -> Measure:
+        """What the variable of that name is."""
+        return cls.measures[str(name)]
+
+    def _labeled(self, name: Hashable, variable: xr.DataArray) -> xr.DataArray:
+        measure = self.measure(name)
+        dims = measure.dims or self.dims
+        if variable.dims != dims:
+            raise ValueError(f"{type(self).__name__} has dims {dims} for {name!r}, got {variable.dims}")
+        return variable.drop_attrs().assign_attrs(units=measure.units, long_name=measure.long_name)
+
+    def __getitem__(self, name: str) -> xr.DataArray:
+        """One measure. Raises KeyError for a name that is none."""
+        if name not in self.dataset.data_vars:
+            raise KeyError(f"no {name!r} in this result, it has {', '.join(map(str, self.dataset.data_vars))}")
+        return self.dataset[name]
+
+    def expected(self) -> xr.Dataset:
+        """The values that are finite whenever a checkpoint is."""
+        names = [name for name in self.dataset.data_vars if not self.measure(name).may_be_undefined]
+        return self.dataset[names]
 
     def not_finite(self) -> tuple[int, ...]:
         """The steps at which a value is NaN or infinite because weights, activations or logits are."""
-        if "checkpoint" not in self.array.dims:
+        if "checkpoint" not in self.dims:
             return ()
         values = self.expected()
-        finite = (abs(values) < np.inf).all([dim for dim in values.dims if dim != "checkpoint"])
-        return tuple(int(step) for step in self.array["checkpoint"].to_numpy()[~finite.to_numpy()])
+        finite = (abs(values) < np.inf).all([dim for dim in values.dims if dim != "checkpoint"]).to_dataarray()
+        return tuple(int(step) for step in values["checkpoint"].to_numpy()[~finite.all("variable").to_numpy()])
 
     def warning(self) -> str:
         """What `print` adds for checkpoints that are not finite; empty when all are."""
@@ -63,12 +109,12 @@ class LabelledResult:
         return f"; NOT FINITE at {'step' if len(steps) == 1 else 'steps'} {shown_steps(steps)}" if steps else ""
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per cell: a column for each dimension, the value last."""
-        return self.array.to_series().rename(self.name).reset_index()
+        """One row per cell: a column for each dimension, then one for each measure."""
+        return self.dataset.reset_coords(drop=True).to_dataframe(dim_order=list(self.dims)).reset_index()
 
     def save(self, path: Path) -> None:
         """Write as netCDF, in one act."""
-        content = netcdf_of_array(self.array, self.name)
+        content = netcdf_of_dataset(self.dataset, self.name)
         write_atomically(Path(path), lambda scratch: scratch.write_bytes(content))
 
     @classmethod
@@ -77,21 +123,21 @@ class LabelledResult:
         try:
             if not is_sealed(content := Path(path).read_bytes()):
                 raise ValueError("its SHA-256 is not the one it was written with")
-            array = array_of_netcdf(content)
+            name, dataset = dataset_of_netcdf(content)
         except ValueError as error:
             raise ValueError(
                 f"{path} is not a result file, or it is damaged ({error}): delete it and analyze"
             ) from error
-        if array.name != cls.name:
-            raise ValueError(f"{path} holds {array.name!r}, not {cls.name!r}")
-        return cls(array)
+        if name != cls.name:
+            raise ValueError(f"{path} holds {name!r}, not {cls.name!r}")
+        return cls(dataset)
 
-    def at(self, step: int | None = None) -> xr.DataArray:
+    def at(self, step: int | None = None) -> xr.Dataset:
         """One checkpoint, the last if no step is named. Raises ValueError for a step that was not analyzed."""
-        steps = self.array["checkpoint"].to_numpy().tolist()
+        steps = self.dataset["checkpoint"].to_numpy().tolist()
         if step is not None and step not in steps:
             raise ValueError(f"no step {step} in this result, analyzed steps: {steps}")
-        return self.array.isel(checkpoint=-1 if step is None else steps.index(step))
+        return self.dataset.isel(checkpoint=-1 if step is None else steps.index(step))
 
     def extended(self, *later: Self) -> Self:
         """This result and others of the same definition, joined along their checkpoints.
@@ -99,63 +145,16 @@ class LabelledResult:
         Raises ValueError when the definitions differ.
         """
         for other in later:
-            if self.array.attrs != other.array.attrs:
-                raise ValueError(f"results of two definitions: {self.array.attrs} and {other.array.attrs}")
-        arrays = [self.array, *(other.array for other in later)]
-        joined = xr.concat(arrays, dim="checkpoint", join="exact", combine_attrs="identical")
-        return replace(self, array=joined.sortby("checkpoint"))
+            if self.dataset.attrs != other.dataset.attrs:
+                raise ValueError(f"results of two definitions: {self.dataset.attrs} and {other.dataset.attrs}")
+        return replace(self, dataset=joined([self.dataset, *(other.dataset for other in later)]))
 
+    def __str__(self) -> str:
+        sizes = " x ".join(f"{self.dataset.sizes[dim]} {dim}" for dim in self.dims)
+        return f"{self.name}: {sizes}{self.warning()}"
 
-def netcdf_of_array(array: xr.DataArray, name: str) -> bytes:
-    """A netCDF file of one array; its attributes as JSON, because netCDF has no None, no bool and no large integer."""
-    attributes = {ATTRIBUTES: json.dumps(array.attrs), "checksum": UNSEALED}
-    return sealed(bytes(xr.DataArray(array, name=name, attrs=attributes).to_netcdf(engine="scipy")))
+    def __repr__(self) -> str:
+        return str(self)
 
-
-def array_of_netcdf(content: bytes) -> xr.DataArray:
-    """The array that `netcdf_of_array` wrote. Raises ValueError when the content is something else or cut short."""
-    try:
-        with warnings.catch_warnings():  # xarray adds a filter whenever it reads
-            array = xr.load_dataarray(io.BytesIO(content), engine="scipy")
-        array.attrs = json.loads(array.attrs[ATTRIBUTES])
-    except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    return array.drop_encoding()
-
-
-def by_step(array: xr.DataArray) -> xr.DataArray:
-    """The array with its checkpoints in the order of their steps, which become numbers if they are strings of digits.
-
-    Arrays without the dimension `checkpoint`, or without steps, are returned as they are.
-
-    Args:
-        array: any dimensions; the coordinate `checkpoint` holds the training steps.
-
-    Raises:
-        ValueError: if a step is given twice or is not a number.
-
-    Example:
-        >>> by_step(xr.DataArray([3.0, 1.0], {"checkpoint": ["1000", "200"]}, ["checkpoint"])).to_numpy()
-        array([1., 3.])
-    """
-    if "checkpoint" not in array.dims or "checkpoint" not in array.coords:
-        return array
-    steps = _numbers(array["checkpoint"].to_numpy())
-    increases = np.diff(steps) > 0
-    if np.issubdtype(array["checkpoint"].dtype, np.number) and increases.all():
-        return array
-    array = array.assign_coords(checkpoint=steps).sortby("checkpoint")
-    ordered = array["checkpoint"].to_numpy()
-    if (twice := ordered[1:][np.diff(ordered) == 0]).size:
-        raise ValueError(f"step {twice[0]:g} is given {int((ordered == twice[0]).sum())} times: keep one of them")
-    return array
-
-
-def _numbers(steps: np.ndarray) -> np.ndarray:
-    try:
-        numbers = steps if np.issubdtype(steps.dtype, np.number) else steps.astype(float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"steps must be numbers, got {steps.tolist()[:3]}: convert them first") from error
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"steps must be finite, got {numbers[~np.isfinite(numbers)][0]}")
-    return numbers.astype(int) if (numbers == np.round(numbers)).all() else numbers
+    def _repr_html_(self) -> str:
+        return html_table(self.dataset, self.dims, caption=str(self))

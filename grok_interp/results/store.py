@@ -2,7 +2,7 @@
 
     results/induction-3f2a91c0d1e4.nc.gz    the name ends in a hash of the analyzer's name, version and inputs
 
-A file is a netCDF array (`xarray.open_dataarray(file, engine="scipy")` reads it), compressed, so that gzip's checksum
+A file is a netCDF dataset (`xarray.open_dataset(file, engine="scipy")` reads it), compressed, so that gzip's checksum
 is verified on every read. Its coordinate `checksum` names the weights of each checkpoint: other weights under the same
 step are evaluated anew. Files are a cache: a damaged one is computed again. Writers take turns and add to what the
 others wrote, so several processes may evaluate the same run.
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
-    from grok_interp.results.result import LabelledResult
+    from grok_interp.results.result import Result
 
 SUFFIX = ".nc.gz"
 SAVE_EVERY = 8  # checkpoints evaluated between two saves: what a kill can cost
 KEY_DIGITS = 12
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
-Result = TypeVar("Result", bound="LabelledResult")
+Kind = TypeVar("Kind", bound="Result")
 
 
 class Checkpoints(Protocol):
@@ -47,7 +47,7 @@ class Checkpoints(Protocol):
 
 
 @dataclass(frozen=True)
-class Analyzer(Generic[Result]):
+class Analyzer(Generic[Kind]):
     """What is evaluated at each checkpoint, on which inputs.
 
     Args:
@@ -59,9 +59,9 @@ class Analyzer(Generic[Result]):
     """
 
     name: str
-    kind: type[Result]
+    kind: type[Kind]
     inputs: Mapping[str, Any]
-    evaluate: Callable[[int, Any], Result]
+    evaluate: Callable[[int, Any], Kind]
     version: int = 1
 
     @property
@@ -124,7 +124,7 @@ class ResultStore:
         checksums = {step: checkpoints.checksum(step) for step in steps}
         stored = [self._stored(analyzer) for analyzer in analyzers]
         missing = [set(_missing(each, checksums)) for each in stored]
-        fresh: list[list[xr.DataArray]] = [[] for _ in analyzers]
+        fresh: list[list[xr.Dataset]] = [[] for _ in analyzers]
         to_do = sorted(set().union(*missing))
 
         def save() -> None:
@@ -146,38 +146,39 @@ class ResultStore:
             save()
         return [_result(analyzer, each, steps) for analyzer, each in zip(analyzers, stored, strict=True)]
 
-    def _stored(self, analyzer: Analyzer) -> xr.DataArray | None:
-        """None where nothing is stored, or the file is damaged: then it is computed again."""
-        from grok_interp.results.result import array_of_netcdf
+    def _stored(self, analyzer: Analyzer) -> xr.Dataset | None:
+        """None where nothing is stored, or the file is damaged or has other measures: then it is computed again."""
+        from grok_interp.results.netcdf import dataset_of_netcdf
 
         try:
-            array = array_of_netcdf(gzip.decompress(self.path(analyzer).read_bytes()))
+            _, dataset = dataset_of_netcdf(gzip.decompress(self.path(analyzer).read_bytes()))
         except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error, ValueError):
             return None
-        return array if "checksum" in array.coords else None
+        complete = set(analyzer.kind.measures) <= set(dataset.data_vars) and "checksum" in dataset.coords
+        return dataset if complete else None
 
-    def _add(self, analyzer: Analyzer, stored: xr.DataArray | None, fresh: Sequence[xr.DataArray]) -> xr.DataArray:
+    def _add(self, analyzer: Analyzer, stored: xr.Dataset | None, fresh: Sequence[xr.Dataset]) -> xr.Dataset:
         """What is stored by now, with these checkpoints added or replaced.
 
         A folder that may not be written (an installed package) keeps nothing: then they are added to `stored` alone.
         """
         import filelock
 
-        from grok_interp.results.result import netcdf_of_array
+        from grok_interp.results.netcdf import netcdf_of_dataset
 
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / ".lock"):
                 remove_abandoned(self.folder)
-                array = _joined(self._stored(analyzer), fresh, self.path(analyzer))
-                described = array.assign_attrs(analyzer=analyzer.description)
-                content = gzip.compress(netcdf_of_array(described, analyzer.kind.name), mtime=0)
+                dataset = _with_fresh(self._stored(analyzer), fresh, self.path(analyzer))
+                described = dataset.assign_attrs(analyzer=analyzer.description)
+                content = gzip.compress(netcdf_of_dataset(described, analyzer.kind.name), mtime=0)
                 write_atomically(self.path(analyzer), lambda scratch: scratch.write_bytes(content))
         except OSError as error:
             if error.errno not in NOT_WRITABLE:
                 raise
-            return _joined(stored, fresh, self.path(analyzer))
-        return array
+            return _with_fresh(stored, fresh, self.path(analyzer))
+        return dataset
 
 
 def tokens_hash(*tokens: Tensor) -> str:
@@ -198,41 +199,40 @@ def tokens_hash(*tokens: Tensor) -> str:
     return digest.hexdigest()[:16]
 
 
-def _missing(stored: xr.DataArray | None, checksums: Mapping[int, str]) -> list[int]:
+def _missing(stored: xr.Dataset | None, checksums: Mapping[int, str]) -> list[int]:
     known: dict[int, str] = {}
     if stored is not None:
         known = dict(zip(stored["checkpoint"].values.tolist(), stored["checksum"].values.tolist(), strict=True))
     return [step for step, checksum in checksums.items() if known.get(step) != checksum]
 
 
-def _labeled(result: LabelledResult, step: int, checksum: str) -> xr.DataArray:
+def _labeled(result: Result, step: int, checksum: str) -> xr.Dataset:
     """Along `checkpoint`, with the checksum of its weights."""
-    array = result.array
-    if "checkpoint" not in array.dims:
-        array = array.drop_vars("checkpoint", errors="ignore").expand_dims(checkpoint=[step])
-    array = array.assign_coords(checksum=("checkpoint", [checksum]))
-    array.attrs = json.loads(json.dumps(array.attrs))  # as they come back from a file: lists, no tuples
-    return array
+    dataset = result.dataset
+    if "checkpoint" not in dataset.dims:
+        dataset = dataset.drop_vars("checkpoint", errors="ignore").expand_dims(checkpoint=[step])
+    attributes = json.loads(json.dumps(dataset.attrs))  # as they come back from a file: lists, no tuples
+    return dataset.assign_coords(checksum=("checkpoint", [checksum])).drop_attrs(deep=False).assign_attrs(attributes)
 
 
-def _joined(stored: xr.DataArray | None, fresh: Sequence[xr.DataArray], path: Path) -> xr.DataArray:
-    import xarray as xr
+def _with_fresh(stored: xr.Dataset | None, fresh: Sequence[xr.Dataset], path: Path) -> xr.Dataset:
+    from grok_interp.results.order import joined
 
     steps = [int(each["checkpoint"][0]) for each in fresh]
     kept = []
     if stored is not None:
         stored.attrs.pop("analyzer", None)
         kept = [stored.sel(checkpoint=~stored["checkpoint"].isin(steps))]
-    arrays = [each for each in (*kept, *fresh) if each.sizes["checkpoint"]]
-    if any(each.attrs != arrays[0].attrs for each in arrays):
+    datasets = [each for each in (*kept, *fresh) if each.sizes["checkpoint"]]
+    if any(each.attrs != datasets[0].attrs for each in datasets):
         raise ValueError(f"{path} has results of another definition than now: delete it and evaluate again")
-    return xr.concat(arrays, dim="checkpoint", join="exact", combine_attrs="identical").sortby("checkpoint")
+    return joined(datasets)
 
 
-def _result(analyzer: Analyzer[Result], stored: xr.DataArray | None, steps: Sequence[int]) -> Result:
+def _result(analyzer: Analyzer[Kind], stored: xr.Dataset | None, steps: Sequence[int]) -> Kind:
     assert stored is not None, "every step has been evaluated"
-    array = stored.sel(checkpoint=list(steps)).drop_vars("checksum")
-    array.attrs = {name: value for name, value in array.attrs.items() if name != "analyzer"}
+    dataset = stored.sel(checkpoint=list(steps)).drop_vars("checksum")
+    dataset.attrs = {name: value for name, value in dataset.attrs.items() if name != "analyzer"}
     if "checkpoint" not in analyzer.kind.dims:
-        array = array.squeeze("checkpoint", drop=True)
-    return analyzer.kind(array.transpose(*analyzer.kind.dims))
+        dataset = dataset.squeeze("checkpoint", drop=True)
+    return analyzer.kind(dataset)

@@ -15,7 +15,7 @@ from grok_interp.checksums import file_sha256
 from grok_interp.data.built_files import intact_manifest
 from grok_interp.files import DamagedFileError
 from grok_interp.places import cache_directory
-from grok_interp.results.result import array_of_netcdf
+from grok_interp.results.netcdf import dataset_of_netcdf
 from grok_interp.runs.checkpoint_files import load_weights, require_whole_state
 from grok_interp.runs.metrics import damaged_lines, metric_rows
 from grok_interp.runs.recorder import resume_points
@@ -66,7 +66,9 @@ def _resume_points(run: Run) -> Iterator[DamagedFile]:
 
 def _results(run: Run) -> Iterator[DamagedFile]:
     for file in sorted(run.results.folder.glob("*.nc.gz")):
-        yield from _refused(file, lambda path: array_of_netcdf(gzip.decompress(path.read_bytes())), "it is made again")
+        yield from _refused(
+            file, lambda path: dataset_of_netcdf(gzip.decompress(path.read_bytes())), "it is made again"
+        )
 
 
 def _evaluation_text(run: Run) -> Iterator[DamagedFile]:

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -21,8 +22,9 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.configs.data import Batches
 from grok_interp.data.sources import text_files
-from grok_interp.training.batches import ModularBatches, answer_loss, next_token_loss
+from grok_interp.training.batches import next_token_loss, open_batches
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, add_gradient, loss_share, update_weights
 from grok_interp.units import duration, size, three_digits
@@ -170,13 +172,22 @@ def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
 
 def random_batch(config: TrainConfig, n_sequences: int, n_tokens: int | None = None) -> Int64[Tensor, "batch pos"]:
     """Of the shape that is trained on: of text, the token after the context is predicted too."""
-    n_ctx, after = config.model.n_ctx, isinstance(config.data, TextConfig)
+    n_ctx = config.model.n_ctx
+    after = (
+        1 if isinstance(config.data, TextConfig) else _batches(config).batch(0, torch.device("cpu")).shape[1] - n_ctx
+    )
     shape = (n_sequences, min(n_tokens or n_ctx, n_ctx) + after)
     return torch.randint(config.model.d_vocab, shape, generator=torch.Generator().manual_seed(0))
 
 
 def _loss(config: TrainConfig) -> Callable:
-    return next_token_loss if isinstance(config.data, TextConfig) else answer_loss
+    return next_token_loss if isinstance(config.data, TextConfig) else _batches(config).loss
+
+
+@lru_cache(maxsize=1)
+def _batches(config: TrainConfig) -> Batches:
+    """Of data other than text, which may be large and far away."""
+    return open_batches(config)
 
 
 def _n_timed(state: TrainingState, sequence_bytes: int) -> int:
@@ -211,7 +222,7 @@ def _data(config: TrainConfig) -> str:
     """What is known of it. A token is one byte, or of a BPE vocabulary several: then the text is read more often."""
     data = config.data
     if not isinstance(data, TextConfig):
-        return ModularBatches(config).description
+        return _batches(config).description
     if data.source.startswith("hub:"):
         return f"{data.source}, not looked at: a dry run downloads nothing"
     _, files = text_files(data.source)

@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Self
 
 from grok_interp.activations import HookedModel
-from grok_interp.results.result import LabelledResult, shown_steps
+from grok_interp.results.order import shown_steps
+from grok_interp.results.result import Result
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """Subclasses have a field for each result, and an analyzer for each field, in the same order."""
-
-    @classmethod
-    def analyzers(cls, inputs: Any) -> list[Analyzer]:
-        raise NotImplementedError
+    """Subclasses have a field for each result, and are made of an analyzer for each field, in the same order."""
 
     @classmethod
     def of_run(
         cls,
         run: Run,
-        inputs: Any,
+        analyzers: Sequence[Analyzer],
         *,
         device: str = "cpu",
         on_checkpoint: Callable[[int, int], None] | None = None,
     ) -> Self:
         """At every checkpoint of a run; what is not stored is evaluated."""
-        return cls(*run.evaluate(cls.analyzers(inputs), device=device, on_checkpoint=on_checkpoint))
+        return cls(*run.evaluate(analyzers, device=device, on_checkpoint=on_checkpoint))
 
     @classmethod
-    def of_model(cls, model: HookedModel, inputs: Any, *, step: int = 0) -> Self:
+    def of_model(cls, model: HookedModel, analyzers: Sequence[Analyzer], *, step: int = 0) -> Self:
         """Of one model, evaluated now and stored nowhere."""
-        return cls(*(analyzer.evaluate(step, model) for analyzer in cls.analyzers(inputs)))
+        return cls(*(analyzer.evaluate(step, model) for analyzer in analyzers))
 
     @property
-    def each(self) -> dict[str, LabelledResult]:
+    def each(self) -> dict[str, Result]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def steps(self) -> tuple[int, ...]:
         """The checkpoints that were evaluated."""
-        return tuple(next(iter(self.each.values())).array["checkpoint"].values.tolist())
+        return tuple(next(iter(self.each.values())).dataset["checkpoint"].values.tolist())
 
     def not_finite(self) -> tuple[int, ...]:
         """The steps at which a result is NaN or infinite because weights, activations or logits are."""
@@ -61,4 +58,4 @@ class RunResults:
 
     def at(self, steps: Iterable[int]) -> Self:
         kept = list(steps)
-        return type(self)(*(type(result)(result.array.sel(checkpoint=kept)) for result in self.each.values()))
+        return type(self)(*(type(result)(result.dataset.sel(checkpoint=kept)) for result in self.each.values()))

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from grok_interp.analysis.comparison import condition_of
 from grok_interp.configs import TrainConfig
 from grok_interp.interrupts import ending_with
 from grok_interp.runs.ensemble import shared_fields
@@ -85,22 +84,3 @@ class Sweep:
 def _in_worker(parent: int, train: Callable[[Path, TrainConfig], None], directory: Path, config: TrainConfig) -> None:
     with ending_with(parent):
         train(directory, config)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """`varied` config fields, and the conditions that it makes of a baseline, itself among them."""
-
-    varied: tuple[str, ...]
-    conditions: Callable[[TrainConfig], list[TrainConfig]]
-
-    def sweep(self, baseline: TrainConfig, folder: Path, *, n_seeds: int) -> Sweep:
-        """Runs of the baseline are in FOLDER/baseline, whichever experiment asks for them."""
-        conditions = {
-            "baseline" if config == baseline else condition_of(config, self.varied).replace(" ", ","): config
-            for config in self.conditions(baseline)
-        }
-        return Sweep(Path(folder), conditions, n_seeds)
-
-
-BASELINE = Experiment((), lambda baseline: [baseline])

@@ -29,7 +29,7 @@ from grok_interp.device import threads
 from grok_interp.plots.page import Page
 from grok_interp.plots.policy import content_security_policy
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import study_of
+from grok_interp.studies.catalog import study_of
 
 HOST = "127.0.0.1"
 SILENT_SECONDS = 10.0  # a client that is silent for as long is given up
@@ -189,10 +189,7 @@ def watch_run(
 
 def report_of(run: Run, device: str) -> Page:
     """The page that `grok-interp report` writes, after the analysis of what is new. Writes results, and no report."""
-    study, report = study_of(run), study_of(run, ".report")
-    inputs = study.evaluation_inputs(run)
-    results = study.analyze(run, inputs, device=device)
-    return report.report_page(run, results, inputs, threshold=report.THRESHOLD, device=device)
+    return study_of(run).report_page(run, device=device)
 
 
 def _waiting(run: Run) -> Page:

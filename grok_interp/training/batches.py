@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
+from grok_interp.configs import DataConfig, ModularConfig, TextConfig, TrainConfig
+from grok_interp.configs.data import Batches, plugin_sources
 from grok_interp.data.context_curriculum import Lines, draw_related_inputs
 from grok_interp.data.corpus import Corpus, open_corpus
 from grok_interp.data.modular import ModularTasks, draw_inputs, sequences
@@ -21,23 +22,18 @@ from grok_interp.data.windows import WindowSampler
 TRAINING_CONTEXTS = 1  # which stream of random numbers a data seed is used for
 
 
-class Batches(Protocol):
-    """`hash` names exactly what is trained on, and goes into the run."""
-
-    @property
-    def hash(self) -> str: ...
-
-    @property
-    def description(self) -> str: ...
-
-    def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]: ...
-
-    def loss(self, model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]: ...
-
-
 def open_batches(config: TrainConfig) -> Batches:
-    """Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn."""
-    return TextBatches(config) if isinstance(config.data, TextConfig) else ModularBatches(config)
+    """What a run trains on, as the study of its data opens it.
+
+    Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn.
+    """
+    for kind, opened in OWN.items():
+        if isinstance(config.data, kind):
+            return opened(config)
+    for source in plugin_sources():
+        if isinstance(config.data, source.data):
+            return source.open_batches(config)
+    raise ValueError(f"no study has data of {type(config.data).__name__}: install the package that brings it")
 
 
 class TextBatches:
@@ -105,3 +101,6 @@ def answer_loss(model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Te
     """Mean cross-entropy of the answers z of x y z x y z ..., at every number of shots, the 0-shot included."""
     logits = model(batch[:, :-1])[:, 1::3]
     return F.cross_entropy(logits.flatten(0, 1).float(), batch[:, 2::3].flatten())
+
+
+OWN: dict[type[DataConfig], Callable[[TrainConfig], Batches]] = {TextConfig: TextBatches, ModularConfig: ModularBatches}

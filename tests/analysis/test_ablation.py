@@ -36,6 +36,7 @@ from grok_interp.analysis.ablation_controls import (
     n_control_sets,
     random_controls,
 )
+from grok_interp.analysis.ablation_samples import MEASURES
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import Caching, copying_accuracy
 from grok_interp.analysis.edge_edits import induction_edges
@@ -61,7 +62,7 @@ OTHERS = [(layer, head) for layer in range(2) for head in range(1, 5)]  # the ci
 
 
 def whole(model: HookedModel, samples: CopySamples) -> float:
-    return copying_accuracy([(0, model)], samples).exact().item()
+    return copying_accuracy([(0, model)], samples).exact_match().item()
 
 
 def ablation_of(model: HookedModel, how: str = "zero", **options: Any) -> HeadAblation:
@@ -81,7 +82,7 @@ def test_without_its_head_the_circuit_copies_nothing_and_without_any_other_every
     model, samples = kind(induction_circuit()), distinct_copy_samples()
     assert whole(model, samples) == 1.0
     without = copying_accuracy([(0, ablated(model, [INDUCTION_HEAD], how, **OPTIONS[how]))], samples)
-    assert without.exact().item() == 0.0
+    assert without.exact_match().item() == 0.0
     assert without.per_token().item() <= 2 / CIRCUIT.d_vocab, "chance is 1 of 23 tokens"
     assert whole(ablated(model, OTHERS, how, **OPTIONS[how]), samples) == 1.0
 
@@ -89,10 +90,10 @@ def test_without_its_head_the_circuit_copies_nothing_and_without_any_other_every
 @WAYS
 def test_the_result_shows_it_beside_its_controls(how: str) -> None:
     result = ablation_of(induction_circuit(), how)
-    found = result.array.isel(checkpoint=0)
+    found = result["exact_match"].isel(checkpoint=0)
     for condition, expected in {"intact": 1.0, "ablated": 0.0, "random": 1.0, "entropy": 1.0}.items():
-        assert (found.sel(measure="whole", condition=condition) == expected).all(), condition
-    effect = result.effect().isel(checkpoint=0).sel(measure="loss")
+        assert (found.sel(condition=condition) == expected).all(), condition
+    effect = result.effect("loss").isel(checkpoint=0)
     assert (abs(effect.sel(condition="ablated")) > 0.5).all(), "it guesses firmly in the first half: less may be lost"
     assert not effect.sel(condition="intact").any()
     assert (abs(effect.sel(condition=["random", "entropy"])) < 1e-5).all()
@@ -105,7 +106,7 @@ def test_the_circuits_other_half_may_be_nearest_in_entropy_and_can_be_spared() -
     assert entropy_controls([INDUCTION_HEAD], entropies) == (PREVIOUS_TOKEN_HEAD,)
     assert entropy_controls([INDUCTION_HEAD], entropies, spared=[PREVIOUS_TOKEN_HEAD])[0] in OTHERS
     assert whole(ablated(model, [PREVIOUS_TOKEN_HEAD], "zero"), distinct_copy_samples()) == 0.0
-    spared = ablation_of(model, n_draws=1, spared=OTHERS[:5]).array["heads"]
+    spared = ablation_of(model, n_draws=1, spared=OTHERS[:5]).dataset["heads"]
     assert not set(np.unique(spared)) & {"L0H1", "L0H2", "L0H3", "L0H4", "L1H1"}
 
 
@@ -230,9 +231,9 @@ def test_donors_do_not_depend_on_the_batch_size(kind: Callable[[Transformer], Ho
     without = ablated(ablated(model, [(0, 1)], "resample", **options), [(1, 0)], "resample", **options)
     task = CopyTask(n_sequences=2, n_prefix=3, n_suffix=2, n_samples=23, query_every=1, alphabet=(1, 2), separator=0)
     windows = random_tokens(replace(LLAMA, d_vocab=3), n_sequences=7)
-    copied = [copying_accuracy([(0, without)], task.sample(), batch_size=size).array for size in (batch_size, 64)]
+    copied = [copying_accuracy([(0, without)], task.sample(), batch_size=size)["correct"] for size in (batch_size, 64)]
     np.testing.assert_array_equal(*copied)
-    losses = [position_losses([(0, without)], windows, batch_size=size).array for size in (batch_size, 64)]
+    losses = [position_losses([(0, without)], windows, batch_size=size)["loss"] for size in (batch_size, 64)]
     np.testing.assert_allclose(*losses, atol=1e-5)
     shots = [answer_logits(without, windows, batch_size=size) for size in (batch_size, 64)]
     torch.testing.assert_close(*shots)
@@ -275,9 +276,9 @@ def test_the_shared_prefix_of_the_copying_test_is_ablated_too(cfg: ModelConfig, 
     task = CopyTask(n_sequences=2, n_prefix=3, n_suffix=2, n_samples=31, query_every=1, alphabet=(1, 2), separator=0)
     from_the_start = AblatedModel(model, without.edits)
     assert not isinstance(from_the_start, Caching)
-    found, expected = (copying_accuracy([(0, each)], task.sample()).array for each in (without, from_the_start))
+    found, expected = (copying_accuracy([(0, each)], task.sample())["correct"] for each in (without, from_the_start))
     np.testing.assert_array_equal(found, expected)
-    assert (found != copying_accuracy([(0, model)], task.sample()).array).any()
+    assert (found != copying_accuracy([(0, model)], task.sample())["correct"]).any()
 
 
 def test_other_analyzers_see_what_is_ablated() -> None:
@@ -399,9 +400,9 @@ def test_without_enough_other_heads_the_controls_are_nan_and_the_result_says_so(
     result = ablation_of(
         model, n_draws=2, heads=[INDUCTION_HEAD, *others[:3]], spared=[*others[3:], *((0, at) for at in range(5))]
     )
-    controls = result.array.sel(condition=["random", "entropy"])
-    assert controls.isnull().all() and (controls["heads"] == "").all() and not result.has_controls
-    assert result.array.sel(condition=["intact", "ablated"]).notnull().all()
+    controls = result.dataset.sel(condition=["random", "entropy"])
+    assert controls.to_dataarray().isnull().all() and (controls["heads"] == "").all() and not result.has_controls
+    assert result.dataset[list(MEASURES)].sel(condition=["intact", "ablated"]).to_dataarray().notnull().all()
     assert not result.not_finite(), "nothing is wrong with the checkpoint"
     assert "0.0% [0.0, 27.8] ablated, no controls, because too few heads are left" in str(result)
     assert np.isnan(result.onset(threshold=0.1))
@@ -411,8 +412,8 @@ def test_controls_come_from_another_layer_before_they_come_from_spared_heads() -
     others = [(1, head) for head in range(1, 5)]
     result = ablation_of(induction_circuit(), n_draws=1, spared=[*others, PREVIOUS_TOKEN_HEAD])
     assert result.controls_are_elsewhere and result.has_controls
-    assert {head[:2] for head in np.unique(result.array["heads"].sel(condition="random"))} == {"L0"}
-    assert (result.array.sel(measure="whole", condition="random") == 1.0).all()
+    assert {head[:2] for head in np.unique(result.dataset["heads"].sel(condition="random"))} == {"L0"}
+    assert (result["exact_match"].sel(condition="random") == 1.0).all()
 
 
 def test_entropy_controls_are_the_nearest_of_any_layer_each_once() -> None:
@@ -444,10 +445,10 @@ def test_the_result_is_labelled_says_how_it_was_made_and_keeps(tmp_path: Path) -
     samples, windows = distinct_copy_samples(), repeated_distinct_tokens(n_sequences=3)
     options: dict[str, Any] = {"how": "zero", "heads": [INDUCTION_HEAD], "n_draws": 3, "seed": 5}
     result = head_ablation(models, samples, windows, **options)
-    assert dict(result.array.sizes) == {"measure": 3, "checkpoint": 2, "condition": 4, "draw": 3}
-    assert result.array["heads"].sel(checkpoint=30, condition="ablated").to_numpy().tolist() == ["L1H0"] * 3
-    assert len(np.unique(result.array["heads"].sel(checkpoint=30, condition="random"))) == 3
-    assert result.array.attrs == {
+    assert dict(result.dataset.sizes) == {"checkpoint": 2, "condition": 4, "draw": 3}
+    assert result.dataset["heads"].sel(checkpoint=30, condition="ablated").to_numpy().tolist() == ["L1H0"] * 3
+    assert len(np.unique(result.dataset["heads"].sel(checkpoint=30, condition="random"))) == 3
+    assert result.dataset.attrs == {
         "heads": "L1H0",
         "how": "zero",
         "spared": "",
@@ -458,14 +459,14 @@ def test_the_result_is_labelled_says_how_it_was_made_and_keeps(tmp_path: Path) -
     }
     result.save(tmp_path / "ablation.nc")
     again = HeadAblation.load(tmp_path / "ablation.nc")
-    assert again.array.equals(result.array) and again.array.attrs == result.array.attrs
+    assert again.dataset.equals(result.dataset) and again.dataset.attrs == result.dataset.attrs
     parts = [head_ablation([each], samples, windows, **options) for each in models]
-    assert parts[0].extended(parts[1]).array.equals(result.array)
+    assert parts[0].extended(parts[1]).dataset.equals(result.dataset)
 
 
 def test_a_result_is_told_in_one_line() -> None:
     assert str(ablation_of(induction_circuit())) == (
-        "without L1H0 (zero) at 1 checkpoints; suffixes copied whole at the last: 100.0% [72.2, 100.0] intact, "
+        "without L1H0 (zero) at 1 checkpoints; exact-match accuracy at the last: 100.0% [72.2, 100.0] intact, "
         "0.0% [0.0, 27.8] ablated, 100.0% [72.2, 100.0] without random heads, "
         "100.0% [72.2, 100.0] without heads of the nearest entropy"
     )
@@ -482,31 +483,29 @@ def test_intervals_are_over_samples_and_windows_and_effects_are_paired() -> None
     losses = np.mean([window_losses(each, windows, batch_size=64).numpy() for each in draws], axis=0)
     added = losses - window_losses(model, windows, batch_size=64).numpy()
     at = {"checkpoint": 0, "condition": "ablated"}
-    for found, values in ((result.interval(), losses), (result.effect_interval(), added)):
+    for found, values in ((result.interval("loss"), losses), (result.effect_interval("loss"), added)):
         half = stats.t.ppf(0.975, 6) * values.std(ddof=1) / np.sqrt(7)
-        low, high = (float(end.sel(measure="loss", **at)) for end in found)
+        low, high = (float(end.sel(at)) for end in found)
         np.testing.assert_allclose((low, high), (values.mean() - half, values.mean() + half), rtol=1e-6)
-    assert np.ptp([float(end.sel(measure="loss", **at)) for end in result.effect_interval()]) < np.ptp(
-        [float(end.sel(measure="loss", **at)) for end in result.interval()]
+    assert np.ptp([float(end.sel(at)) for end in result.effect_interval("loss")]) < np.ptp(
+        [float(end.sel(at)) for end in result.interval("loss")]
     ), "windows differ more than what the head does to them"
-    whole = np.mean([copying_accuracy(each, samples).exact().item() for each in draws])
-    low, high = (float(end.sel(measure="whole", **at)) for end in result.interval())
+    whole = np.mean([copying_accuracy(each, samples).exact_match().item() for each in draws])
+    low, high = (float(end.sel(at)) for end in result.interval("exact_match"))
     np.testing.assert_allclose(([low], [high]), wilson_interval(np.array([whole]), 5 * n_strings))
-    intact = [float(end.sel(measure="loss", checkpoint=0, condition="intact")) for end in result.effect_interval()]
+    intact = [float(end.sel(checkpoint=0, condition="intact")) for end in result.effect_interval("loss")]
     assert intact == [0.0, 0.0]
     table = result.to_frame()
-    assert len(table) == result.array.size and {"low", "high", "effect_low", "effect_high"} <= set(table.columns)
-    row = table.query("measure == 'loss' and condition == 'ablated' and draw == 1").iloc[0]
-    assert row["low"] < losses.mean() < row["high"] and row["ablation"] == pytest.approx(
+    assert len(table) == result["loss"].size and table["loss_effect_low"].notna().any()
+    row = table.query("condition == 'ablated' and draw == 1").iloc[0]
+    assert row["loss_low"] < losses.mean() < row["loss_high"] and row["loss"] == pytest.approx(
         window_losses(draws[1], windows, batch_size=64).mean().item()
     )
 
 
 def test_only_resampling_varies_over_draws_of_the_same_heads() -> None:
     model = random_model(CIRCUIT)
-    varies = {
-        how: ablation_of(model, how, n_draws=2).array.sel(measure="loss").std("draw").squeeze() for how in OPTIONS
-    }
+    varies = {how: ablation_of(model, how, n_draws=2)["loss"].std("draw").squeeze() for how in OPTIONS}
     for how, spread in varies.items():
         assert (spread.sel(condition="ablated") > 1e-6) == (how == "resample"), how
         assert spread.sel(condition="intact") == 0.0 and spread.sel(condition="random") > 0.0, how

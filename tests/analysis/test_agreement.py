@@ -58,7 +58,7 @@ def agreement(guess: Guess, **options) -> AlgorithmAgreement:
 def test_who_follows_an_algorithm_is_found_out_on_unseen_tasks(guess: Guess, name: str) -> None:
     found = agreement(guess)
     assert (found.best().sel(split="ood_train", shot=[2, 3, 4]) == name).all()
-    share = found.array.sel(measure="random_share", subset="generic", hypothesis=name, split="ood_train")
+    share = found["random_fraction"].sel(subset="generic", hypothesis=name, split="ood_train")
     assert float(share.sel(shot=4, checkpoint=0)) < 1e-3
 
 
@@ -148,7 +148,7 @@ def test_symmetric_tasks_and_axis_queries_stand_apart() -> None:
 
 
 def test_differences_are_those_of_the_log_likelihoods_and_surer_than_either() -> None:
-    found = agreement(guessing(modular_regression)).array.sel(split=["ood_train"], shot=[2])
+    found = agreement(guessing(modular_regression)).dataset.sel(split=["ood_train"], shot=[2])
     found = AlgorithmAgreement(found)
     difference = found.difference("ratio matching").squeeze()
     low, high = (end.squeeze() for end in found.difference_interval("ratio matching"))
@@ -162,9 +162,9 @@ def test_differences_are_those_of_the_log_likelihoods_and_surer_than_either() ->
 
 def test_axes_and_refusals() -> None:
     found = agreement(guessing(ratio_matching), splits=["id_test", "ood_test"])
-    assert found.array.dims == AlgorithmAgreement.dims
-    assert found.array["split"].values.tolist() == ["id_test", "ood_test"]
-    assert found.array["hypothesis"].values.tolist() == list(HYPOTHESES)
+    assert found["log_likelihood"].dims == AlgorithmAgreement.dims
+    assert found.dataset["split"].values.tolist() == ["id_test", "ood_test"]
+    assert found.dataset["hypothesis"].values.tolist() == list(HYPOTHESES)
     assert "ratio matching" in str(found)
     with pytest.raises(ValueError, match="no checkpoints were given"):
         algorithm_agreement([], TASKS, n_contexts=3, seed=0)

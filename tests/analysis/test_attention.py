@@ -28,7 +28,7 @@ def test_the_heads_of_the_circuit_have_the_textbook_patterns() -> None:
 
 @FAMILIES
 def test_a_query_spreads_one_over_the_keys_up_to_it(cfg: ModelConfig) -> None:
-    array = maps_of_a_random_model(cfg).array
+    array = maps_of_a_random_model(cfg)["pattern"]
     np.testing.assert_allclose(array.sum("key"), 1.0, rtol=1e-5)
     assert not array.where(array["key"] > array["query"], 0.0).any()
     assert (array.where(array["key"] <= array["query"], 1.0) > 0).all()
@@ -37,7 +37,7 @@ def test_a_query_spreads_one_over_the_keys_up_to_it(cfg: ModelConfig) -> None:
 def test_uniform_heads_give_each_key_the_same() -> None:
     maps = attention_maps(uniform_model(LLAMA), random_tokens(LLAMA)[0])
     expected = torch.ones(13, 13).tril() / torch.arange(1, 14)[:, None]
-    np.testing.assert_allclose(maps.array, expected.expand(2, 3, 13, 13), rtol=1e-5)
+    np.testing.assert_allclose(maps["pattern"], expected.expand(2, 3, 13, 13), rtol=1e-5)
 
 
 @FAMILIES
@@ -45,7 +45,7 @@ def test_the_maps_are_the_patterns_of_the_cache(cfg: ModelConfig) -> None:
     model, tokens = random_model(cfg), random_tokens(cfg)
     _, cache = model.run_with_cache(tokens[2:3])
     maps = attention_maps(model, tokens[2])
-    assert dict(maps.array.sizes) == {"layer": cfg.n_layers, "head": cfg.n_heads, "query": 13, "key": 13}
+    assert dict(maps.dataset.sizes) == {"layer": cfg.n_layers, "head": cfg.n_heads, "query": 13, "key": 13}
     for layer in range(cfg.n_layers):
         for head in range(cfg.n_heads):
             pattern = cache[f"blocks.{layer}.attn.hook_pattern"][0, head].detach()
@@ -55,7 +55,7 @@ def test_the_maps_are_the_patterns_of_the_cache(cfg: ModelConfig) -> None:
 @FAMILIES
 def test_the_librarys_own_model_has_the_same_maps(cfg: ModelConfig) -> None:
     theirs = attention_maps(to_hooked_transformer(random_model(cfg)), random_tokens(cfg)[0])
-    np.testing.assert_allclose(theirs.array, maps_of_a_random_model(cfg).array, atol=1e-5)
+    np.testing.assert_allclose(theirs["pattern"], maps_of_a_random_model(cfg)["pattern"], atol=1e-5)
 
 
 @pytest.mark.parametrize(("layer", "head"), [(2, 0), (0, 3), (-1, 0), (0, -1)])

@@ -37,14 +37,14 @@ def test_a_perfect_induction_head_scores_one_after_bos() -> None:
     model = induction_circuit()
     for each in (model, to_hooked_transformer(model)):
         scores = induction_scores(each, WITH_BOS)
-        assert float(scores.Abar[0][INDUCTION_HEAD]) == pytest.approx(1.0, abs=1e-3)
-        assert float(scores.I[0][INDUCTION_HEAD]) == pytest.approx(1.0, abs=1e-3)
-        assert float(scores.Abar[0][PREVIOUS_TOKEN_HEAD]) == pytest.approx(0.0, abs=1e-3)
-    assert scores.array.attrs["bos"] == SEPARATOR and scores.array.attrs["half"] == TOKENS.shape[1] // 2
-    assert "bos" not in induction_scores(model, TOKENS).array.attrs
+        assert float(scores["Abar"][0][INDUCTION_HEAD]) == pytest.approx(1.0, abs=1e-3)
+        assert float(scores["I"][0][INDUCTION_HEAD]) == pytest.approx(1.0, abs=1e-3)
+        assert float(scores["Abar"][0][PREVIOUS_TOKEN_HEAD]) == pytest.approx(0.0, abs=1e-3)
+    assert scores.dataset.attrs["bos"] == SEPARATOR and scores.dataset.attrs["half"] == TOKENS.shape[1] // 2
+    assert "bos" not in induction_scores(model, TOKENS).dataset.attrs
     named = head_scores(model, WITH_BOS, scores=["prefix_matching", "previous_token"])
-    assert float(named.of("prefix_matching")[0][INDUCTION_HEAD]) == pytest.approx(1.0, abs=1e-3)
-    assert float(named.of("previous_token")[0][PREVIOUS_TOKEN_HEAD]) == pytest.approx(1.0, abs=1e-3)
+    assert float(named["prefix_matching"][0][INDUCTION_HEAD]) == pytest.approx(1.0, abs=1e-3)
+    assert float(named["previous_token"][0][PREVIOUS_TOKEN_HEAD]) == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("n_bos", [0, 1])
@@ -115,7 +115,7 @@ def test_the_copying_test_begins_with_bos_and_asks_for_the_same() -> None:
     assert all(torch.equal(with_bos.query(index), plain.query(index)) for index in range(2))
     model = induction_circuit()
     for each in (model, to_hooked_transformer(model)):
-        assert copying_accuracy(each, with_bos).exact().to_numpy().tolist() == [1.0]
+        assert copying_accuracy(each, with_bos).exact_match().to_numpy().tolist() == [1.0]
 
 
 @pytest.mark.parametrize(("n_ctx", "bos", "n_sequences"), [(17, None, 1), (18, 0, 1), (26, None, 2), (26, 0, 1)])
@@ -137,7 +137,7 @@ def test_the_loss_after_bos_is_a_loss_like_any_other() -> None:
     tokens = torch.arange(1, 13).repeat(3, 1)
     with_bos: Tensor = after_bos(tokens, 0)
     losses = position_losses(model, with_bos)
-    assert losses.array.sizes["pos"] == 12, "the first is that of the token after BOS"
+    assert losses.dataset.sizes["pos"] == 12, "the first is that of the token after BOS"
     scores = model(with_bos[:, :1])[:, 0].detach().log_softmax(dim=-1)
-    assert float(losses.array[0, 0]) == pytest.approx(-float(scores[:, 1].mean()), rel=1e-5)
+    assert float(losses["loss"][0, 0]) == pytest.approx(-float(scores[:, 1].mean()), rel=1e-5)
     np.testing.assert_array_equal(after_bos(tokens, None), tokens)

@@ -1,6 +1,5 @@
 """Steps decide the order of checkpoints, in every result."""
 
-import ground_truth
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from grok_interp.analysis.formation import formation_order
 from grok_interp.analysis.induction import InductionScores
-from grok_interp.results.result import by_step
+from grok_interp.results.order import by_step
 
 STEPS = [0, 200, 400, 1000]
 RISING = np.array([0.0, 0.2, 0.6, 0.9])
@@ -17,19 +16,19 @@ RISING = np.array([0.0, 0.2, 0.6, 0.9])
 
 def scores(order: list[int], *, as_strings: bool = False) -> InductionScores:
     """One head that forms at 400, and one that is strong early and weak at the last step."""
-    values = np.stack([RISING, RISING[::-1]], axis=1)[None, :, None, :].repeat(3, axis=0)  # score checkpoint layer head
+    values = np.stack([RISING, RISING[::-1]], axis=1)[:, None, :]  # checkpoint layer head
     steps = [str(STEPS[at]) if as_strings else STEPS[at] for at in order]
-    coords = {"score": ["Abar", "EP", "I"], "checkpoint": steps, "layer": [0], "head": [0, 1]}
-    return InductionScores(ground_truth.labelled(values[:, order], InductionScores.dims, coords))
+    coords = {"checkpoint": steps, "layer": [0], "head": [0, 1]}
+    return InductionScores.of_arrays(dict.fromkeys(InductionScores.measures, values[order]), coords)
 
 
 @settings(deadline=None)
 @given(order=st.permutations(range(4)), as_strings=st.booleans())
 def test_results_are_the_same_in_any_order(order: list[int], as_strings: bool) -> None:
     found, sorted_ = scores(order, as_strings=as_strings), scores([0, 1, 2, 3])
-    assert found.array.identical(sorted_.array)
+    assert found.dataset.identical(sorted_.dataset)
     assert found.strongest() == [(0, 0)]
-    assert formation_order(found, threshold=0.5).array.values.tolist() == [[400, 0]]
+    assert formation_order(found, threshold=0.5)["onset"].values.tolist() == [[400, 0]]
 
 
 def test_a_step_given_twice_is_refused() -> None:

@@ -43,7 +43,7 @@ def circles_of(model: object, p: int, head: tuple[int, int] = COPYING_HEAD, **op
 
 
 def measure(circles: CirclePCA, name: str, checkpoint: int = 0) -> float:
-    return float(circularity(circles, seed=0).array.sel(measure=name).isel(checkpoint=checkpoint))
+    return float(circularity(circles, seed=0)[name].isel(checkpoint=checkpoint))
 
 
 # The model with exact Fourier structure
@@ -52,31 +52,32 @@ def measure(circles: CirclePCA, name: str, checkpoint: int = 0) -> float:
 @pytest.mark.parametrize(("p", "frequency"), [(5, 1), (7, 1), (7, 2), (13, 5)])
 def test_a_head_that_copies_a_circle_has_the_circle_of_circles(p: int, frequency: int) -> None:
     circles = circles_of(fourier_model(p, frequency=frequency), p)
-    found = circularity(circles, seed=0).array.isel(checkpoint=0)
-    assert float(found.sel(measure="circularity")) == pytest.approx(1.0, abs=1e-5)
-    assert found.sel(measure=["frequency_x", "frequency_y"]).to_numpy().tolist() == [frequency, frequency]
-    assert 0.1 < float(found.sel(measure="share_y")) < float(found.sel(measure="share_x"))  # y copies x as well
-    large, small = (np.hypot(*circles.array[0, x, y].to_numpy()) for x, y in [(1, 0), (0, 1)])
-    assert large > small > 0.01 and np.hypot(*circles.array[0, 0, 0].to_numpy()) < 1e-5, "0 in the centre"
+    found = circularity(circles, seed=0).dataset.isel(checkpoint=0)
+    assert float(found["circularity"]) == pytest.approx(1.0, abs=1e-5)
+    assert [float(found[name]) for name in ("frequency_x", "frequency_y")] == [frequency, frequency]
+    assert 0.1 < float(found["fraction_y"]) < float(found["fraction_x"])  # y copies x as well
+    large, small = (np.hypot(*circles["projection"][0, x, y].to_numpy()) for x, y in [(1, 0), (0, 1)])
+    assert large > small > 0.01 and np.hypot(*circles["projection"][0, 0, 0].to_numpy()) < 1e-5, "0 in the centre"
     # Four directions vary: cos and sin, of x and of y. So all is explained by four, and the two of a circle alike.
-    shares = circles_of(fourier_model(p, frequency=frequency), p, n_components=4).explained[0].to_numpy()
+    shares = circles_of(fourier_model(p, frequency=frequency), p, n_components=4)["explained"][0].to_numpy()
     np.testing.assert_allclose(shares[[0, 2]], shares[[1, 3]], rtol=1e-4)
     assert shares.sum() == pytest.approx(1.0)
 
 
 def test_a_head_that_writes_nothing_has_zeros_and_no_circle() -> None:
     circles = circles_of(fourier_model(7, frequency=1), 7, SILENT_HEAD)
-    assert not circles.array.any() and not circles.explained.any()
-    assert not circularity(circles, seed=0).array.sel(measure=["circularity", "null_mean", "null_q95"]).any()
+    assert not circles["projection"].any() and not circles["explained"].any()
+    found = circularity(circles, seed=0)
+    assert not any(found[name].any() for name in ("circularity", "null_mean", "null_q95"))
 
 
 def test_a_random_head_is_as_circular_as_its_shuffles() -> None:
     cfg = replace(MODULAR, d_vocab=13)
     circles = circles_of(random_model(cfg), 13)
-    found = circularity(circles, seed=0).array.isel(checkpoint=0)
-    above = found.sel(measure="circularity") - found.sel(measure="null_mean")
-    assert abs(above) < 2 * (found.sel(measure="null_q95") - found.sel(measure="null_mean"))
-    assert found.sel(measure="circularity") < 0.8
+    found = circularity(circles, seed=0).dataset.isel(checkpoint=0)
+    above = found["circularity"] - found["null_mean"]
+    assert abs(above) < 2 * (found["null_q95"] - found["null_mean"])
+    assert found["circularity"] < 0.8
 
 
 # Circularity of points in the plane
@@ -88,10 +89,10 @@ def test_each_circle_adds_its_share_of_the_variance(k: int, m: int) -> None:
     logs = discrete_log(p, root).numpy()
     points = 3 * on_circle(logs, k, p)[:, None] + on_circle(logs, m, p)[None, :]
     found = circularity(pairs_in_the_plane(p, root, points), seed=0)
-    expected = {"circularity": 1.0, "share_x": 0.9, "share_y": 0.1, "frequency_x": k, "frequency_y": m}
+    expected = {"circularity": 1.0, "fraction_x": 0.9, "fraction_y": 0.1, "frequency_x": k, "frequency_y": m}
     for name, value in expected.items():
-        assert float(found.array.sel(measure=name).squeeze()) == pytest.approx(value, abs=1e-6), name
-    assert float(found.array.sel(measure="null_q95").squeeze()) < 0.8
+        assert float(found[name].squeeze()) == pytest.approx(value, abs=1e-6), name
+    assert float(found["null_q95"].squeeze()) < 0.8
     assert str(found).startswith("circularity 1.00 at the last of 1 checkpoints (log x 0.90, log y 0.10); shuffled 0.")
 
 
@@ -99,7 +100,7 @@ def test_of_two_frequencies_only_the_stronger_counts() -> None:
     p, logs = 13, discrete_log(13, 2).numpy()
     points = (2 * on_circle(logs, 1, p) + on_circle(logs, 3, p))[:, None] + np.zeros(p)
     circles = pairs_in_the_plane(p, 2, points)
-    assert measure(circles, "circularity") == measure(circles, "share_x") == pytest.approx(0.8, abs=1e-6)
+    assert measure(circles, "circularity") == measure(circles, "fraction_x") == pytest.approx(0.8, abs=1e-6)
 
 
 def even_from_odd(logs: np.ndarray) -> np.ndarray:
@@ -182,9 +183,9 @@ def test_components_are_those_of_the_centred_vectors() -> None:
     vectors = 5 + torch.randn(17, 11, generator=torch.Generator().manual_seed(0))
     before = vectors.clone()
     components, shares = principal_components(vectors, 3)
-    centred = vectors - vectors.mean(dim=0)
-    _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
-    torch.testing.assert_close(components.abs(), (centred @ directions[:3].T).abs(), atol=1e-4, rtol=1e-4)
+    centered = vectors - vectors.mean(dim=0)
+    _, singular, directions = torch.linalg.svd(centered, full_matrices=False)
+    torch.testing.assert_close(components.abs(), (centered @ directions[:3].T).abs(), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(shares, (singular**2 / singular.square().sum())[:3], atol=1e-5, rtol=1e-4)
     assert torch.equal(vectors, before)
     order = torch.randperm(17, generator=torch.Generator().manual_seed(1))
@@ -213,15 +214,15 @@ def test_the_head_is_the_one_asked_for(cfg: ModelConfig) -> None:
     for batch_size in (256, 10):
         options = dict(p=7, slot=1, layer=1, head=1, n_components=3, batch_size=batch_size)
         circles = circle_pca([(0, model)], tokens=tokens, **options)
-        found = circles.array[0].to_numpy().reshape(49, 3)
+        found = circles["projection"][0].to_numpy().reshape(49, 3)
         np.testing.assert_allclose(np.abs(found), expected.abs(), atol=1e-4)
-        np.testing.assert_allclose(circles.explained[0], shares, rtol=1e-4)
+        np.testing.assert_allclose(circles["explained"][0], shares, rtol=1e-4)
 
 
 @FAMILIES
 def test_the_librarys_own_model_has_the_same_circles(cfg: ModelConfig) -> None:
     model = random_model(cfg)
-    ours, theirs = (circles_of(each, 7, (1, 1)).array for each in (model, to_hooked_transformer(model)))
+    ours, theirs = (circles_of(each, 7, (1, 1))["projection"] for each in (model, to_hooked_transformer(model)))
     np.testing.assert_allclose(np.abs(theirs), np.abs(ours), atol=1e-3)
 
 
@@ -233,12 +234,12 @@ def test_the_librarys_own_model_has_the_circle_of_circles() -> None:
 def test_circles_are_labelled_and_say_how_they_were_made() -> None:
     series = [(step, fourier_model(5, frequency=1)) for step in (0, 30)]
     circles = circle_pca(series, 5, tokens_of(5), slot=2, layer=0, head=0, n_components=3, root=3)
-    assert dict(circles.array.sizes) == {"checkpoint": 2, "x": 5, "y": 5, "component": 3}
-    assert circles.array["log_x"].to_numpy().tolist() == [0, 0, 3, 1, 2]
-    assert circles.array.attrs == {"p": 5, "a": 2, "b": 1, "slot": 2, "layer": 0, "head": 0, "root": 3}
+    assert dict(circles.dataset.sizes) == {"checkpoint": 2, "x": 5, "y": 5, "component": 3}
+    assert circles.dataset["log_x"].to_numpy().tolist() == [0, 0, 3, 1, 2]
+    assert circles.dataset.attrs == {"p": 5, "a": 2, "b": 1, "slot": 2, "layer": 0, "head": 0, "root": 3}
     assert circles.at().equals(circles.at(30)) and int(circles.at(0)["checkpoint"]) == 0
     assert str(circles).startswith("L0H0 over 25 pairs at 2 checkpoints; 3 components explain ")
-    assert circularity(circles, seed=1).array.attrs == circles.array.attrs | {"seed": 1, "n_shuffles": 200}
+    assert circularity(circles, seed=1).dataset.attrs == circles.dataset.attrs | {"seed": 1, "n_shuffles": 200}
 
 
 def test_circles_are_saved_and_extended_with_their_labels(tmp_path: Path) -> None:
@@ -249,9 +250,9 @@ def test_circles_are_saved_and_extended_with_their_labels(tmp_path: Path) -> Non
     both = circles[0].extended(circles[1])
     both.save(tmp_path / "circles.nc")
     loaded = CirclePCA.load(tmp_path / "circles.nc")
-    assert loaded.array.equals(both.array) and loaded.array.attrs == both.array.attrs
-    assert loaded.explained.dims == ("checkpoint", "component") and loaded.array["log_x"].dims == ("x",)
-    assert circularity(loaded, seed=0).array.equals(circularity(both, seed=0).array)
+    assert loaded.dataset.equals(both.dataset) and loaded.dataset.attrs == both.dataset.attrs
+    assert loaded["explained"].dims == ("checkpoint", "component") and loaded.dataset["log_x"].dims == ("x",)
+    assert circularity(loaded, seed=0).dataset.equals(circularity(both, seed=0).dataset)
 
 
 def test_what_is_not_there_is_refused() -> None:
@@ -283,17 +284,17 @@ def test_model_and_tokens_are_left_as_they_were() -> None:
 def test_even_and_odd_planes_are_found(p: int) -> None:
     """cos, sin and parity are orthogonal over the numbers: they are the three components."""
     embedding = embedding_pca([(0, fourier_model(p, frequency=1, parity=2.0))], p=p)
-    found = parity_separation(embedding, seed=0).array.isel(checkpoint=0)
-    assert float(found.sel(measure="separation")) == pytest.approx(1.0, abs=1e-5)
-    assert float(found.sel(measure="component")) == 0  # parity has the largest variance
-    assert float(found.sel(measure="null_mean")) < 0.6
-    assert embedding.explained[0].sum() == pytest.approx(1.0)
-    assert not embedding.at().sel(number=0).round(5).any(), "0 between the planes"
+    found = parity_separation(embedding, seed=0).dataset.isel(checkpoint=0)
+    assert float(found["separation"]) == pytest.approx(1.0, abs=1e-5)
+    assert float(found["component"]) == 0  # parity has the largest variance
+    assert float(found["null_mean"]) < 0.6
+    assert embedding["explained"][0].sum() == pytest.approx(1.0)
+    assert not embedding.at()["projection"].sel(number=0).round(5).any(), "0 between the planes"
 
 
 def test_a_circle_of_odd_frequency_has_no_planes() -> None:
     embedding = embedding_pca([(0, fourier_model(13, frequency=5))], p=13, n_components=2)
-    assert float(parity_separation(embedding, seed=0).array.sel(measure="separation")[0]) == pytest.approx(0, abs=1e-6)
+    assert float(parity_separation(embedding, seed=0)["separation"][0]) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_share_between_classes_read_by_eye() -> None:
@@ -314,17 +315,17 @@ def test_the_share_between_classes_is_the_squared_correlation(seed: int) -> None
 def test_embeddings_are_labelled_and_depend_on_no_root() -> None:
     model = random_model(MODULAR)
     one, other = (embedding_pca([(4, model)], p=13, root=root) for root in (2, 6))
-    assert dict(one.array.sizes) == {"checkpoint": 1, "number": 13, "component": 3}
-    assert one.array.attrs == {"p": 13, "root": 2}
+    assert dict(one.dataset.sizes) == {"checkpoint": 1, "number": 13, "component": 3}
+    assert one.dataset.attrs == {"p": 13, "root": 2}
     assert str(one).startswith("embeddings of 13 numbers at 1 checkpoints; 3 components explain ")
-    separations = [parity_separation(each, seed=0).array.to_numpy() for each in (one, other)]
+    separations = [parity_separation(each, seed=0).to_frame() for each in (one, other)]
     np.testing.assert_array_equal(*separations)
     assert str(parity_separation(one, seed=0)).startswith("parity separation 0.")
 
 
 def test_the_librarys_own_model_has_the_same_embeddings() -> None:
     model = fourier_model(7, frequency=1, parity=0.5)
-    ours, theirs = (embedding_pca([(0, each)], p=7).array for each in (model, to_hooked_transformer(model)))
+    ours, theirs = (embedding_pca([(0, each)], p=7)["projection"] for each in (model, to_hooked_transformer(model)))
     np.testing.assert_allclose(np.abs(theirs.isel(component=2)), np.abs(ours.isel(component=2)), atol=1e-5)
 
 

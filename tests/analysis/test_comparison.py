@@ -25,21 +25,22 @@ def run(config: TrainConfig = BASE, *, steps: tuple[int, ...] = (0, 10, 20), cop
     correct = np.zeros((len(steps), 4, 1, 2))
     correct[..., 0] = 1
     correct[:, : round(4 * copied), :, 1] = 1
-    coords = {"checkpoint": steps}
-    accuracy = ground_truth.labelled(correct, CopyingAccuracy.dims, coords)
-    loss = ground_truth.labelled(np.tile([3.0, 5.0], (len(steps), 1)), PositionLoss.dims, coords)
-    scores = np.zeros((3, len(steps), 2, 2))
-    scores[2, :, 1, 0] = 0.5
-    named = {**coords, "score": ["Abar", "EP", "I"], "layer": range(2), "head": range(2)}
-    induction = ground_truth.labelled(scores, InductionScores.dims, named)
-    return config, CopyingAccuracy(accuracy), PositionLoss(loss), InductionScores(induction)
+    coords = {"checkpoint": list(steps)}
+    accuracy = CopyingAccuracy.of_arrays({"correct": correct}, coords)
+    loss = PositionLoss.of_arrays({"loss": np.tile([3.0, 5.0], (len(steps), 1))}, coords)
+    scores = np.zeros((len(steps), 2, 2))
+    scores[:, 1, 0] = 0.5
+    arrays = {"Abar": 0 * scores, "EP": 0 * scores, "I": scores}
+    induction = InductionScores.of_arrays(arrays, {**coords, "layer": range(2), "head": range(2)})
+    return config, accuracy, loss, induction
 
 
 def test_four_measures_of_one_run() -> None:
     curves = training_curves([run(copied=0.5)])
-    values = curves.array.isel(condition=0, seed=0, checkpoint=1)
-    assert values.to_series().to_dict() == {"whole": 0.5, "per_token": 0.75, "loss": 4.0, "induction": 0.5}
-    assert curves.array["tokens_per_step"].item() == 4 * 64
+    values = curves.dataset.isel(condition=0, seed=0, checkpoint=1)
+    measured = {name: float(value) for name, value in values.items()}
+    assert measured == {"exact_match": 0.5, "per_token": 0.75, "loss": 4.0, "induction": 0.5}
+    assert curves.dataset["tokens_per_step"].item() == 4 * 64
 
 
 def test_conditions_and_seeds_find_their_place() -> None:
@@ -50,9 +51,9 @@ def test_conditions_and_seeds_find_their_place() -> None:
         for size in sizes
     ]
     curves = training_curves(runs, varied=("batch_size",))
-    assert curves.array["condition"].values.tolist() == ["batch_size=2", "batch_size=4", "batch_size=8"]
-    assert curves.array["tokens_per_step"].values.tolist() == [128, 256, 512]
-    assert curves.of("whole", "batch_size=8").isel(checkpoint=0).values.tolist() == [0.25, 0.5]
+    assert curves.dataset["condition"].values.tolist() == ["batch_size=2", "batch_size=4", "batch_size=8"]
+    assert curves.dataset["tokens_per_step"].values.tolist() == [128, 256, 512]
+    assert curves.of("exact_match", "batch_size=8").isel(checkpoint=0).values.tolist() == [0.25, 0.5]
     assert str(curves) == "training curves of 3 conditions x 2 seeds"
 
 
@@ -67,7 +68,7 @@ def test_runs_with_other_checkpoints_keep_their_own() -> None:
 
 def test_what_changes_no_training_may_differ() -> None:
     other = replace(BASE, init_seed=1, checkpoint_steps=(0, 20), micro_batch_size=2)
-    assert training_curves([run(), run(other, steps=(0, 20))]).array.sizes["seed"] == 2
+    assert training_curves([run(), run(other, steps=(0, 20))]).dataset.sizes["seed"] == 2
 
 
 def test_a_condition_is_named_by_what_is_varied_and_not_zero() -> None:
@@ -112,11 +113,11 @@ def curves() -> TrainingCurves:
 
 
 def test_curves_are_drawn_against_updates_and_tokens(curves: TrainingCurves) -> None:
-    left, right = on_paper(conditions(curves, [("loss", "updates"), ("whole", "tokens")], columns=2)).axes
+    left, right = on_paper(conditions(curves, [("loss", "updates"), ("exact_match", "tokens")], columns=2)).axes
     thick = [line for line in right.lines if line.get_linewidth() > 1]
     assert [line.get_label() for line in thick] == ["batch size=8", "batch size=16"]
     assert (left.lines[0].get_xdata()[-1], *(line.get_xdata()[-1] for line in thick)) == (4000, 400_000, 800_000)
-    np.testing.assert_allclose(thick[0].get_ydata(), 100 * curves.of("whole", "batch_size=8").mean("seed"))
+    np.testing.assert_allclose(thick[0].get_ydata(), 100 * curves.of("exact_match", "batch_size=8").mean("seed"))
     assert len(right.lines) == 2 * (1 + 3)
 
 

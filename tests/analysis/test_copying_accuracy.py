@@ -9,7 +9,6 @@ import ground_truth
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from ground_truth import CIRCUIT, LLAMA, MODULAR, distinct_copy_samples, induction_circuit, random_model
 from torch import Tensor
 
@@ -46,7 +45,7 @@ class WithoutCache(torch.nn.Module):
 
 def correct(model: HookedModel, samples: CopySamples, **options: int) -> np.ndarray:
     """sample x sequence x char of one model."""
-    return copying_accuracy([(0, model)], samples, **options).array.isel(checkpoint=0).to_numpy()
+    return copying_accuracy([(0, model)], samples, **options)["correct"].isel(checkpoint=0).to_numpy()
 
 
 # The circuit written by hand
@@ -55,14 +54,14 @@ def correct(model: HookedModel, samples: CopySamples, **options: int) -> np.ndar
 @pytest.mark.parametrize("kind", [lambda model: model, WithoutCache, to_hooked_transformer])
 def test_the_induction_circuit_copies_every_suffix_whole(kind: Callable[[Transformer], HookedModel]) -> None:
     accuracy = copying_accuracy([(0, kind(induction_circuit()))], distinct_copy_samples())
-    assert accuracy.exact().to_numpy().tolist() == [1.0]
-    assert accuracy.array.all() and accuracy.array.shape == (1, 5, 2, 4)
+    assert accuracy.exact_match().to_numpy().tolist() == [1.0]
+    assert accuracy["correct"].all() and accuracy["correct"].shape == (1, 5, 2, 4)
 
 
 @pytest.mark.parametrize("options", [{"sharpness": 0.0}, {"copy": -1.0}, {"copy": 0.0}])
 def test_a_circuit_that_does_not_look_or_does_not_copy_gets_nothing(options: dict[str, float]) -> None:
     accuracy = copying_accuracy([(0, induction_circuit(**options))], distinct_copy_samples())
-    assert accuracy.exact().to_numpy().tolist() == [0.0]
+    assert accuracy.exact_match().to_numpy().tolist() == [0.0]
 
 
 def test_a_circuit_without_its_previous_token_head_gets_nothing() -> None:
@@ -113,7 +112,7 @@ def test_greedy_decoding_copies_exactly_the_suffixes_found_whole(cfg: ModelConfi
     models, samples = [random_model(cfg, seed=seed) for seed in range(3)], GUESSABLE.sample()
     accuracy = copying_accuracy(enumerate(models), samples)
     decoded = np.stack([suffixes_copied_greedily(model, samples) for model in models])
-    np.testing.assert_array_equal(accuracy.array.min("char"), decoded)
+    np.testing.assert_array_equal(accuracy["correct"].min("char"), decoded)
     assert 0 < decoded.mean() < 1, "both outcomes must occur for this to say something"
 
 
@@ -171,21 +170,21 @@ def test_a_model_of_nan_has_no_accuracy_and_its_neighbors_keep_theirs(tmp_path: 
     broken, samples = induction_circuit(), distinct_copy_samples()
     canonical_views(broken)["unembed.W_U"].fill_(torch.nan)
     accuracy = copying_accuracy([(10, induction_circuit()), (30, broken)], samples)
-    for found in (accuracy.exact(), accuracy.per_token(), accuracy.exact_interval().sel(bound="low")):
+    for found in (accuracy.exact_match(), accuracy.per_token(), accuracy.exact_match_interval().sel(bound="low")):
         assert found.isnull().values.tolist() == [False, True]
     assert accuracy.undefined_steps == [30]
     assert "at the last undefined exact match" in str(accuracy)
     accuracy.save(tmp_path / "correct.nc")
-    assert CopyingAccuracy.load(tmp_path / "correct.nc").array.equals(accuracy.array)
+    assert CopyingAccuracy.load(tmp_path / "correct.nc").dataset.equals(accuracy.dataset)
 
 
 def test_one_undefined_answer_makes_its_string_undefined() -> None:
     """Not the accuracy of those that are left: which they are depends on the model."""
     values = np.ones((1, 3, 2, 2))
     values[0, 1, 1, 0] = np.nan
-    accuracy = CopyingAccuracy(xr.DataArray(values, dims=CopyingAccuracy.dims, coords={"checkpoint": [5]}))
+    accuracy = CopyingAccuracy.of_arrays({"correct": values}, {"checkpoint": [5]})
     np.testing.assert_array_equal(accuracy.per_sequence(), [[1, np.nan]])
-    assert np.isnan(accuracy.exact()).all() and accuracy.undefined_steps == [5]
+    assert np.isnan(accuracy.exact_match()).all() and accuracy.undefined_steps == [5]
 
 
 # The result
@@ -196,12 +195,11 @@ def by_hand() -> CopyingAccuracy:
     early = [[[1, 0], [0, 0], [0, 1]], [[0, 0], [0, 1], [1, 0]]]
     late = [[[1, 1], [1, 1], [0, 1]], [[1, 1], [0, 1], [1, 1]]]
     coords = {"checkpoint": [10, 30], "sequence": [0, 5, 10]}
-    array = ground_truth.labelled(np.array([early, late]), CopyingAccuracy.dims, coords)
-    return CopyingAccuracy(array.assign_attrs(alphabet="printable"))
+    return CopyingAccuracy.of_arrays({"correct": [early, late]}, coords, {"alphabet": "printable"})
 
 
 def test_a_suffix_counts_only_when_all_of_it_is_right() -> None:
-    np.testing.assert_allclose(by_hand().exact(), [0, 4 / 6])
+    np.testing.assert_allclose(by_hand().exact_match(), [0, 4 / 6])
     np.testing.assert_allclose(by_hand().per_token(), [4 / 12, 10 / 12])
 
 
@@ -216,21 +214,22 @@ def test_intervals_are_wilsons_over_samples_and_over_samples_times_strings() -> 
     low, high = by_hand().per_sequence_interval().sel(checkpoint=30)
     np.testing.assert_allclose(low, [0.3424, 0.0945, 0.0945], atol=1e-4)  # of 2 samples: 2, 1 and 1
     np.testing.assert_allclose(high, [1, 0.9055, 0.9055], atol=1e-4)
-    np.testing.assert_allclose(by_hand().exact_interval().sel(checkpoint=30), [0.3000, 0.9032], atol=1e-4)  # 4 of 6
+    np.testing.assert_allclose(
+        by_hand().exact_match_interval().sel(checkpoint=30), [0.3000, 0.9032], atol=1e-4
+    )  # 4 of 6
 
 
 def test_the_error_per_token_is_that_of_the_samples_means() -> None:
     means = np.array([[2 / 6, 2 / 6], [5 / 6, 5 / 6]])
     np.testing.assert_allclose(by_hand().per_token_error(), means.std(axis=1, ddof=1) / np.sqrt(2), atol=1e-12)
-    array = by_hand().array.copy()
-    array[1, 0] = 0  # the samples' means are now 0 and 5/6
-    found = CopyingAccuracy(array)
+    found = by_hand()
+    found["correct"][1, 0] = 0  # the samples' means are now 0 and 5/6
     assert float(found.per_token_error()[1]) == pytest.approx(5 / 12)
     np.testing.assert_allclose(found.per_token_interval().sel(checkpoint=30), [0, 1])  # cut to what is possible
 
 
 def test_one_sample_has_no_error() -> None:
-    alone = CopyingAccuracy(by_hand().array.isel(sample=[0]))
+    alone = CopyingAccuracy(by_hand().dataset.isel(sample=[0]))
     assert np.isnan(alone.per_token_error()).all()
     assert alone.per_token_in_words() == "83.3%"
 
@@ -239,7 +238,7 @@ def test_one_sample_has_no_error() -> None:
 def test_strings_are_named_by_their_indices(indices: list[int], words: str) -> None:
     values = np.ones((1, 2, len(indices), 1))
     coords = {"checkpoint": [0], "sequence": indices}
-    assert CopyingAccuracy(ground_truth.labelled(values, CopyingAccuracy.dims, coords)).strings_in_words == words
+    assert CopyingAccuracy.of_arrays({"correct": values}, coords).strings_in_words == words
 
 
 def test_a_result_is_told_in_one_line() -> None:
@@ -252,17 +251,18 @@ def test_a_result_is_told_in_one_line() -> None:
 def test_a_whole_suffix_is_never_more_frequent_than_a_token() -> None:
     models = [(seed, random_model(replace(LLAMA, d_vocab=3), seed=seed)) for seed in range(5)]
     accuracy = copying_accuracy(models, GUESSABLE.sample())
-    assert (accuracy.exact() <= accuracy.per_token()).all()
-    np.testing.assert_allclose(accuracy.exact(), accuracy.per_sequence().mean("sequence"))
+    assert (accuracy.exact_match() <= accuracy.per_token()).all()
+    np.testing.assert_allclose(accuracy.exact_match(), accuracy.per_sequence().mean("sequence"))
 
 
 def test_the_result_is_labelled_and_says_how_it_was_made() -> None:
     models = [(10, random_model(replace(LLAMA, d_vocab=3))), (30, random_model(replace(LLAMA, d_vocab=3), seed=1))]
-    array = copying_accuracy(models, replace(GUESSABLE, seed=11).sample()).array
+    found = copying_accuracy(models, replace(GUESSABLE, seed=11).sample())
+    array = found["correct"]
     assert dict(array.sizes) == {"checkpoint": 2, "sample": 31, "sequence": 2, "char": 2}
     assert array["checkpoint"].to_numpy().tolist() == [10, 30] and array["sequence"].to_numpy().tolist() == [0, 2]
     shape = {"n_sequences": 3, "n_prefix": 2, "n_suffix": 2, "seed": 11}
-    assert array.attrs == {**shape, "alphabet": "custom", "n_symbols": 2}
+    assert found.dataset.attrs == {**shape, "alphabet": "custom", "n_symbols": 2}
     assert set(np.unique(array)) == {0, 1}
 
 

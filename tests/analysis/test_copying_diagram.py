@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.copying_diagram import copying_diagram
@@ -20,7 +19,7 @@ def run(copies: float, random: float, seed: int, exact: float) -> tuple[TrainCon
     correct = np.ones((2, 10, 1, 3))
     correct[1, round(10 * exact) :, :, 2] = 0
     coords = {"checkpoint": [0, 7], "sequence": [0]}
-    accuracy = CopyingAccuracy(xr.DataArray(correct, dims=CopyingAccuracy.dims, coords=coords))
+    accuracy = CopyingAccuracy.of_arrays({"correct": correct}, coords)
     return config.with_data(copy_fraction=copies, random_fraction=random), accuracy
 
 

@@ -22,8 +22,8 @@ STEPS = [0, 10, 40, 50]
 def scores_over_time(*heads: list[float]) -> InductionScores:
     """L0H0, L0H1, L1H0 ... of a model with two heads a layer, each by its I at STEPS; Abar and EP are decoys."""
     I = np.array(heads).T.reshape(len(STEPS), -1, 2)  # noqa: E741 (the paper's name)
-    coords = {"score": ["Abar", "EP", "I"], "checkpoint": STEPS, "layer": range(I.shape[1]), "head": range(2)}
-    return InductionScores(ground_truth.labelled(np.stack([1 - I, -I, I]), InductionScores.dims, coords))
+    coords = {"checkpoint": STEPS, "layer": range(I.shape[1]), "head": range(2)}
+    return InductionScores.of_arrays({"Abar": 1 - I, "EP": -I, "I": I}, coords)
 
 
 NEVER, AT_ONCE = [0.1, 0.2, 0.1, 0.2], [0.9, 0.9, 0.9, 0.9]
@@ -31,24 +31,24 @@ AT_10, AT_40, AT_50 = [0.1, 0.9, 0.2, 0.9], [0.2, 0.5, 0.6, 0.4], [0.0, 0.1, 0.2
 
 
 def onsets(*rows: list[float]) -> FormationOrder:
-    array = ground_truth.labelled(np.array(rows), FormationOrder.dims, {"layer": range(len(rows)), "head": range(2)})
-    return FormationOrder(array.assign_attrs(threshold=0.5))
+    coords = {"layer": range(len(rows)), "head": range(2)}
+    return FormationOrder.of_arrays({"onset": rows}, coords, {"threshold": 0.5})
 
 
 def test_the_onset_is_the_first_step_above_the_threshold() -> None:
     order = formation_order(scores_over_time(AT_10, AT_40, AT_50, AT_ONCE), threshold=0.5)
-    assert order.array.to_numpy().tolist() == [[10, 40], [50, 0]]
-    assert order.array.attrs["threshold"] == 0.5
+    assert order["onset"].to_numpy().tolist() == [[10, 40], [50, 0]]
+    assert order.dataset.attrs["threshold"] == 0.5
 
 
 def test_a_score_on_the_threshold_is_not_above_it() -> None:
     order = formation_order(scores_over_time(AT_40, NEVER), threshold=0.6)
-    assert np.isnan(order.array).all()
+    assert np.isnan(order["onset"]).all()
 
 
 def test_a_head_that_never_passes_has_no_onset() -> None:
     order = formation_order(scores_over_time(NEVER, AT_10, NEVER, NEVER), threshold=0.5)
-    np.testing.assert_array_equal(order.array, [[np.nan, 10], [np.nan, np.nan]])
+    np.testing.assert_array_equal(order["onset"], [[np.nan, 10], [np.nan, np.nan]])
     np.testing.assert_array_equal(order.per_layer(), [10, np.nan])
 
 
@@ -68,7 +68,7 @@ def test_heads_of_the_circuit_form_when_they_become_sharp() -> None:
     order = formation_order(induction_scores(series, repeated_distinct_tokens()), threshold=0.5)
     expected = np.full((2, 5), np.nan)
     expected[ground_truth.INDUCTION_HEAD] = 11
-    np.testing.assert_array_equal(order.array, expected)
+    np.testing.assert_array_equal(order["onset"], expected)
 
 
 # Depth order
@@ -114,12 +114,12 @@ def test_tau_is_scipys_and_p_counts_all_relabellings(heads: list[tuple[int, int]
     depth, onset = zip(*heads, strict=True)
     assume(len(set(depth)) > 1 and len(set(onset)) > 1)
     found = kendall_tau(np.array(depth), np.array(onset, dtype=float))
-    relabelled = [abs(ordered_pairs(labels, onset)) for labels in permutations(depth)]
+    relabeled = [abs(ordered_pairs(labels, onset)) for labels in permutations(depth)]
     assert found.tau == pytest.approx(stats.kendalltau(depth, onset).statistic)
-    assert found.p_value == pytest.approx(np.mean(np.array(relabelled) >= abs(ordered_pairs(depth, onset))))
+    assert found.p_value == pytest.approx(np.mean(np.array(relabeled) >= abs(ordered_pairs(depth, onset))))
 
 
-def test_many_heads_are_relabelled_at_random_and_the_seed_decides_how() -> None:
+def test_many_heads_are_relabeled_at_random_and_the_seed_decides_how() -> None:
     depth, onset = np.repeat(np.arange(5), 3), np.array([3, 1, 2, 5, 4, 6, 7, 9, 8, 2, 11, 10, 13, 14, 12.0])
     first, same = (kendall_tau(depth, onset, seed=seed) for seed in (1, 1))
     assert first == same and 0 < first.p_value < 0.01
@@ -156,18 +156,18 @@ def test_any_score_of_heads_has_a_formation_order() -> None:
     tokens = repeated_distinct_tokens()
     series = [(0, induction_circuit(sharpness=0.0)), (10, induction_circuit())]
     scores = head_scores(series, tokens, scores=["previous_token", "prefix_matching"])
-    order = formation_order(scores.of("previous_token"), threshold=0.5)
-    assert float(order.array[ground_truth.PREVIOUS_TOKEN_HEAD]) == 10
-    assert int(order.array.count()) == 1
-    with pytest.raises(ValueError, match=r"got HeadScores: select one, as in head_scores\(...\).of\(name\)"):
+    order = formation_order(scores["previous_token"], threshold=0.5)
+    assert float(order["onset"][ground_truth.PREVIOUS_TOKEN_HEAD]) == 10
+    assert int(order["onset"].count()) == 1
+    with pytest.raises(ValueError, match=r"got HeadScores: select one, as in head_scores\(...\)\[name\]"):
         formation_order(scores, threshold=0.5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"got dims \('layer', 'head'\)"):
-        formation_order(scores.of("previous_token")[0], threshold=0.5)
+        formation_order(scores["previous_token"][0], threshold=0.5)
 
 
 def test_steps_are_put_in_order_and_counted_once() -> None:
     shuffled = scores_by_hand([[0.9, 0.9], [0.1, 0.1], [0.9, 0.1]], [1000, 0, 200])
-    assert formation_order(shuffled, threshold=0.5).array[0].to_numpy().tolist() == [200, 1000]
+    assert formation_order(shuffled, threshold=0.5)["onset"][0].to_numpy().tolist() == [200, 1000]
     with pytest.raises(ValueError, match="step 200 was given twice"):
         formation_order(scores_by_hand([[0.1, 0.1]] * 2, [200, 200]), threshold=0.5)
 
@@ -175,7 +175,7 @@ def test_steps_are_put_in_order_and_counted_once() -> None:
 def test_checkpoints_that_are_not_finite_are_left_out_and_named() -> None:
     scores = scores_by_hand([[0.1, np.nan], [np.inf, np.nan], [0.9, np.nan]], [0, 10, 20])
     order = formation_order(scores, threshold=0.5)
-    np.testing.assert_array_equal(order.array[0], [20, np.nan])
+    np.testing.assert_array_equal(order["onset"][0], [20, np.nan])
     assert order.not_finite() == (0, 10, 20) and str(order).endswith("NOT FINITE at steps 0, 10, 20")
     assert formation_order(scores[:, :, :1], threshold=0.5).not_finite() == (10,)
 

@@ -62,7 +62,7 @@ def embedded(vectors: Tensor) -> SimpleNamespace:
 
 
 def spectrum_of(vectors: Tensor, p: int, group: str, root: int | None = None) -> np.ndarray:
-    return fourier_spectrum([(0, embedded(vectors))], p=p, root=root).at().sel(group=group).to_numpy()
+    return fourier_spectrum([(0, embedded(vectors))], p=p, root=root).at()["fraction"].sel(group=group).to_numpy()
 
 
 def folded(frequency: int, n: int) -> int:
@@ -91,7 +91,7 @@ def contexts(p: int, *, n_contexts: int = 20, seed: int = 0) -> Tensor:
 
 def losses_of(model: object, p: int, group: str, frequencies: tuple[int, ...], **options: int) -> dict[str, float]:
     found = fourier_losses([(0, model)], p, contexts(p), group=group, frequencies=frequencies, **options)
-    return found.at().sel(measure="loss").to_series().to_dict()
+    return found.at()["loss"].to_series().to_dict()
 
 
 # Spectra
@@ -117,7 +117,7 @@ def test_the_hand_built_model_divides_its_variance_between_circle_and_parity() -
     """cos^2 + sin^2 = 1 at frequency 5, h^2 = 4 at frequency 6 = (p - 1) / 2."""
     model = fourier_model(13, frequency=5, parity=2.0)
     spectrum = fourier_spectrum([(0, model)], p=13)
-    np.testing.assert_allclose(spectrum.at().sel(group="multiplicative"), [0, 0, 0, 0, 0.2, 0.8], atol=1e-6)
+    np.testing.assert_allclose(spectrum.at()["fraction"].sel(group="multiplicative"), [0, 0, 0, 0, 0.2, 0.8], atol=1e-6)
     assert spectrum.key_frequencies("multiplicative", 2) == (6, 5)
     assert str(spectrum).endswith("multiplicative frequency 6 (80%)")
 
@@ -172,7 +172,7 @@ def test_fractions_are_regressions_on_cosine_and_sine(group: str) -> None:
 
 def test_embeddings_that_do_not_vary_have_no_spectrum() -> None:
     spectrum = fourier_spectrum([(0, embedded(torch.full((7, 5), 0.3)))], p=7)
-    assert not spectrum.array.any()
+    assert not spectrum["fraction"].any()
 
 
 def test_the_order_of_each_group() -> None:
@@ -191,15 +191,15 @@ def test_axes_stay_apart_and_rows_are_spectra_of_their_own() -> None:
 def test_a_spectrum_is_labeled_and_saved(tmp_path: Path) -> None:
     pairs = [(0, embedded(circle("additive", 7, 1))), (30, embedded(circle("additive", 7, 3)))]
     spectrum = fourier_spectrum(pairs, p=7, root=5)
-    assert dict(spectrum.array.sizes) == {"group": 2, "checkpoint": 2, "frequency": 3}
-    assert spectrum.array.attrs == {"p": 7, "root": 5}
+    assert dict(spectrum.dataset.sizes) == {"group": 2, "checkpoint": 2, "frequency": 3}
+    assert spectrum.dataset.attrs == {"p": 7, "root": 5}
     assert spectrum.key_frequencies("additive", 1) == (3,) and spectrum.key_frequencies("additive", 1, step=0) == (1,)
     spectrum.save(tmp_path / "spectrum.nc")
-    assert FourierSpectrum.load(tmp_path / "spectrum.nc").array.equals(spectrum.array)
+    assert FourierSpectrum.load(tmp_path / "spectrum.nc").dataset.equals(spectrum.dataset)
     assert (
         fourier_spectrum(pairs[:1], p=7, root=5)
         .extended(fourier_spectrum(pairs[1:], p=7, root=5))
-        .array.equals(spectrum.array)
+        .dataset.equals(spectrum.dataset)
     )
 
 
@@ -225,12 +225,13 @@ def test_gaussian_spectra_are_those_of_gaussian_embeddings(group: str) -> None:
 @EVERY_GROUP
 def test_a_random_embedding_is_near_chance_and_an_exact_one_is_above(group: str) -> None:
     pairs = [(0, embedded(normal(29, 64))), (1, embedded(circle(group, 29, 3)))]
-    random, exact = top_frequency_fraction(pairs, p=29, n_key=2, seed=0).array.sel(group=group).T
+    found = top_frequency_fraction(pairs, p=29, n_key=2, seed=0).dataset.sel(group=group)
+    random, exact = (found.isel(checkpoint=at) for at in (0, 1))
     for null in ("null", "gaussian"):
-        mean, quantile = (float(random.sel(measure=f"{null}_{name}")) for name in ("mean", "q95"))
-        assert abs(float(random.sel(measure="fraction")) - mean) < 2 * (quantile - mean)
-    assert float(exact.sel(measure="fraction")) == pytest.approx(1.0)
-    assert float(exact.sel(measure="null_q95")) < 0.8
+        mean, quantile = (float(random[f"{null}_{name}"]) for name in ("mean", "q95"))
+        assert abs(float(random["fraction"]) - mean) < 2 * (quantile - mean)
+    assert float(exact["fraction"]) == pytest.approx(1.0)
+    assert float(exact["null_q95"]) < 0.8
 
 
 def test_the_top_fraction_read_by_eye() -> None:
@@ -240,13 +241,13 @@ def test_the_top_fraction_read_by_eye() -> None:
 def test_top_fractions_are_those_of_the_spectrum_and_depend_on_no_root(tmp_path: Path) -> None:
     pairs = [(step, embedded(normal(13, 5, seed=step))) for step in (0, 7)]
     tops = [top_frequency_fraction(pairs, p=13, n_key=3, seed=0, root=root) for root in (2, 6)]
-    spectrum = fourier_spectrum(pairs, p=13).array.to_numpy()
+    spectrum = fourier_spectrum(pairs, p=13)["fraction"].to_numpy()
     for each in tops:
-        fractions = each.array.sel(measure="fraction")
+        fractions = each["fraction"]
         np.testing.assert_allclose(fractions, np.sort(spectrum, axis=-1)[..., -3:].sum(-1), rtol=1e-5)
     assert str(tops[0]).startswith("fraction of the variance in the top 3 frequencies at the last of 2 checkpoints: ")
     tops[0].save(tmp_path / "tops.nc")
-    assert TopFrequencyFraction.load(tmp_path / "tops.nc").array.equals(tops[0].array)
+    assert TopFrequencyFraction.load(tmp_path / "tops.nc").dataset.equals(tops[0].dataset)
 
 
 # Restricted and excluded embeddings
@@ -323,9 +324,9 @@ def test_the_standard_error_is_over_contexts() -> None:
     of_each = [answer_loss(model, row[None]).item() for row in tokens]
     found = fourier_losses([(0, model)], 7, tokens, group="additive", frequencies=(1,), batch_size=3).at()
     expected = np.std(of_each, ddof=1) / math.sqrt(len(of_each))
-    assert float(found.sel(measure="loss_se", condition="full")) == pytest.approx(expected, rel=1e-4)
-    single = fourier_losses([(0, model)], 7, tokens[:1], group="additive", frequencies=(1,)).array
-    assert single.sel(measure="loss_se").isnull().all() and not single.sel(measure="loss").isnull().any()
+    assert float(found["loss_se"].sel(condition="full")) == pytest.approx(expected, rel=1e-4)
+    single = fourier_losses([(0, model)], 7, tokens[:1], group="additive", frequencies=(1,)).dataset
+    assert single["loss_se"].isnull().all() and not single["loss"].isnull().any()
 
 
 @EVERY_GROUP
@@ -341,13 +342,13 @@ def test_losses_are_labeled_and_saved_and_change_nothing(tmp_path: Path) -> None
     losses = fourier_losses([(4, model)], 7, tokens, group="multiplicative", frequencies=(3, 1))
     assert model.training and torch.equal(tokens, before)
     assert all(torch.equal(view, weights[name]) for name, view in canonical_views(model).items())
-    assert dict(losses.array.sizes) == {"measure": 2, "checkpoint": 1, "condition": 3}
-    expected = {"p": 7, "root": 3, "group": "multiplicative", "frequencies": [1, 3], "n_contexts": 20, "units": "nats"}
-    assert losses.array.attrs == expected
+    assert dict(losses.dataset.sizes) == {"checkpoint": 1, "condition": 3}
+    expected = {"p": 7, "root": 3, "group": "multiplicative", "frequencies": [1, 3], "n_contexts": 20}
+    assert losses.dataset.attrs == expected and losses["loss"].attrs["units"] == "nats"
     assert str(losses).startswith("loss with multiplicative frequencies 1, 3 at the last of 1 checkpoints: full ")
     losses.save(tmp_path / "losses.nc")
     loaded = FourierLoss.load(tmp_path / "losses.nc")
-    assert loaded.array.equals(losses.array) and loaded.array.attrs == losses.array.attrs
+    assert loaded.dataset.equals(losses.dataset) and loaded.dataset.attrs == losses.dataset.attrs
     assert loaded.loss("restricted").dims == ("checkpoint",)
 
 

@@ -45,7 +45,7 @@ def test_a_regressor_is_right_everywhere_once_two_examples_are_not_parallel() ->
 def test_every_cell_is_its_own_query() -> None:
     grid = grid_comparison(Solver(always(4)), P, (2, 3), INPUTS)
     x, y = np.meshgrid(np.arange(P), np.arange(P), indexing="ij")
-    np.testing.assert_array_equal(grid.array.sel(who="model"), (2 * x + 3 * y) % P == 4)
+    np.testing.assert_array_equal(grid["right"].sel(who="model"), (2 * x + 3 * y) % P == 4)
 
 
 def test_no_examples_leave_the_origin() -> None:
@@ -95,7 +95,7 @@ def test_a_shared_prefix_gives_the_logits_and_answers_of_whole_sequences(
         assert torch.equal(found.argmax(dim=-1), expected.argmax(dim=-1))
     together = grid_comparisons(model, p, task, inputs, shots=shots, batch_size=batch_size)
     for k, grid in zip(shots, together, strict=True):
-        assert grid.array.identical(grid_comparison(AblatedModel(model, {}), p, task, inputs[:k]).array)
+        assert grid.dataset.identical(grid_comparison(AblatedModel(model, {}), p, task, inputs[:k]).dataset)
 
 
 def test_the_examples_are_run_once_each_x_once_and_each_y_after_it() -> None:
@@ -109,7 +109,7 @@ def test_solvers_are_asked_after_each_number_of_examples() -> None:
     grids = grid_comparisons(Solver(by(modular_regression)), P, (2, 3), INPUTS, shots=range(4))
     assert [grid.counts()["model"] for grid in grids] == [1, P, P, P * P]
     assert [grid.counts()["ratio matching"] for grid in grids] == [0, P, P, 2 * P - 1]
-    assert [grid.array.attrs["k"] for grid in grids] == [0, 1, 2, 3]
+    assert [grid.dataset.attrs["k"] for grid in grids] == [0, 1, 2, 3]
     assert not any(grid.model_minus("modular regression").any() for grid in grids)
 
 
@@ -117,7 +117,7 @@ def test_a_model_that_trains_is_asked_without_dropout_and_left_as_it_was() -> No
     model = random_model(replace(MODULAR, attn_dropout=0.5)).train()
     found = grid_comparisons(model, P, (1, 2), INPUTS, shots=[3])[0]
     assert model.training and torch.is_grad_enabled()
-    assert found.array.identical(grid_comparison(model.eval(), P, (1, 2), INPUTS).array)
+    assert found.dataset.identical(grid_comparison(model.eval(), P, (1, 2), INPUTS).dataset)
 
 
 def test_more_examples_than_are_given_are_refused() -> None:

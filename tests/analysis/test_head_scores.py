@@ -14,6 +14,7 @@ from ground_truth import (
     MODULAR,
     N_TOKENS,
     induction_circuit,
+    measured,
     random_model,
     repeated_distinct_tokens,
     uniform_model,
@@ -188,12 +189,12 @@ def test_heads_turned_at_random_compose_as_the_root_of_the_width_says() -> None:
 @pytest.mark.parametrize(("name", "flipped"), [("ov_positivity", "W_V"), ("qk_positivity", "W_Q")])
 def test_positivity_is_zero_on_average_over_signs(cfg: ModelConfig, name: str, flipped: str) -> None:
     model, tokens = random_model(cfg), random_repeated_tokens(cfg)
-    found = scores_of(model, tokens, scores=[name]).array
+    found = scores_of(model, tokens, scores=[name])[name]
     for weight_name, weight in canonical_views(model).items():
         if weight_name.endswith(flipped):
             weight.neg_()
     assert abs(found).max() > 0.05
-    np.testing.assert_allclose(scores_of(model, tokens, scores=[name]).array, -found, atol=1e-5)
+    np.testing.assert_allclose(scores_of(model, tokens, scores=[name])[name], -found, atol=1e-5)
 
 
 @FAMILIES
@@ -213,24 +214,24 @@ def test_qk_eigenvalues_are_those_of_the_whole_circuit(cfg: ModelConfig) -> None
 def test_the_circuit_has_one_head_of_each_kind() -> None:
     scores = scores_of(induction_circuit(), repeated_distinct_tokens(half=19))
     (L0, H0), (L1, H1) = ground_truth.PREVIOUS_TOKEN_HEAD, ground_truth.INDUCTION_HEAD
-    found = {name: scores.of(name).isel(checkpoint=0).to_numpy() for name in HEAD_SCORES}
+    found = {name: scores[name].isel(checkpoint=0).to_numpy() for name in HEAD_SCORES}
     assert found["previous_token"][L0, H0] > 0.999
     # Without a match L1H0 looks equally at all tokens but its own: at the one before with weight 1 / q.
     assert found["previous_token"][L1, H1] == pytest.approx(harmonic(18) / 37, abs=1e-4)
     assert found["prefix_matching"][L1, H1] > 0.999 and found["prefix_matching"][L0, H0] < 1e-3
     assert found["duplicate_token"].max() < 0.05
     for name in ATTENTION:
-        chance = scores.array.attrs["chance"][name]
+        chance = scores.dataset.attrs["chance"][name]
         np.testing.assert_allclose(found[name][:, 1:], chance, rtol=1e-5, err_msg="the empty heads are uniform")
 
 
 def test_only_the_induction_head_of_the_circuit_copies_and_composes() -> None:
-    scores = scores_of(induction_circuit(), repeated_distinct_tokens()).array.isel(checkpoint=0)
-    np.testing.assert_allclose(scores.sel(score="ov_copying"), only(1.0, ground_truth.INDUCTION_HEAD))
-    np.testing.assert_allclose(scores.sel(score="ov_positivity"), only(1.0, ground_truth.INDUCTION_HEAD), atol=1e-6)
+    scores = scores_of(induction_circuit(), repeated_distinct_tokens()).dataset.isel(checkpoint=0)
+    np.testing.assert_allclose(scores["ov_copying"], only(1.0, ground_truth.INDUCTION_HEAD))
+    np.testing.assert_allclose(scores["ov_positivity"], only(1.0, ground_truth.INDUCTION_HEAD), atol=1e-6)
     # Its keys read the 23 tokens that L0H0 writes and, negated, the 23 of the embedding.
     composed = only(1 / math.sqrt(2 * N_TOKENS), ground_truth.INDUCTION_HEAD)
-    np.testing.assert_allclose(scores.sel(score="k_composition"), composed, atol=1e-6)
+    np.testing.assert_allclose(scores["k_composition"], composed, atol=1e-6)
 
 
 def test_a_head_that_reads_only_what_is_written_composes_ideally() -> None:
@@ -238,7 +239,7 @@ def test_a_head_that_reads_only_what_is_written_composes_ideally() -> None:
     ground_truth.head_weights(model, *ground_truth.INDUCTION_HEAD)[1][ground_truth.TOKEN] = 0.0
     scores = scores_of(model, repeated_distinct_tokens(), scores=["k_composition"])
     composed = only(1 / math.sqrt(N_TOKENS), ground_truth.INDUCTION_HEAD)
-    np.testing.assert_allclose(scores.array[0, 0], composed, atol=1e-6)
+    np.testing.assert_allclose(scores["k_composition"][0], composed, atol=1e-6)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -248,14 +249,15 @@ def test_a_head_that_matches_tokens_has_positive_qk_eigenvalues(sign: float) -> 
     W_Q, W_K, _, _ = ground_truth.head_weights(model, 1, 1)
     W_Q[ground_truth.TOKEN, :N_TOKENS] = torch.eye(N_TOKENS)
     W_K[ground_truth.TOKEN, :N_TOKENS] = sign * torch.eye(N_TOKENS)
-    found = scores_of(model, repeated_distinct_tokens(), scores=["qk_positivity"]).array.isel(score=0, checkpoint=0)
+    found = scores_of(model, repeated_distinct_tokens(), scores=["qk_positivity"])["qk_positivity"][0]
     np.testing.assert_allclose(found[1], [-1.0, sign, 0.0, 0.0, 0.0], atol=1e-6)  # L1H0 turns away from its own token
 
 
 def test_a_head_that_lowers_the_token_to_come_copies_nothing() -> None:
-    scores = scores_of(induction_circuit(copy=-1.0), repeated_distinct_tokens()).array.isel(checkpoint=0)
+    scores = scores_of(induction_circuit(copy=-1.0), repeated_distinct_tokens()).dataset.isel(checkpoint=0)
     layer, head = ground_truth.INDUCTION_HEAD
-    values = scores.isel(layer=layer, head=head).sel(score=["prefix_matching", "ov_copying", "ov_positivity"])
+    at_head = scores.isel(layer=layer, head=head)
+    values = [at_head[name].item() for name in ("prefix_matching", "ov_copying", "ov_positivity")]
     np.testing.assert_allclose(values, [1.0, 0.0, -1.0], atol=1e-5)
 
 
@@ -268,13 +270,13 @@ def test_uniform_heads_score_at_chance(cfg: ModelConfig) -> None:
     tokens = repeated_tokens(n_sequences=5, half=7, alphabet=range(5), seed=0)
     scores = scores_of(uniform_model(cfg), tokens, scores=ATTENTION)
     for name in ATTENTION:
-        np.testing.assert_allclose(scores.of(name), scores.array.attrs["chance"][name], rtol=1e-5)
+        np.testing.assert_allclose(scores[name], scores.dataset.attrs["chance"][name], rtol=1e-5)
 
 
 @FAMILIES
 def test_the_librarys_own_model_has_the_same_scores(cfg: ModelConfig) -> None:
     model, tokens = random_model(cfg), random_repeated_tokens(cfg)
-    ours, theirs = (scores_of(each, tokens).array for each in (model, to_hooked_transformer(model)))
+    ours, theirs = (measured(scores_of(each, tokens)) for each in (model, to_hooked_transformer(model)))
     np.testing.assert_allclose(theirs, ours, atol=1e-5)
 
 
@@ -283,25 +285,25 @@ def test_composition_is_the_librarys_with_the_strongest_previous_token_head() ->
     scores = scores_of(model, tokens, scores=["previous_token", "k_composition"])
     pairs = to_hooked_transformer(model).all_composition_scores("K")
     pairs = getattr(pairs, "scores", pairs).detach().numpy()  # TransformerLens 4 labels them
-    previous = scores.of("previous_token").isel(checkpoint=0).to_numpy()
+    previous = scores["previous_token"].isel(checkpoint=0).to_numpy()
     expected = np.zeros((3, 2))
     for layer in (1, 2):
         writer = divmod(int(previous[:layer].argmax()), 2)
         expected[layer] = pairs[writer][layer]
-    np.testing.assert_allclose(scores.of("k_composition").isel(checkpoint=0), expected, atol=1e-5)
+    np.testing.assert_allclose(scores["k_composition"].isel(checkpoint=0), expected, atol=1e-5)
 
 
 def test_positivity_is_that_of_the_induction_score() -> None:
     model, tokens = random_model(LLAMA), random_repeated_tokens(LLAMA)
-    ours = scores_of(model, tokens).of("ov_positivity")
-    np.testing.assert_array_equal(ours, induction_scores([(0, model)], tokens).EP)
+    ours = scores_of(model, tokens)["ov_positivity"]
+    np.testing.assert_array_equal(ours, induction_scores([(0, model)], tokens)["EP"])
 
 
 @FAMILIES
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_the_batch_size_does_not_matter(cfg: ModelConfig, batch_size: int) -> None:
     model, tokens = random_model(cfg), repeated_tokens(n_sequences=5, half=7, alphabet=range(5), seed=0)
-    in_parts, whole = (scores_of(model, tokens, batch_size=size).array for size in (batch_size, 64))
+    in_parts, whole = (measured(scores_of(model, tokens, batch_size=size)) for size in (batch_size, 64))
     np.testing.assert_allclose(in_parts, whole, atol=1e-6)
 
 
@@ -338,17 +340,18 @@ def test_scores_are_labelled_in_the_order_asked_for(tmp_path: Path) -> None:
     models = [(0, random_model(LLAMA)), (30, uniform_model(LLAMA))]
     tokens, names = random_repeated_tokens(LLAMA), ["k_composition", "previous_token", "ov_copying"]
     scores = head_scores(models, tokens, scores=names)
-    assert dict(scores.array.sizes) == {"score": 3, "checkpoint": 2, "layer": 2, "head": 3}
-    assert scores.array["score"].to_numpy().tolist() == names
-    assert scores.array["checkpoint"].to_numpy().tolist() == [0, 30]
-    whole = head_scores(models, tokens).array
-    np.testing.assert_array_equal(scores.array, whole.sel(score=names))
-    assert whole["score"].to_numpy().tolist() == list(HEAD_SCORES)
+    assert dict(scores.dataset.sizes) == {"checkpoint": 2, "layer": 2, "head": 3}
+    assert list(scores.dataset.data_vars) == names
+    assert scores.dataset["checkpoint"].to_numpy().tolist() == [0, 30]
+    whole = head_scores(models, tokens).dataset
+    for name in names:
+        np.testing.assert_array_equal(scores[name], whole[name])
+    assert list(whole.data_vars) == list(HEAD_SCORES)
     chance = {"k_composition": 30**-0.5, "previous_token": pytest.approx((harmonic(14) - 1) / 13), "ov_copying": 1 / 37}
     made = {"n_sequences": 5, "n_tokens": 14, "norm_gain": "ignored", "processing": "raw"}
-    assert scores.array.attrs == {**made, "chance": chance}
+    assert scores.dataset.attrs == {**made, "chance": chance}
     scores.save(tmp_path / "scores.nc")
-    assert HeadScores.load(tmp_path / "scores.nc").array.identical(scores.array.rename("head_score"))
+    assert HeadScores.load(tmp_path / "scores.nc").dataset.identical(scores.dataset)
 
 
 def test_the_strongest_heads_are_named_in_one_line() -> None:
@@ -359,8 +362,8 @@ def test_the_strongest_heads_are_named_in_one_line() -> None:
         "head scores of 2 x 5 heads at 1 checkpoints; strongest at the last: previous_token L0H0 = 1.00, "
         "prefix_matching L1H0 = 1.00"
     )
-    with pytest.raises(ValueError, match=r"no score 'ov_copying' in this result, measured scores: \['previous_token'"):
-        scores.of("ov_copying")
+    with pytest.raises(KeyError, match="no 'ov_copying' in this result, it has previous_token"):
+        scores["ov_copying"]
 
 
 @pytest.mark.parametrize("names", [["ov_copying", "induction"], [], ["ov_copying", "ov_copying"]])
@@ -373,7 +376,7 @@ def test_tokens_without_repeats_have_no_targets() -> None:
     tokens = torch.arange(13).repeat(3, 1)
     with pytest.raises(ValueError, match="no query has a target: take tokens that come again, from repeated_tokens"):
         scores_of(random_model(LLAMA), tokens, scores=["duplicate_token"])
-    assert scores_of(random_model(LLAMA), tokens, scores=["previous_token"]).array.notnull().all()
+    assert scores_of(random_model(LLAMA), tokens, scores=["previous_token"])["previous_token"].notnull().all()
 
 
 def test_model_and_tokens_are_left_as_they_were() -> None:

@@ -8,7 +8,15 @@ import ground_truth
 import numpy as np
 import pytest
 import torch
-from ground_truth import LLAMA, MODULAR, induction_circuit, random_model, repeated_distinct_tokens, uniform_model
+from ground_truth import (
+    LLAMA,
+    MODULAR,
+    induction_circuit,
+    measured,
+    random_model,
+    repeated_distinct_tokens,
+    uniform_model,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -49,13 +57,13 @@ def test_only_the_induction_head_of_the_circuit_scores() -> None:
     scores = scores_of(induction_circuit(), repeated_distinct_tokens())
     expected = np.zeros((2, 5))
     expected[ground_truth.INDUCTION_HEAD] = 1.0
-    np.testing.assert_allclose(scores.I.isel(checkpoint=0), expected, atol=1e-6)
+    np.testing.assert_allclose(scores["I"].isel(checkpoint=0), expected, atol=1e-6)
     assert scores.strongest() == [ground_truth.INDUCTION_HEAD]
     assert str(scores) == "I(L,H) of 2 x 5 heads at 1 checkpoints; strongest at the last: L1H0 = 1.00"
 
 
 def test_attention_of_the_circuit_is_perfect_previous_token_or_uniform() -> None:
-    abar = scores_of(induction_circuit(), repeated_distinct_tokens(half=19)).Abar.isel(checkpoint=0).to_numpy()
+    abar = scores_of(induction_circuit(), repeated_distinct_tokens(half=19))["Abar"].isel(checkpoint=0).to_numpy()
     assert abar[ground_truth.INDUCTION_HEAD] > 0.999
     assert abar[ground_truth.PREVIOUS_TOKEN_HEAD] < 1e-3
     np.testing.assert_allclose(abar[:, 1:], ground_truth.uniform_abar(19), rtol=1e-5)
@@ -63,17 +71,17 @@ def test_attention_of_the_circuit_is_perfect_previous_token_or_uniform() -> None
 
 def test_a_head_that_lowers_the_token_to_come_scores_minus_one() -> None:
     """It attends as well as the copying head does; its OV circuit has the other sign."""
-    scores = scores_of(induction_circuit(copy=-1.0), repeated_distinct_tokens()).array.isel(checkpoint=0)
+    scores = scores_of(induction_circuit(copy=-1.0), repeated_distinct_tokens()).dataset.isel(checkpoint=0)
     layer, head = ground_truth.INDUCTION_HEAD
-    values = scores.isel(layer=layer, head=head)
-    np.testing.assert_allclose(values.sel(score=["Abar", "EP", "I"]), [1.0, -1.0, -1.0], atol=1e-6)
+    values = [scores[name].isel(layer=layer, head=head).item() for name in ("Abar", "EP", "I")]
+    np.testing.assert_allclose(values, [1.0, -1.0, -1.0], atol=1e-6)
 
 
 def test_a_head_without_sharpness_copies_but_does_not_look() -> None:
     scores = scores_of(induction_circuit(sharpness=0.0), repeated_distinct_tokens(half=11))
     uniform = ground_truth.uniform_abar(11)
-    np.testing.assert_allclose(scores.Abar, uniform, rtol=1e-5)
-    assert scores.I.isel(checkpoint=0).to_numpy()[ground_truth.INDUCTION_HEAD] == pytest.approx(uniform)
+    np.testing.assert_allclose(scores["Abar"], uniform, rtol=1e-5)
+    assert scores["I"].isel(checkpoint=0).to_numpy()[ground_truth.INDUCTION_HEAD] == pytest.approx(uniform)
 
 
 def test_a_head_grows_sharper_over_checkpoints() -> None:
@@ -81,7 +89,7 @@ def test_a_head_grows_sharper_over_checkpoints() -> None:
     series = ((step, induction_circuit(sharpness=value)) for step, value in sharpness.items())
     scores = induction_scores(series, repeated_distinct_tokens())
     layer, head = ground_truth.INDUCTION_HEAD
-    grown = scores.I.isel(layer=layer, head=head)
+    grown = scores["I"].isel(layer=layer, head=head)
     assert grown["checkpoint"].to_numpy().tolist() == [0, 10, 20, 30]
     assert (grown.diff("checkpoint") > 0.01).all()
 
@@ -115,15 +123,15 @@ def test_axes_stay_apart() -> None:
 
 @FAMILIES
 def test_a_uniform_head_has_the_closed_form(cfg: ModelConfig) -> None:
-    abar = scores_of(uniform_model(cfg), random_repeated_tokens(cfg)).Abar
+    abar = scores_of(uniform_model(cfg), random_repeated_tokens(cfg))["Abar"]
     np.testing.assert_allclose(abar, ground_truth.uniform_abar(7), rtol=1e-5)
 
 
 @FAMILIES
 def test_the_batch_size_does_not_matter(cfg: ModelConfig) -> None:
     tokens, model = random_repeated_tokens(cfg), random_model(cfg)
-    together = scores_of(model, tokens, batch_size=16).array
-    np.testing.assert_allclose(scores_of(model, tokens, batch_size=2).array, together, atol=1e-6)
+    together = measured(scores_of(model, tokens, batch_size=16))
+    np.testing.assert_allclose(measured(scores_of(model, tokens, batch_size=2)), together, atol=1e-6)
 
 
 # Abar from single entries, and from patterns
@@ -141,7 +149,7 @@ class PatternsOnly(AblatedModel):
 
 def require_agreement(model: Transformer, tokens: Tensor) -> None:
     assert isinstance(model, TellsEntries) and not isinstance(PatternsOnly(model), TellsEntries)
-    entries, patterns = (scores_of(each, tokens, batch_size=3).array for each in (model, PatternsOnly(model)))
+    entries, patterns = (measured(scores_of(each, tokens, batch_size=3)) for each in (model, PatternsOnly(model)))
     np.testing.assert_allclose(entries, patterns, atol=1e-6, rtol=0)
 
 
@@ -167,7 +175,7 @@ def test_an_edited_pattern_counts_in_both() -> None:
     model, tokens = random_model(LLAMA), random_repeated_tokens(LLAMA)
     model.blocks[0].attn.hook_pattern.add_perma_hook(lambda pattern, hook: torch.full_like(pattern, 0.25))
     for each in (model, PatternsOnly(model)):
-        np.testing.assert_allclose(scores_of(each, tokens).Abar.sel(layer=0), 0.25)
+        np.testing.assert_allclose(scores_of(each, tokens)["Abar"].sel(layer=0), 0.25)
 
 
 @pytest.mark.parametrize("kind", [PatternsOnly, to_hooked_transformer], ids=["ours", "library"])
@@ -229,7 +237,7 @@ def brute_force_positivity(model: Transformer, layer: int, head: int, *, folded:
 @pytest.mark.parametrize("norm_gain", ["ignored", "folded"])
 def test_positivity_is_that_of_the_whole_circuit(cfg: ModelConfig, norm_gain: NormGain) -> None:
     model = random_model(cfg)
-    found = scores_of(model, random_repeated_tokens(cfg), norm_gain=norm_gain).EP.isel(checkpoint=0)
+    found = scores_of(model, random_repeated_tokens(cfg), norm_gain=norm_gain)["EP"].isel(checkpoint=0)
     expected = [
         [brute_force_positivity(model, layer, head, folded=norm_gain == "folded") for head in range(cfg.n_heads)]
         for layer in range(cfg.n_layers)
@@ -255,7 +263,7 @@ def test_folding_gains_of_one_changes_nothing_and_other_gains_do(cfg: ModelConfi
 def test_the_librarys_own_model_has_the_same_scores(cfg: ModelConfig, norm_gain: NormGain) -> None:
     model, tokens = random_model(cfg), random_repeated_tokens(cfg)
     ours, theirs = (scores_of(each, tokens, norm_gain=norm_gain) for each in (model, to_hooked_transformer(model)))
-    np.testing.assert_allclose(theirs.array, ours.array, atol=1e-5)
+    np.testing.assert_allclose(measured(theirs), measured(ours), atol=1e-5)
 
 
 @pytest.mark.parametrize("copy", [1.0, -1.0])
@@ -263,24 +271,24 @@ def test_the_circuit_scores_the_same_as_the_librarys_own_model(copy: float) -> N
     scores = scores_of(to_hooked_transformer(induction_circuit(copy=copy)), repeated_distinct_tokens())
     expected = np.zeros((2, 5))
     expected[ground_truth.INDUCTION_HEAD] = copy
-    np.testing.assert_allclose(scores.I.isel(checkpoint=0), expected, atol=1e-5)
+    np.testing.assert_allclose(scores["I"].isel(checkpoint=0), expected, atol=1e-5)
 
 
 def test_scores_are_labelled_and_say_how_they_were_made() -> None:
     model, tokens = random_model(LLAMA), random_repeated_tokens(LLAMA)
     scores = induction_scores([(0, model), (30, uniform_model(LLAMA))], tokens, norm_gain="folded")
-    assert dict(scores.array.sizes) == {"score": 3, "checkpoint": 2, "layer": 2, "head": 3}
-    assert scores.array["checkpoint"].to_numpy().tolist() == [0, 30]
-    assert scores.array.attrs == {"n_sequences": 5, "half": 7, "norm_gain": "folded", "processing": "raw"}
-    np.testing.assert_allclose(scores.I, scores.Abar * scores.EP, rtol=1e-6)
-    np.testing.assert_allclose(scores.Abar.isel(checkpoint=1), ground_truth.uniform_abar(7), rtol=1e-5)
+    assert dict(scores.dataset.sizes) == {"checkpoint": 2, "layer": 2, "head": 3}
+    assert scores.dataset["checkpoint"].to_numpy().tolist() == [0, 30]
+    assert scores.dataset.attrs == {"n_sequences": 5, "half": 7, "norm_gain": "folded", "processing": "raw"}
+    np.testing.assert_allclose(scores["I"], scores["Abar"] * scores["EP"], rtol=1e-6)
+    np.testing.assert_allclose(scores["Abar"].isel(checkpoint=1), ground_truth.uniform_abar(7), rtol=1e-5)
 
 
 def test_the_strongest_heads_are_those_of_the_last_checkpoint_in_order() -> None:
     rising, falling = torch.tensor([[1.0, 3.0], [4.0, 2.0], [6.0, 5.0]]), torch.tensor([[9.0, 0.0], [0.0, 0.0], [0, 0]])
-    values = torch.stack([falling, rising]).expand(3, 2, 3, 2).numpy()
-    coords = {"score": ["Abar", "EP", "I"], "checkpoint": [0, 1], "layer": range(3), "head": range(2)}
-    scores = InductionScores(ground_truth.labelled(values, InductionScores.dims, coords))
+    coords = {"checkpoint": [0, 1], "layer": range(3), "head": range(2)}
+    arrays = dict.fromkeys(InductionScores.measures, torch.stack([falling, rising]))
+    scores = InductionScores.of_arrays(arrays, coords)
     assert scores.strongest(4) == [(2, 0), (2, 1), (1, 0), (0, 1)]
 
 

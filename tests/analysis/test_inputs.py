@@ -123,11 +123,11 @@ WITH_HOOKS = pytest.mark.parametrize(
 
 
 def values(result: Any) -> xr.DataArray:
-    return result.array.astype(float)
+    return result.dataset.to_dataarray().astype(float)
 
 
 def steps(result: Any) -> list[int]:
-    return result.array["checkpoint"].to_numpy().tolist()
+    return result.dataset["checkpoint"].to_numpy().tolist()
 
 
 def test_every_public_analyzer_of_checkpoints_is_here() -> None:
@@ -155,7 +155,7 @@ def test_every_form_of_checkpoints_gives_the_same(driver: Driver) -> None:
         "NumPy steps": [(np.int32(step), model) for step, model in pairs],
     }
     for name, form in forms.items():
-        xr.testing.assert_equal(driver(form).array, expected.array), name
+        xr.testing.assert_equal(driver(form).dataset, expected.dataset), name
 
 
 @EACH
@@ -165,7 +165,7 @@ def test_one_model_and_models_without_steps_are_numbered(driver: Driver) -> None
     assert steps(both) == [0, 1]
     one = driver(first)
     assert steps(one) == [0]
-    np.testing.assert_array_equal(one.array.isel(checkpoint=0), both.array.isel(checkpoint=0))
+    np.testing.assert_array_equal(*(values(each).isel(checkpoint=0) for each in (one, both)))
     assert steps(driver((40, first))) == [40]
 
 
@@ -193,16 +193,16 @@ def test_tokens_of_any_integer_type_give_the_same(driver: Driver) -> None:
         driver.tokens.int(),
         driver.tokens.to(torch.uint8),
     ):
-        xr.testing.assert_equal(driver(pair, tokens).array, expected.array)
+        xr.testing.assert_equal(driver(pair, tokens).dataset, expected.dataset)
 
 
 def test_one_row_is_a_batch_of_one() -> None:
     pair = TEXT_MODELS[:1]
-    xr.testing.assert_equal(induction_scores(pair, REPEATED[0]).array, induction_scores(pair, REPEATED[:1]).array)
+    xr.testing.assert_equal(induction_scores(pair, REPEATED[0]).dataset, induction_scores(pair, REPEATED[:1]).dataset)
     assert token_rows([1, 2, 3]).tolist() == [[1, 2, 3]]
     xr.testing.assert_equal(
-        attention_maps(TEXT_MODELS[0][1], REPEATED[0].tolist()).array,
-        attention_maps(TEXT_MODELS[0][1], REPEATED[:1]).array,
+        attention_maps(TEXT_MODELS[0][1], REPEATED[0].tolist()).dataset,
+        attention_maps(TEXT_MODELS[0][1], REPEATED[:1]).dataset,
     )
 
 
@@ -227,7 +227,7 @@ def test_logits_in_a_tuple_or_an_output_are_found() -> None:
     expected = position_losses(model, REPEATED)
     kinds: list[Callable[[Tensor], Any]] = [lambda x: (x, None), lambda x: CausalLMOutput(logits=x)]  # pyright: ignore
     for kind in kinds:
-        xr.testing.assert_equal(position_losses(Wrapped(model, kind), REPEATED).array, expected.array)
+        xr.testing.assert_equal(position_losses(Wrapped(model, kind), REPEATED).dataset, expected.dataset)
     with pytest.raises(ValueError, match=r"expected logits from the model \(.*\), got dict"):
         position_losses(Wrapped(model, lambda x: {"scores": x}), REPEATED)
 
@@ -354,9 +354,9 @@ def test_weights_that_are_not_finite_give_nan_and_are_named(driver: Driver, valu
     assert result.not_finite() == (10,)
     assert "NOT FINITE at step 10" in str(result)
     expected = driver([(0, good), (20, other)])
-    xr.testing.assert_allclose(result.array.sel(checkpoint=[0, 20]), expected.array)
+    xr.testing.assert_allclose(result.dataset.sel(checkpoint=[0, 20]), expected.dataset)
     assert expected.not_finite() == () and "NOT FINITE" not in str(expected)
-    undefined = result.expected().sel(checkpoint=10)
+    undefined = result.expected().sel(checkpoint=10).to_dataarray()
     assert not bool(np.isfinite(undefined).any()), "no zero and no chance among them"
     assert "NOT FINITE at step 10" in str(driver([(10, spoiled(good, value))]))
 
@@ -370,15 +370,15 @@ def test_one_weight_that_is_nan_shows_in_transformer_lens_too(spoil: str) -> Non
     model = copy.deepcopy(TEXT_MODELS[0][1])
     canonical_views(model)[spoil][..., 0] = float("nan")
     for each in (model, to_hooked_transformer(model)):
-        assert bool(head_scores(each, REPEATED, scores=["prefix_matching"]).array.isnull().any())
+        assert bool(head_scores(each, REPEATED, scores=["prefix_matching"])["prefix_matching"].isnull().any())
         assert induction_scores(each, REPEATED).not_finite() == (0,)
 
 
 def test_grids_of_a_model_that_is_not_finite_are_nan() -> None:
     inputs = torch.tensor([[1, 2], [3, 4]])
     grid = grid_comparison(spoiled(NUMBER_MODELS[0][1]), P, (2, 3), inputs)
-    assert bool(grid.array.sel(who="model").isnull().all())
-    assert bool(grid.array.sel(who=["ratio matching", "modular regression"]).notnull().all())
+    assert bool(grid["right"].sel(who="model").isnull().all())
+    assert bool(grid["right"].sel(who=["ratio matching", "modular regression"]).notnull().all())
     assert grid.counts()["NOT FINITE"] == P * P and "NOT FINITE 49" in str(grid)
     assert "NOT FINITE" not in grid_comparison(NUMBER_MODELS[0][1], P, (2, 3), inputs).counts()
 
@@ -444,20 +444,20 @@ def test_losses_and_scores_ignore_pads(side: str, pad: int) -> None:
         where = slice(16 - len(each), 16) if side == "left" else slice(0, len(each))
         padded[row, where], mask[row, where] = each, 1
     losses = position_losses(model, padded, attention_mask=mask)
-    alone = [position_losses(model, each).array[0] for each in sequences]
-    assert losses.array["n_windows"].to_numpy().tolist() == [3] * 8 + [2] * 3 + [1] * 4
+    alone = [position_losses(model, each)["loss"][0] for each in sequences]
+    assert losses.dataset["n_windows"].to_numpy().tolist() == [3] * 8 + [2] * 3 + [1] * 4
     for position in (0, 7, 8, 10, 11, 14):
         expected = np.mean([float(each[position]) for each in alone if position < each.size])
-        assert float(losses.array[0, position]) == pytest.approx(expected, rel=1e-5)
+        assert float(losses["loss"][0, position]) == pytest.approx(expected, rel=1e-5)
     token_mean = sum(float(each.sum()) for each in alone) / sum(each.size for each in alone)
     assert float(losses.mean()[0]) == pytest.approx(token_mean, rel=1e-5)
     assert losses.not_finite() == ()
     scores = head_scores(model, padded, attention_mask=mask, scores=["duplicate_token", "previous_token"])
-    singles = [head_scores(model, each, scores=["previous_token"]).array for each in sequences]
+    singles = [head_scores(model, each, scores=["previous_token"])["previous_token"] for each in sequences]
     weights = [len(each) - 1 for each in sequences]
     expected = sum(w * s for w, s in zip(weights, singles, strict=True)) / sum(weights)
-    np.testing.assert_allclose(scores.of("previous_token"), expected.isel(score=0), rtol=1e-5)
-    assert scores.array.attrs["chance"]["duplicate_token"] < 1
+    np.testing.assert_allclose(scores["previous_token"], expected, rtol=1e-5)
+    assert scores.dataset.attrs["chance"]["duplicate_token"] < 1
 
 
 def test_without_a_mask_pads_count() -> None:
@@ -467,8 +467,8 @@ def test_without_a_mask_pads_count() -> None:
     model = TEXT_MODELS[0][1]
     counted, ignored = (position_losses(model, padded, attention_mask=each).mean()[0] for each in (None, mask))
     assert float(counted) != float(ignored)
-    everything = head_scores(model, padded, scores=["duplicate_token"]).array.attrs["chance"]["duplicate_token"]
-    real = head_scores(model, padded, attention_mask=mask, scores=["duplicate_token"]).array.attrs["chance"]
+    everything = head_scores(model, padded, scores=["duplicate_token"]).dataset.attrs["chance"]["duplicate_token"]
+    real = head_scores(model, padded, attention_mask=mask, scores=["duplicate_token"]).dataset.attrs["chance"]
     assert real["duplicate_token"] != everything
 
 
@@ -490,6 +490,6 @@ def test_a_run_is_a_series_like_any_other(tmp_path: Path) -> None:
     spectrum = fourier_spectrum(run, p=11)
     assert steps(spectrum) == list(run.steps)
     xr.testing.assert_equal(
-        fourier_spectrum(run.load(run.steps[-1]), p=11).array[:, 0].drop_vars("checkpoint"),
-        spectrum.array[:, -1].drop_vars("checkpoint"),
+        fourier_spectrum(run.load(run.steps[-1]), p=11)["fraction"][:, 0].drop_vars("checkpoint"),
+        spectrum["fraction"][:, -1].drop_vars("checkpoint"),
     )

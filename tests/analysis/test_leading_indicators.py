@@ -15,7 +15,7 @@ from grok_interp.analysis.leading_indicators import (
     indicator_scores,
     leading_indicators,
 )
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Result
 
 STEPS = np.arange(0, 4100, 100)
 ONSETS = (1500.0, 1800.0, 2200.0)  # of the ability, of three seeds
@@ -43,8 +43,8 @@ def scores_of(seed: int) -> HeadScores:
                 NOISE * rng.standard_normal(len(STEPS)) if leads is None else ramp(onset, after, rng)
             )
         values[at, :, 0, 0] = 0.0  # as K-composition in layer 0
-    coords = {"score": list(LEADS), "checkpoint": STEPS, "layer": [0, 1], "head": [0, 1, 2]}
-    return HeadScores(xr.DataArray(values, coords, HeadScores.dims))
+    coords = {"checkpoint": STEPS, "layer": [0, 1], "head": [0, 1, 2]}
+    return HeadScores.of_arrays(dict(zip(LEADS, values, strict=True)), coords)
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +55,16 @@ def found() -> LeadingIndicators:
 
 @pytest.mark.parametrize("score", ["early", "late"])
 def test_planted_leads_are_found(score: str, found: LeadingIndicators) -> None:
-    strongest = found.array.sel(score=score, followed="strongest")
-    np.testing.assert_allclose(strongest, LEADS[score], atol=60)
-    np.testing.assert_allclose(found.array.sel(score=score, followed="median"), np.array(LEADS[score]) - 200, atol=60)
+    strongest = found.dataset.sel(score=score, followed="strongest")
+    np.testing.assert_allclose(strongest["lead"], LEADS[score], atol=60)
+    np.testing.assert_allclose(found["lead"].sel(score=score, followed="median"), np.array(LEADS[score]) - 200, atol=60)
     assert strongest["seed"].values.tolist() == [3, 5, 8]
-    np.testing.assert_allclose(found.array["ability_onset"], ONSETS, atol=60)
-    np.testing.assert_allclose(strongest, found.array["ability_onset"] - strongest["onset"])
+    np.testing.assert_allclose(found["ability_onset"], ONSETS, atol=60)
+    np.testing.assert_allclose(strongest["lead"], found["ability_onset"] - strongest["onset"])
 
 
 def test_the_interval_is_students_over_the_seeds(found: LeadingIndicators) -> None:
-    leads, effect = found.array.sel(score="early", followed="strongest").to_numpy(), found.effect("early")
+    leads, effect = found["lead"].sel(score="early", followed="strongest").to_numpy(), found.effect("early")
     half = stats.t.ppf(0.975, 2) * leads.std(ddof=1) / np.sqrt(3)
     np.testing.assert_allclose((effect.value, effect.low, effect.high), (leads.mean(), *(leads.mean() + [-half, half])))
     assert effect.low > 0 and found.effect("late").high < 0
@@ -73,7 +73,7 @@ def test_the_interval_is_students_over_the_seeds(found: LeadingIndicators) -> No
 
 
 def test_a_score_without_a_rise_has_no_lead_and_is_counted(found: LeadingIndicators) -> None:
-    assert found.array.sel(score="never").isnull().all()
+    assert found["lead"].sel(score="never").isnull().all()
     table = found.summary().set_index(["score", "followed"])
     assert table.loc[("never", "strongest"), ["seeds", "no_rise"]].tolist() == [0, 3]
     assert table.loc[("early", "strongest"), ["seeds", "first", "no_rise", "no_ability"]].tolist() == [3, 3, 0, 0]
@@ -82,8 +82,8 @@ def test_a_score_without_a_rise_has_no_lead_and_is_counted(found: LeadingIndicat
 
 
 def test_the_head_that_is_followed_is_named(found: LeadingIndicators) -> None:
-    assert found.array["head"].sel(score="early", followed="strongest").values.tolist() == ["L1H2"] * 3
-    assert set(found.array["head"].sel(followed="median").values.ravel()) == {""}
+    assert found["head"].sel(score="early", followed="strongest").values.tolist() == ["L1H2"] * 3
+    assert set(found["head"].sel(followed="median").values.ravel()) == {""}
     table = found.to_frame()
     assert len(table) == 3 * 2 * 3 and {"lead", "onset", "outcome", "head", "ability_onset"} <= set(table.columns)
     assert found.summary()["heads"][0] == "L1H2 L1H2 L1H2"
@@ -99,7 +99,7 @@ def test_an_ability_that_never_comes_leads_nothing_and_is_counted() -> None:
     rng = np.random.default_rng(0)
     ability = [curve(ramp(ONSETS[0], 0.9, rng)), curve(NOISE * rng.standard_normal(len(STEPS)))]
     found = leading_indicators([scores_of(0), scores_of(1)], ability)
-    assert found.array.sel(score="early", followed="strongest").isnull().values.tolist() == [False, True]
+    assert found["lead"].sel(score="early", followed="strongest").isnull().values.tolist() == [False, True]
     row = found.summary().iloc[0]
     assert (row["seeds"], row["no_rise"], row["no_ability"]) == (1, 0, 1)
     assert (row["low"], row["high"]) == (-np.inf, np.inf), "one seed has no interval"
@@ -107,17 +107,17 @@ def test_an_ability_that_never_comes_leads_nothing_and_is_counted() -> None:
 
 def test_a_fall_is_no_rise() -> None:
     scores = scores_of(0)
-    falling = HeadScores(-scores.array)
+    falling = HeadScores(-scores.dataset)
     found = leading_indicators([falling], [curve(ramp(ONSETS[0], 0.9, np.random.default_rng(0)))])
-    early = found.array.sel(score="early")
-    assert early.isnull().all() and early["outcome"].sel(followed="median").item() == "falls"
+    early = found.dataset.sel(score="early")
+    assert early["lead"].isnull().all() and early["outcome"].sel(followed="median").item() == "falls"
 
 
 def test_a_result_is_kept(found: LeadingIndicators, tmp_path) -> None:
     found.save(tmp_path / "lead.nc")
     again = LeadingIndicators.load(tmp_path / "lead.nc")
-    assert again.array.equals(found.array) and again.array.attrs == found.array.attrs
-    assert isinstance(again, LabelledResult)
+    assert again.dataset.equals(found.dataset) and again.dataset.attrs == found.dataset.attrs
+    assert isinstance(again, Result)
 
 
 def test_seeds_that_do_not_belong_together_are_refused() -> None:
@@ -126,7 +126,7 @@ def test_seeds_that_do_not_belong_together_are_refused() -> None:
         leading_indicators([], [])
     with pytest.raises(ValueError, match="got 1 scores, 2 curves and 1 seeds"):
         leading_indicators([scores_of(0)], [ability, ability])
-    other = HeadScores(scores_of(1).array.isel(score=[0]))
+    other = HeadScores(scores_of(1).dataset[["early"]])
     with pytest.raises(ValueError, match="all seeds need the same scores, got .*'early', 'late', 'never'.*'early'"):
         leading_indicators([scores_of(0), other], [ability, ability])
 
@@ -137,14 +137,14 @@ def test_seeds_that_do_not_belong_together_are_refused() -> None:
 def test_scores_of_heads_and_the_norm_of_their_weights() -> None:
     models, tokens = [(step, random_model(CIRCUIT, seed=step)) for step in (3, 7)], repeated_distinct_tokens()
     found, expected = indicator_scores(models, tokens), head_scores(models, tokens, scores=OF_ATTENTION)
-    xr.testing.assert_equal(found.array.sel(score=list(OF_ATTENTION)), expected.array)
+    xr.testing.assert_equal(found.dataset[list(OF_ATTENTION)], expected.dataset)
     weights = head_weights(models[1][1], 1, 3)
     norm = torch.cat([each.flatten() for each in weights]).norm()
-    np.testing.assert_allclose(found.of("weight_norm").sel(checkpoint=7, layer=1, head=3), norm.item(), rtol=1e-5)
-    assert found.array.attrs["chance"] == {**expected.array.attrs["chance"], "weight_norm": None}
+    np.testing.assert_allclose(found["weight_norm"].sel(checkpoint=7, layer=1, head=3), norm.item(), rtol=1e-5)
+    assert found.dataset.attrs["chance"] == {**expected.dataset.attrs["chance"], "weight_norm": None}
     assert set(OF_ATTENTION) < set(HEAD_SCORES)
 
 
 def test_heads_without_weights_have_no_norm() -> None:
-    norms = indicator_scores(induction_circuit(), repeated_distinct_tokens()).of("weight_norm")[0].to_numpy()
+    norms = indicator_scores(induction_circuit(), repeated_distinct_tokens())["weight_norm"][0].to_numpy()
     assert (norms[:, 1:] == 0).all() and (norms[:, 0] > 1).all()

@@ -21,13 +21,13 @@ def test_a_model_that_knows_nothing_loses_the_log_of_the_vocabulary_everywhere()
     model = random_model(LLAMA)
     canonical_views(model)["unembed.W_U"].zero_()
     loss = position_losses([(0, model)], random_tokens(LLAMA, length=13))
-    np.testing.assert_allclose(loss.array, np.full((1, 12), math.log(37)), rtol=1e-6)
+    np.testing.assert_allclose(loss["loss"], np.full((1, 12), math.log(37)), rtol=1e-6)
     assert str(loss) == "validation loss at 1 checkpoints; at the last 3.611 nats"
 
 
 def test_the_induction_circuit_loses_nothing_where_tokens_come_again() -> None:
     half, tokens = 19, ground_truth.repeated_distinct_tokens(half=19)
-    loss = position_losses([(0, induction_circuit())], tokens).array.isel(checkpoint=0)
+    loss = position_losses([(0, induction_circuit())], tokens)["loss"].isel(checkpoint=0)
     assert loss.sizes["pos"] == 2 * half - 1
     assert loss[half:].max() < 1e-6
     assert loss[: half - 1].min() > math.log(CIRCUIT.d_vocab), "new tokens surprise it more than if it knew nothing"
@@ -38,14 +38,14 @@ def test_the_circuit_learns_in_context_by_all_that_it_loses_on_new_tokens() -> N
     loss = position_losses([(0, induction_circuit())], ground_truth.repeated_distinct_tokens(half=19))
     score = loss.in_context_score(early=5, late=30)
     assert score.dims == ("checkpoint",)
-    np.testing.assert_allclose(score, -loss.array[:, 5], atol=1e-6)
+    np.testing.assert_allclose(score, -loss["loss"][:, 5], atol=1e-6)
     assert score.item() < -math.log(CIRCUIT.d_vocab)
 
 
 def test_the_in_context_score_is_late_minus_early_of_each_checkpoint() -> None:
     values = np.array([[5.0, 4.0, 2.0], [3.0, 3.5, 3.25]])
     coords = {"checkpoint": [0, 30], "pos": range(3)}
-    loss = PositionLoss(ground_truth.labelled(values, PositionLoss.dims, coords))
+    loss = PositionLoss.of_arrays({"loss": values}, coords)
     score = loss.in_context_score(early=0, late=2)
     assert score.to_numpy().tolist() == [-3.0, 0.25] and score["checkpoint"].to_numpy().tolist() == [0, 30]
     assert loss.in_context_score(early=1, late=2).to_numpy().tolist() == [-2.0, -0.25]
@@ -80,28 +80,29 @@ def test_the_mean_is_the_cross_entropy_of_all_tokens(cfg: ModelConfig) -> None:
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_the_batch_size_does_not_matter(cfg: ModelConfig, batch_size: int) -> None:
     model, windows = random_model(cfg), random_tokens(cfg)
-    in_parts, whole = (position_losses([(0, model)], windows, batch_size=size).array for size in (batch_size, 64))
+    in_parts, whole = (position_losses([(0, model)], windows, batch_size=size)["loss"] for size in (batch_size, 64))
     np.testing.assert_allclose(in_parts, whole, rtol=1e-5)
 
 
 @FAMILIES
 def test_the_librarys_own_model_loses_the_same(cfg: ModelConfig) -> None:
     model, windows = random_model(cfg), random_tokens(cfg)
-    theirs = position_losses([(0, to_hooked_transformer(model))], windows).array
-    np.testing.assert_allclose(theirs, position_losses([(0, model)], windows).array, atol=2e-5)
+    theirs = position_losses([(0, to_hooked_transformer(model))], windows)["loss"]
+    np.testing.assert_allclose(theirs, position_losses([(0, model)], windows)["loss"], atol=2e-5)
 
 
 def test_checkpoints_are_rows_in_nats() -> None:
     models = [(0, random_model(LLAMA)), (30, random_model(LLAMA, seed=1))]
-    array = position_losses(models, random_tokens(LLAMA)).array
+    found = position_losses(models, random_tokens(LLAMA))
+    array = found["loss"]
     assert array.dims == ("checkpoint", "pos") and array.shape == (2, 12)
     assert array["checkpoint"].to_numpy().tolist() == [0, 30]
-    assert array.attrs == {"units": "nats", "n_windows": 5}
-    np.testing.assert_allclose(array[1:], position_losses(models[1:], random_tokens(LLAMA)).array)
+    assert array.attrs["units"] == "nats" and found.dataset.attrs == {"n_windows": 5}
+    np.testing.assert_allclose(array[1:], position_losses(models[1:], random_tokens(LLAMA))["loss"])
 
 
 def test_a_window_fills_the_context_and_one_target() -> None:
     model = random_model(LLAMA)
-    assert position_losses([(0, model)], random_tokens(LLAMA, length=20)).array.sizes["pos"] == 19
+    assert position_losses([(0, model)], random_tokens(LLAMA, length=20)).dataset.sizes["pos"] == 19
     with pytest.raises(ValueError, match=r"20 tokens are read, the model's context \(n_ctx\) holds 19"):
         position_losses([(0, model)], random_tokens(LLAMA, length=21))

@@ -12,6 +12,7 @@ from ground_truth import (
     LLAMA,
     MODULAR,
     induction_circuit,
+    measured,
     random_model,
     random_tokens,
     repeated_distinct_tokens,
@@ -50,16 +51,16 @@ def without_attention(cfg: ModelConfig):
 
 def test_the_induction_circuit_loses_nothing_at_repeats() -> None:
     result = natural_copying([(0, induction_circuit())], repeated_distinct_tokens(half=19), n=3)
-    first, repeat, benefit = (result.of(name).sel(estimate="mean").item() for name in ("first", "repeat", "benefit"))
+    first, repeat, benefit = (result[name].sel(estimate="mean").item() for name in ("first", "repeat", "benefit"))
     assert repeat < 1e-6 and first > math.log(CIRCUIT.d_vocab)
     assert benefit == pytest.approx(first, abs=1e-6)
-    assert result.of("benefit").sel(estimate="low").item() > math.log(CIRCUIT.d_vocab)
-    assert result.array.attrs["n_pairs"] == 5 * (19 - 3) and result.array.attrs["n_documents"] == 5
+    assert result["benefit"].sel(estimate="low").item() > math.log(CIRCUIT.d_vocab)
+    assert result.dataset.attrs["n_pairs"] == 5 * (19 - 3) and result.dataset.attrs["n_documents"] == 5
 
 
 def test_the_circuit_copies_only_as_it_forms() -> None:
     models = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (30, 30.0))]
-    benefit = natural_copying(models, repeated_distinct_tokens(half=19), n=3).of("benefit")
+    benefit = natural_copying(models, repeated_distinct_tokens(half=19), n=3)["benefit"]
     assert benefit["checkpoint"].to_numpy().tolist() == [0, 30]
     assert benefit[1, 0] > benefit[0, 0] + 1
 
@@ -68,10 +69,10 @@ def test_the_circuit_copies_only_as_it_forms() -> None:
 def test_a_model_that_reads_no_further_than_the_ngram_has_no_benefit(n: int) -> None:
     windows = text_with_repeats(LLAMA)
     result = natural_copying([(0, without_attention(LLAMA))], windows, n=n)
-    np.testing.assert_allclose(result.of("benefit"), 0, atol=1e-5)
-    assert result.of("first").sel(estimate="mean").item() > 0.1
+    np.testing.assert_allclose(result["benefit"], 0, atol=1e-5)
+    assert result["first"].sel(estimate="mean").item() > 0.1
     reads_more = natural_copying([(0, random_model(LLAMA))], windows, n=n)
-    assert abs(reads_more.of("benefit").sel(estimate="mean").item()) > 1e-3
+    assert abs(reads_more["benefit"].sel(estimate="mean").item()) > 1e-3
 
 
 def test_a_loss_that_depends_on_the_position_alone_is_all_position_effect() -> None:
@@ -98,7 +99,7 @@ def test_estimates_read_by_eye() -> None:
 def test_the_control_is_undefined_where_no_token_is_unrepeated() -> None:
     result = natural_copying([(0, induction_circuit())], repeated_distinct_tokens(half=19), n=3)
     for name in MEASURES:
-        assert bool(result.of(name).isnull().all()) == (name in ("position", "adjusted"))
+        assert bool(result[name].isnull().all()) == (name in ("position", "adjusted"))
 
 
 # Intervals
@@ -204,19 +205,20 @@ def test_one_document_has_no_interval() -> None:
     windows = repeated_distinct_tokens(half=19)
     documents = torch.zeros(len(windows), dtype=torch.int64)
     result = natural_copying([(0, induction_circuit())], windows, n=3, documents=documents)
-    low_and_high = result.of("benefit").sel(estimate=["low", "high"])
-    assert low_and_high.isnull().all() and result.of("benefit").sel(estimate="mean").notnull().all()
+    low_and_high = result["benefit"].sel(estimate=["low", "high"])
+    assert low_and_high.isnull().all() and result["benefit"].sel(estimate="mean").notnull().all()
     assert "(no interval)" in str(result)
 
 
 def test_documents_are_labels_of_any_value() -> None:
     windows, models = text_with_repeats(LLAMA), [(0, random_model(LLAMA))]
     few, other = torch.tensor([0, 0, 1, 1, 2, 2, 2]), torch.tensor([9, 9, -4, -4, 700, 700, 700])
-    results = [natural_copying(models, windows, n=2, documents=documents).array for documents in (few, other)]
-    np.testing.assert_allclose(*results)
-    alone = natural_copying(models, windows, n=2).array
-    np.testing.assert_allclose(alone.sel(estimate="mean"), results[0].sel(estimate="mean"))
-    assert not np.allclose(alone.sel(estimate="low", measure="first"), results[0].sel(estimate="low", measure="first"))
+    results = [natural_copying(models, windows, n=2, documents=documents).dataset for documents in (few, other)]
+    np.testing.assert_allclose(*(each.to_dataarray() for each in results))
+    alone = natural_copying(models, windows, n=2).dataset
+    means = (each.sel(estimate="mean").to_dataarray() for each in (alone, results[0]))
+    np.testing.assert_allclose(*means)
+    assert not np.allclose(alone["first"].sel(estimate="low"), results[0]["first"].sel(estimate="low"))
 
 
 # Contracts
@@ -236,15 +238,15 @@ def test_losses_are_those_of_the_next_token(cfg: ModelConfig) -> None:
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_the_batch_size_does_not_matter(cfg: ModelConfig, batch_size: int) -> None:
     models, windows = [(0, random_model(cfg))], text_with_repeats(cfg)
-    in_parts, whole = (natural_copying(models, windows, n=2, batch_size=size).array for size in (batch_size, 64))
+    in_parts, whole = (measured(natural_copying(models, windows, n=2, batch_size=size)) for size in (batch_size, 64))
     np.testing.assert_allclose(in_parts, whole, rtol=1e-4, atol=1e-5)
 
 
 @FAMILIES
 def test_the_librarys_own_model_copies_the_same(cfg: ModelConfig) -> None:
     model, windows = random_model(cfg), text_with_repeats(cfg)
-    theirs = natural_copying([(0, to_hooked_transformer(model))], windows, n=2).array
-    np.testing.assert_allclose(theirs, natural_copying([(0, model)], windows, n=2).array, rtol=1e-4, atol=1e-4)
+    theirs = measured(natural_copying([(0, to_hooked_transformer(model))], windows, n=2))
+    np.testing.assert_allclose(theirs, measured(natural_copying([(0, model)], windows, n=2)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -254,8 +256,8 @@ def test_pads_change_no_number_and_no_interval(side: str) -> None:
     rows = [row[:length] for row, length in zip(text_with_repeats(LLAMA, n_windows=5), lengths, strict=True)]
     tokens, mask = padded(rows, side=side)
     found = natural_copying(model, tokens, n=1, attention_mask=mask)
-    np.testing.assert_allclose(found.array[:, 0], estimates_row_by_row(model, rows, n=1), rtol=1e-4, atol=1e-6)
-    assert abs(natural_copying(model, tokens, n=1).array - found.array).max() > 1e-2
+    np.testing.assert_allclose(measured(found)[:, 0], estimates_row_by_row(model, rows, n=1), rtol=1e-4, atol=1e-6)
+    assert abs(measured(natural_copying(model, tokens, n=1)) - measured(found)).max() > 1e-2
 
 
 def padded(rows: list[Tensor], *, side: str) -> tuple[Tensor, Tensor]:
@@ -287,12 +289,12 @@ def test_axes_units_and_words(tmp_path) -> None:
     before = windows.clone()
     models = [(0, random_model(LLAMA)), (30, random_model(LLAMA, seed=1))]
     result = natural_copying(models, windows, n=2)
-    assert result.array.shape == (5, 2, 3) and torch.equal(windows, before)
-    assert result.array.attrs["units"] == "nats" and result.array.attrs["n"] == 2
+    assert measured(result).shape == (5, 2, 3) and torch.equal(windows, before)
+    assert result["benefit"].attrs["units"] == "nats per token" and result.dataset.attrs["n"] == 2
     assert str(result).startswith("natural copying at 2 checkpoints, ")
     result.save(tmp_path / "result.nc")
-    assert NaturalCopying.load(tmp_path / "result.nc").array.equals(result.array)
-    np.testing.assert_allclose(result.array[:, 1:], natural_copying(models[1:], windows, n=2).array)
+    assert NaturalCopying.load(tmp_path / "result.nc").dataset.equals(result.dataset)
+    np.testing.assert_allclose(measured(result)[:, 1:], measured(natural_copying(models[1:], windows, n=2)))
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
@@ -307,5 +309,5 @@ def test_what_cannot_be_measured_is_refused() -> None:
         natural_copying(models, windows, n=2, attention_mask=torch.ones(7, 15))
     with pytest.raises(ValueError, match="no checkpoints were given"):
         natural_copying([], windows, n=2)
-    with pytest.raises(ValueError, match="first, repeat, benefit, position, adjusted, got 'loss'"):
-        natural_copying(models, windows, n=2).of("loss")
+    with pytest.raises(KeyError, match="no 'loss' in this result, it has first, repeat, benefit, position, adjusted"):
+        natural_copying(models, windows, n=2)["loss"]

@@ -198,10 +198,10 @@ def test_a_diagram_shows_the_best_checkpoint_of_every_run_and_the_best_seed() ->
         a_run(5, 0.6, 0, ("id_train", "ood_train")),
     ]
     found = phase_diagram(runs)
-    assert found.array.dims == ("measure", "n_id", "alpha", "seed", "split")
+    assert found["accuracy"].dims == ("n_id", "alpha", "seed", "split")
     assert found.n_seeds().values.tolist() == [[1, 1], [1, 2]]
-    assert found.accuracy().sel(n_id=5, alpha=0.6, seed=0).values.tolist() == [0.76, 0.74, 0.76, 0.74]
-    assert found.accuracy().sel(n_id=5, alpha=0.6, seed=1).isnull().all(), "no such run"
+    assert found["accuracy"].sel(n_id=5, alpha=0.6, seed=0).values.tolist() == [0.76, 0.74, 0.76, 0.74]
+    assert found["accuracy"].sel(n_id=5, alpha=0.6, seed=1).isnull().all(), "no such run"
     named = found.phases(threshold=PAPER_THRESHOLD)
     assert named.dims == ("n_id", "alpha")
     assert named["n_id"].values.tolist() == [5, 7] and named["alpha"].values.tolist() == [0.3, 0.6]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ground_truth import MODULAR, random_model
+from ground_truth import MODULAR, measured, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
@@ -18,7 +18,7 @@ from grok_interp import to_hooked_transformer
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.evaluation_contexts import EVALUATION_CONTEXTS, with_wrong_answers
 from grok_interp.analysis.queries import QUERIES, repeated_queries
-from grok_interp.analysis.shots import MEASURES, ShotCurves, shot_curve
+from grok_interp.analysis.shots import ShotCurves, shot_curve
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, draw_inputs, sequences
 
@@ -71,19 +71,19 @@ def test_a_solver_is_right_exactly_where_its_algorithm_has_an_answer(algorithm, 
 
 
 def test_a_solver_that_knows_loses_nothing_and_all_contexts_agree() -> None:
-    found = curves(by(modular_regression)).array.sel(queries="regression", split="id_train", shot=4)
-    assert found.sel(measure="accuracy") == 1.0
-    assert found.sel(measure="loss") < 1e-6
-    assert found.sel(measure="accuracy_se") == found.sel(measure="loss_se") == 0.0
+    found = curves(by(modular_regression)).dataset.sel(queries="regression", split="id_train", shot=4)
+    assert found["accuracy"] == 1.0
+    assert found["loss"] < 1e-6
+    assert found["accuracy_se"] == found["loss_se"] == 0.0
 
 
 def test_a_model_that_knows_nothing_loses_the_log_of_the_vocabulary_at_every_shot() -> None:
     model = Solver(always(0))
     model.sharpness.data.zero_()
-    found = shot_curve([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED).array.sel(queries="all")
-    np.testing.assert_allclose(found.sel(measure="loss"), np.full((1, 4, 5), math.log(P + 1)), rtol=1e-6)
-    np.testing.assert_allclose(found.sel(measure="loss_se"), 0.0, atol=1e-6)
-    assert (found.sel(measure="accuracy") == 0).all(), "equal logits are no prediction"
+    found = shot_curve([(0, model)], TASKS, n_contexts=N_CONTEXTS, seed=SEED).dataset.sel(queries="all")
+    np.testing.assert_allclose(found["loss"], np.full((1, 4, 5), math.log(P + 1)), rtol=1e-6)
+    np.testing.assert_allclose(found["loss_se"], 0.0, atol=1e-6)
+    assert (found["accuracy"] == 0).all(), "equal logits are no prediction"
 
 
 @pytest.mark.parametrize("answer", [0, 4])
@@ -95,22 +95,22 @@ def test_a_constant_answer_is_right_as_often_as_it_is_the_answer(answer: int) ->
 
 
 def test_a_wrong_answer_costs_its_distance_to_the_logit_of_the_right_one() -> None:
-    found = curves(always(DONT_KNOW)).array.sel(queries="all")
-    assert (found.sel(measure="accuracy") == 0).all()
-    np.testing.assert_allclose(found.sel(measure="loss"), 50.0, rtol=1e-6)
+    found = curves(always(DONT_KNOW)).dataset.sel(queries="all")
+    assert (found["accuracy"] == 0).all()
+    np.testing.assert_allclose(found["loss"], 50.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize("which", ["all", "new"])
 def test_errors_are_over_the_contexts_of_every_task(which: str) -> None:
-    found = curves(always(0)).array.sel(queries=which, checkpoint=0)
+    found = curves(always(0)).dataset.sel(queries=which, checkpoint=0)
     for split in SPLITS:
         repeated, right = repeated_queries(contexts(split)).numpy(), (true_answers(split) == 0).numpy()
         counted = np.ones_like(repeated) if which == "all" else ~repeated
         mean = np.average(right, axis=(0, 1), weights=counted)
-        np.testing.assert_allclose(found.sel(split=split, measure="accuracy"), mean, rtol=1e-6)
+        np.testing.assert_allclose(found["accuracy"].sel(split=split), mean, rtol=1e-6)
         residuals = counted * (right - mean) / counted.mean(axis=(0, 1))
         expected = np.sqrt(residuals.var(axis=1, ddof=1).mean(axis=0) / (2 * len(residuals)))
-        np.testing.assert_allclose(found.sel(split=split, measure="accuracy_se"), expected, rtol=1e-5)
+        np.testing.assert_allclose(found["accuracy_se"].sel(split=split), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_looking_up_is_worth_the_share_of_repeated_queries() -> None:
 
 
 def test_the_four_kinds_of_query_make_up_all_of_them() -> None:
-    share = curves(always(0)).array.sel(measure="share")
+    share = curves(always(0))["fraction"]
     assert (share.sel(queries="all") == 1).all()
     np.testing.assert_allclose(share.sel(queries=["repeated", "ratio", "regression", "unsolved"]).sum("queries"), 1)
     np.testing.assert_allclose(share.sel(queries=["repeated", "new"]).sum("queries"), 1)
@@ -160,30 +160,31 @@ def test_loss_and_standard_error_are_slices_of_the_array() -> None:
     found = curves(by(ratio_matching))
     for measure, part in {"loss": found.loss("new"), "accuracy_se": found.standard_error("new")}.items():
         assert part.dims == ("checkpoint", "split", "shot")
-        assert part.equals(found.array.sel(measure=measure, queries="new", drop=True))
+        assert part.equals(found[measure].sel(queries="new", drop=True))
 
 
 def test_without_a_new_query_its_accuracy_is_undefined() -> None:
     found = curves(look_up, with_one_input(2, 3))
     assert found.accuracy().sel(split="id_test", checkpoint=0).values.tolist() == [0, 1, 1, 1, 1]
-    new = found.array.sel(queries="new", measure=["accuracy", "accuracy_se", "loss", "loss_se"])
-    assert new.sel(shot=0).notnull().all() and new.sel(shot=slice(1, None)).isnull().all()
+    new = found.dataset[["accuracy", "accuracy_se", "loss", "loss_se"]].sel(queries="new")
+    assert new.sel(shot=0).to_dataarray().notnull().all() and new.sel(shot=slice(1, None)).to_dataarray().isnull().all()
 
 
 def test_a_single_task_has_an_error_if_it_is_all_tasks_and_none_if_it_stands_for_others() -> None:
     alone = ModularTasks(P, TASKS.id_tasks[:1], TASKS.ood_tasks[:1], TASKS.train_inputs, TASKS.test_inputs)
-    array = curves(always(0), alone).array.sel(queries="all")
-    assert array.sel(split=["id_train", "id_test"]).notnull().all()
-    assert array.sel(measure=["accuracy_se", "loss_se"], split=["ood_train", "ood_test"]).isnull().all()
-    assert array.sel(measure=["accuracy", "loss"]).notnull().all()
+    array = curves(always(0), alone).dataset.sel(queries="all")
+    assert array.sel(split=["id_train", "id_test"]).to_dataarray().notnull().all()
+    assert array[["accuracy_se", "loss_se"]].sel(split=["ood_train", "ood_test"]).to_dataarray().isnull().all()
+    assert array[["accuracy", "loss"]].to_dataarray().notnull().all()
 
 
 def test_dims_and_labels_and_where_the_numbers_come_from() -> None:
     models = [(step, Solver(always(0))) for step in (0, 20, 300)]
-    array = shot_curve(models, TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.25).array
-    assert array.dims == ("measure", "checkpoint", "split", "queries", "shot")
-    assert array.shape == (5, 3, 4, 6, N_EXAMPLES)
-    assert array["measure"].values.tolist() == list(MEASURES) == ["accuracy", "accuracy_se", "loss", "loss_se", "share"]
+    array = shot_curve(models, TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.25).dataset
+    assert list(array.data_vars) == ["accuracy", "accuracy_se", "loss", "loss_se", "fraction"]
+    for measure in array.data_vars:
+        assert array[measure].dims == ("checkpoint", "split", "queries", "shot")
+        assert array[measure].shape == (3, 4, 6, N_EXAMPLES)
     assert array["checkpoint"].values.tolist() == [0, 20, 300]
     assert array["split"].values.tolist() == ["id_train", "id_test", "ood_train", "ood_test"]
     assert array["queries"].values.tolist() == list(QUERIES)
@@ -200,7 +201,7 @@ def test_all_checkpoints_see_the_same_tokens_and_no_answer_to_the_last_query() -
     assert all(torch.equal(a, b) for a, b in zip(first.shown, second.shown, strict=True))
     assert {tokens.shape[1] for tokens in first.shown} == {3 * N_EXAMPLES - 1}
     alone = shot_curve([(10, second)], TASKS, n_contexts=N_CONTEXTS, seed=SEED, noise=0.3)
-    assert found.array.sel(checkpoint=[10]).identical(alone.array)
+    assert found.dataset.sel(checkpoint=[10]).identical(alone.dataset)
 
 
 def test_every_task_of_a_split_has_contexts_of_its_own() -> None:
@@ -224,28 +225,28 @@ def test_the_intervals_of_a_curve_are_within_its_range_and_hold_its_value() -> N
 
 
 def test_the_batch_size_does_not_matter() -> None:
-    in_parts, whole = (curves(by(ratio_matching), batch_size=size).array for size in (17, 10_000))
+    in_parts, whole = (measured(curves(by(ratio_matching), batch_size=size)) for size in (17, 10_000))
     np.testing.assert_allclose(in_parts, whole, rtol=1e-6)
 
 
 def test_curves_depend_on_the_seed_and_on_no_other_random_state() -> None:
-    first = curves(by(ratio_matching), noise=0.2).array
+    first = curves(by(ratio_matching), noise=0.2).dataset
     torch.manual_seed(99)
     np.random.seed(99)
-    assert first.identical(curves(by(ratio_matching), noise=0.2).array)
-    assert not first.equals(curves(by(ratio_matching), noise=0.2, seed=SEED + 1).array)
+    assert first.identical(curves(by(ratio_matching), noise=0.2).dataset)
+    assert not first.equals(curves(by(ratio_matching), noise=0.2, seed=SEED + 1).dataset)
 
 
 def test_some_splits_alone_are_what_they_are_among_all() -> None:
     asked: tuple[Split, ...] = ("ood_test", "id_test")
-    whole = curves(by(ratio_matching), noise=0.2).array
-    assert curves(by(ratio_matching), noise=0.2, splits=asked).array.identical(whole.sel(split=list(asked)))
+    whole = curves(by(ratio_matching), noise=0.2).dataset
+    assert curves(by(ratio_matching), noise=0.2, splits=asked).dataset.identical(whole.sel(split=list(asked)))
 
 
 def test_the_librarys_own_model_has_the_same_curves() -> None:
     model = random_model(MODULAR)
     ours, theirs = (
-        shot_curve([(0, m)], TASKS, n_contexts=3, seed=0).array for m in (model, to_hooked_transformer(model))
+        measured(shot_curve([(0, m)], TASKS, n_contexts=3, seed=0)) for m in (model, to_hooked_transformer(model))
     )
     assert ours.sizes["shot"] == MODULAR.n_ctx // 3
     np.testing.assert_allclose(theirs, ours, atol=1e-4)
@@ -259,7 +260,7 @@ def test_noise_that_is_no_share_is_refused(noise: float) -> None:
 
 def test_what_counts_is_the_true_answer_and_not_the_one_shown() -> None:
     for guess in (always(0), always(DONT_KNOW)):
-        assert curves(guess, noise=0.6).array.drop_attrs().identical(curves(guess).array.drop_attrs())
+        assert curves(guess, noise=0.6).dataset.drop_attrs().identical(curves(guess).dataset.drop_attrs())
 
 
 def test_looking_up_a_wrong_example_is_wrong() -> None:
@@ -331,4 +332,4 @@ def test_in_one_line_stands_the_last_shot_of_the_last_checkpoint() -> None:
 def test_curves_survive_the_disk(tmp_path) -> None:
     result = curves(always(0), with_one_input(2, 3))
     result.save(tmp_path / "shots.nc")
-    assert ShotCurves.load(tmp_path / "shots.nc").array.identical(result.array.rename("shots"))
+    assert ShotCurves.load(tmp_path / "shots.nc").dataset.identical(result.dataset)

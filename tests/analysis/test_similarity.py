@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from fourier_truth import COPYING_HEAD, fourier_model
-from ground_truth import LLAMA, MODULAR, labelled, random_model
+from ground_truth import LLAMA, MODULAR, measured, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
@@ -45,7 +44,7 @@ def as_result(matrices: Tensor, task: tuple[int, int], p: int) -> CosineSimilari
     """A result from matrices checkpoint x pair x other pair."""
     sizes = dict(zip(CosineSimilarity.dims, map(range, matrices.shape), strict=True))
     attrs = {"p": p, "a": task[0], "b": task[1], "slot": 3, "position": "z", "layer": 1, "head": None}
-    return CosineSimilarity(xr.DataArray(labelled(matrices.numpy(), CosineSimilarity.dims, sizes), attrs=attrs))
+    return CosineSimilarity.of_arrays({"similarity": matrices}, sizes, attrs)
 
 
 def in_given_order(similarity: Tensor, alike: Tensor) -> list[float]:
@@ -54,7 +53,7 @@ def in_given_order(similarity: Tensor, alike: Tensor) -> list[float]:
 
 
 def spearman(found: Kaleidoscope, pattern: str) -> np.ndarray:
-    return found.array.sel(measure="spearman", pattern=pattern).to_numpy()
+    return found["spearman"].sel(pattern=pattern).to_numpy()
 
 
 # Similarity
@@ -100,7 +99,7 @@ def test_what_is_compared_is_what_the_cache_holds(
     for batch_size in (256, 7):
         options = WHERE | dict(position=position, layer=1, head=head, batch_size=batch_size)
         found = cosine_similarity([(0, model)], tokens=tokens, **options)
-        np.testing.assert_allclose(found.array[0], np.corrcoef(vectors.detach()), atol=1e-4)
+        np.testing.assert_allclose(found["similarity"][0], np.corrcoef(vectors.detach()), atol=1e-4)
 
 
 @FAMILIES
@@ -108,7 +107,7 @@ def test_what_is_compared_is_what_the_cache_holds(
 def test_the_librarys_own_model_has_the_same_similarity(cfg: ModelConfig, head: int | None) -> None:
     model = random_model(cfg)
     ours, theirs = (
-        cosine_similarity([(0, each)], tokens=tokens_of(), **WHERE, position="z", layer=1, head=head).array
+        cosine_similarity([(0, each)], tokens=tokens_of(), **WHERE, position="z", layer=1, head=head)["similarity"]
         for each in (model, to_hooked_transformer(model))
     )
     np.testing.assert_allclose(theirs, ours, atol=1e-4)
@@ -116,7 +115,7 @@ def test_the_librarys_own_model_has_the_same_similarity(cfg: ModelConfig, head: 
 
 def test_the_x_of_a_causal_model_does_not_know_y() -> None:
     found = cosine_similarity([(0, random_model(MODULAR))], tokens=tokens_of(), **WHERE, position="x", layer=2)
-    blocks = found.array[0].to_numpy().reshape(5, 5, 5, 5)  # x y x' y'
+    blocks = found["similarity"][0].to_numpy().reshape(5, 5, 5, 5)  # x y x' y'
     np.testing.assert_allclose(blocks, blocks[:, :1, :, :1] * np.ones((5, 5, 5, 5)), atol=1e-5)
     assert blocks[0, 0, 1, 0] < 0.99
 
@@ -126,7 +125,7 @@ def test_opposite_points_of_a_circle_have_opposite_outputs() -> None:
     model, p = fourier_model(5, frequency=1), 5
     tokens = slot_sequences((1, 0), p, slot=0, n_examples=1, seed=0)
     layer, head = COPYING_HEAD
-    found = cosine_similarity([(0, model)], p, tokens, slot=0, position="x", layer=layer, head=head).array[0]
+    found = cosine_similarity([(0, model)], p, tokens, slot=0, position="x", layer=layer, head=head)["similarity"][0]
     logs = {1: 0, 2: 1, 4: 2, 3: 3}  # to base 2
     for x, log_x in logs.items():
         for other, log_other in logs.items():
@@ -138,9 +137,9 @@ def test_opposite_points_of_a_circle_have_opposite_outputs() -> None:
 def test_similarities_are_labelled_and_say_how_they_were_made() -> None:
     series = [(step, random_model(MODULAR, seed=step)) for step in (3, 30)]
     found = cosine_similarity(series, tokens=tokens_of(), **WHERE, position="y", layer=0, head=1)
-    assert dict(found.array.sizes) == {"checkpoint": 2, "pair": 25, "other_pair": 25}
-    assert found.array["checkpoint"].to_numpy().tolist() == [3, 30]
-    assert found.array.attrs == {"p": 5, "a": 2, "b": 1, "slot": 2, "position": "y", "layer": 0, "head": 1}
+    assert dict(found.dataset.sizes) == {"checkpoint": 2, "pair": 25, "other_pair": 25}
+    assert found.dataset["checkpoint"].to_numpy().tolist() == [3, 30]
+    assert found.dataset.attrs == {"p": 5, "a": 2, "b": 1, "slot": 2, "position": "y", "layer": 0, "head": 1}
     assert str(found) == "similarity of 25 pairs at y of slot 2, L0H1, task (2, 1), 2 checkpoints"
     assert "block 1, task" in str(cosine_similarity(series, tokens=tokens_of(), **WHERE, position="y", layer=1))
 
@@ -163,10 +162,10 @@ def test_model_and_tokens_are_left_as_they_were() -> None:
     weights = {name: view.clone() for name, view in canonical_views(model).items()}
     before = tokens.clone()
     found = cosine_similarity([(0, model)], tokens=tokens, **WHERE, position="z", layer=1)
-    matrix = found.array.copy(deep=True)
+    matrix = found["similarity"].copy(deep=True)
     kaleidoscope(found, seed=0)
     mlp_activations([(0, model)], tokens=tokens, **WHERE, position="z", layer=1).most_varied(3)
-    assert model.training and torch.equal(tokens, before) and found.array.equals(matrix)
+    assert model.training and torch.equal(tokens, before) and found["similarity"].equals(matrix)
     assert all(torch.equal(view, weights[name]) for name, view in canonical_views(model).items())
 
 
@@ -191,16 +190,16 @@ def test_each_pattern_is_found_perfectly_and_the_other_not_at_all(task: tuple[in
     patterns = {"ratio matching": ratio_pattern(p), "modular regression": regression_pattern(task, p)}
     found = kaleidoscope(as_result(0.9 * torch.stack(list(patterns.values())).float() - 0.3, task, p), seed=0)
     for measure in ("spearman", "rank_biserial"):
-        values = found.array.sel(measure=measure, pattern=list(PATTERNS))
+        values = found[measure].sel(pattern=list(PATTERNS))
         np.testing.assert_allclose(values, np.eye(2), atol=1e-6)
     opposite = kaleidoscope(as_result(-torch.stack(list(patterns.values())).float(), task, p), seed=0)
     np.testing.assert_allclose(spearman(opposite, "ratio matching"), [-1.0, 0.0], atol=1e-6)
 
 
 def test_the_null_of_a_perfect_pattern_is_about_zero() -> None:
-    found = kaleidoscope(as_result(ratio_pattern(7).float()[None], (2, 6), 7), seed=0).array.isel(checkpoint=0)
-    assert (abs(found.sel(measure="null_mean")) < 0.01).all()
-    assert ((found.sel(measure="null_q95") > 0.01) & (found.sel(measure="null_q95") < 0.1)).all()
+    found = kaleidoscope(as_result(ratio_pattern(7).float()[None], (2, 6), 7), seed=0).dataset.isel(checkpoint=0)
+    assert (abs(found["null_mean"]) < 0.01).all()
+    assert ((found["null_q95"] > 0.01) & (found["null_q95"] < 0.1)).all()
 
 
 def test_the_null_is_that_of_spearmans() -> None:
@@ -211,7 +210,7 @@ def test_the_null_is_that_of_spearmans() -> None:
     alike = regression_pattern(task, p)[above].float()
     null = [spearmanr(each[above], alike).statistic for each in shuffled]
     found = kaleidoscope(as_result(similarity[None], task, p), seed=4, n_shuffles=30)
-    values = found.array.sel(measure=["null_mean", "null_q95"], pattern="modular regression")[:, 0]
+    values = [found[name].sel(pattern="modular regression").item() for name in ("null_mean", "null_q95")]
     np.testing.assert_allclose(values, [np.mean(null), np.quantile(null, 0.95)], atol=1e-5)
 
 
@@ -221,7 +220,7 @@ def test_vectors_that_hold_the_ratio_show_ratio_matching() -> None:
     lines = ratio_pattern(p).float()
     noise = 0.05 * torch.randn(p * p, p * p, generator=generator)
     found = kaleidoscope(as_result(pearson_similarity(lines + noise)[None], (2, 1), p), seed=0)
-    matching, regression = found.array.sel(measure="rank_biserial").isel(checkpoint=0).to_numpy()
+    matching, regression = found["rank_biserial"].isel(checkpoint=0).to_numpy()
     assert matching == pytest.approx(1.0) and abs(regression) < 0.2
     assert str(found).startswith("rank correlation at the last checkpoint: ratio matching 0.")
 
@@ -231,7 +230,7 @@ def test_an_untrained_model_shows_modular_regression_at_z_where_it_reads_z_and_n
     at_z, at_y = (
         cosine_similarity(series, tokens=tokens, **WHERE, position=position, layer=0) for position in ("z", "y")
     )
-    found = [kaleidoscope(each, seed=0).array.sel(measure="rank_biserial", checkpoint=0) for each in (at_z, at_y)]
+    found = [kaleidoscope(each, seed=0)["rank_biserial"].sel(checkpoint=0) for each in (at_z, at_y)]
     regression_at_z, regression_at_y = (float(each.sel(pattern="modular regression")) for each in found)
     assert regression_at_z > 0.99 and abs(regression_at_y) < 0.3
 
@@ -262,7 +261,7 @@ def test_rank_correlation_is_scipys(seed: int, levels: int) -> None:
 
 def test_a_matrix_that_is_the_same_everywhere_shows_nothing() -> None:
     found = kaleidoscope(as_result(torch.full((1, 25, 25), 0.4), (2, 1), 5), seed=0)
-    assert not found.array.any()
+    assert not measured(found).any()
 
 
 def test_the_diagonal_does_not_count() -> None:
@@ -274,9 +273,9 @@ def test_the_diagonal_does_not_count() -> None:
 def test_kaleidoscopes_are_labelled_and_say_how_they_were_made() -> None:
     similarity = as_result(torch.rand(3, 25, 25), (2, 1), 5)
     found = kaleidoscope(similarity, seed=4, n_shuffles=30)
-    assert dict(found.array.sizes) == {"measure": 4, "checkpoint": 3, "pattern": 2}
-    assert found.array.attrs == similarity.array.attrs | {"seed": 4, "n_shuffles": 30}
-    assert kaleidoscope(similarity, seed=4, n_shuffles=30).array.equals(found.array)
+    assert dict(found.dataset.sizes) == {"checkpoint": 3, "pattern": 2}
+    assert found.dataset.attrs == similarity.dataset.attrs | {"seed": 4, "n_shuffles": 30}
+    assert kaleidoscope(similarity, seed=4, n_shuffles=30).dataset.equals(found.dataset)
 
 
 @pytest.mark.parametrize(("task", "p"), [((0, 0), 5), ((1, 1), 2)])
@@ -299,10 +298,10 @@ def test_neurons_are_those_of_the_cache(cfg: ModelConfig, position: Position, in
     _, cache = model.run_with_cache(tokens_of(), names_filter="blocks.1.mlp.hook_post")
     expected = cache["blocks.1.mlp.hook_post"][:, index].detach().unflatten(0, (5, 5))  # x y neuron
     found = activations_of(model, position)
-    assert dict(found.array.sizes) == {"checkpoint": 1, "neuron": cfg.d_mlp, "x": 5, "y": 5}
-    np.testing.assert_allclose(found.array[0].transpose("x", "y", "neuron"), expected, atol=1e-5)
+    assert dict(found.dataset.sizes) == {"checkpoint": 1, "neuron": cfg.d_mlp, "x": 5, "y": 5}
+    np.testing.assert_allclose(found["activation"][0].transpose("x", "y", "neuron"), expected, atol=1e-5)
     theirs = activations_of(to_hooked_transformer(model), position)
-    np.testing.assert_allclose(theirs.array, found.array, atol=1e-4)
+    np.testing.assert_allclose(theirs["activation"], found["activation"], atol=1e-4)
 
 
 def test_the_neurons_that_vary_most_come_first() -> None:
@@ -311,7 +310,7 @@ def test_the_neurons_that_vary_most_come_first() -> None:
         values[1, neuron] = 10 + size * np.arange(9).reshape(3, 3)
         values[0, neuron] = -size + (neuron == 2) * np.arange(9).reshape(3, 3)
     sizes = dict(zip(MLPActivations.dims, map(range, values.shape), strict=True))
-    found = MLPActivations(labelled(values, MLPActivations.dims, sizes))
+    found = MLPActivations.of_arrays({"activation": values}, sizes)
     assert found.most_varied(3) == [1, 3, 0] and found.most_varied(1, step=0) == [2]
     with pytest.raises(ValueError, match=r"no step 7 in this result, analyzed steps: \[0, 1\]"):
         found.most_varied(1, step=7)

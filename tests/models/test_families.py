@@ -100,7 +100,9 @@ def test_losses(built: Built) -> None:
     expected = [
         [-scores[row, at].log_softmax(-1)[TOKENS[row, at + 1]].item() for at in range(2 * HALF - 1)] for row in range(5)
     ]
-    np.testing.assert_allclose(position_losses([(0, built.bridged)], TOKENS).array[0], np.mean(expected, 0), atol=2e-5)
+    np.testing.assert_allclose(
+        position_losses([(0, built.bridged)], TOKENS)["loss"][0], np.mean(expected, 0), atol=2e-5
+    )
     np.testing.assert_allclose(token_losses(built.bridged, TOKENS, batch_size=2)[:, 1:], expected, atol=5e-5)
 
 
@@ -113,7 +115,7 @@ def test_copying(built: Built) -> None:
     for number, index in enumerate(task.queries):
         tokens = torch.cat([samples.context, samples.query(index)], dim=1)
         right = run(built, tokens[:, :-1])[0][:, -2:].argmax(-1) == tokens[:, -2:]
-        np.testing.assert_array_equal(found.array[0, :, number], right)
+        np.testing.assert_array_equal(found["correct"][0, :, number], right)
         decoded = tokens[:, :-2]
         for _ in range(2):
             decoded = torch.cat([decoded, run(built, decoded)[0][:, -1:].argmax(-1)], dim=1)
@@ -124,7 +126,9 @@ def test_copying(built: Built) -> None:
 
 def test_attention(built: Built) -> None:
     for row in TOKENS[:2]:
-        np.testing.assert_allclose(attention_maps(built.bridged, row).array, run(built, row[None])[1][:, 0], atol=2e-6)
+        np.testing.assert_allclose(
+            attention_maps(built.bridged, row)["pattern"], run(built, row[None])[1][:, 0], atol=2e-6
+        )
 
 
 @pytest.mark.parametrize("norm_gain", ["ignored", "folded"])
@@ -134,9 +138,9 @@ def test_induction(built: Built, norm_gain: NormGain) -> None:
     edges = [(HALF + i - 1, i) for i in range(1, HALF)]
     abar = of_every_head(lambda layer, head: np.mean([attentions[layer, :, head, q, k].mean() for q, k in edges]))
     ep = of_every_head(lambda layer, head: positivity(full_circuit(built, layer, head, folded=norm_gain == "folded")))
-    np.testing.assert_allclose(found.Abar[0], abar, atol=1e-6)
-    np.testing.assert_allclose(found.EP[0], ep, atol=1e-5)
-    assert found.array.attrs["processing"] == "raw" and found.array.attrs["norm_gain"] == norm_gain
+    np.testing.assert_allclose(found["Abar"][0], abar, atol=1e-6)
+    np.testing.assert_allclose(found["EP"][0], ep, atol=1e-5)
+    assert found.dataset.attrs["processing"] == "raw" and found.dataset.attrs["norm_gain"] == norm_gain
 
 
 def mean_attention(attentions: Tensor, is_target: Callable[[Tensor, int, int], bool]) -> np.ndarray:
@@ -183,7 +187,7 @@ def test_head_scores(built: Built) -> None:
         "k_composition": of_every_head(composition),
     }
     for name, values in expected.items():
-        np.testing.assert_allclose(found.of(name)[0], values, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(found[name][0], values, atol=1e-5, err_msg=name)
 
 
 def expected_ablation(built: Built, how: str) -> Tensor:
@@ -232,7 +236,7 @@ def test_ablation(built: Built, family: str, how: str) -> None:
     torch.testing.assert_close(found, expected, **TOLERANCE)
     assert not torch.allclose(found, run(built, TOKENS)[0], atol=1e-2)
     assert isinstance(without, ReadOnlyPatternsModel) == (how == "edges" and family in READ_ONLY)
-    losses = [position_losses([(0, without)], TOKENS, batch_size=size).array for size in (1, 2, 5)]
+    losses = [position_losses([(0, without)], TOKENS, batch_size=size)["loss"] for size in (1, 2, 5)]
     np.testing.assert_allclose(losses[0], losses[2], atol=1e-5)
     np.testing.assert_allclose(losses[1], losses[2], atol=1e-5)
 
@@ -247,7 +251,7 @@ def test_processing_is_detected_and_never_mixed(built: Built, family: str) -> No
     assert state.norms_folded == (family != "OLMo 2"), "the library folds no norm behind the attention"
     assert state.writing_centered == ("LayerNorm" in FAMILIES[family].norms)
     assert state.unembedding_centered == (family != "Gemma 2"), "a soft cap is not invariant to the mean"
-    assert induction_scores([(0, processed)], TOKENS).array.attrs["processing"] == str(state)
+    assert induction_scores([(0, processed)], TOKENS).dataset.attrs["processing"] == str(state)
     for driver in (induction_scores, head_scores):
         with pytest.raises(ValueError, match="the model at step 10 is .*, those before are raw; load all"):
             driver([(0, raw), (10, processed)], TOKENS)
@@ -257,7 +261,7 @@ def test_folding_a_folded_model_changes_nothing(built: Built, family: str) -> No
     folded, ignored = (ov_circuits(built.processed, gain) for gain in ("folded", "ignored"))
     left = family in ("Gemma 2", "Gemma 3", "OLMo 2", "BLOOM")  # gains that the library does not fold
     assert torch.equal(folded, ignored) == (not left)
-    assert induction_scores([(0, built.processed)], TOKENS).array.attrs["norm_gain"] == (
+    assert induction_scores([(0, built.processed)], TOKENS).dataset.attrs["norm_gain"] == (
         "ignored" if left else "folded"
     )
 
@@ -265,7 +269,7 @@ def test_folding_a_folded_model_changes_nothing(built: Built, family: str) -> No
 @pytest.mark.parametrize("how", OPTIONS)
 def test_ablation_is_the_same_with_folded_value_biases(built: Built, how: str) -> None:
     losses = [
-        position_losses([(0, ablated(model, HEADS, how, **OPTIONS[how]))], TOKENS).array
+        position_losses([(0, ablated(model, HEADS, how, **OPTIONS[how]))], TOKENS)["loss"]
         for model in (built.bridged, built.processed)
     ]
     np.testing.assert_allclose(losses[0], losses[1], atol=5e-5)

@@ -97,7 +97,7 @@ def test_losses_are_the_models() -> None:
     model = adapted()
     scores = model.model.eval()(TOKENS[:, :-1], TOKENS[:, :-1])[0]
     expected = F.cross_entropy(scores.mT, TOKENS[:, 1:], reduction="none").mean(dim=0).detach()
-    found = torch.tensor(position_losses(model, TOKENS).array[0].values)
+    found = torch.tensor(position_losses(model, TOKENS)["loss"][0].values)
     torch.testing.assert_close(found, expected)
 
 
@@ -106,7 +106,7 @@ def test_copying_is_greedy_decoding() -> None:
         n_sequences=2, n_prefix=2, n_suffix=2, n_samples=40, query_every=1, alphabet=tuple(range(1, 9)), separator=0
     )
     samples, model = task.sample(), adapted()
-    found = copying_accuracy(model, samples).array[0, :, 0].values
+    found = copying_accuracy(model, samples)["correct"][0, :, 0].values
     tokens = torch.cat([samples.context, samples.query(task.queries[0])], dim=1)
     assert (found == (logits(model, tokens[:, :-1])[:, -2:].argmax(-1) == tokens[:, -2:]).numpy()).all()
 
@@ -126,12 +126,12 @@ def test_induction_scores_are_those_written_out() -> None:
     for layer in range(N_LAYERS):
         for head in range(N_HEADS):
             expected = sum(patterns[layer][:, head, q, q - half + 1].mean() for q in queries) / len(queries)
-            assert float(found.Abar[0, layer, head]) == pytest.approx(float(expected), abs=1e-6)
+            assert float(found["Abar"][0, layer, head]) == pytest.approx(float(expected), abs=1e-6)
             rows = slice(4 * head, 4 * (head + 1))
             attention, W_E = model.model.h[layer].attn, model.W_E
             W_V, W_O = attention.c_attn.weight[2 * D_MODEL :][rows].T, attention.c_proj.weight[:, rows].T
             circuit = (W_E @ W_V @ W_O @ W_E.T).detach()
-            assert float(found.EP[0, layer, head]) == pytest.approx(float(eigenvalue_positivity(circuit)), abs=1e-4)
+            assert float(found["EP"][0, layer, head]) == pytest.approx(float(eigenvalue_positivity(circuit)), abs=1e-4)
 
 
 def test_gains_are_folded_and_head_scores_work() -> None:
@@ -139,7 +139,7 @@ def test_gains_are_folded_and_head_scores_work() -> None:
     gain = model.model.h[1].ln_1.weight
     folded, raw = weights_of(model, "folded"), weights_of(model)
     torch.testing.assert_close(folded.W_V[1], raw.W_V[1] * gain[:, None])
-    assert head_scores(model, TOKENS, scores=["previous_token", "ov_copying"]).array.sizes["head"] == N_HEADS
+    assert head_scores(model, TOKENS, scores=["previous_token", "ov_copying"]).dataset.sizes["head"] == N_HEADS
 
 
 def test_separate_projections_are_those_of_the_stacked_one() -> None:
@@ -174,7 +174,7 @@ def test_checkpoints_of_the_plain_model_are_a_series(tmp_path) -> None:
         torch.save({"model": trained(step).state_dict(), "iter_num": step}, tmp_path / f"ckpt_{step}.pt")
     series = CheckpointSeries.from_files(tmp_path / "ckpt_{step}.pt", model=adapted(99))
     found = induction_scores(series, TOKENS)
-    assert found.array.equals(induction_scores([(step, adapted(step)) for step in (0, 7)], TOKENS).array)
+    assert found.dataset.equals(induction_scores([(step, adapted(step)) for step in (0, 7)], TOKENS).dataset)
 
 
 # What is refused
@@ -187,7 +187,7 @@ def test_logits_at_the_last_position_alone_are_refused_with_the_remedy() -> None
 
 def test_scores_without_what_they_need_name_it() -> None:
     bare = adapted(hooks=None, weights=None)
-    assert position_losses(bare, TOKENS).array.sizes["pos"] == TOKENS.shape[1] - 1
+    assert position_losses(bare, TOKENS).dataset.sizes["pos"] == TOKENS.shape[1] - 1
     with pytest.raises(ValueError, match=r"no activation at .*blocks.0.attn.hook_pattern"):
         induction_scores(adapted(hooks=None), TOKENS)
     with pytest.raises(ValueError, match="has no W_E, W_U"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from families import D_HEAD, D_VOCAB, FAMILIES, N_HEADS, Built
-from ground_truth import LLAMA, MODULAR, head_weights, random_model
+from ground_truth import LLAMA, MODULAR, head_weights, measured, random_model
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
@@ -91,11 +91,11 @@ def test_induction_of_a_hooked_transformer(options: dict[str, Any], folded: bool
     model = hooked(**options)
     found = induction_scores([(0, model)], TOKENS, norm_gain="folded" if folded else "ignored")
     expected = of_every_head(lambda layer, head: positivity(circuit(model, layer, head, folded=folded)))
-    np.testing.assert_allclose(found.EP[0], expected, atol=1e-5)
+    np.testing.assert_allclose(found["EP"][0], expected, atol=1e-5)
     _, cache = model.run_with_cache(TOKENS)
     edges = torch.tensor([(6 + i - 1, i) for i in range(1, 6)]).T
     patterns = torch.stack([cache["pattern", layer] for layer in range(2)])
-    np.testing.assert_allclose(found.Abar[0], patterns[..., edges[0], edges[1]].mean(dim=(1, 3)), atol=1e-6)
+    np.testing.assert_allclose(found["Abar"][0], patterns[..., edges[0], edges[1]].mean(dim=(1, 3)), atol=1e-6)
 
 
 @LIBRARY_3
@@ -104,8 +104,8 @@ def test_losses_scores_and_ablations_of_a_hooked_transformer(options: dict[str, 
     model = hooked(**options)
     scores = model(TOKENS).log_softmax(-1)
     losses = -scores[:, :-1].gather(-1, TOKENS[:, 1:, None])[..., 0].mean(0)
-    np.testing.assert_allclose(position_losses([(0, model)], TOKENS).array[0], losses.detach(), atol=1e-5)
-    found = head_scores([(0, model)], TOKENS).of("ov_copying")[0]
+    np.testing.assert_allclose(position_losses([(0, model)], TOKENS)["loss"][0], losses.detach(), atol=1e-5)
+    found = head_scores([(0, model)], TOKENS)["ov_copying"][0]
     symbols = TOKENS.unique()
 
     def copied(layer: int, head: int) -> float:
@@ -148,9 +148,9 @@ def test_weights_that_are_not_finite_give_nan_and_leave_the_state_of_their_serie
         diverged.W_E[0, 0] = torch.nan
     assert processing_of(centered) == Processing(writing_centered=True)
     for found in (induction_scores([(1, centered), (2, diverged)], TOKENS), head_scores([centered, diverged], TOKENS)):
-        assert found.array.attrs["processing"] == "writing centered"
-        assert found.array.isel(checkpoint=0).notnull().all()
-        assert found.array.isel(checkpoint=1).isnull().all()
+        assert found.dataset.attrs["processing"] == "writing centered"
+        assert measured(found).isel(checkpoint=0).notnull().all()
+        assert measured(found).isel(checkpoint=1).isnull().all()
 
 
 @LIBRARY_3
@@ -163,9 +163,9 @@ def test_folding_here_is_folding_there() -> None:
         induction_scores([(0, each)], TOKENS, norm_gain=gain)
         for each, gain in [(model, "folded"), (processed, "ignored"), (processed, "folded")]
     )
-    np.testing.assert_allclose(ours.EP, theirs.EP, atol=1e-5)
-    np.testing.assert_array_equal(again.array, theirs.array)
-    assert theirs.array.attrs["norm_gain"] == again.array.attrs["norm_gain"] == "folded"
+    np.testing.assert_allclose(ours["EP"], theirs["EP"], atol=1e-5)
+    np.testing.assert_array_equal(measured(again), measured(theirs))
+    assert theirs.dataset.attrs["norm_gain"] == again.dataset.attrs["norm_gain"] == "folded"
 
 
 def test_gains_of_exactly_one_are_not_folded_ones() -> None:
@@ -177,7 +177,7 @@ def test_gains_of_exactly_one_are_not_folded_ones() -> None:
             block.ln1.weight.fill_(1.0)
         first.ln_final.weight.fill_(1.0)
     scores = induction_scores([(0, first), (1, built.bridge())], TOKENS, norm_gain="folded")
-    assert scores.array.attrs["processing"] == "raw" and scores.array.attrs["norm_gain"] == "folded"
+    assert scores.dataset.attrs["processing"] == "raw" and scores.dataset.attrs["norm_gain"] == "folded"
 
 
 @pytest.mark.parametrize("cfg", [LLAMA, MODULAR], ids=["llama", "modular"])
@@ -203,7 +203,7 @@ def test_what_has_no_weights_is_refused() -> None:
     for driver in (induction_scores, head_scores):
         with pytest.raises(ValueError, match="AblatedModel has no W_E, W_U.*an ablation changes activations"):
             driver([(0, without)], tokens)
-    assert head_scores([(0, without)], tokens, scores=["previous_token"]).array.attrs["processing"] is None
+    assert head_scores([(0, without)], tokens, scores=["previous_token"]).dataset.attrs["processing"] is None
     with pytest.raises(ValueError, match="norm_gain must be 'ignored' or 'folded', got 'fold'"):
         weights_of(model, "fold")
 
@@ -246,7 +246,7 @@ def test_local_attention_of_a_hooked_transformer_is_said() -> None:
     model = hooked(normalization_type="LN", **LOCAL)
     assert attention_windows(model) == [4, None]
     require_warning(model, [4, None])
-    pattern = attention_maps(model, TOKENS[0]).array[0].to_numpy()
+    pattern = attention_maps(model, TOKENS[0])["pattern"][0].to_numpy()
     assert max(query - key for _, query, key in np.argwhere(pattern)) == 3
 
 
@@ -257,7 +257,7 @@ def require_warning(model: Any, windows: list[int | None]) -> None:
         return
     with pytest.warns(UserWarning, match=rf"up to 5 tokens back, and .* less: {short[0]} \(window 4\)"):
         scores = induction_scores([(0, model)], TOKENS)
-    assert not scores.Abar[0, short].to_numpy().any()
+    assert not scores["Abar"][0, short].to_numpy().any()
     with pytest.warns(UserWarning, match="up to 6 tokens back"):
         head_scores([(0, model)], TOKENS)
     induction_scores([(0, model)], repeated_tokens(n_sequences=2, half=4, alphabet=range(17), seed=0))
@@ -275,7 +275,7 @@ def test_fused_attention_names_the_remedy_and_the_remedy_works() -> None:
         induction_scores([(0, model)], TOKENS)
     position_losses([(0, model)], TOKENS)  # needs no pattern
     model.original_model.set_attn_implementation("eager")
-    found, expected = (induction_scores([(0, each)], TOKENS).array for each in (model, built.bridge()))
+    found, expected = (measured(induction_scores([(0, each)], TOKENS)) for each in (model, built.bridge()))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -313,7 +313,7 @@ def test_rows_longer_than_the_context_are_refused_where_the_model_cannot_read_th
         with pytest.raises(ValueError, match=r"(49|50) tokens are read, the model's context \(n_ctx\) holds 48"):
             refused([(0, learned)], long)
     rotary = FAMILIES["LLaMA"].build().bridge()
-    assert position_losses([(0, rotary)], long).array.notnull().all()
+    assert position_losses([(0, rotary)], long)["loss"].notnull().all()
 
 
 @LIBRARY_3

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ground_truth import INDUCTION_HEAD, distinct_copy_samples, induction_circuit, labelled, repeated_distinct_tokens
+from ground_truth import INDUCTION_HEAD, distinct_copy_samples, induction_circuit, repeated_distinct_tokens
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -47,10 +47,8 @@ def test_every_panel_draws_its_measure_of_its_way() -> None:
     axes = np.array(figure.axes).reshape(3, 2)
     assert [axis.get_title() for axis in axes[0]] == ["zero", "edges"]
     for result, column in zip(results, axes.T, strict=True):
-        drawn = [result.array.sel(measure="whole"), result.array.sel(measure="per_token")]
-        for axis, values in zip(
-            column, [100 * drawn[0], 100 * drawn[1], result.effect().sel(measure="loss")], strict=True
-        ):
+        drawn = [result["exact_match"], result["per_token"]]
+        for axis, values in zip(column, [100 * drawn[0], 100 * drawn[1], result.effect("loss")], strict=True):
             thick = {to_hex(line.get_color()).upper(): line for line in axis.lines if line.get_linewidth() > 0.6}
             for name, style in STYLES.items():
                 line = thick[style["color"]]
@@ -64,10 +62,10 @@ def test_every_line_has_its_band() -> None:
     result = of_heads("zero")
     figure = on_paper(ablation([result]))
     for axis, measure in zip(figure.axes, MEASURES, strict=True):
-        low, high = result.effect_interval() if measure == "loss" else result.interval()
+        low, high = (result.effect_interval if measure == "loss" else result.interval)(measure)
         for band, name in zip(axis.collections, STYLES, strict=True):
             corners, scale = band.get_paths()[0].vertices[:, 1], AXES[measure][1]
-            ends = (scale * each.sel(measure=measure, condition=name) for each in (low, high))
+            ends = (scale * each.sel(condition=name) for each in (low, high))
             np.testing.assert_allclose(
                 (corners.min(), corners.max()), [f(end) for f, end in zip((np.min, np.max), ends, strict=True)]
             )
@@ -86,7 +84,7 @@ def test_the_ablated_heads_stand_out_and_are_named() -> None:
 
 def test_a_control_without_a_choice_is_named() -> None:
     result = of_heads("zero", n_draws=1)
-    (random,) = set(result.array["heads"].sel(condition="random").to_numpy().ravel().tolist())
+    (random,) = set(result.dataset["heads"].sel(condition="random").to_numpy().ravel().tolist())
     names = [text.get_text() for text in on_paper(ablation([result])).legends[0].get_texts()]
     assert names[0] == f"without random heads of the same layers: {random}"
     assert not [line for line in on_paper(ablation([result])).axes[0].lines if line.get_linewidth() == 0.6]
@@ -96,7 +94,7 @@ def test_a_single_checkpoint_is_drawn_as_dots() -> None:
     result = of_heads("zero")
     (line,) = [
         line
-        for line in on_paper(ablation([HeadAblation(result.array[:, -1:])])).axes[0].lines
+        for line in on_paper(ablation([HeadAblation(result.dataset.isel(checkpoint=[-1]))])).axes[0].lines
         if line.get_color() == VERMILION and len(line.get_xdata())
     ]
     assert line.get_xdata().tolist() == [2000] and line.get_marker() == "o"
@@ -110,10 +108,10 @@ def test_every_head_is_a_dot_at_its_score() -> None:
     for result, column in zip(results, axes.T, strict=True):
         for axis, measure, scale in zip(column, ("per_token", "loss"), (100, 1), strict=True):
             dots = np.concatenate([each.get_offsets() for each in axis.collections if isinstance(each, PathCollection)])
-            expected = scale * result.effect().sel(measure=measure, checkpoint=step)
+            expected = scale * result.effect(measure).sel(checkpoint=step)
             np.testing.assert_allclose(dots[:, 1], expected.to_numpy().ravel())
-            np.testing.assert_allclose(dots[:, 0], scores.I.sel(checkpoint=step).to_numpy().ravel())
-            low, high = (scale * end.sel(measure=measure, checkpoint=step) for end in result.effect_interval())
+            np.testing.assert_allclose(dots[:, 0], scores["I"].sel(checkpoint=step).to_numpy().ravel())
+            low, high = (scale * end.sel(checkpoint=step) for end in result.effect_interval(measure))
             bars = [each for each in axis.collections if isinstance(each, LineCollection)]
             drawn = np.array([path.vertices[:, 1] for each in bars for path in each.get_paths()])
             np.testing.assert_allclose(drawn, np.stack([low.to_numpy().ravel(), high.to_numpy().ravel()], axis=1))
@@ -126,8 +124,7 @@ def test_the_screen_holds_every_mean_and_every_draw() -> None:
     assert len(screen.graphs) == 6 and list(screen.steps) == [0, 1000, 2000]
     for number, graph in enumerate(screen.graphs):
         result, measure = results[number % 2], list(AXES)[number // 2]
-        source = result.effect() if measure == "loss" else result.array
-        values = AXES[measure][1] * source.sel(measure=measure)
+        values = AXES[measure][1] * (result.effect(measure) if measure == "loss" else result[measure])
         assert graph.layout["title"]["text"] == ["zero", "edges"][number % 2]
         assert [each for each, _ in graph.markers] == [1], "the step's marker stands at the step"
         low, high = graph.layout["yaxis"]["range"]
@@ -135,9 +132,7 @@ def test_the_screen_holds_every_mean_and_every_draw() -> None:
         traces = [trace for trace in graph.traces if "fill" not in trace]
         bands = [trace for trace in graph.traces if "fill" in trace]
         draws, means = traces[:3], dict(zip(STYLES, traces[3:], strict=True))
-        ends = [
-            end.sel(measure=measure) for end in (result.effect_interval if measure == "loss" else result.interval)()
-        ]
+        ends = (result.effect_interval if measure == "loss" else result.interval)(measure)
         for name, band in zip(STYLES, bands, strict=True):
             lower, upper = (AXES[measure][1] * end.sel(condition=name).to_numpy() for end in ends)
             np.testing.assert_allclose(band["y"], [*upper, *lower[::-1]], rtol=1e-4, atol=1e-9)
@@ -156,10 +151,10 @@ def test_the_screen_of_single_heads_names_each_dot() -> None:
     assert len(screen.graphs) == 4 and [entry.label for entry in screen.key] == ["layer 0", "layer 1"]
     for number, graph in enumerate(screen.graphs):
         measure = changes[number // 2]
-        effect = AXES[measure][1] * results[number % 2].effect().sel(measure=measure, checkpoint=2000)
+        effect = AXES[measure][1] * results[number % 2].effect(measure).sel(checkpoint=2000)
         assert not graph.markers and len(graph.traces) == 2
         for layer, dots in enumerate(graph.traces):
-            np.testing.assert_allclose(dots["x"], scores.I.sel(checkpoint=2000, layer=layer), rtol=1e-4)
+            np.testing.assert_allclose(dots["x"], scores["I"].sel(checkpoint=2000, layer=layer), rtol=1e-4)
             np.testing.assert_allclose(dots["y"], effect.sel(layer=layer), rtol=1e-4, atol=1e-9)
             assert dots["mode"] == "markers" and dots["hovertemplate"].startswith("%{hovertext}")
     dots = screen.graphs[0].traces[1]
@@ -180,12 +175,15 @@ def test_each_of_a_few_near_heads_is_named_at_its_own_height() -> None:
     effects = {(0, 0): -0.40, (0, 1): -0.40, (1, 0): -0.41, (1, 1): 0.0}
     left = np.array([[0.5 + effects[layer, head] for head in range(2)] for layer in range(2)])
     sizes = dict(checkpoint=[7], layer=range(2), head=range(2))
-    array = labelled(
-        np.stack([left, left, 3 - left])[:, None], SingleAblation.dims, {"measure": MEASURES, **sizes}
-    ).assign_coords(intact=(SingleAblation.dims[:2], np.array([[0.5], [0.5], [2.5]])))
-    array = array.assign_coords({f"effect_{end}": array - array["intact"] for end in ("low", "high")})
-    scores = labelled(np.full((3, 1, 2, 2), 0.3), InductionScores.dims, {"score": ["Abar", "EP", "I"], **sizes})
-    figure = on_paper(single_heads([SingleAblation(array.assign_attrs(how="zero"))], InductionScores(scores)))
+    ablated = {"exact_match": (left, 0.5), "per_token": (left, 0.5), "loss": (3 - left, 2.5)}
+    arrays = {name: np.full((1, 2, 2), np.nan) for name in SingleAblation.measures}
+    for name, (values, intact) in ablated.items():
+        arrays |= {name: values[None], f"{name}_intact": [intact]}
+        arrays |= {f"{name}_effect_{end}": values[None] - intact for end in ("low", "high")}
+        arrays |= {f"{name}_intact_{end}": [intact] for end in ("low", "high")}
+    result = SingleAblation.of_arrays(arrays, sizes, {"how": "zero"})
+    scores = InductionScores.of_arrays(dict.fromkeys(InductionScores.measures, np.full((1, 2, 2), 0.3)), sizes)
+    figure = on_paper(single_heads([result], scores))
     figure.draw_without_rendering()
     for axis, scale in zip(figure.axes, (100, -1), strict=True):
         names = {text.get_text(): text for text in axis.texts}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 from browser import needs_a_browser, outcome_of
 
 from grok_interp.analysis.attention import AttentionMaps
@@ -52,7 +51,7 @@ const exported = async (format) => {
 def maps(seed: int, *, n_layers: int = 2, n_heads: int = 3, n_tokens: int = 7) -> AttentionMaps:
     weights = np.random.default_rng(seed).random((n_layers, n_heads, n_tokens, n_tokens)) ** 4
     weights = np.tril(weights + np.eye(n_tokens))
-    return AttentionMaps(xr.DataArray(weights / weights.sum(axis=-1, keepdims=True), dims=AttentionMaps.dims))
+    return AttentionMaps.of_arrays({"pattern": weights / weights.sum(axis=-1, keepdims=True)}, {})
 
 
 @pytest.fixture
@@ -86,7 +85,7 @@ def test_the_chart_shows_the_weights(tmp_path: Path) -> None:
     patterns = np.zeros((1, 2, 5, 5))
     patterns[0, 0] = np.eye(5)
     patterns[0, 1, :, 0] = 1
-    view = attention_view(AttentionMaps(xr.DataArray(patterns, dims=AttentionMaps.dims)), list("abcde"))
+    view = attention_view(AttentionMaps.of_arrays({"pattern": patterns}, {}), list("abcde"))
     dark = """
     const canvas = buttons[1].querySelector("canvas");
     const pixels = canvas.getContext("2d").getImageData(0, 0, 5, 5).data;
@@ -135,8 +134,8 @@ def test_files_hold_the_chosen_head(view: AttentionView, tmp_path: Path) -> None
 
 def test_rows_that_are_no_distribution_are_marked(tmp_path: Path) -> None:
     broken = maps(0)
-    broken.array[0, 1, 3, :4] = np.nan
-    broken.array[0, 1, 4] = 0.0
+    broken["pattern"][0, 1, 3, :4] = np.nan
+    broken["pattern"][0, 1, 4] = 0.0
     view = attention_view(broken, list("abcdefg"))
     colors = """
     buttons[1].click();

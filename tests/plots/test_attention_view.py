@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import grok_interp.plots.attention.sources as sources
+import grok_interp.plots.attention.patterns_by_step as sources
 from grok_interp.analysis.attention import AttentionMaps, attention_maps
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.plots.attention import AttentionView, attention_assets, attention_view
-from grok_interp.plots.attention.quantised import Fault, quantised
+from grok_interp.plots.attention.quantized import Fault, quantized
 from grok_interp.plots.attention.visible_tokens import HIDDEN, LONGEST, visible_token
 from grok_interp.runs.run import Run
 
@@ -31,7 +31,7 @@ LETTERS = list("abcde")
 
 
 def maps_of(patterns: np.ndarray) -> AttentionMaps:
-    return AttentionMaps(xr.DataArray(patterns, dims=AttentionMaps.dims))
+    return AttentionMaps.of_arrays({"pattern": patterns}, {})
 
 
 def uniform(n_layers: int, n_heads: int, n_tokens: int) -> AttentionMaps:
@@ -53,14 +53,14 @@ def data_of(view: AttentionView) -> dict[str, Any]:
 
 @given(arrays(float, (2, 7, 7), elements=st.floats(0, 1)))
 def test_levels_are_within_the_error_that_the_view_states(weights: np.ndarray) -> None:
-    np.testing.assert_array_less(np.abs(quantised(weights).levels / 255 - weights), 1 / 510 + 1e-12)
+    np.testing.assert_array_less(np.abs(quantized(weights).levels / 255 - weights), 1 / 510 + 1e-12)
 
 
 def test_cells_of_causal_patterns_are_the_rows_up_to_the_query() -> None:
-    causal = quantised(np.array([[1, 0, 0], [0.2, 0.8, 0], [0.4, 0, 0.6]]))
+    causal = quantized(np.array([[1, 0, 0], [0.2, 0.8, 0], [0.4, 0, 0.6]]))
     assert causal.causal
     assert causal.cells().tolist() == [255, 51, 204, 102, 0, 153]
-    full = quantised(np.array([[0.2, 0.8], [1, 0]]))
+    full = quantized(np.array([[0.2, 0.8], [1, 0]]))
     assert not full.causal
     assert full.cells().tolist() == [51, 204, 255, 0]
 
@@ -78,11 +78,11 @@ def test_cells_of_causal_patterns_are_the_rows_up_to_the_query() -> None:
     ],
 )
 def test_a_row_that_is_no_distribution_is_marked(row: list[float], fault: Fault) -> None:
-    assert quantised(np.array([[1.0, 0.0], row])).faults.tolist() == [Fault.NONE, fault]
+    assert quantized(np.array([[1.0, 0.0], row])).faults.tolist() == [Fault.NONE, fault]
 
 
 def test_faults_are_told_by_head() -> None:
-    patterns = uniform(2, 4, 5).array.to_numpy().copy()
+    patterns = uniform(2, 4, 5)["pattern"].to_numpy().copy()
     patterns[1, 2, 3:] = np.nan
     patterns[0, 1, 2] *= 2
     view = attention_view({7: maps_of(patterns), 9: uniform(2, 4, 5)}, LETTERS)

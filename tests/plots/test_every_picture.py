@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import xarray as xr
 from fourier_truth import N_EXAMPLES
 from ground_truth import (
     INDUCTION_HEAD,
@@ -76,7 +75,7 @@ def of_circuits() -> dict[str, Drawing]:
         "single_heads": plots.single_heads(alone, scores),
         "formation": plots.formation([(scores, formation_order(scores, threshold=0.5))] * 2),
         "induction_map": draw(scores),
-        "head_map": plots.head_map(scores.EP, label="EP"),
+        "head_map": plots.head_map(scores["EP"], label="EP"),
         "natural_copying": draw(natural_copying(CIRCUITS, repeated_distinct_tokens(half=19), n=3)),
         "attention_patterns": draw(attention_maps(CIRCUITS[1][1], tokens[:1])),
     }
@@ -87,7 +86,7 @@ def of_copying() -> dict[str, Drawing]:
     run = load_reference("copier-mini")
     config, results = run.config, copying.analyze(run)
     curves = training_curves([results.with_config(config)])
-    panels = [("loss", "updates"), ("whole", "tokens")]
+    panels = [("loss", "updates"), ("exact_match", "tokens")]
     return {
         "copying_and_loss": plots.copying_and_loss(curves, results.accuracy),
         "conditions": draw(curves, panels=panels),
@@ -102,10 +101,9 @@ def of_leads() -> LeadingIndicators:
     """Of three seeds, of which one score has one onset only."""
     values = np.array([[[100.0, 140.0, np.nan], [20.0, 30.0, 70.0]], [[-50.0, np.nan, np.nan], [10.0, np.nan, 30.0]]])
     coords = {"score": ["previous_token", "weight_norm"], "followed": ["strongest", "median"], "seed": [0, 1, 2]}
-    array = xr.DataArray(values, coords, LeadingIndicators.dims)
-    outcome, head = (xr.where(array.notnull(), *words) for words in (("rises", "flat"), ("L1H0", "")))
-    onsets = {"onset": array, "ability_onset": ("seed", [1.0] * 3)}
-    return LeadingIndicators(array.assign_coords(outcome=outcome, head=head, **onsets))
+    outcome, head = (np.where(np.isfinite(values), *words) for words in (("rises", "flat"), ("L1H0", "")))
+    arrays = {"lead": values, "onset": values, "outcome": outcome, "head": head, "ability_onset": [1.0] * 3}
+    return LeadingIndicators.of_arrays(arrays, coords)
 
 
 def of_arithmetic(run: Run) -> dict[str, Drawing]:
@@ -123,7 +121,7 @@ def of_arithmetic(run: Run) -> dict[str, Drawing]:
         "last_shot": plots.last_shot(results.shots, threshold=0.75),
         "shot_curves": draw(results.shots),
         "label_noise": plots.label_noise(
-            [type(results.shots)(results.shots.array.assign_attrs(noise=noise)) for noise in (0.0, 0.5)],
+            [type(results.shots)(results.shots.dataset.assign_attrs(noise=noise)) for noise in (0.0, 0.5)],
             split="ood_train",
         ),
         "agreement": draw(results.agreement),

@@ -31,12 +31,12 @@ def test_each_panel_holds_its_result(results: SimpleNamespace) -> None:
     additive, multiplicative, losses, tops, _ = on_paper(fourier(results.spectrum, results.losses, results.tops)).axes
     for axis, group in ((additive, "additive"), (multiplicative, "multiplicative")):
         (mesh,) = axis.collections
-        np.testing.assert_allclose(mesh.get_array(), results.spectrum.array.sel(group=group).T)
-        assert mesh.get_clim() == (0, float(results.spectrum.array.max())), "one color scale"
+        np.testing.assert_allclose(mesh.get_array(), results.spectrum["fraction"].sel(group=group).T)
+        assert mesh.get_clim() == (0, float(results.spectrum["fraction"].max())), "one color scale"
         assert mesh.get_coordinates()[0, :, 0].tolist() == [-1, 1, 6, 14], "columns meet half way between checkpoints"
     lines = {line.get_label(): line for line in losses.lines}
     for found in results.losses:
-        group = found.array.attrs["group"]
+        group = found.dataset.attrs["group"]
         for condition in CONDITIONS[1:]:
             line = lines[f"{condition}: {group} frequency 2, 5"]
             np.testing.assert_allclose(line.get_ydata(), found.loss(condition))
@@ -44,9 +44,9 @@ def test_each_panel_holds_its_result(results: SimpleNamespace) -> None:
     np.testing.assert_allclose(lines["full"].get_ydata(), results.losses[0].loss("full"))
     assert losses.lines[0].get_ydata()[0] == pytest.approx(np.log(11)), "chance, ln p"
     for group, fraction, quantile in zip(GROUPS, tops.lines[::2], tops.lines[1::2], strict=True):
-        of_group = results.tops.array.sel(group=group)
-        np.testing.assert_allclose(fraction.get_ydata(), of_group.sel(measure="fraction"))
-        np.testing.assert_allclose(quantile.get_ydata(), of_group.sel(measure="null_q95"))
+        of_group = results.tops.dataset.sel(group=group)
+        np.testing.assert_allclose(fraction.get_ydata(), of_group["fraction"])
+        np.testing.assert_allclose(quantile.get_ydata(), of_group["null_q95"])
         assert fraction.get_xdata().tolist() == [0, 2, 10]
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from grok_interp.analysis.leading_indicators import LeadingIndicators
 from grok_interp.plots import on_paper
@@ -14,13 +13,9 @@ LEADS = np.array([[[100.0, 140.0, np.nan], [20.0, 30.0, 70.0]], [[-50.0, np.nan,
 @pytest.fixture
 def result() -> LeadingIndicators:
     coords = {"score": ["previous_token", "weight_norm"], "followed": ["strongest", "median"], "seed": [0, 1, 2]}
-    array = xr.DataArray(LEADS, coords, LeadingIndicators.dims)
-    outcome = xr.where(array.notnull(), "rises", "flat")
-    return LeadingIndicators(
-        array.assign_coords(
-            outcome=outcome, head=xr.where(array.notnull(), "L1H0", ""), onset=array, ability_onset=("seed", [1.0] * 3)
-        )
-    )
+    outcome, head = (np.where(np.isfinite(LEADS), *words) for words in (("rises", "flat"), ("L1H0", "")))
+    arrays = {"lead": LEADS, "onset": LEADS, "outcome": outcome, "head": head, "ability_onset": [1.0] * 3}
+    return LeadingIndicators.of_arrays(arrays, coords)
 
 
 def test_a_panel_for_each_curve_that_is_followed(result: LeadingIndicators) -> None:
@@ -28,8 +23,8 @@ def test_a_panel_for_each_curve_that_is_followed(result: LeadingIndicators) -> N
     assert [axis.get_title() for axis in figure.axes] == ["strongest head at the end", "median over heads"]
     for axis, followed in zip(figure.axes, ("strongest", "median"), strict=True):
         dots = [each.get_offsets()[:, 0] for each in axis.collections[::2]]
-        for drawn, score in zip(dots, result.array["score"].values.tolist(), strict=True):
-            np.testing.assert_allclose(drawn, result.array.sel(score=score, followed=followed).dropna("seed"))
+        for drawn, score in zip(dots, result.dataset["score"].values.tolist(), strict=True):
+            np.testing.assert_allclose(drawn, result["lead"].sel(score=score, followed=followed).dropna("seed"))
         assert "updates" in axis.get_xlabel()
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == ["previous token\n2 of 3 seeds", "weight norm\n1 of 3 seeds"]

@@ -29,7 +29,7 @@ def test_lines_and_bands_are_the_numbers_of_the_result() -> None:
         lines = [line for line in axis.lines if line.get_label() in named]
         for line, band in zip(lines, axis.collections, strict=True):
             measure = COLORS[to_hex(line.get_color()).upper()]
-            mean, low, high = result.of(measure).transpose("estimate", "checkpoint").to_numpy()
+            mean, low, high = result[measure].transpose("estimate", "checkpoint").to_numpy()
             assert line.get_xdata().tolist() == [0, 1000, 2000]
             np.testing.assert_allclose(line.get_ydata(), mean)
             corners = band.get_paths()[0].vertices

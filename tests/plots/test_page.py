@@ -24,8 +24,9 @@ from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies import modular
 from grok_interp.studies.copying import analyze, evaluation_inputs
-from grok_interp.studies.copying.report import write_report
-from grok_interp.studies.modular.report import write_report as write_modular_report
+from grok_interp.studies.copying.report import report_page
+from grok_interp.studies.modular.report import report_page as modular_report_page
+from grok_interp.studies.study import write_report
 
 SLIDER = "document.getElementById('step')"
 
@@ -34,7 +35,7 @@ SLIDER = "document.getElementById('step')"
 def report(tiny: TrainConfig, tmp_path: Path) -> Path:
     run = run_training(tmp_path / "run", tiny)
     inputs = evaluation_inputs(run, n_samples=3, n_windows=4)
-    return write_report(run, analyze(run, inputs), inputs, threshold=0.1)
+    return write_report(run, report_page(run, analyze(run, inputs), inputs, threshold=0.1))
 
 
 def stored_induction(report: Path) -> InductionScores:
@@ -75,7 +76,7 @@ def test_the_report_of_modular_arithmetic_is_drawn_offline(tmp_path: Path, tab: 
     run = run_training(tmp_path / "run", training_preset("modular-tiny"))
     inputs = modular.evaluation_inputs(run, n_contexts=5)
     results = modular.analyze(run, inputs)
-    page = write_modular_report(run, results, inputs, threshold=0.75)
+    page = write_report(run, modular_report_page(run, results, inputs, threshold=0.75))
     tab.open(page.as_uri())
     assert tab.errors == []
     assert tab.ask("document.querySelectorAll('.graph .main-svg').length") >= 10
@@ -105,7 +106,7 @@ def test_the_slider_moves_every_marker_the_head_map_and_the_attention(report: Pa
     move_slider(tab, 1)
     assert markers(tab) == [5] * 5
     shown = tab.ask("document.querySelector('#induction-score-of-every-head .graph').data[0].z")
-    scores = stored_induction(report).I
+    scores = stored_induction(report)["I"]
     np.testing.assert_allclose(shown, scores.sel(checkpoint=5).values, atol=1e-4)
     assert tab.ask("document.getElementById('shown-step').textContent") == "5"
     require_attention(tab)

@@ -64,7 +64,7 @@ def test_every_pair_is_a_point_of_both_panels(p: int) -> None:
     assert "L0H0 at x and y of slot 1, task (2, 1); logarithms to base 2, step 7" in rendered(figure)
     for axis, variable in zip(figure.axes[:2], ("x", "y"), strict=True):
         places = np.concatenate([dots.get_offsets() for dots in axis.collections])
-        expected = circles.array[0].to_numpy().reshape(-1, 2)
+        expected = circles["projection"][0].to_numpy().reshape(-1, 2)
         np.testing.assert_allclose(np.sort(places, axis=0), np.sort(expected, axis=0))
         colors = {tuple(color) for dots in axis.collections for color in dots.get_facecolors()}
         assert len(colors) == p, "one for each logarithm, one for zero"
@@ -82,7 +82,7 @@ def test_numbers_stand_at_their_embedding_by_parity() -> None:
     assert "embeddings of the numbers; logarithms to base 3, step 0" in rendered(figure)
     assert len(figure.axes) == 3
     even, odd, zero = figure.axes[1].collections  # component 0 against component 2
-    points = embedding.at(0).isel(component=[0, 2]).to_numpy()
+    points = embedding.at(0)["projection"].isel(component=[0, 2]).to_numpy()
     for drawn, numbers in ((even, [1, 2, 4]), (odd, [3, 5, 6]), (zero, [0])):  # the squares modulo 7 are even
         np.testing.assert_allclose(drawn.get_offsets(), points[numbers])
 
@@ -93,7 +93,7 @@ def test_the_matrix_is_drawn_as_it_is() -> None:
     figure = on_paper(similarity_picture.similarity(similarity, step=3))
     assert "block 1 at z of slot 1, task (2, 1), step 3" in rendered(figure)
     (image,) = figure.axes[0].images
-    np.testing.assert_array_equal(image.get_array(), similarity.array[0])
+    np.testing.assert_array_equal(image.get_array(), similarity["similarity"][0])
     assert image.get_clim() == (-1, 1)
     assert figure.axes[0].get_xticks().tolist() == [0, 5, 10, 15, 20]
     with pytest.raises(ValueError, match=r"no step 5 in this result, analyzed steps: \[3, 4\]"):
@@ -107,7 +107,7 @@ def test_the_matrix_on_a_screen_is_the_matrix_and_names_every_pair(p: int, tmp_p
     where: dict[str, Any] = {"p": p, "slot": 1, "position": "z", "layer": 0}
     similarity = cosine_similarity([(3, model)], tokens=tokens_of(p), **where)
     (trace,) = drawn(similarity_picture.similarity(similarity), tmp_path)
-    np.testing.assert_allclose(np.array(trace["z"]), similarity.array[0], atol=0.00051)
+    np.testing.assert_allclose(np.array(trace["z"]), similarity["similarity"][0], atol=0.00051)
     names = [f"({x}, {y})" for x in range(p) for y in range(p)]
     assert trace["x"] == trace["y"] == names
     assert trace["hovertemplate"].startswith("x' %{x}, x %{y}<br>cosine similarity: %{z")
@@ -119,7 +119,7 @@ def test_of_many_numbers_the_matrix_holds_some(monkeypatch: pytest.MonkeyPatch) 
     (graph,) = on_screen(similarity_picture.similarity(similarity)).graphs
     assert graph.traces[0]["x"][:4] == ["(0, 0)", "(0, 2)", "(0, 4)", "(2, 0)"]
     kept = [5 * x + y for x in (0, 2, 4) for y in (0, 2, 4)]
-    np.testing.assert_allclose(graph.traces[0]["z"], similarity.array[0].values[np.ix_(kept, kept)], atol=1e-4)
+    np.testing.assert_allclose(graph.traces[0]["z"], similarity["similarity"][0].values[np.ix_(kept, kept)], atol=1e-4)
     assert graph.layout["title"]["text"].endswith("one in 2 of x and y")
 
 
@@ -141,7 +141,7 @@ def test_a_gap_of_a_large_heatmap_stays_a_gap(tmp_path: Path) -> None:
 @pytest.mark.parametrize("p", [5, 13])
 def test_every_pair_is_a_dot_on_the_screen_that_says_its_logarithms(p: int) -> None:
     circles = circle_pca([(7, fourier_model(p, frequency=1))], p, tokens_of(p), slot=1, layer=0, head=0)
-    logs = {pow(circles.array.attrs["root"], log, p): log for log in range(p - 1)}
+    logs = {pow(circles.dataset.attrs["root"], log, p): log for log in range(p - 1)}
     for graph, variable in zip(on_screen(circles_picture(circles)).graphs, ("x", "y"), strict=True):
         assert len(graph.traces) == p, "one color for each logarithm, one for zero"
         found = {}
@@ -152,7 +152,7 @@ def test_every_pair_is_a_dot_on_the_screen_that_says_its_logarithms(p: int) -> N
         assert len(found) == p * p
         for text, place in found.items():
             x, y = (int(number) for number in re.findall(r"^[xy] = (\d+)", text.replace("<br>", "\n"), re.MULTILINE))
-            np.testing.assert_allclose(place, circles.array[0].sel(x=x, y=y), rtol=1e-4)
+            np.testing.assert_allclose(place, circles["projection"][0].sel(x=x, y=y), rtol=1e-4)
             for name, number in (("x", x), ("y", y)):
                 said = f"log {name} = {logs[number]}" if number else "no logarithm"
                 assert f"{name} = {number}, {said}" in text
@@ -164,9 +164,9 @@ def test_a_grid_on_the_screen_is_the_grid() -> None:
     screen = on_screen(grids_picture(grids))
     model_1, model_3, _, _, ratio_1, _, _, _, _, regression_3 = (graph.traces[0] for graph in screen.graphs)
     for grid, trace in zip(grids, (model_1, model_3), strict=True):
-        np.testing.assert_array_equal(trace["z"], grid.array.sel(who="model"))
+        np.testing.assert_array_equal(trace["z"], grid["right"].sel(who="model"))
         for (x, y), name in np.ndenumerate(np.array(trace["customdata"], dtype=object)):
-            right = grid.array.sel(x=x, y=y).to_series().map({0: "wrong", 1: "right"})
+            right = grid["right"].sel(x=x, y=y).to_series().map({0: "wrong", 1: "right"})
             assert name.split("<br>") == [f"x = {x}, y = {y}", *(f"{who}: {said}" for who, said in right.items())]
     np.testing.assert_array_equal(ratio_1["z"], grids[0].model_minus("ratio matching"))
     np.testing.assert_array_equal(regression_3["z"], grids[1].model_minus("modular regression"))
@@ -182,7 +182,7 @@ def test_each_neuron_has_its_map_on_one_scale() -> None:
     images = [axis.images[0] for axis in figure.axes if axis.images]
     assert len({image.get_clim() for image in images}) == 1 and len(images) == 8
     for image, neuron in zip(images, neurons, strict=True):
-        np.testing.assert_array_equal(image.get_array(), activations.array[0, neuron])
+        np.testing.assert_array_equal(image.get_array(), activations["activation"][0, neuron])
 
 
 def test_too_little_to_draw_is_refused() -> None:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ground_truth import labelled
 from scipy import stats
 
 from grok_interp.analysis.copying import CopyingAccuracy
@@ -16,7 +15,7 @@ STEPS, STRINGS = [0, 10, 30], [0, 5]
 def accuracy(alphabet: str, seed: int) -> CopyingAccuracy:
     values = np.random.default_rng(seed).integers(2, size=(3, 7, 2, 1)).astype(np.float32)
     coords = {"checkpoint": STEPS, "sequence": STRINGS}
-    return CopyingAccuracy(labelled(values, CopyingAccuracy.dims, coords).assign_attrs(alphabet=alphabet))
+    return CopyingAccuracy.of_arrays({"correct": values}, coords, {"alphabet": alphabet})
 
 
 @pytest.fixture

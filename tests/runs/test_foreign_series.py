@@ -73,7 +73,7 @@ def test_files_are_in_the_order_of_their_steps_and_loaded_into_the_shell(tmp_pat
 def test_scores_of_files_are_those_of_the_models(tmp_path: Path) -> None:
     series = CheckpointSeries.from_files(save_all(tmp_path), model=trained(77))
     expected = induction_scores([(step, trained(step)) for step in STEPS], TOKENS)
-    assert induction_scores(series, TOKENS).array.equals(expected.array)
+    assert induction_scores(series, TOKENS).dataset.equals(expected.dataset)
 
 
 def test_one_model_is_in_memory_in_a_loop_and_load_gives_one_to_keep(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_results_of_a_foreign_series_are_stored_by_checksum(tmp_path: Path) -> N
     torch.save(trained(21).state_dict(), tmp_path / "model_20.pt")
     (second,) = store.evaluate([analyzer], series, steps=series.steps)
     assert evaluated == [0, 20, 100, 20]
-    assert first.I.sel(checkpoint=100).equals(second.I.sel(checkpoint=100))
+    assert first["I"].sel(checkpoint=100).equals(second["I"].sel(checkpoint=100))
 
 
 def test_a_trainer_folder_gives_bridges_with_the_models_logits(tmp_path: Path) -> None:
@@ -152,7 +152,10 @@ def test_a_trainer_folder_gives_bridges_with_the_models_logits(tmp_path: Path) -
         torch.testing.assert_close(logits(model, TOKENS), logits(trained(step), TOKENS), atol=2e-5, rtol=1e-4)
     ours = induction_scores([(step, trained(step)) for step in series.steps], TOKENS)
     torch.testing.assert_close(
-        torch.tensor(induction_scores(series, TOKENS).Abar.values), torch.tensor(ours.Abar.values), atol=2e-5, rtol=1e-4
+        torch.tensor(induction_scores(series, TOKENS)["Abar"].values),
+        torch.tensor(ours["Abar"].values),
+        atol=2e-5,
+        rtol=1e-4,
     )
 
 

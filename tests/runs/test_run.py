@@ -79,7 +79,7 @@ def test_the_data_are_opened_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_analyzers_take_a_run_as_they_take_a_list_of_pairs(run: Run) -> None:
     tokens = repeated_tokens(n_sequences=3, half=16, alphabet=range(97, 123), seed=0)
-    assert induction_scores(run, tokens).array.equals(induction_scores(list(run), tokens).array)
+    assert induction_scores(run, tokens).dataset.equals(induction_scores(list(run), tokens).dataset)
 
 
 def test_what_training_yields_can_be_kept_without_more(tiny: TrainConfig, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from ground_truth import labelled
 from training_truth import curves_of_runs
 
 from grok_interp.analysis.effects_over_seeds import mean_effect
@@ -63,7 +62,7 @@ def test_an_interval_decides_only_when_it_is_on_one_side(low: float, high: float
 @pytest.mark.parametrize(("onset", "decided"), [(1500, SUPPORTED), (300, UNDECIDED)])
 def test_copying_after_the_loss(onset: float, decided: str) -> None:
     claim = after_the_loss(onsets(three_seeds({"neither": (onset, 0.6)})))
-    assert (claim.verdict, claim.measure) == (decided, "suffix tokens")
+    assert (claim.verdict, claim.measure) == (decided, "per token")
 
 
 def test_copying_before_the_loss_has_settled() -> None:
@@ -96,12 +95,12 @@ def test_learning_rates() -> None:
     assert stronger_at_higher_rates(reversed_rates).verdict == NOT_SUPPORTED
 
 
-def test_regularisation_is_judged_seed_by_seed() -> None:
+def test_regularization_is_judged_seed_by_seed() -> None:
     runs = three_seeds({"neither": (1600, 0.4), "attn_dropout=0.1": (800, 0.6), "weight_decay=0.1": (1600, 0.2)})
-    regularised = onsets(runs)
-    assert better_with("attn_dropout=0.1", "attention dropout", regularised).verdict == SUPPORTED
-    assert earlier_with("attn_dropout=0.1", "attention dropout", regularised).verdict == SUPPORTED
-    assert better_with("weight_decay=0.1", "weight decay", regularised).verdict == NOT_SUPPORTED
+    regularized = onsets(runs)
+    assert better_with("attn_dropout=0.1", "attention dropout", regularized).verdict == SUPPORTED
+    assert earlier_with("attn_dropout=0.1", "attention dropout", regularized).verdict == SUPPORTED
+    assert better_with("weight_decay=0.1", "weight decay", regularized).verdict == NOT_SUPPORTED
 
 
 def test_one_seed_decides_nothing() -> None:
@@ -122,8 +121,8 @@ def test_a_fall_is_no_onset() -> None:
 
 
 def order(*rows: list[float]) -> FormationOrder:
-    array = labelled(np.array(rows), FormationOrder.dims, {"layer": range(len(rows)), "head": range(len(rows[0]))})
-    return FormationOrder(array.assign_attrs(threshold=0.1))
+    coords = {"layer": range(len(rows)), "head": range(len(rows[0]))}
+    return FormationOrder.of_arrays({"onset": rows}, coords, {"threshold": 0.1})
 
 
 def test_shallow_to_deep_needs_more_than_one_layer() -> None:
@@ -139,8 +138,8 @@ def test_every_claim_of_the_paper_is_judged_once_for_each_measure() -> None:
     batches = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in SIZES})))
     rates = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in RATES})))
     names = ("neither", "attn_dropout=0.1", "weight_decay=0.1")
-    regularised = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in names})))
-    claims = list(curve_claims(baseline, batches, rates, regularised))
+    regularized = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in names})))
+    claims = list(curve_claims(baseline, batches, rates, regularized))
     assert len(claims) == len({(claim.text, claim.measure) for claim in claims}) == 15
     assert {claim.source for claim in claims} == {"Figure 2", "Figure 3", "Figure 4", "Figure 5", "Figure 7"}
 
@@ -155,7 +154,7 @@ def test_the_table_has_a_row_a_run() -> None:
 def test_an_onset_needs_an_accuracy_above_chance() -> None:
     """Half of the symbols by chance: a rise to 0.4 is none, and a rise to 0.6 is one."""
     curves = curves_of_runs({("neither", 0): (1500.0, 0.4), ("neither", 1): (1500.0, 0.6)})
-    curves = type(curves)(curves.array.assign_attrs(chance={"per_token": 0.5}))
+    curves = type(curves)(curves.dataset.assign_attrs(chance={"per_token": 0.5}))
     found = Onsets(curves, "per_token")
     assert [each.outcome for each in found.emergences.values()] == ["at chance", "emerged"]
     assert found.onsets.isna().tolist() == [True, False]

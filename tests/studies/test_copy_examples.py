@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import xarray as xr
 from ground_truth import distinct_copy_samples, induction_circuit
 
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
@@ -66,7 +65,7 @@ def test_where_all_are_copied_the_least_probable_is_shown() -> None:
     model, samples = circuit(scale=0.2), distinct_copy_samples()
     accuracy = measured(model, samples)
     copied, least = copy_examples(model, samples, accuracy)
-    assert accuracy.exact() == 1 and (copied.sample, copied.sequence) == (0, 0)
+    assert accuracy.exact_match() == 1 and (copied.sample, copied.sequence) == (0, 0)
     everything = [
         copy_example(model, samples, sample, sequence) for sample in range(5) for sequence in samples.task.queries
     ]
@@ -88,7 +87,7 @@ def test_the_index_of_a_string_is_that_of_the_sample_and_not_of_the_queries() ->
     values = torch.zeros(1, 2, 2, 1)
     values[0, 1, 1] = 1
     coords = {"checkpoint": [0], "sequence": [0, 5]}
-    accuracy = CopyingAccuracy(xr.DataArray(values.numpy(), dims=CopyingAccuracy.dims, coords=coords))
+    accuracy = CopyingAccuracy.of_arrays({"correct": values}, coords)
     assert first_string(accuracy, copied=True) == (1, 5)
     assert first_string(accuracy, copied=False) == (0, 0)
 

@@ -1,7 +1,6 @@
 """Do the heads that the score finds do the copying? On the circuit written by hand the study says yes, and which."""
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from ground_truth import (
     PREVIOUS_TOKEN_HEAD,
     distinct_copy_samples,
     induction_circuit,
-    labelled,
     random_tokens,
     repeated_distinct_tokens,
 )
@@ -21,6 +19,7 @@ from ground_truth import (
 from grok_interp import plots
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.ablation_samples import MEASURES
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.single_ablation import single_ablation
@@ -28,7 +27,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopyTask
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.studies.copying.ablation import ablation, ablation_of, ablations, single_ablations, single_heads
+from grok_interp.studies.copying import ablation_results
 from grok_interp.studies.copying.ablation_inputs import (
     AblationInputs,
     ablation_inputs,
@@ -46,6 +45,8 @@ from grok_interp.studies.copying.ablation_report import (
     single_heads_section,
     single_heads_text,
 )
+from grok_interp.studies.copying.ablation_results import ablation_of, ablations, single_ablations
+from grok_interp.studies.copying.figures import ablation, single_heads
 from grok_interp.studies.copying.results import analyze
 
 MODELS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (10, 30.0), (20, 30.0))]
@@ -73,14 +74,12 @@ def circuit_inputs(**changes: Any) -> AblationInputs:
 
 def small_scores(values: list[list[float]]) -> InductionScores:
     """I of layer x head at one checkpoint, Abar and EP the same."""
-    coords = {"score": ["Abar", "EP", "I"], "checkpoint": [0]}
-    return InductionScores(labelled(np.array([[values]] * 3), InductionScores.dims, coords))
+    return InductionScores.of_arrays(dict.fromkeys(InductionScores.measures, [values]), {"checkpoint": [0]})
 
 
 def no_circuit(n_layers: int, n_heads: int) -> HeadScores:
-    coords = {"score": ["previous_token", "k_composition"], "checkpoint": [0]}
-    array = labelled(np.zeros((2, 1, n_layers, n_heads)), HeadScores.dims, coords)
-    return HeadScores(array.assign_attrs(chance={"k_composition": 0.1}))
+    arrays = dict.fromkeys(["previous_token", "k_composition"], np.zeros((1, n_layers, n_heads)))
+    return HeadScores.of_arrays(arrays, {"checkpoint": [0]}, {"chance": {"k_composition": 0.1}})
 
 
 # Which heads, beside which
@@ -130,7 +129,7 @@ def test_an_edge_is_named_by_more_characters_where_more_repeat_by_chance() -> No
 
 @pytest.mark.parametrize("how", WAYS)
 def test_without_what_the_score_finds_the_circuit_copies_nothing(how: str) -> None:
-    last = ablation_of(MODELS, circuit_inputs(), how).array.sel(measure="whole").isel(checkpoint=-1)
+    last = ablation_of(MODELS, circuit_inputs(), how)["exact_match"].isel(checkpoint=-1)
     for condition, expected in {"intact": 1.0, "ablated": 0.0, "random": 1.0, "entropy": 1.0}.items():
         assert (last.sel(condition=condition) == expected).all()
 
@@ -192,8 +191,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ways.append(how)
         return ablation_of(checkpoints, inputs, how)
 
-    module = import_module("grok_interp.studies.copying.ablation")  # the package exports a function of this name
-    monkeypatch.setattr(module, "ablation_of", noted)
+    monkeypatch.setattr(ablation_results, "ablation_of", noted)
     return ways
 
 
@@ -203,13 +201,13 @@ def test_a_run_is_evaluated_in_every_way_and_stored(run: Run, measured: list[str
     assert told == [(done, 12) for done in range(1, 13)]
     assert measured == [how for how in WAYS for _ in range(3)]
     for how, result in zip(WAYS, first, strict=True):
-        assert result.array["checkpoint"].to_numpy().tolist() == [0, 10, 20]
-        assert result.array.attrs["how"] == how
-        assert result.array.sizes["draw"] == 1, "two heads a layer leave one other"
+        assert result.dataset["checkpoint"].to_numpy().tolist() == [0, 10, 20]
+        assert result.dataset.attrs["how"] == how
+        assert result.dataset.sizes["draw"] == 1, "two heads a layer leave one other"
     again = ablations(run, n_checkpoints=3)
     assert len(measured) == 12, "nothing was measured twice"
     for result, known in zip(first, again, strict=True):
-        assert known.array.equals(result.array) and known.array.attrs == result.array.attrs
+        assert known.dataset.equals(result.dataset) and known.dataset.attrs == result.dataset.attrs
 
 
 def test_what_is_kept_is_never_stale(run: Run, measured: list[str]) -> None:
@@ -226,7 +224,8 @@ def test_what_is_kept_is_never_stale(run: Run, measured: list[str]) -> None:
     run.checkpoints.save(20, run.load(0))
     after = ask()
     assert len(measured) == 7, "another file under the same name, so other heads"
-    assert (after.array[:, 1] == after.array[:, 0]).all() and not (before.array[:, 1] == before.array[:, 0]).all()
+    steps_agree = [all((result[name][1] == result[name][0]).all() for name in MEASURES) for result in (after, before)]
+    assert steps_agree == [True, False]
 
 
 def test_figures_and_sections_of_a_run(run: Run, measured: list[str]) -> None:
@@ -251,9 +250,9 @@ def test_a_single_checkpoint_is_enough(run: Run) -> None:
     for step in (0, 5, 10, 15):
         run.checkpoints.path(step).unlink()
     (result,) = ablations(run, ways=["zero"])
-    assert result.array["checkpoint"].to_numpy().tolist() == [20]
+    assert result.dataset["checkpoint"].to_numpy().tolist() == [20]
     assert "every control: none (zero)" in ablation_text([result], ablation_inputs(run, analyze(run)))
-    assert single_ablations(run, ways=["zero"])[0].array.sizes["checkpoint"] == 1
+    assert single_ablations(run, ways=["zero"])[0].dataset.sizes["checkpoint"] == 1
 
 
 def test_heads_that_cannot_be_compared_are_refused(run: Run) -> None:
@@ -267,7 +266,7 @@ def test_heads_that_cannot_be_compared_are_refused(run: Run) -> None:
 
 def test_controls_of_a_whole_layer_are_of_the_other_layer(run: Run) -> None:
     (result,) = ablations(run, heads=[(1, 0), (1, 1)], ways=["zero"], n_checkpoints=2)
-    assert (result.array["heads"].sel(condition=["random", "entropy"]).isin(["L0H0 L0H1", "L0H1 L0H0"])).all()
+    assert (result.dataset["heads"].sel(condition=["random", "entropy"]).isin(["L0H0 L0H1", "L0H1 L0H0"])).all()
     text = ablation_text([result], ablation_inputs(run, analyze(run), heads=[(1, 0), (1, 1)]))
     assert "Without as many random heads: " in text and "random heads of other layers take their place" in text
 
@@ -275,7 +274,7 @@ def test_controls_of_a_whole_layer_are_of_the_other_layer(run: Run) -> None:
 def test_without_controls_the_text_says_so(run: Run) -> None:
     heads = [(0, 0), (0, 1), (1, 0)]
     (result,) = ablations(run, heads=heads, ways=["zero"], n_checkpoints=2)
-    assert not result.has_controls and result.array.sel(condition="random").isnull().all()
+    assert not result.has_controls and result["exact_match"].sel(condition="random").isnull().all()
     text = ablation_text([result], ablation_inputs(run, analyze(run), heads=heads))
     assert "There are no controls: fewer than 3 heads are neither ablated nor induction heads" in text
     assert "random heads" not in text and "nearest attention entropy" not in text

@@ -16,7 +16,8 @@ from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.copying import CopyingResults, analyze, evaluation_inputs, figure_2, figure_6, strings
 from grok_interp.studies.copying.accuracy_sections import strings_table
 from grok_interp.studies.copying.example_section import prompt
-from grok_interp.studies.copying.report import headlines, write_report
+from grok_interp.studies.copying.report import headlines, report_page
+from grok_interp.studies.study import write_report
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def same(a: CopyingResults, b: CopyingResults) -> bool:
     pairs = [(getattr(a, name), getattr(b, name)) for name in a.each]
-    return all(x.array.equals(y.array) and x.array.attrs == y.array.attrs for x, y in pairs)
+    return all(x.dataset.equals(y.dataset) and x.dataset.attrs == y.dataset.attrs for x, y in pairs)
 
 
 def test_all_checkpoints_are_analyzed_and_saved(run: Run) -> None:
@@ -57,17 +58,17 @@ def test_a_second_analysis_loads_only_what_is_new(run: Run, loaded: list[int]) -
     results = analyze(run, inputs)
     assert loaded == [0, 5, 10, 20, 15]
     assert results.steps == (0, 5, 10, 15, 20)
-    one_by_one = [CopyingResults.of_model(model, inputs, step=step) for step, model in run]
+    one_by_one = [CopyingResults.of_model(model, CopyingResults.analyzers(inputs), step=step) for step, model in run]
     for name, result in results.each.items():
         first, *later = (each.each[name] for each in one_by_one)
-        assert result.array.equals(first.extended(*later).array)
+        assert result.dataset.equals(first.extended(*later).dataset)
 
 
 def test_other_inputs_start_anew(run: Run, loaded: list[int]) -> None:
     analyze(run, evaluation_inputs(run))
     results = analyze(run, evaluation_inputs(run, n_samples=7))
     assert len(loaded) == 10
-    assert results.accuracy.array.sizes["sample"] == 7
+    assert results.accuracy.dataset.sizes["sample"] == 7
 
 
 def test_what_was_analyzed_before_an_interrupt_is_kept(run: Run, loaded: list[int]) -> None:
@@ -110,7 +111,7 @@ def test_the_alphabet_is_printable_and_beside_it_hexadecimal(run: Run) -> None:
     assert inputs.samples.task.alphabet == tuple(range(33, 127))
     assert bytes(inputs.hexadecimal.task.alphabet) == b"0123456789abcdef"
     results = analyze(run, inputs)
-    found = [(each.array.attrs["alphabet"], each.array.attrs["n_symbols"]) for each in accuracies(results)]
+    found = [(each.dataset.attrs["alphabet"], each.dataset.attrs["n_symbols"]) for each in accuracies(results)]
     assert found == [("printable", 94), ("hexadecimal", 16)]
     stored = {file.name.partition("-")[0] for file in run.results.folder.glob("*copying_accuracy*")}
     assert stored == {"copying_accuracy", "hexadecimal_copying_accuracy"}
@@ -129,9 +130,10 @@ def test_inputs_speak_the_corpus_own_tokens(tiny: TrainConfig, tmp_path: Path) -
     assert inputs.hexadecimal.task.alphabet != CopyTask().alphabet
     assert len(inputs.samples.task.alphabet) > 94
     assert inputs.samples.task.separator == inputs.hexadecimal.task.separator != CopyTask().separator
-    results = analyze(Run.open(tmp_path / "bpe"), inputs)
+    run = Run.open(tmp_path / "bpe")
+    results = analyze(run, inputs)
     assert results.steps == (0, 2)
-    page = write_report(Run.open(tmp_path / "bpe"), results, inputs, threshold=0.1).read_text()
+    page = write_report(run, report_page(run, results, inputs, threshold=0.1)).read_text()
     assert "random strings of 12 + 6 symbols" in page
 
 
@@ -167,7 +169,7 @@ def test_figures_draw_every_checkpoint(run: Run) -> None:
 
 def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Run, tiny: TrainConfig) -> None:
     inputs = evaluation_inputs(run)
-    page = write_report(run, analyze(run, inputs), inputs, threshold=0.1).read_text()
+    page = write_report(run, report_page(run, analyze(run, inputs), inputs, threshold=0.1)).read_text()
     assert "50% of the training windows contain synthetic copies" in page
     assert "copying has not emerged in this run" in page
     assert inputs.corpus_hash[:12] in page
@@ -191,7 +193,7 @@ def test_the_report_names_checkpoints_without_an_accuracy(run: Run) -> None:
     results = analyze(run, inputs)
     assert results.accuracy.undefined_steps == [10, 20]
     assert headlines(results, threshold=0.1)["exact-match accuracy by string 0-1"] == "undefined"
-    page = write_report(run, results, inputs, threshold=0.1).read_text()
+    page = write_report(run, report_page(run, results, inputs, threshold=0.1)).read_text()
     for alphabet in ("printable", "hexadecimal"):
         assert f"Logits are not finite at step 10, 20: accuracy on {alphabet} strings is undefined there." in page
     assert "The logits of the last checkpoint are not finite" in page
@@ -201,7 +203,7 @@ def test_exact_match_by_string_is_a_figure(run: Run) -> None:
     results = analyze(run, evaluation_inputs(run))
     for panel, accuracy in zip(strings(run).panels, accuracies(results), strict=True):
         assert [line.x.tolist() for line in panel.marks] == [[0, 5, 10, 15, 20]] * 2
-        assert accuracy.array.attrs["alphabet"] in panel.title
+        assert accuracy.dataset.attrs["alphabet"] in panel.title
     table = strings_table(accuracies(results))
     assert len(table) == 2 * 5 * 2
     assert list(table) == ["checkpoint", "sequence", "exact_match", "low", "high", "alphabet"]
@@ -210,5 +212,5 @@ def test_exact_match_by_string_is_a_figure(run: Run) -> None:
 def test_a_partial_run_is_reported_as_partial(run: Run) -> None:
     (run.directory / "checkpoints" / "step_00000020.safetensors").unlink()
     inputs = evaluation_inputs(run)
-    page = write_report(run, analyze(run, inputs), inputs, threshold=0.1).read_text()
+    page = write_report(run, report_page(run, analyze(run, inputs), inputs, threshold=0.1)).read_text()
     assert "Partial run: analyzed up to step 15 of 20." in page

@@ -13,8 +13,9 @@ from grok_interp.files import DamagedFileError
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying.evaluation_text import EvaluationText
-from grok_interp.studies.copying.report import write_report
+from grok_interp.studies.copying.report import report_page
 from grok_interp.studies.copying.results import analyze, evaluation_inputs
+from grok_interp.studies.study import write_report
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_report_can_be_written_again_when_the_text_has_moved(run: Run) -> None
     (run.directory.parent / "text").rename(run.directory.parent / "elsewhere")
     run = Run.open(run.directory)
     inputs = evaluation_inputs(run)
-    page = write_report(run, analyze(run, inputs), inputs, threshold=0.1)
+    page = write_report(run, report_page(run, analyze(run, inputs), inputs, threshold=0.1))
     assert "validation windows were dropped" in page.read_text()
 
 

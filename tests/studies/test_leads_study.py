@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ground_truth import measured
 
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.schedules import linear_steps
-from grok_interp.studies.copying.leads import indicators_of_run, leads_of_runs, leads_section
+from grok_interp.studies.copying.leading_scores import indicators_of_run, leads_of_runs, leads_section
 
 
 @pytest.fixture
@@ -31,16 +32,16 @@ def test_scores_of_a_run_are_kept_until_a_checkpoint_differs(runs: list[Run]) ->
     first = ask()
     assert told == [(done, 11) for done in range(1, 12)] and runs[0].results.has("indicator_scores")
     again = ask()
-    assert len(told) == 11 and again.array.equals(first.array)
+    assert len(told) == 11 and again.dataset.equals(first.dataset)
     runs[0].checkpoints.save(20, runs[0].load(0))
     changed = ask()
-    assert len(told) == 12 and (changed.array[:, 0] == changed.array[:, -1]).all()
+    assert len(told) == 12 and (measured(changed)[:, 0] == measured(changed)[:, -1]).all()
 
 
 def test_leads_are_drawn_from_several_runs(runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
     result = leads_of_runs(runs)
-    assert result.array["seed"].values.tolist() == [0, 1]
-    assert result.array["score"].values.tolist() == [
+    assert result.dataset["seed"].values.tolist() == [0, 1]
+    assert result.dataset["score"].values.tolist() == [
         "previous_token",
         "k_composition",
         "prefix_matching",

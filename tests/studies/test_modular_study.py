@@ -21,6 +21,7 @@ from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import modular
 from grok_interp.studies.modular import ModularResults, analyze, evaluation_inputs
 from grok_interp.studies.modular.fourier import fourier_analysis
+from grok_interp.studies.modular.headlines import headlines
 from grok_interp.studies.modular.modular_inputs import (
     N_CONTEXTS,
     evaluation_seed,
@@ -29,8 +30,9 @@ from grok_interp.studies.modular.modular_inputs import (
     token_names,
     unseen_task,
 )
-from grok_interp.studies.modular.report import headlines, write_report
+from grok_interp.studies.modular.report import report_page
 from grok_interp.studies.modular.representations import circles
+from grok_interp.studies.study import write_report
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +46,17 @@ def test_all_checkpoints_are_evaluated_once_and_results_are_stored(run: Run, mon
     assert results.steps == (0, 5, 10, 15, 20)
     monkeypatch.setattr(SavedCheckpoints, "load", lambda *_: pytest.fail("a checkpoint was evaluated again"))
     again = analyze(run, evaluation_inputs(run))
-    assert again.shots.array.equals(results.shots.array)
-    assert again.agreement.array.equals(results.agreement.array)
+    assert again.shots.dataset.equals(results.shots.dataset)
+    assert again.agreement.dataset.equals(results.agreement.dataset)
 
 
 def test_asking_all_at_once_is_asking_one_by_one(run: Run) -> None:
     inputs = evaluation_inputs(run, n_contexts=7)
     together = shot_curve_of([5, 20], [answers_of(model, inputs.contexts) for _, model in run.at([5, 20])])
-    first, second = (ModularResults.of_model(model, inputs, step=step) for step, model in run.at([5, 20]))
-    assert together.array.equals(first.shots.extended(second.shots).array)
+    first, second = (
+        ModularResults.of_model(model, ModularResults.analyzers(inputs), step=step) for step, model in run.at([5, 20])
+    )
+    assert together.dataset.equals(first.shots.extended(second.shots).dataset)
 
 
 def test_every_cell_of_a_sweep_has_contexts_of_its_own_and_a_longer_run_keeps_them(run: Run) -> None:
@@ -101,10 +105,10 @@ def test_a_sweep_becomes_a_phase_diagram(run: Run, tmp_path: Path) -> None:
     config = training_preset("modular-tiny")
     second = run_training(tmp_path / "second", config.with_data(n_id=4))
     diagram = modular.sweep_diagram(run, second)
-    assert diagram.accuracy().sizes == {"n_id": 2, "alpha": 1, "seed": 1, "split": 4}
+    assert diagram["accuracy"].sizes == {"n_id": 2, "alpha": 1, "seed": 1, "split": 4}
     last = analyze(run, evaluation_inputs(run)).shots.last_shot()
     best = last.isel(checkpoint=int(last.mean("split").argmax("checkpoint")))
-    np.testing.assert_allclose(diagram.accuracy().sel(n_id=8).squeeze(), best.sel(split=list(SPLITS)), rtol=1e-6)
+    np.testing.assert_allclose(diagram["accuracy"].sel(n_id=8).squeeze(), best.sel(split=list(SPLITS)), rtol=1e-6)
     with pytest.raises(ValueError, match=r"two runs with \(n_id, alpha, init_seed\) = \(8, 0.6, 0\)"):
         modular.sweep_diagram(run, run)
 
@@ -130,14 +134,14 @@ def test_grids_are_drawn_for_growing_contexts_of_one_list(run: Run) -> None:
 def test_the_most_circular_head_is_found(run: Run) -> None:
     best = circles(run, step=20)
     every = [circles(run, step=20, head=(layer, head)) for layer in (0, 1) for head in (0, 1)]
-    scores = [float(circularity(circles, seed=0).at().sel(measure="circularity")) for circles in every]
-    assert float(circularity(best, seed=0).at().sel(measure="circularity")) == max(scores)
+    scores = [float(circularity(circles, seed=0).at()["circularity"]) for circles in every]
+    assert float(circularity(best, seed=0).at()["circularity"]) == max(scores)
 
 
 def test_the_report_says_that_nothing_was_learnt(run: Run) -> None:
     inputs = evaluation_inputs(run)
     results = analyze(run, inputs)
-    page = write_report(run, results, inputs, threshold=0.75).read_text()
+    page = write_report(run, report_page(run, results, inputs, threshold=0.75)).read_text()
     assert page.count('class="has-drawing"') == page.count("<figure") - 1, "all but the attention, which is a view"
     assert len(page.encode()) < 15_000_000
     assert "Never above 75% at the last shot, over new queries: i.d. train, i.d. test, o.o.d. train" in page
@@ -161,7 +165,7 @@ def test_tokens_are_named_by_their_place() -> None:
 def test_a_diagram_keeps_its_axes_through_a_file(run: Run, tmp_path: Path) -> None:
     diagram = modular.sweep_diagram(run)
     diagram.save(tmp_path / "diagram.nc")
-    assert PhaseDiagram.load(tmp_path / "diagram.nc").array.equals(diagram.array)
+    assert PhaseDiagram.load(tmp_path / "diagram.nc").dataset.equals(diagram.dataset)
 
 
 def test_noise_is_asked_at_each_share_on_the_same_contexts(run: Run) -> None:
@@ -189,9 +193,9 @@ def test_every_head_has_its_picture(run: Run) -> None:
 def test_fourier_analysis_is_drawn_at_every_checkpoint_with_key_frequencies_of_the_last(run: Run) -> None:
     found = fourier_analysis(run, n_contexts=20)
     for losses in found.losses:
-        key = found.spectrum.key_frequencies(losses.array.attrs["group"], 1)
-        assert losses.array.attrs["frequencies"] == list(key) and losses.array.attrs["n_contexts"] == 20
-        assert losses.array["checkpoint"].values.tolist() == [0, 5, 10, 15, 20]
+        key = found.spectrum.key_frequencies(losses.dataset.attrs["group"], 1)
+        assert losses.dataset.attrs["frequencies"] == list(key) and losses.dataset.attrs["n_contexts"] == 20
+        assert losses.dataset["checkpoint"].values.tolist() == [0, 5, 10, 15, 20]
     drawing = modular.fourier_over_training(run, n_key=2)
     assert drawing.panels[3].y.text == "fraction of the variance in the top 2 frequencies"
     with pytest.raises(ValueError, match="n_key must be between 1 and the 2 frequencies of each group, got 3"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ground_truth import measured
 
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
@@ -13,7 +14,7 @@ from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.copying import natural
 from grok_interp.studies.copying.evaluation_text import EvaluationText, corpus_of_run
-from grok_interp.studies.copying.natural import default_n, natural_copying_of_run
+from grok_interp.studies.copying.natural_text import default_n, natural_copying_of_run
 
 
 @pytest.fixture
@@ -43,18 +44,18 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_run_is_evaluated_on_its_validation_documents(run: Run) -> None:
     result = natural_copying_of_run(run, n=3)
-    assert result.array["checkpoint"].to_numpy().tolist() == [0, 5, 10, 15, 20]
-    assert result.array.attrs["n"] == 3 and 2 < result.array.attrs["n_documents"] <= 60 * 0.3
+    assert result.dataset["checkpoint"].to_numpy().tolist() == [0, 5, 10, 15, 20]
+    assert result.dataset.attrs["n"] == 3 and 2 < result.dataset.attrs["n_documents"] <= 60 * 0.3
     n_ctx, corpus = run.config.model.n_ctx, corpus_of_run(run)
     windows, _ = document_windows(corpus.validation, n_ctx=n_ctx, n_windows=512, end=0, leaks=corpus.leaks)
-    assert result.array.attrs["n_windows"] == len(windows)
-    assert np.isfinite(result.of("benefit")).all()
+    assert result.dataset.attrs["n_windows"] == len(windows)
+    assert np.isfinite(result["benefit"]).all()
 
 
 def test_the_result_is_cached_until_something_differs(run: Run, loaded: list[int]) -> None:
     first = natural_copying_of_run(run, n=3, n_checkpoints=2)
     again = natural_copying_of_run(run, n=3, n_checkpoints=2)
-    assert loaded == [0, 20] and again.array.equals(first.array)
+    assert loaded == [0, 20] and again.dataset.equals(first.dataset)
     natural_copying_of_run(run, n=2, n_checkpoints=2)
     assert loaded == [0, 20] * 2, "another n"
     natural_copying_of_run(run, n=2, n_checkpoints=2, n_windows=11)
@@ -63,7 +64,7 @@ def test_the_result_is_cached_until_something_differs(run: Run, loaded: list[int
     del loaded[:]
     changed = natural_copying_of_run(run, n=2, n_checkpoints=2, n_windows=11)
     assert loaded == [20], "another file under the same name"
-    assert (changed.array[:, 0] == changed.array[:, 1]).all()
+    assert (measured(changed)[:, 0] == measured(changed)[:, 1]).all()
 
 
 def test_the_command_line_draws_the_figure(run: Run) -> None:

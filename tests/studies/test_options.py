@@ -12,11 +12,11 @@ from grok_interp.cli import main
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.studies.catalogue import FIGURES, study_of
-from grok_interp.studies.copying.ablation import ablations, single_ablations
+from grok_interp.studies.catalog import figures, study_of
+from grok_interp.studies.copying.ablation_results import ablations, single_ablations
 from grok_interp.studies.modular import results as modular
 from grok_interp.studies.modular.sweep_report import write_phase_report
-from grok_interp.studies.run_results import RunResults
+from grok_interp.studies.study import write_report
 
 # Figures that are drawn from cached results alone, once the checkpoints are evaluated.
 OF_RESULTS = {
@@ -40,24 +40,23 @@ def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         yield found
 
 
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("figure", figures())
 def test_every_figure_runs_its_models_on_the_device(figure: str, runs: dict[str, Run]) -> None:
     run = runs[figure.partition("/")[0]]
-    draw = getattr(study_of(run), FIGURES[figure].drawn_by)
+    picture = figures()[figure]
     if figure in OF_RESULTS:
-        assert draw(run, device=NO_DATA).panels
+        assert picture.draw([run], device=NO_DATA).panels
     else:
         with pytest.raises(RuntimeError, match="meta"):
-            draw(run, device=NO_DATA)
+            picture.draw([run], device=NO_DATA)
 
 
 @pytest.mark.parametrize("kind", ["copying", "modular"])
 def test_reports_run_their_models_on_the_device(kind: str, runs: dict[str, Run]) -> None:
-    study, report = study_of(runs[kind]), study_of(runs[kind], ".report")
-    inputs = study.evaluation_inputs(runs[kind])
-    results = study.analyze(runs[kind], inputs)
+    study, run = study_of(runs[kind]), runs[kind]
+    study.analyze(run)
     with pytest.raises(RuntimeError, match="meta"):
-        report.write_report(runs[kind], results, inputs, threshold=0.5, device=NO_DATA)
+        write_report(run, study.report_page(run, threshold=0.5, device=NO_DATA))
 
 
 def test_evaluating_a_run_uses_the_device(runs: dict[str, Run], tmp_path: Path) -> None:
@@ -141,6 +140,4 @@ def test_a_report_of_checkpoints_that_are_not_finite_says_so(
         capsys.readouterr()
         where = "checkpoint 4" if len(steps) == 1 else "checkpoints 0, 4"
         assert f"NaN or infinite at {where}. Their values are undefined" in (run.directory / "report.html").read_text()
-        study = study_of(run)
-        results: RunResults = study.analyze(run, study.evaluation_inputs(run))
-        assert results.not_finite() == steps
+        assert study_of(run).analyze(run).not_finite() == steps

@@ -78,7 +78,7 @@ def test_a_second_report_computes_nothing(run: Run, counts: Counter[str], monkey
 
 
 def test_each_checkpoint_is_loaded_once_for_all_analyzers_of_a_set(run: Run, counts: Counter[str]) -> None:
-    from grok_interp.studies.catalogue import study_of
+    from grok_interp.studies.catalog import study_of
 
     counts.clear()
     study_of(run).analyze(run)

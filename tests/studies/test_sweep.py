@@ -12,13 +12,21 @@ from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
 from grok_interp.runs.checkpoint_files import save_state
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying import figure_3
-from grok_interp.studies.copying.experiments import BASELINES, REGULARISATION, experiment_of
+from grok_interp.studies.copying.experiments import BASELINE, BASELINES, REGULARIZATION
+from grok_interp.studies.copying.figures import FIGURES
 from grok_interp.studies.copying.sweep_report import write_sweep_report
+from grok_interp.studies.experiment import Experiment
 from grok_interp.studies.modular.experiments import BASELINES as MODULAR
 from grok_interp.studies.modular.experiments import PHASES
-from grok_interp.studies.sweep import BASELINE, Sweep
+from grok_interp.studies.sweep import Sweep
 
 COPYING_FIGURES = ("copying/fig3", "copying/fig5", "copying/fig7")
+
+
+def experiment_of(figure: str) -> Experiment:
+    experiment = FIGURES[figure].experiment
+    assert experiment
+    return experiment
 
 
 @pytest.mark.parametrize("size", BASELINES)
@@ -63,7 +71,7 @@ def test_experiments_share_the_runs_of_the_baseline(tmp_path: Path) -> None:
     runs = [set(experiment_of(figure).sweep(BASELINES["mini"], tmp_path, n_seeds=2).runs) for figure in COPYING_FIGURES]
     assert set.intersection(*runs) == {tmp_path / "baseline" / f"seed{seed}" for seed in range(2)}
     assert len(set.union(*runs)) == 14
-    assert REGULARISATION.sweep(BASELINES["mini"], tmp_path, n_seeds=1).runs.keys() == {
+    assert REGULARIZATION.sweep(BASELINES["mini"], tmp_path, n_seeds=1).runs.keys() == {
         tmp_path / name / "seed0" for name in ("baseline", "attn_dropout=0.1", "weight_decay=0.1")
     }
 
@@ -168,7 +176,7 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
         "seed",
         "checkpoint",
         "tokens",
-        "whole",
+        "exact_match",
         "per_token",
         "loss",
         "induction",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from ground_truth import measured
 from torch import Tensor
 
 from grok_interp.analysis.induction import induction_scores
@@ -69,7 +70,7 @@ def test_induction_scores_are_those_of_the_cpu() -> None:
     tokens[:, 64:] = tokens[:, :64]
     expected = induction_scores([(0, model)], tokens)
     found = induction_scores([(0, model.to(CUDA))], tokens)
-    assert found.array.to_numpy() == pytest.approx(expected.array.to_numpy(), abs=1e-4, nan_ok=True)
+    assert measured(found).to_numpy() == pytest.approx(measured(expected).to_numpy(), abs=1e-4, nan_ok=True)
 
 
 def losses_of(config: TrainConfig, *, graphed: bool, compiled: bool = False) -> tuple[list[float], Transformer]:

@@ -104,8 +104,8 @@ def test_analyzing_while_training_equals_analyzing_from_disk(tiny: TrainConfig, 
     tokens = repeated_tokens(n_sequences=3, half=20, alphabet=range(97, 123), seed=0)
     live = induction_scores(train(tiny), tokens)
     saved = induction_scores(Run.write(tmp_path / "run", tiny, train(tiny)), tokens)
-    assert live.array.identical(saved.array)
-    assert live.array["checkpoint"].values.tolist() == [0, 5, 10, 15, 20]
+    assert live.dataset.identical(saved.dataset)
+    assert live.dataset["checkpoint"].values.tolist() == [0, 5, 10, 15, 20]
 
 
 @pytest.mark.parametrize("micro_batch_size", [1, 2])

@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from grok_interp.plots.attention.quantised import ERROR
+from grok_interp.plots.attention.quantized import ERROR
 
 SCRIPTS = ("patterns.js", "chart.js", "export.js", "view.js")  # share one scope
 SHOW_VIEW = "AttentionViews.show(document.currentScript.parentElement)"  # beside each view

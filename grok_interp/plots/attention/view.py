@@ -15,9 +15,16 @@ from jaxtyping import Float
 from grok_interp.analysis.ablated_model import Head, named
 from grok_interp.files import write_text
 from grok_interp.plots.attention.assets import notebook_html, render
-from grok_interp.plots.attention.quantised import LEVELS, Fault, QuantisedPatterns, quantised
-from grok_interp.plots.attention.sources import Attentions, Names, Step, Tokens, patterns_by_step, token_strings
-from grok_interp.plots.attention.still import still_png
+from grok_interp.plots.attention.patterns_by_step import (
+    Attentions,
+    Names,
+    Step,
+    Tokens,
+    patterns_by_step,
+    token_strings,
+)
+from grok_interp.plots.attention.quantized import LEVELS, Fault, QuantizedPatterns, quantized
+from grok_interp.plots.attention.static_image import static_png
 from grok_interp.plots.attention.visible_tokens import visible_tokens
 from grok_interp.plots.theme import BLUE, VERMILION
 
@@ -36,7 +43,7 @@ class AttentionView:
     tokens: Sequence[str]
     heads: Sequence[Head]
     steps: Sequence[Step]
-    patterns: QuantisedPatterns  # step head query key
+    patterns: QuantizedPatterns  # step head query key
     scores: Sequence[float] | None
     score_name: str
 
@@ -54,7 +61,7 @@ class AttentionView:
 
     def still(self) -> bytes:
         """The first head at the last step, as a PNG: what is shown where no script may run."""
-        return still_png(self.patterns.levels[-1, 0] / LEVELS, self.patterns.faults[-1, 0], self.tokens, self.title())
+        return static_png(self.patterns.levels[-1, 0] / LEVELS, self.patterns.faults[-1, 0], self.tokens, self.title())
 
     def title(self) -> str:
         step = self.steps[-1]
@@ -122,14 +129,14 @@ def attention_view(
         raise ValueError(f"heads= needs one (layer, head) or more, each once, got {list(heads)}")
     strings, found = token_strings(tokens, names), []
     for step, chosen, patterns in patterns_by_step(attention, tokens, heads=heads, steps=steps):
-        found.append((step, chosen, quantised(patterns)))
+        found.append((step, chosen, quantized(patterns)))
     found.sort(key=lambda each: each[0] or 0)
     order, sorted_scores = _order(found[0][1], scores)
     return AttentionView(
         visible_tokens(strings),
         [found[0][1][place] for place in order],
         [step for step, _, _ in found],
-        QuantisedPatterns(
+        QuantizedPatterns(
             np.stack([each.levels[order] for _, _, each in found]),
             np.stack([each.faults[order] for _, _, each in found]),
         ),

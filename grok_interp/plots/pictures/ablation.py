@@ -12,7 +12,7 @@ from grok_interp.plots.registry import picture
 from grok_interp.plots.theme import BLACK, BLUE, GREEN, VERMILION
 
 MEASURES = {  # axis and scale
-    "whole": (Axis("exact-match accuracy", "%", format=".1f"), 100),
+    "exact_match": (Axis("exact-match accuracy", "%", format=".1f"), 100),
     "per_token": (Axis("per-token accuracy", "%", format=".1f"), 100),
     "loss": (Axis("added validation loss", "nats"), 1),
 }
@@ -38,7 +38,7 @@ def ablation(results: Sequence[HeadAblation]) -> Drawing:
     Raises:
         ValueError: for no result, and for results of different heads.
     """
-    heads = only([result.array.attrs["heads"] for result in results])
+    heads = only([result.dataset.attrs["heads"] for result in results])
     names = dict(zip(STYLES, _key(results, heads), strict=True))
     panels = []
     for measure, (axis, _) in MEASURES.items():
@@ -47,7 +47,7 @@ def ablation(results: Sequence[HeadAblation]) -> Drawing:
                 TRAINING_STEP,
                 axis,
                 [line for condition in STYLES for line in _lines(result, measure, condition, names[condition])],
-                result.array.attrs["how"],
+                result.dataset.attrs["how"],
             )
             for result in results
         ]
@@ -67,11 +67,11 @@ def only(values: Sequence[Any]) -> Any:
 
 def _lines(result: HeadAblation, measure: str, condition: str, key: str) -> list[Line]:
     """The mean over draws with its interval, and single draws where there are several."""
-    array, ends = result.array, result.interval()
+    values, ends = result[measure], result.interval(measure)
     if measure == "loss":
-        array, ends = result.effect(), result.effect_interval()
+        values, ends = result.effect(measure), result.effect_interval(measure)
     scale, style, label = MEASURES[measure][1], STYLES[condition], LABELS[condition]
-    draws, low, high = (scale * each.sel(measure=measure, condition=condition) for each in (array, *ends))
+    draws, low, high = (scale * each.sel(condition=condition) for each in (values, *ends))
     steps, draws = draws["checkpoint"].to_numpy(), draws.transpose("draw", "checkpoint")
     single = draws.to_numpy() if condition == "random" and len(draws) > 1 else []
     faint = [Line(steps, draw, label, style["color"], key, faint=True) for draw in single]
@@ -85,7 +85,7 @@ def _key(results: Sequence[HeadAblation], heads: str) -> list[str]:
         {
             name
             for result in results
-            for name in result.array["heads"].sel(condition=control).to_numpy().ravel().tolist()
+            for name in result.dataset["heads"].sel(condition=control).to_numpy().ravel().tolist()
         }
         for control in ("random", "entropy")
     )

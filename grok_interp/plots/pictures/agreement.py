@@ -37,7 +37,7 @@ def agreement(agreement: AlgorithmAgreement, *, subset: str = "generic", step: i
             shown.append(Line(x, value, name, color, dotted=True, low=low, high=high))
         return shown
 
-    steps, splits = (agreement.array[dim].values.tolist() for dim in ("checkpoint", "split"))
+    steps, splits = (agreement.dataset[dim].values.tolist() for dim in ("checkpoint", "split"))
     y = Axis("log-likelihood", "nats per answer", limits=(None, 0 if np.isfinite(arrays[0]).any() else None))
     panels = [
         Panel(SHOTS, y, title=SPLIT_NAMES[split], frames={at: lines(checkpoint=at, split=split) for at in steps})

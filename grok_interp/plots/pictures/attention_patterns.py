@@ -24,7 +24,7 @@ def attention_patterns(maps: AttentionMaps, tokens: Sequence[str] | None = None)
     Raises:
         ValueError: for another number of tokens than the maps have.
     """
-    n_layers, n_heads, n_tokens, _ = maps.array.shape
+    n_layers, n_heads, n_tokens, _ = maps["pattern"].shape
     names = [str(position) for position in range(n_tokens)] if tokens is None else list(tokens)
     if len(names) != n_tokens:
         raise ValueError(f"the maps are over {n_tokens} tokens, got {len(names)} token strings")

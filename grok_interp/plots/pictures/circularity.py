@@ -20,7 +20,7 @@ def circularity(heads: Sequence[Circularity]) -> Drawing:
     Args:
         heads: one result for each head; a color for each layer, dashes for its heads.
     """
-    measured = [_line(head, head.array.sel(measure="circularity")) for head in heads]
+    measured = [_line(head, head["circularity"]) for head in heads]
     margins = [_line(head, head.margin()) for head in heads]
     panels = [
         Panel(TRAINING_STEP, Axis("circularity", limits=(0, 1)), measured),
@@ -30,7 +30,7 @@ def circularity(heads: Sequence[Circularity]) -> Drawing:
 
 
 def _line(head: Circularity, curve: xr.DataArray) -> Line:
-    layer, number = head.array.attrs["layer"], head.array.attrs["head"]
+    layer, number = head.dataset.attrs["layer"], head.dataset.attrs["head"]
     dash = DASHES[number % len(DASHES)]
     steps = curve["checkpoint"].to_numpy()
     return Line(steps, curve.to_numpy(), f"L{layer}H{number}", layer_color(layer), dash=dash)

@@ -13,12 +13,16 @@ from grok_interp.plots.theme import layer_color
 
 Against = Literal["updates", "tokens"]
 MEASURES = {
-    "whole": Axis("exact-match accuracy", "%", limits=(0, None), format=".1f"),
+    "exact_match": Axis("exact-match accuracy", "%", limits=(0, None), format=".1f"),
     "per_token": Axis("per-token accuracy", "%", limits=(0, None), format=".1f"),
     "loss": Axis("validation loss", "nats"),
     "induction": Axis("largest induction score I(L, H)"),
 }
-OVER_UPDATES: tuple[tuple[str, Against], ...] = (("per_token", "updates"), ("whole", "updates"), ("loss", "updates"))
+OVER_UPDATES: tuple[tuple[str, Against], ...] = (
+    ("per_token", "updates"),
+    ("exact_match", "updates"),
+    ("loss", "updates"),
+)
 
 
 @picture(TrainingCurves)
@@ -32,8 +36,8 @@ def conditions(
         panels: (measure, "updates" or "tokens") of each panel.
         columns: panels side by side.
     """
-    names = curves.array["condition"].values.tolist()
-    tokens = curves.array["tokens_per_step"].values.tolist()
+    names = curves.dataset["condition"].values.tolist()
+    tokens = curves.dataset["tokens_per_step"].values.tolist()
     of_tokens = {layer_color(index): float(each) for index, each in enumerate(tokens)}
     against_axes = {
         "updates": TRAINING_STEP,
@@ -54,7 +58,7 @@ def _lines(curves: TrainingCurves, measure: str, against: Against, condition: st
     chosen, mean = curves.of(measure, condition), curves.mean(measure, condition)
     x = chosen["checkpoint"].to_numpy() * (int(chosen["tokens_per_step"]) if against == "tokens" else 1)
     scale = 100 if MEASURES[measure].unit == "%" else 1
-    color = layer_color(curves.array["condition"].values.tolist().index(condition))
+    color = layer_color(curves.dataset["condition"].values.tolist().index(condition))
     name = condition.replace("_", " ")
     seeds = chosen.transpose("seed", "checkpoint").to_numpy() if chosen.sizes["seed"] > 1 else []
     faint = [Line(x, scale * seed, name, color, faint=True) for seed in seeds]

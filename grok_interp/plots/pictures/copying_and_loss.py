@@ -13,7 +13,7 @@ from grok_interp.plots.marks import TRAINING_STEP, Axis, Line
 from grok_interp.plots.registry import picture
 from grok_interp.plots.theme import BLUE, ORANGE, VERMILION
 
-ACCURACIES = {"per_token": ("per-token accuracy", ORANGE), "whole": ("exact-match accuracy", VERMILION)}
+ACCURACIES = {"per_token": ("per-token accuracy", ORANGE), "exact_match": ("exact-match accuracy", VERMILION)}
 
 
 @picture()
@@ -29,13 +29,16 @@ def copying_and_loss(curves: TrainingCurves, accuracy: CopyingAccuracy | None = 
     Raises:
         ValueError: if there are several conditions.
     """
-    if curves.array.sizes["condition"] != 1:
-        raise ValueError(f"one condition is drawn, got {curves.array['condition'].values.tolist()}: choose one")
-    condition = curves.array["condition"].item()
-    x = replace(TRAINING_STEP, unit=f"updates of {int(curves.array['tokens_per_step'].item()):,} tokens")
+    if curves.dataset.sizes["condition"] != 1:
+        raise ValueError(f"one condition is drawn, got {curves.dataset['condition'].values.tolist()}: choose one")
+    condition = curves.dataset["condition"].item()
+    x = replace(TRAINING_STEP, unit=f"updates of {int(curves.dataset['tokens_per_step'].item()):,} tokens")
     bounds = {name: None for name in ACCURACIES}
     if accuracy is not None:
-        bounds = {"per_token": 100 * accuracy.per_token_interval(), "whole": 100 * accuracy.exact_interval()}
+        bounds = {
+            "per_token": 100 * accuracy.per_token_interval(),
+            "exact_match": 100 * accuracy.exact_match_interval(),
+        }
     copied = [
         line
         for measure, (label, color) in ACCURACIES.items()

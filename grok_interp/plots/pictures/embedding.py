@@ -21,20 +21,21 @@ def embedding(embedding: EmbeddingPCA) -> Drawing:
     Raises:
         ValueError: for fewer than two components.
     """
-    require_two_components(embedding.array)
-    pairs = list(combinations(range(min(embedding.array.sizes["component"], 3)), 2))
+    require_two_components(embedding.dataset)
+    pairs = list(combinations(range(min(embedding.dataset.sizes["component"], 3)), 2))
     panels = [
         Panel(
-            component(embedding.array, across),
-            component(embedding.array, up),
+            component(embedding.dataset, across),
+            component(embedding.dataset, up),
             frames={
-                int(step): _points(embedding.at(int(step)), across, up) for step in embedding.array["checkpoint"].values
+                int(step): _points(embedding.at(int(step))["projection"], across, up)
+                for step in embedding.dataset["checkpoint"].values
             },
             square=True,
         )
         for across, up in pairs
     ]
-    title = f"embeddings of the numbers; logarithms to base {embedding.array.attrs['root']}"
+    title = f"embeddings of the numbers; logarithms to base {embedding.dataset.attrs['root']}"
     return Drawing(panels, columns=len(pairs), title=title)
 
 

@@ -23,7 +23,7 @@ def formation(runs: Sequence[tuple[InductionScores, FormationOrder]]) -> Drawing
     Args:
         runs: scores, and the order of formation by one threshold.
     """
-    threshold = runs[0][1].array.attrs["threshold"]
+    threshold = runs[0][1].dataset.attrs["threshold"]
     levels = [Level(threshold, f"threshold {threshold:g}")]
     panels = [
         Panel(
@@ -35,7 +35,7 @@ def formation(runs: Sequence[tuple[InductionScores, FormationOrder]]) -> Drawing
         )
         for number, (scores, order) in enumerate(runs, start=1)
     ]
-    layers = runs[0][0].array["layer"].to_numpy().tolist()
+    layers = runs[0][0].dataset["layer"].to_numpy().tolist()
     key = [KeyEntry(f"layer {layer}", layer_color(layer)) for layer in layers]
     first = KeyEntry(f"first above {threshold:g}", "#444444", kind="dot", switches=False)
     return Drawing(on_one_scale(panels), columns=min(3, len(runs)), key=[*key, first])
@@ -43,10 +43,10 @@ def formation(runs: Sequence[tuple[InductionScores, FormationOrder]]) -> Drawing
 
 def _marks(scores: InductionScores, order: FormationOrder) -> list[Line | Points]:
     """A line for each head, and a dot for each that formed."""
-    steps, lines, onsets = scores.array["checkpoint"].to_numpy(), [], []
-    for layer, head in np.ndindex(order.array.shape):
+    steps, lines, onsets = scores.dataset["checkpoint"].to_numpy(), [], []
+    for layer, head in np.ndindex(order["onset"].shape):
         name, color, key = f"L{layer}H{head}", layer_color(layer), f"layer {layer}"
-        curve, onset = scores.I.sel(layer=layer, head=head), order.array.sel(layer=layer, head=head)
+        curve, onset = scores["I"].sel(layer=layer, head=head), order["onset"].sel(layer=layer, head=head)
         lines.append(Line(steps, curve.to_numpy(), name, color, key))
         if onset.notnull():
             height = float(curve.sel(checkpoint=onset))

@@ -41,11 +41,11 @@ def fourier_spectra(spectrum: FourierSpectrum) -> Drawing:
     Raises:
         ValueError: for a spectrum of one checkpoint, which has no training to show.
     """
-    if spectrum.array.sizes["checkpoint"] < 2:
+    if spectrum.dataset.sizes["checkpoint"] < 2:
         raise ValueError("a picture over training needs two checkpoints or more, the spectrum has 1: analyze a series")
-    scale = ColorScale("fraction of the variance", (0, float(spectrum.array.max())), format=".3f")
-    steps, frequencies = (spectrum.array[dim].values.tolist() for dim in ("checkpoint", "frequency"))
-    arrays = {group: spectrum.array.sel(group=group).transpose("frequency", "checkpoint") for group in GROUPS}
+    scale = ColorScale("fraction of the variance", (0, float(spectrum["fraction"].max())), format=".3f")
+    steps, frequencies = (spectrum.dataset[dim].values.tolist() for dim in ("checkpoint", "frequency"))
+    arrays = {group: spectrum["fraction"].sel(group=group).transpose("frequency", "checkpoint") for group in GROUPS}
     panels = [
         Panel(
             TRAINING_STEP,
@@ -67,12 +67,12 @@ def fourier_losses(losses: Sequence[FourierLoss]) -> Drawing:
     """
     lines = [_loss(losses[0], "full", "full", BLACK)]
     for found in losses:
-        group = found.array.attrs["group"]
-        frequencies = ", ".join(map(str, found.array.attrs["frequencies"]))
+        group = found.dataset.attrs["group"]
+        frequencies = ", ".join(map(str, found.dataset.attrs["frequencies"]))
         for condition, dash in CONDITION_DASHES.items():
             label = f"{condition}: {group} frequency {frequencies}"
             lines.append(_loss(found, condition, label, GROUP_COLORS[group], dash))
-    chance = Level(math.log(losses[0].array.attrs["p"]), "chance, ln p", ":")
+    chance = Level(math.log(losses[0].dataset.attrs["p"]), "chance, ln p", ":")
     return Drawing(
         [Panel(TRAINING_STEP, Axis("loss of the answers", "nats", limits=(0, None)), lines, levels=[chance])]
     )
@@ -83,16 +83,16 @@ def top_frequencies(tops: TopFrequencyFraction) -> Drawing:
     """The fraction of the variance in the top frequencies of both groups; dotted: 95% quantile of shuffled numbers."""
     lines = []
     for group, color in GROUP_COLORS.items():
-        of_group = tops.array.sel(group=group)
+        of_group = tops.dataset.sel(group=group)
         steps = of_group["checkpoint"].to_numpy()
-        fraction, quantile = (of_group.sel(measure=each).to_numpy() for each in ("fraction", "null_q95"))
+        fraction, quantile = (of_group[each].to_numpy() for each in ("fraction", "null_q95"))
         lines.append(Line(steps, fraction, group, color))
         lines.append(Line(steps, quantile, f"{group}, 95% quantile of shuffles", color, dash=":", width=0.8))
-    n_key = tops.array.attrs["n_key"]
+    n_key = tops.dataset.attrs["n_key"]
     top = f"the top {n_key} {'frequency' if n_key == 1 else 'frequencies'}"
     return Drawing([Panel(TRAINING_STEP, Axis(f"fraction of the variance in {top}", limits=(0, 1)), lines)])
 
 
 def _loss(found: FourierLoss, condition: str, label: str, color: str, dash: Dash = "-") -> Line:
     mean, low, high = (each.to_numpy() for each in (found.loss(condition), *found.interval(condition)))
-    return Line(found.array["checkpoint"].to_numpy(), mean, label, color, dash=dash, low=low, high=high)
+    return Line(found.dataset["checkpoint"].to_numpy(), mean, label, color, dash=dash, low=low, high=high)

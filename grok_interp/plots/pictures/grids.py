@@ -26,7 +26,7 @@ def grids(grids: Sequence[GridComparison]) -> Drawing:
     Args:
         grids: of one task.
     """
-    task = grids[0].array.attrs
+    task = grids[0].dataset.attrs
     colors = [(colormap(scale.colors), place) for scale, place in ((RIGHT, 1.0), (DIFFERENCE, 1.0), (DIFFERENCE, 0.0))]
     words = ("right", "only the model is right (+)", "only the algorithm is right (-)")
     key = [
@@ -40,18 +40,18 @@ def grids(grids: Sequence[GridComparison]) -> Drawing:
 def _panel(grid: GridComparison, row: str) -> Panel:
     """x by y of the model, of an algorithm, or of the model minus an algorithm."""
     _, _, algorithm = row.partition(" - ")
-    cells = (grid.model_minus(algorithm) if algorithm else grid.array.sel(who=row)).transpose("x", "y")
+    cells = (grid.model_minus(algorithm) if algorithm else grid["right"].sel(who=row)).transpose("x", "y")
     counts = f"+{int((cells > 0).sum())} -{int((cells < 0).sum())}" if algorithm else f"{int(cells.sum())} right"
     p = len(cells["x"])
     scale = DIFFERENCE if algorithm else RIGHT
     drawn = Cells(cells.to_numpy(), list(range(p)), list(range(p)), scale, names=_names(grid))
     axes = Axis("y", whole=True), Axis("x", whole=True, reversed=True)
-    return Panel(*axes, [drawn], f"{row}\nk = {grid.array.attrs['k']}: {counts}", square=True)
+    return Panel(*axes, [drawn], f"{row}\nk = {grid.dataset.attrs['k']}: {counts}", square=True)
 
 
 def _names(grid: GridComparison) -> np.ndarray:
     """Who is right, of each query."""
-    right = grid.array.transpose("x", "y", "who")
+    right = grid["right"].transpose("x", "y", "who")
     names = np.empty(right.shape[:2], dtype=object)
     for x, y in np.ndindex(*names.shape):
         verdicts = zip(right["who"].values, right.values[x, y], strict=True)

@@ -38,7 +38,7 @@ def head_map(scores: xr.DataArray, *, label: str, unit: str = "") -> Drawing:
 @picture(InductionScores)
 def induction_map(scores: InductionScores) -> Drawing:
     """I(L, H) of every head, each at its place, over training."""
-    return head_map(scores.I, label="I(L, H)")
+    return head_map(scores["I"], label="I(L, H)")
 
 
 def _places(scores: xr.DataArray, dim: str) -> list[int]:

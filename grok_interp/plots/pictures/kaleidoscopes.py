@@ -20,13 +20,13 @@ def kaleidoscopes(blocks: Sequence[Kaleidoscope]) -> Drawing:
     Args:
         blocks: one result for each block and position.
     """
-    positions = sorted({block.array.attrs["position"] for block in blocks})
-    chance = float(max(block.array.sel(measure="null_q95").max() for block in blocks))
+    positions = sorted({block.dataset.attrs["position"] for block in blocks})
+    chance = float(max(block["null_q95"].max() for block in blocks))
     panels = [
         Panel(
             TRAINING_STEP,
             Axis("Spearman's rank correlation"),
-            [line for block in blocks if block.array.attrs["position"] == position for line in _lines(block)],
+            [line for block in blocks if block.dataset.attrs["position"] == position for line in _lines(block)],
             f"at {position}",
             shades=[Shade(0, chance, "below 95% of shuffled pairs")],
         )
@@ -36,7 +36,7 @@ def kaleidoscopes(blocks: Sequence[Kaleidoscope]) -> Drawing:
 
 
 def _lines(block: Kaleidoscope) -> list[Line]:
-    layer, values = block.array.attrs["layer"], block.array.sel(measure="spearman")
+    layer, values = block.dataset.attrs["layer"], block["spearman"]
     curves = {pattern: values.sel(pattern=pattern).to_numpy() for pattern in PATTERNS}
     return [
         Line(values["checkpoint"].to_numpy(), curve, f"block {layer}, {pattern}", layer_color(layer), dash=dash)

@@ -20,9 +20,9 @@ def label_noise(curves: Sequence[ShotCurves], *, split: str) -> Drawing:
         curves: one result for each fraction, from few to many wrong answers.
         split: that is drawn.
     """
-    step = int(curves[0].array["checkpoint"][0])
+    step = int(curves[0].dataset["checkpoint"][0])
     lines = [
-        by_shots(each, "all", int(each.array["checkpoint"][0]), split, f"{each.array.attrs['noise']:.0%}", color)
+        by_shots(each, "all", int(each.dataset["checkpoint"][0]), split, f"{each.dataset.attrs['noise']:.0%}", color)
         for each, color in zip(curves, ordered_colors(len(curves)), strict=True)
     ]
     panel = Panel(SHOTS, Axis("accuracy", limits=(0, 1.02)), lines, SPLIT_NAMES[split], [chance(curves[0])])

@@ -21,7 +21,7 @@ def leads(result: LeadingIndicators) -> Drawing:
 
     Dots are seeds, bars the mean and its 95% interval over seeds. Under each score: how many seeds have a lead.
     """
-    table, n_seeds = result.summary(), result.array.sizes["seed"]
+    table, n_seeds = result.summary(), result.dataset.sizes["seed"]
     panels = []
     for followed, title in TITLES.items():
         rows = table[table["followed"] == followed].to_dict("records")
@@ -35,7 +35,7 @@ def leads(result: LeadingIndicators) -> Drawing:
 
 def _marks(result: LeadingIndicators, row: dict[Any, Any], place: int) -> list[Mark]:
     """Seeds, and above them their mean with its interval where there are several."""
-    cell = result.array.sel(score=row["score"], followed=row["followed"]).dropna("seed")
+    cell = result["lead"].sel(score=row["score"], followed=row["followed"]).dropna("seed")
     seeds = [f"seed {seed}" for seed in cell["seed"].values.tolist()]
     marks: list[Mark] = [Points(cell.to_numpy(), [place + BELOW] * len(seeds), "seed", BLUE, seeds, size=3)]
     if row["seeds"] > 1:

@@ -22,7 +22,7 @@ def natural_copying(result: NaturalCopying) -> Drawing:
     Left: the loss on the same tokens at first occurrences and at repeats. Right: their difference, beside the
     difference of unrepeated tokens at the same positions. Copying is the gap between the two.
     """
-    attrs = result.array.attrs
+    attrs = result.dataset.attrs
     panels = [
         Panel(
             TRAINING_STEP,
@@ -41,5 +41,5 @@ def natural_copying(result: NaturalCopying) -> Drawing:
 
 
 def _line(result: NaturalCopying, measure: str, label: str, color: str) -> Line:
-    mean, low, high = result.of(measure).transpose("estimate", "checkpoint").to_numpy()
-    return Line(result.array["checkpoint"].to_numpy(), mean, label, color, low=low, high=high)
+    mean, low, high = result[measure].transpose("estimate", "checkpoint").to_numpy()
+    return Line(result.dataset["checkpoint"].to_numpy(), mean, label, color, low=low, high=high)

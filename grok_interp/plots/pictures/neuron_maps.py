@@ -28,7 +28,7 @@ def neuron_maps(activations: MLPActivations, neurons: Sequence[int] | None = Non
     chosen = activations.most_varied(12) if neurons is None else list(neurons)
     if not chosen:
         raise ValueError("no neuron to draw: name some, for example activations.most_varied(12)")
-    attrs, maps = activations.array.attrs, activations.array.sel(neuron=chosen)
+    attrs, maps = activations.dataset.attrs, activations["activation"].sel(neuron=chosen)
     limit = float(abs(maps).max()) or 1.0
     scale = ColorScale("activation", (-limit, limit), DIVERGING)
     places, ticks = list(range(attrs["p"])), {number: str(number) for number in number_ticks(attrs["p"])}

@@ -43,7 +43,7 @@ def last_shot(curves: ShotCurves, *, threshold: float) -> Drawing:
         Panel(
             TRAINING_STEP,
             Axis("last-shot accuracy", limits=(0, 1)),
-            [_over_training(curves, queries, split) for split in curves.array["split"].values.tolist()],
+            [_over_training(curves, queries, split) for split in curves.dataset["split"].values.tolist()],
             f"{queries} queries",
             levels,
         )
@@ -63,10 +63,10 @@ def shot_curves(curves: ShotCurves, *, split: str = "ood_train", step: int | Non
         split: of the right panel and of the algorithms.
         step: that paper shows, the last if None.
     """
-    splits = curves.array["split"].values.tolist()
+    splits = curves.dataset["split"].values.tolist()
     solvable = [
         Line(
-            curves.array["shot"].to_numpy(),
+            curves.dataset["shot"].to_numpy(),
             curves.solvable(*solved).sel(split=split).to_numpy(),
             f"{algorithm} ({SPLIT_NAMES[split]})",
             BLACK,
@@ -99,12 +99,12 @@ def by_shots(curves: ShotCurves, queries: str, step: int, split: str, label: str
 
 
 def chance(curves: ShotCurves) -> Level:
-    return Level(1 / curves.array.attrs["p"], "chance, 1/p", ":")
+    return Level(1 / curves.dataset.attrs["p"], "chance, 1/p", ":")
 
 
 def _over_training(curves: ShotCurves, queries: str, split: str) -> Line:
     mean, low, high = (each.isel(shot=-1).sel(split=split).to_numpy() for each in _with_interval(curves, queries))
-    steps = curves.array["checkpoint"].to_numpy()
+    steps = curves.dataset["checkpoint"].to_numpy()
     return Line(steps, mean, SPLIT_NAMES[split], SPLIT_COLORS[split], low=low, high=high)
 
 
@@ -113,4 +113,4 @@ def _with_interval(curves: ShotCurves, queries: str) -> Sequence[xr.DataArray]:
 
 
 def _steps(curves: ShotCurves) -> list[int]:
-    return curves.array["checkpoint"].values.tolist()
+    return curves.dataset["checkpoint"].values.tolist()

@@ -29,7 +29,7 @@ def similarity(similarity: CosineSimilarity, *, step: int | None = None) -> Draw
     Raises:
         ValueError: for a step that was not analyzed.
     """
-    matrix, attrs = similarity.at(step), similarity.array.attrs
+    matrix, attrs = similarity.at(step)["similarity"], similarity.dataset.attrs
     every = math.ceil(attrs["p"] / MOST_NUMBERS)
     numbers = range(0, attrs["p"], every)
     pairs = [(x, y) for x in numbers for y in numbers]

@@ -36,7 +36,7 @@ def single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> 
         ValueError: for no result, and for scores of other checkpoints.
     """
     step = only([int(result.at()["checkpoint"]) for result in results])
-    induction = scores.at(step).sel(score="I").to_numpy()
+    induction = scores.at(step)["I"].to_numpy()
     panels = []
     for measure, (axis, _) in CHANGES.items():
         row = [
@@ -44,7 +44,7 @@ def single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> 
                 Axis("I(L, H)", format=".2f"),
                 axis,
                 [_layer(result, measure, layer, of_layer) for layer, of_layer in enumerate(induction)],
-                result.array.attrs["how"],
+                result.dataset.attrs["how"],
                 [Level(0, dash="-")],
             )
             for result in results
@@ -54,9 +54,9 @@ def single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> 
 
 
 def _layer(result: SingleAblation, measure: str, layer: int, scores: np.ndarray) -> Points:
-    at, scale = {"measure": measure, "layer": layer}, CHANGES[measure][1]
-    effects = (result.effect(), *result.effect_interval())
-    change, low, high = (scale * each.sel(at).isel(checkpoint=-1).to_numpy() for each in effects)
+    scale = CHANGES[measure][1]
+    effects = (result.effect(measure), *result.effect_interval(measure))
+    change, low, high = (scale * each.sel(layer=layer).isel(checkpoint=-1).to_numpy() for each in effects)
     names = [named([(layer, head)]) for head in range(len(scores))]
     style = {"texts": names, "noun": "heads", "low": low, "high": high}
     return Points(scores, change, f"layer {layer}", layer_color(layer), names, **style)

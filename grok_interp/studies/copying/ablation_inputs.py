@@ -120,14 +120,14 @@ def _circuit_scores(tokens: Int64[Tensor, "batch pos"]) -> Analyzer[HeadScores]:
 
 def formed_heads(induction: InductionScores) -> list[Head]:
     """Those of I above `FORMED` at the last checkpoint, largest first."""
-    last = induction.I.isel(checkpoint=-1)
+    last = induction["I"].isel(checkpoint=-1)
     return [head for head in induction.strongest(last.size) if float(last[head]) > FORMED]
 
 
 def with_controls(strongest: Sequence[Head], induction: InductionScores, scores: HeadScores) -> list[Head]:
     """As many of them, from the first on, as leave as many heads that may be controls."""
     kept: list[Head] = []
-    sizes = induction.array.sizes
+    sizes = induction.dataset.sizes
     for head in strongest:
         more = [*kept, head]
         if n_control_sets(more, never_controls(more, induction, scores), sizes["head"], sizes["layer"]):
@@ -149,10 +149,10 @@ def spared_heads(heads: Sequence[Head], induction: InductionScores, scores: Head
 
 def induction_circuits(induction: InductionScores, scores: HeadScores) -> list[tuple[Head, Head]]:
     """(previous-token head, induction head) at the last checkpoint, by the rule of the module."""
-    score = induction.I.isel(checkpoint=-1).to_numpy()
-    looks_back, composed = (scores.of(name)[-1].to_numpy() for name in ("previous_token", "k_composition"))
+    score = induction["I"].isel(checkpoint=-1).to_numpy()
+    looks_back, composed = (scores[name][-1].to_numpy() for name in ("previous_token", "k_composition"))
     found: list[tuple[Head, Head]] = []
-    for layer, head in np.argwhere((score > FORMED) & (composed > scores.array.attrs["chance"]["k_composition"])):
+    for layer, head in np.argwhere((score > FORMED) & (composed > scores.dataset.attrs["chance"]["k_composition"])):
         earlier, which = divmod(int(looks_back[:layer].argmax()), score.shape[1])  # layer 0 composes with none: 0
         if looks_back[earlier, which] > LOOKS_BACK:
             found.append(((earlier, which), (int(layer), int(head))))

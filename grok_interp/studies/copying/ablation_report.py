@@ -15,8 +15,8 @@ from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.ablation import ablation
 from grok_interp.plots.pictures.single_heads import single_heads
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.ablation import ablations, are_stored, single_ablations
 from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs, formed_heads
+from grok_interp.studies.copying.ablation_results import ablations, are_stored, single_ablations
 from grok_interp.studies.copying.results import FORMED, analyze
 
 MATTERS = 0.02  # fraction of suffixes: with 500 of them some three standard errors of a fraction near 0
@@ -32,14 +32,14 @@ def ablation_section(run: Run) -> Section:
         f"{inputs.n_match} tokens before is cut. The same heads are taken away at every step. Bands: 95% over samples "
         "(accuracies) and windows (loss, paired with intact), of the mean over draws."
     )
-    table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
+    table = pd.concat([each.to_frame().assign(how=each.dataset.attrs["how"]) for each in results])
     return Section(WITHOUT_HEADS, ablation_text(results, inputs), ablation(results), caption, table=table)
 
 
 def single_heads_section(run: Run) -> Section:
     """Whether I(L, H) finds the heads that matter."""
     results, induction = single_ablations(run), analyze(run).induction
-    table = pd.concat([each.to_frame().assign(how=each.array.attrs["how"]) for each in results])
+    table = pd.concat([each.to_frame().assign(how=each.dataset.attrs["how"]) for each in results])
     text = single_heads_text(results, induction)
     caption = (
         "A dot is a head, a color a layer. Bars: 95% over samples (suffix tokens) and over windows (loss), paired with "
@@ -64,12 +64,12 @@ def _missing(title: str, figure: str, run: Run) -> Section:
 
 def ablation_text(results: Sequence[HeadAblation], inputs: AblationInputs) -> str:
     """What was found, in words."""
-    step = int(results[0].array["checkpoint"][-1])
+    step = int(results[0].dataset["checkpoint"][-1])
     return " ".join(
         [
             _choice(inputs),
-            f"At step {step:,} the model copies {results[0].in_words('whole', 'intact')} of the suffixes whole.",
-            *_left(results, "whole"),
+            f"At step {step:,} the model copies {results[0].in_words('exact_match', 'intact')} of the suffixes whole.",
+            *_left(results, "exact_match"),
             _onsets(results),
             f"The loss on held-out text is {results[0].in_words('loss', 'intact')} nats.",
             *_left(results, "loss"),
@@ -82,7 +82,7 @@ def ablation_text(results: Sequence[HeadAblation], inputs: AblationInputs) -> st
 def _left(results: Sequence[HeadAblation], measure: str) -> list[str]:
     """A sentence for each condition but intact, on the last checkpoint."""
     conditions = {
-        "ablated": f"Without {results[0].array.attrs['heads']}",
+        "ablated": f"Without {results[0].dataset.attrs['heads']}",
         "random": f"Without as many random heads{'' if results[0].controls_are_elsewhere else ' of the same layers'}",
         "entropy": "Without the heads of the nearest attention entropy",
     }
@@ -91,7 +91,7 @@ def _left(results: Sequence[HeadAblation], measure: str) -> list[str]:
     if not results[0].has_controls:
         del conditions["random"]
     return [
-        f"{words}: {_each_way({each.array.attrs['how']: each.in_words(measure, name) for each in results})}."
+        f"{words}: {_each_way({each.dataset.attrs['how']: each.in_words(measure, name) for each in results})}."
         for name, words in conditions.items()
     ]
 
@@ -107,21 +107,21 @@ def _intervals(inputs: AblationInputs) -> str:
 
 def single_heads_text(results: Sequence[SingleAblation], induction: InductionScores) -> str:
     """Which heads matter, way by way, and which of them the score finds."""
-    scores, formed = induction.I.isel(checkpoint=-1), formed_heads(induction)
+    scores, formed = induction["I"].isel(checkpoint=-1), formed_heads(induction)
     found = ", ".join(f"{named([head])} ({float(scores[head]):.2f})" for head in formed) or "no head"
-    left = "; ".join(f"{result.array.attrs['how']}: {_heads_that_matter(result)}" for result in results)
+    left = "; ".join(f"{result.dataset.attrs['how']}: {_heads_that_matter(result)}" for result in results)
     return (
         f"I(L,H) is above {FORMED:g} at the last step in {found}. Heads without which more than {MATTERS:.0%} of the "
-        f"suffixes are lost, and what is left of {results[0].in_words('whole')}: {left}. "
+        f"suffixes are lost, and what is left of {results[0].in_words('exact_match')}: {left}. "
         "I(L,H) is made to find heads that copy what followed the same token before; the heads that these read from "
         "have an I of about 0 and may matter as much. Intervals: 95% of one run (1 seed) over samples (Wilson)."
     )
 
 
 def _heads_that_matter(result: SingleAblation) -> str:
-    cost = -result.effect().sel(measure="whole").isel(checkpoint=-1)
+    cost = -result.effect("exact_match").isel(checkpoint=-1)
     heads = [head for head in result.costliest() if float(cost[head]) > MATTERS]
-    return ", ".join(f"{named([head])} {result.in_words('whole', head)}" for head in heads) or "none"
+    return ", ".join(f"{named([head])} {result.in_words('exact_match', head)}" for head in heads) or "none"
 
 
 def _choice(inputs: AblationInputs) -> str:
@@ -137,9 +137,9 @@ def _choice(inputs: AblationInputs) -> str:
 
 def _onsets(results: Sequence[HeadAblation]) -> str:
     """From which step on the heads matter."""
-    whole = results[0].array.sel(measure="whole", condition="intact").isel(draw=0)
-    copied = whole["checkpoint"].to_numpy()[whole.to_numpy() > MATTERS]
-    onsets = {result.array.attrs["how"]: _onset(result) for result in results}
+    intact = results[0]["exact_match"].sel(condition="intact").isel(draw=0)
+    copied = intact["checkpoint"].to_numpy()[intact.to_numpy() > MATTERS]
+    onsets = {result.dataset.attrs["how"]: _onset(result) for result in results}
     return (
         f"Of the steps looked at, the first at which more than {MATTERS:.0%} of the suffixes are copied: "
         f"{f'{copied[0]:,}' if len(copied) else 'none'}; at which the heads taken away cost {MATTERS:.0%} more than "
@@ -151,8 +151,8 @@ def _onset(result: HeadAblation) -> str:
     onset = result.onset(threshold=MATTERS)
     if not np.isfinite(onset):
         return "none"
-    whole = result.array.sel(measure="whole", checkpoint=slice(onset, None))
-    margin = whole.sel(condition=CONTROLS).min(("condition", "draw")) - whole.sel(condition="ablated").max("draw")
+    left = result["exact_match"].sel(checkpoint=slice(onset, None))
+    margin = left.sel(condition=CONTROLS).min(("condition", "draw")) - left.sel(condition="ablated").max("draw")
     return f"{onset:,.0f} {'and all later' if bool((margin > MATTERS).all()) else 'but not all later'}"
 
 
@@ -181,7 +181,7 @@ def _is_one_control(results: Sequence[HeadAblation]) -> bool:
 
 def _control(result: HeadAblation, name: str) -> str:
     """The heads of a control at the last checkpoint, in all draws."""
-    draws = result.array["heads"].isel(checkpoint=-1).sel(condition=name).to_numpy().tolist()
+    draws = result.dataset["heads"].isel(checkpoint=-1).sel(condition=name).to_numpy().tolist()
     return " or ".join(dict.fromkeys(draws))
 
 

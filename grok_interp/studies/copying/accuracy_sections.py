@@ -19,7 +19,7 @@ from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
 from grok_interp.plots.pictures.strings import strings
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.figures import accuracies_of
+from grok_interp.studies.copying.comparisons import accuracies_of
 from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
 
 
@@ -52,8 +52,8 @@ def _guessing(task: CopyTask) -> str:
 def strings_section(results: CopyingResults) -> Section:
     accuracies = [results.accuracy, results.hexadecimal]
     text = " ".join(
-        f"{each.array.attrs['alphabet'].capitalize()} strings, last checkpoint: {each.exact_in_words()} exact match "
-        f"({each.sizes_in_words}), {each.per_sequence_in_words()} by string {each.strings_in_words}."
+        f"{each.dataset.attrs['alphabet'].capitalize()} strings, last checkpoint: {each.exact_match_in_words()} exact "
+        f"match ({each.sizes_in_words}), {each.per_sequence_in_words()} by string {each.strings_in_words}."
         for each in accuracies
     )
     caption = "String 0 comes first in the prompt, farthest from the query. Bands: 95% Wilson intervals over samples."
@@ -90,7 +90,7 @@ def _final_rows(condition: str, runs: Sequence[Sequence[CopyingAccuracy]]) -> li
         rows.append(
             {
                 "condition": condition,
-                "alphabet": accuracies[0].array.attrs["alphabet"],
+                "alphabet": accuracies[0].dataset.attrs["alphabet"],
                 "exact_match": found.value,
                 "low": ends.get("low", np.nan),
                 "high": ends.get("high", np.nan),
@@ -111,5 +111,5 @@ def strings_table(accuracies: Sequence[CopyingAccuracy]) -> pd.DataFrame:
         low, high = each.per_sequence_interval()
         columns = {"exact_match": each.per_sequence(), "low": low, "high": high}
         table = xr.Dataset({name: array.drop_vars("bound", errors="ignore") for name, array in columns.items()})
-        tables.append(table.to_dataframe().reset_index().assign(alphabet=each.array.attrs["alphabet"]))
+        tables.append(table.to_dataframe().reset_index().assign(alphabet=each.dataset.attrs["alphabet"]))
     return pd.concat(tables, ignore_index=True)

@@ -3,7 +3,7 @@
 An interval (95%, over seeds) decides: wholly on the claim's side it is supported, wholly on the other not supported,
 anything else is undecided, too few runs and onsets that never came included. Each function says which side is which.
 Onsets are change points (`emergence`), final values means over the last tenth of training. Copying is judged twice: by
-suffixes copied whole, the paper's accuracy, and by suffix tokens.
+exact-match accuracy, the paper's, and by per-token accuracy.
 
 Each claim says how many seeds would decide it with a probability of 80%, from the spread over the seeds that there are:
 `seeds_needed` if the effect is as far from the boundary as observed, `seeds_needed_half` if it is half as far. Seeds
@@ -28,7 +28,7 @@ from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.statistics.power import MOST
 from grok_interp.studies.copying.onsets import ByMeasure, Onsets, by_run, log_slope, paired_effect, varied_value
 
-COPYING = {"whole": "whole suffixes", "per_token": "suffix tokens"}
+COPYING = {"exact_match": "exact match", "per_token": "per token"}
 HALFWAY = -0.5  # between the slopes of what counts updates (0) and of what counts tokens (-1)
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 
@@ -132,21 +132,21 @@ def shallow_to_deep(orders: Sequence[FormationOrder]) -> Claim:
     return claim(claimed, "Figure 6", "I(L, H)", of_seeds, str(found), decided=decided)
 
 
-def better_with(condition: str, name: str, regularised: Onsets) -> Claim:
+def better_with(condition: str, name: str, regularized: Onsets) -> Claim:
     """Final value with minus without, seed by seed; supported above 0."""
-    found = paired_effect(regularised.finals, condition, NEITHER)
+    found = paired_effect(regularized.finals, condition, NEITHER)
     text = f"final share with {name} less without {found}"
     claimed = f"{name.capitalize()} improves the final copying accuracy"
-    return _on_copying(claimed, "Figure 7", regularised, found, text)
+    return _on_copying(claimed, "Figure 7", regularized, found, text)
 
 
-def earlier_with(condition: str, name: str, regularised: Onsets) -> Claim:
+def earlier_with(condition: str, name: str, regularized: Onsets) -> Claim:
     """Log2 of the onset with less without, seed by seed; supported below 0."""
-    onsets = regularised.onsets
+    onsets = regularized.onsets
     found = paired_effect(onsets.where(onsets > 0).map(np.log2), condition, NEITHER)
     text = f"log2 of the onset with {name} less without {found}"
     claimed = f"{name.capitalize()} makes copying emerge earlier"
-    return _on_copying(claimed, "Figure 7", regularised, found, text, above=False)
+    return _on_copying(claimed, "Figure 7", regularized, found, text, above=False)
 
 
 def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[Claim]:
@@ -154,12 +154,12 @@ def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[Claim]:
     measure; supported above 0."""
     claims = []
     for measure, name in COPYING.items():
-        last = [each.array.sel(measure=measure).isel(checkpoint=-1).mean("draw") for each in ablations]
+        last = [each[measure].isel(checkpoint=-1).mean("draw") for each in ablations]
         lost = np.array(
             [float(each.sel(condition=["random", "entropy"]).min() - each.sel(condition="ablated")) for each in last]
         )
         found = mean_effect(lost[np.isfinite(lost)])  # a run without heads that may be controls has none
-        heads = ", ".join(each.array.attrs["heads"] for each in ablations)
+        heads = ", ".join(each.dataset.attrs["heads"] for each in ablations)
         text = f"share lost without {heads} beyond what the worse control loses {found}"
         claimed = "The heads that I(L, H) finds do the copying"
         claims.append(claim(claimed, "beyond the paper", name, found, text, decided=verdict(found)))
@@ -170,7 +170,7 @@ def curve_claims(
     baseline: ByMeasure,
     batches: ByMeasure | None = None,
     rates: ByMeasure | None = None,
-    regularised: ByMeasure | None = None,
+    regularized: ByMeasure | None = None,
 ) -> Iterator[Claim]:
     """All claims that the training curves of these experiments can decide, in the paper's order."""
     tests: list[tuple[Callable[[Onsets], Claim], ByMeasure | None]] = [
@@ -179,12 +179,12 @@ def curve_claims(
         (earlier_at_higher_rates, rates),
         (stronger_at_higher_rates, rates),
     ]
-    if regularised:
-        _, dropout, decay = regularised["loss"].curves.array["condition"].values.tolist()
+    if regularized:
+        _, dropout, decay = regularized["loss"].curves.dataset["condition"].values.tolist()
         tests += [
-            (partial(better_with, dropout, "attention dropout"), regularised),
-            (partial(earlier_with, dropout, "attention dropout"), regularised),
-            (partial(better_with, decay, "weight decay"), regularised),
+            (partial(better_with, dropout, "attention dropout"), regularized),
+            (partial(earlier_with, dropout, "attention dropout"), regularized),
+            (partial(better_with, decay, "weight decay"), regularized),
         ]
     for test, onsets in tests:
         if onsets is None:

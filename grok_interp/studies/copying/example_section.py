@@ -42,7 +42,7 @@ def example_section(examples: Sequence[CopyExample], accuracy: CopyingAccuracy, 
 def example_text(examples: Sequence[CopyExample], accuracy: CopyingAccuracy) -> str:
     """By which rule the examples were chosen."""
     first = "evaluation input, in the order of samples and then of strings,"
-    alphabet = accuracy.array.attrs["alphabet"]
+    alphabet = accuracy.dataset.attrs["alphabet"]
     text = (
         f"The prompt is a sample of the copying test ({alphabet} strings) followed by the prefix of one of its strings."
     )

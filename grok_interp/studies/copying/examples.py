@@ -69,7 +69,7 @@ def copy_examples(model: HookedModel, samples: CopySamples, accuracy: CopyingAcc
         [(0, 0, False)]
     """
     copied, other = (first_string(accuracy, copied=wanted) for wanted in (True, False))
-    if other is None and copied is not None and not accuracy.at().isnull().any():
+    if other is None and copied is not None and not accuracy.at()["correct"].isnull().any():
         other = least_probable_string(model, samples)
     places = dict.fromkeys(place for place in (copied, other) if place)
     return [copy_example(model, samples, *place) for place in places]
@@ -77,7 +77,7 @@ def copy_examples(model: HookedModel, samples: CopySamples, accuracy: CopyingAcc
 
 def first_string(accuracy: CopyingAccuracy, *, copied: bool) -> Place | None:
     """The first string, in the order of samples, whose suffix is copied (or is not) at the last checkpoint."""
-    whole = accuracy.at().min("char", skipna=False)
+    whole = accuracy.at()["correct"].min("char", skipna=False)
     found = np.argwhere(whole.to_numpy() == (1 if copied else 0))
     return (int(found[0, 0]), int(whole["sequence"][found[0, 1]])) if len(found) else None
 

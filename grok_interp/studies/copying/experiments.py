@@ -1,7 +1,8 @@
 """The experiments of "Language Models 'Grok' to Copy", at the paper's size and at smaller ones.
 
 All share one baseline: a copier at a fixed learning rate, as Figures 3 and 4 ask, without weight decay or dropout, as
-Figure 7 does. Each varies one thing of it, by the paper's own factors.
+Figure 7 does. Each varies one thing of it, by the paper's own factors. The experiment on synthetic data, which is
+beyond the paper, varies the preset's own recipe instead.
 """
 
 from __future__ import annotations
@@ -12,31 +13,20 @@ from itertools import product
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.schedules import linear_steps
-from grok_interp.studies.catalogue import Size, of_size
-from grok_interp.studies.sweep import BASELINE, Experiment
+from grok_interp.studies.experiment import Experiment
 
 FACTORS = (0.5, 1, 2)  # of the batch size: 32, 64, 128 a GPU; of the learning rate: 1e-4, 2e-4, 4e-4 (A.4)
 ATTENTION_DROPOUT, WEIGHT_DECAY = 0.1, 0.1
 COPY_FRACTIONS, RANDOM_FRACTIONS = (0.0, 0.2, 0.5, 0.8), (0.0, 1 / 16, 1 / 8, 1 / 4)
 
 MINI = replace(training_preset("copier-mini"), final_factor=1.0, weight_decay=0.0)
-BASELINES: dict[Size, TrainConfig] = {
+BASELINES = {
     "paper": replace(training_preset("copier-paper"), final_factor=1.0),
     "mini": MINI,
     "mini-adamw": replace(MINI, optimizer="adamw", muon_learning_rate=None),  # the paper's optimizer
     "tiny": replace(training_preset("copier-tiny"), final_factor=1.0, checkpoint_steps=linear_steps(20, every=2)),
 }
-
-
-RECIPES: dict[Size, TrainConfig] = {size: training_preset(f"copier-{size}") for size in ("paper", "mini", "tiny")}
-
-
-def baseline_of(figure: str, size: Size) -> TrainConfig:
-    """What an experiment varies: for the copying diagram the preset's own recipe, its schedule included.
-
-    Raises ValueError for a size that the figure is not trained at.
-    """
-    return of_size(RECIPES if figure == "copying/diagram" else BASELINES, size, figure)
+RECIPES = {size: training_preset(f"copier-{size}") for size in ("paper", "mini", "tiny")}  # schedule included
 
 
 def batch_sizes(baseline: TrainConfig) -> list[TrainConfig]:
@@ -56,7 +46,7 @@ def learning_rates(baseline: TrainConfig) -> list[TrainConfig]:
     ]
 
 
-def regularisations(baseline: TrainConfig) -> list[TrainConfig]:
+def regularizations(baseline: TrainConfig) -> list[TrainConfig]:
     """Neither, attention dropout, weight decay of both optimizers (Figure 7)."""
     return [
         baseline,
@@ -74,19 +64,8 @@ def synthetic_data(recipe: TrainConfig) -> list[TrainConfig]:
     ]
 
 
-BATCH_SIZE = Experiment(("batch_size",), batch_sizes)
-LEARNING_RATE = Experiment(("learning_rate", "muon_learning_rate"), learning_rates)
-REGULARISATION = Experiment(("model.attn_dropout", "weight_decay"), regularisations)
-SYNTHETIC_DATA = Experiment(("data.copy_fraction", "data.random_fraction"), synthetic_data)
-EXPERIMENTS = {
-    "copying/fig3": BATCH_SIZE,
-    "copying/fig4": BATCH_SIZE,
-    "copying/fig5": LEARNING_RATE,
-    "copying/fig7": REGULARISATION,
-    "copying/diagram": SYNTHETIC_DATA,
-}
-
-
-def experiment_of(figure: str) -> Experiment:
-    """All other figures are drawn from runs of the baseline."""
-    return EXPERIMENTS.get(figure, BASELINE)
+BASELINE = Experiment.alone(BASELINES)
+BATCH_SIZE = Experiment(("batch_size",), batch_sizes, BASELINES)
+LEARNING_RATE = Experiment(("learning_rate", "muon_learning_rate"), learning_rates, BASELINES)
+REGULARIZATION = Experiment(("model.attn_dropout", "weight_decay"), regularizations, BASELINES)
+SYNTHETIC_DATA = Experiment(("data.copy_fraction", "data.random_fraction"), synthetic_data, RECIPES)

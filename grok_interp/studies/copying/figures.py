@@ -1,29 +1,37 @@
-"""Figures of "Language Models 'Grok' to Copy", each one function of its runs, whatever their size.
+"""Figures of "Language Models 'Grok' to Copy", and beyond it: each one function of its runs, whatever their size.
 
-Several runs of a condition are its seeds: the mean is drawn, and each of them thinly.
+Several runs of a condition are its seeds: the mean is drawn, and each of them thinly. What a figure is drawn with is
+imported when it is drawn (see studies/picture.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from grok_interp import plots
-from grok_interp.analysis.comparison import TrainingCurves, training_curves
-from grok_interp.analysis.copying import CopyingAccuracy
-from grok_interp.analysis.copying_diagram import copying_diagram
-from grok_interp.analysis.formation import FormationOrder, formation_order
-from grok_interp.analysis.induction import InductionScores
-from grok_interp.plots.drawing import Drawing
-from grok_interp.plots.pictures.conditions import OVER_UPDATES, Against
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
-from grok_interp.studies.copying.results import FORMED, analyze
+from grok_interp.studies.copying.experiments import (
+    BASELINE,
+    BATCH_SIZE,
+    LEARNING_RATE,
+    REGULARIZATION,
+    SYNTHETIC_DATA,
+)
+from grok_interp.studies.picture import Pictures
 
+if TYPE_CHECKING:
+    from grok_interp.analysis.ablated_model import Head
+    from grok_interp.plots.drawing import Drawing
+    from grok_interp.plots.pictures.conditions import Against
+    from grok_interp.studies.experiment import Experiment
+    from grok_interp.studies.picture import ShowProgress
+
+FIGURES = Pictures("copying")
 BY_COPYING: list[tuple[str, Against]] = [
     ("per_token", "updates"),
     ("per_token", "tokens"),
-    ("whole", "updates"),
-    ("whole", "tokens"),
+    ("exact_match", "updates"),
+    ("exact_match", "tokens"),
 ]
 BY_LOSS: list[tuple[str, Against]] = [
     ("loss", "tokens"),
@@ -33,74 +41,168 @@ BY_LOSS: list[tuple[str, Against]] = [
 ]
 
 
+@FIGURES.of_runs("fig2", "copying accuracy and loss over training", experiment=BASELINE)
 def figure_2(*runs: Run, device: str = "cpu") -> Drawing:
     """Copying accuracy and loss over training; of one run with 95% intervals over samples."""
+    from grok_interp import plots
+    from grok_interp.studies.copying.comparisons import curves_of
+    from grok_interp.studies.copying.results import analyze
+
     accuracy = analyze(runs[0], device=device).accuracy if len(runs) == 1 else None
     return plots.copying_and_loss(curves_of(runs, device=device), accuracy)
 
 
+@FIGURES.of_runs("fig3", "copying at three batch sizes, against updates and tokens", experiment=BATCH_SIZE)
 def figure_3(*runs: Run, device: str = "cpu") -> Drawing:
     """Copying at several batch sizes, against updates and against tokens: which of the two makes the curves agree?"""
-    return plots.conditions(curves_of(runs, varied=BATCH_SIZE.varied, device=device), BY_COPYING, columns=2)
+    return _conditions(runs, BATCH_SIZE, BY_COPYING, columns=2, device=device)
 
 
+@FIGURES.of_runs("fig4", "loss and copying at three batch sizes", experiment=BATCH_SIZE)
 def figure_4(*runs: Run, device: str = "cpu") -> Drawing:
     """The same runs: loss and copying against tokens and against updates."""
-    return plots.conditions(curves_of(runs, varied=BATCH_SIZE.varied, device=device), BY_LOSS, columns=2)
+    return _conditions(runs, BATCH_SIZE, BY_LOSS, columns=2, device=device)
 
 
+@FIGURES.of_runs("fig5", "copying and loss at three learning rates", experiment=LEARNING_RATE)
 def figure_5(*runs: Run, device: str = "cpu") -> Drawing:
     """Copying and loss at several learning rates."""
-    return plots.conditions(curves_of(runs, varied=LEARNING_RATE.varied, device=device), OVER_UPDATES, columns=3)
+    return _conditions(runs, LEARNING_RATE, None, columns=3, device=device)
 
 
-def figure_6(*runs: Run, threshold: float = FORMED, device: str = "cpu") -> Drawing:
-    """I(L, H) of every head over training, with each head's first step above `threshold`: a panel a run."""
+@FIGURES.of_runs("fig6", "I(L, H) of every head over training, and when each forms", experiment=BASELINE)
+def figure_6(*runs: Run, threshold: float | None = None, device: str = "cpu") -> Drawing:
+    """I(L, H) of every head over training, with each head's first step above `threshold`: a panel a run.
+
+    Args:
+        runs: on text.
+        threshold: I(L, H) above which a head counts as formed; 0.1 if None.
+        device: where models run, a torch device.
+    """
+    from grok_interp import plots
+    from grok_interp.studies.copying.comparisons import formations
+
     return plots.formation(formations(runs, threshold=threshold, device=device))
 
 
+@FIGURES.of_runs("fig7", "copying with attention dropout, weight decay and neither", experiment=REGULARIZATION)
 def figure_7(*runs: Run, device: str = "cpu") -> Drawing:
     """Copying and loss with attention dropout, with weight decay, and with neither."""
-    return plots.conditions(curves_of(runs, varied=REGULARISATION.varied, device=device), OVER_UPDATES, columns=3)
+    return _conditions(runs, REGULARIZATION, None, columns=3, device=device)
 
 
-def synthetic_data_diagram(*runs: Run, device: str = "cpu") -> Drawing:
-    """Final exact-match accuracy against the fractions of windows with copies and of random windows."""
-    found = ((run.config, analyze(run, device=device).accuracy) for run in runs)
-    return plots.copying_diagram(copying_diagram(found))
-
-
+@FIGURES.of_runs("strings", "exact-match accuracy string by string, two alphabets", experiment=BASELINE)
 def strings(*runs: Run, device: str = "cpu") -> Drawing:
     """Exact-match accuracy string by string over training, on printable and on hexadecimal strings.
 
     With 95% intervals: over samples of one run, over seeds of several.
     """
+    from grok_interp import plots
+    from grok_interp.studies.copying.comparisons import accuracies_of
+
     return plots.strings(*accuracies_of(runs, device=device))
 
 
-def accuracies_of(runs: Sequence[Run], *, device: str = "cpu") -> list[list[CopyingAccuracy]]:
-    """Of each run, on printable and on hexadecimal strings."""
-    results = (analyze(run, device=device) for run in runs)
-    return [[each.accuracy, each.hexadecimal] for each in results]
+def _store_ablations(run: Run, device: str, show: ShowProgress) -> None:
+    from grok_interp.studies.copying.ablation_results import ablations
+
+    with show("ablating induction heads") as advance:
+        ablations(run, device=device, on_checkpoint=advance)
 
 
-def formations(
-    runs: Sequence[Run], *, threshold: float = FORMED, device: str = "cpu"
-) -> list[tuple[InductionScores, FormationOrder]]:
-    """Of each run."""
-    scores = [analyze(run, device=device).induction for run in runs]
-    return [(each, formation_order(each, threshold=threshold)) for each in scores]
+@FIGURES.of_run(
+    "ablation",
+    "accuracy after ablation of the induction heads, over training",
+    experiment=BASELINE,
+    prepare=_store_ablations,
+)
+def ablation(run: Run, *, heads: Sequence[Head] | None = None, device: str = "cpu") -> Drawing:
+    """Copying and loss over training without the induction heads, or without `heads`, in every way."""
+    from grok_interp import plots
+    from grok_interp.studies.copying.ablation_results import ablations
+
+    return plots.ablation(ablations(run, heads=heads, device=device))
 
 
-def curves_of(runs: Sequence[Run], *, varied: Sequence[str] = (), device: str = "cpu") -> TrainingCurves:
-    """The curves of analyzed runs that differ in `varied` fields and seeds only.
+def store_single_ablations(run: Run, device: str, show: ShowProgress) -> None:
+    """What is lost without each head of an analyzed run, stored with it; `show` shows the progress."""
+    from grok_interp.studies.copying.ablation_results import single_ablations
 
-    Raises ValueError for runs that differ in more, their text included.
+    with show("ablating each head") as advance:
+        single_ablations(run, device=device, on_model=advance)
+
+
+@FIGURES.of_run(
+    "heads",
+    "accuracy after ablation of each head alone, against I(L, H)",
+    experiment=BASELINE,
+    prepare=store_single_ablations,
+)
+def single_heads(run: Run, *, device: str = "cpu") -> Drawing:
+    """What the absence of each head alone costs at the last checkpoint, against its I(L, H), in every way."""
+    from grok_interp import plots
+    from grok_interp.studies.copying.ablation_results import single_ablations
+    from grok_interp.studies.copying.results import analyze
+
+    return plots.single_heads(single_ablations(run, device=device), analyze(run).induction)
+
+
+@FIGURES.of_run("natural", "loss on repeated n-grams of unmodified validation text", experiment=BASELINE)
+def natural(run: Run, *, n: int | None = None, device: str = "cpu") -> Drawing:
+    """Loss at first occurrences and at repeats of n-grams over training, with the difference.
+
+    Args:
+        run: a run on text.
+        n: as in `natural_copying`; 8 by default for a vocabulary of bytes, 2 for BPE.
+        device: where the models run, a torch device.
     """
-    texts = {run.data_hash: str(run) for run in runs}
-    if len(texts) > 1:
-        raise ValueError(
-            f"these runs read different texts, so that they cannot be compared: {', '.join(texts.values())}"
-        )
-    found = (analyze(run, device=device).with_config(run.config) for run in runs)
-    return training_curves(found, varied=varied)
+    from grok_interp import plots
+    from grok_interp.studies.copying.natural_text import natural_copying_of_run
+
+    return plots.natural_copying(natural_copying_of_run(run, n=n, device=device))
+
+
+def _store_head_scores(run: Run, device: str, show: ShowProgress) -> None:
+    from grok_interp.studies.copying.leading_scores import indicators_of_run
+
+    with show("scoring heads") as advance:
+        indicators_of_run(run, device=device, on_checkpoint=advance)
+
+
+@FIGURES.of_runs(
+    "leads", "which head score moves before the onset of copying", experiment=BASELINE, prepare=_store_head_scores
+)
+def leads(*runs: Run, device: str = "cpu") -> Drawing:
+    """By how many updates each score of the heads moves before the onset of copying: a dot for each run."""
+    from grok_interp import plots
+    from grok_interp.studies.copying.leading_scores import leads_of_runs
+
+    return plots.leads(leads_of_runs(runs, device=device))
+
+
+@FIGURES.of_runs("diagram", "final accuracy against the fractions of synthetic windows", experiment=SYNTHETIC_DATA)
+def synthetic_data_diagram(*runs: Run, device: str = "cpu") -> Drawing:
+    """Final exact-match accuracy against the fractions of windows with copies and of random windows."""
+    from grok_interp import plots
+    from grok_interp.analysis.copying_diagram import copying_diagram
+    from grok_interp.studies.copying.results import analyze
+
+    found = ((run.config, analyze(run, device=device).accuracy) for run in runs)
+    return plots.copying_diagram(copying_diagram(found))
+
+
+def _conditions(
+    runs: Sequence[Run],
+    experiment: Experiment,
+    measures: list[tuple[str, Against]] | None,
+    *,
+    columns: int,
+    device: str,
+) -> Drawing:
+    """Measures of the runs of an experiment; against updates if None."""
+    from grok_interp import plots
+    from grok_interp.plots.pictures.conditions import OVER_UPDATES
+    from grok_interp.studies.copying.comparisons import curves_of
+
+    curves = curves_of(runs, varied=experiment.varied, device=device)
+    return plots.conditions(curves, measures or OVER_UPDATES, columns=columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,22 +10,15 @@ from pathlib import Path
 from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.configs import TrainConfig
-from grok_interp.plots.drawing import Drawing
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.experiments import BATCH_SIZE, LEARNING_RATE, REGULARISATION
-from grok_interp.studies.copying.figures import curves_of, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
-from grok_interp.studies.sweep import BASELINE, Experiment
+from grok_interp.studies.copying.comparisons import curves_of
+from grok_interp.studies.copying.experiments import BASELINE, BATCH_SIZE, LEARNING_RATE, REGULARIZATION
+from grok_interp.studies.copying.figures import FIGURES
+from grok_interp.studies.experiment import Experiment
 
-FIGURES: dict[str, tuple[str, Experiment, Callable[..., Drawing]]] = {
-    "fig2": ("Copying and loss over training", BASELINE, figure_2),
-    "fig3": ("Batch sizes: updates or tokens?", BATCH_SIZE, figure_3),
-    "fig4": ("Loss and copying at three batch sizes", BATCH_SIZE, figure_4),
-    "fig5": ("Learning rates", LEARNING_RATE, figure_5),
-    "fig6": ("In which order heads form", BASELINE, figure_6),
-    "fig7": ("Dropout and weight decay", REGULARISATION, figure_7),
-}
 CLAIMED_WAYS = ("mean",)  # of ablation, in the claim on heads
-COMPARED = (BASELINE, BATCH_SIZE, LEARNING_RATE, REGULARISATION)
+COMPARED = (BASELINE, BATCH_SIZE, LEARNING_RATE, REGULARIZATION)
+OF_THE_PAPER = tuple(name for name in FIGURES if name.startswith("copying/fig"))
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,11 @@ class Experiments:
         """Each run once, whichever experiments it belongs to."""
         return {run.directory: run for run in Run.below(self.folder)}
 
+    def runs_of(self, figure: str) -> list[Run]:
+        """Those that a figure of the paper is drawn from."""
+        experiment = FIGURES[figure].experiment
+        return self.runs(experiment) if experiment else []
+
     def curves(self, experiment: Experiment) -> TrainingCurves:
         return curves_of(self.runs(experiment), varied=experiment.varied)
 
@@ -68,11 +66,11 @@ class Experiments:
 
     def has(self, figure: str) -> bool:
         """Whether every condition of a figure has a finished seed."""
-        return bool(self.runs(FIGURES[figure][1]))
+        return bool(self.runs_of(figure))
 
     @property
     def missing(self) -> list[str]:
-        return [f"copying/{name}" for name in FIGURES if not self.has(name)]
+        return [name for name in OF_THE_PAPER if not self.has(name)]
 
 
 def finished_experiments(folder: Path) -> Experiments:

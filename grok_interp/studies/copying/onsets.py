@@ -24,7 +24,7 @@ class Onsets:
 
     @cached_property
     def emergences(self) -> dict[tuple[str, int], Emergence]:
-        chance = self.curves.array.attrs.get("chance", {}).get(self.measure)
+        chance = self.curves.dataset.attrs.get("chance", {}).get(self.measure)
         margin = None if chance is None else MARGIN
         curves = self.curves.each(self.measure)
         return {run: emergence(curve, chance=chance, margin=margin) for run, curve in curves.items()}
@@ -64,7 +64,7 @@ ByMeasure = Mapping[str, Onsets]
 
 def onsets_of(curves: TrainingCurves) -> dict[str, Onsets]:
     """measure -> its onsets, each worked out once, when it is asked for."""
-    return {measure: Onsets(curves, measure) for measure in curves.array["measure"].values.tolist()}
+    return {measure: Onsets(curves, measure) for measure in curves.measures}
 
 
 def by_run(values: Mapping[tuple[str, int], float]) -> pd.Series:

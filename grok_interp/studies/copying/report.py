@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,25 +29,13 @@ from grok_interp.studies.copying.stored_examples import stored_examples, stored_
 from grok_interp.studies.rises import MARGIN, rise, rise_in_words
 
 HEADS_SHOWN, STEPS_SHOWN = 16, 12  # of the attention view
-THRESHOLD = FORMED
-
-
-def write_report(
-    run: Run, results: CopyingResults, inputs: CopyingInputs, *, threshold: float, device: str = "cpu"
-) -> Path:
-    """report.html, and its figures as SVG and PDF in `figures`; the page's path.
-
-    A head counts as formed when I(L, H) is above `threshold`. Models whose attention is shown run on `device`. Works on
-    a run that is still training.
-    """
-    page = report_page(run, results, inputs, threshold=threshold, device=device)
-    page.save_figures(run.directory / "figures")
-    return page.write(run.directory / "report.html")
 
 
 def report_page(
-    run: Run, results: CopyingResults, inputs: CopyingInputs, *, threshold: float, device: str = "cpu"
+    run: Run, results: CopyingResults, inputs: CopyingInputs, *, threshold: float | None = None, device: str = "cpu"
 ) -> Page:
+    """The page; a head counts as formed when I(L, H) is above `threshold`, 0.1 if None. Models run on `device`."""
+    threshold = FORMED if threshold is None else threshold
     config, order = run.config, formation_order(results.induction, threshold=threshold)
     curves = training_curves([results.with_config(config)])
     show, options = evaluation_text(run).vocabulary.show, {"device": device}
@@ -76,12 +63,14 @@ def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     accuracy = results.accuracy
     token, loss = (curve.dropna("checkpoint") for curve in (accuracy.per_token(), results.loss.mean()))
     layer, head = results.induction.strongest()[0]
-    score = float(results.induction.I.isel(checkpoint=-1).sel(layer=layer, head=head))
+    score = float(results.induction["I"].isel(checkpoint=-1).sel(layer=layer, head=head))
     found = rise(token, chance=accuracy.chance["per_token"])
     half = found.midpoint.value if found and found.rises else np.nan
     loss_made = fraction_of_change(loss).interp(checkpoint=half).item() if np.isfinite(half) and loss.size else np.nan
     return {
-        f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": accuracy.exact_in_words(),
+        f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": (
+            accuracy.exact_match_in_words()
+        ),
         f"exact-match accuracy by string {accuracy.strings_in_words}": accuracy.per_sequence_in_words(),
         "per-token accuracy at the last checkpoint, ± s.e. over samples": accuracy.per_token_in_words(),
         **_hexadecimal(results.hexadecimal),
@@ -93,16 +82,18 @@ def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
         ),
         f"I(L,H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
         f"step at which L{layer}H{head} passed I(L,H) = {threshold:g}": _step(
-            float(order.array.sel(layer=layer, head=head))
+            float(order["onset"].sel(layer=layer, head=head))
         ),
-        f"heads with I(L,H) above {threshold:g} at some checkpoint": f"{int(order.array.count())}",
+        f"heads with I(L,H) above {threshold:g} at some checkpoint": f"{int(order['onset'].count())}",
         "Kendall's tau of the formed heads' depth against their onset": _tau(order),
     }
 
 
 def _hexadecimal(accuracy: CopyingAccuracy) -> dict[str, str]:
     return {
-        f"exact-match accuracy on hexadecimal strings, 95% CI ({accuracy.sizes_in_words})": accuracy.exact_in_words(),
+        f"exact-match accuracy on hexadecimal strings, 95% CI ({accuracy.sizes_in_words})": (
+            accuracy.exact_match_in_words()
+        ),
         f"exact-match accuracy on hexadecimal strings by string {accuracy.strings_in_words}": (
             accuracy.per_sequence_in_words()
         ),
@@ -154,11 +145,11 @@ def _warnings(config: TrainConfig, results: CopyingResults, order: FormationOrde
         yield f"Partial run: analyzed up to step {last:,} of {config.n_steps:,}."
     for accuracy in (results.accuracy, results.hexadecimal):
         if undefined := accuracy.undefined_steps:
-            steps, alphabet = ", ".join(f"{step:,}" for step in undefined), accuracy.array.attrs["alphabet"]
+            steps, alphabet = ", ".join(f"{step:,}" for step in undefined), accuracy.dataset.attrs["alphabet"]
             yield f"Logits are not finite at step {steps}: accuracy on {alphabet} strings is undefined there."
-    if float(results.accuracy.exact().max()) == 0:
+    if float(results.accuracy.exact_match().max()) == 0:
         yield "Exact-match accuracy is 0% at every checkpoint: copying has not emerged in this run."
-    if not int(order.array.count()):
+    if not int(order["onset"].count()):
         yield "No head passed the threshold: no induction head has formed in this run."
 
 
@@ -188,7 +179,7 @@ def _attention_section(
         tokens,
         names=show,
         heads=heads,
-        scores=results.induction.I.isel(checkpoint=-1),
+        scores=results.induction["I"].isel(checkpoint=-1),
         score_name=f"I(L, H) at step {results.steps[-1]:,}",
     )
     text = f"{text} Choose a head, and move the slider through training."

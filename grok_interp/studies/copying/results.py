@@ -22,7 +22,7 @@ from typing import Any, Self
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.analysis.comparison import Answers
+from grok_interp.analysis.comparison import MeasuredRun
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
@@ -105,7 +105,7 @@ class CopyingResults(RunResults):
     loss: PositionLoss
     induction: InductionScores
 
-    def with_config(self, config: TrainConfig) -> Answers:
+    def with_config(self, config: TrainConfig) -> MeasuredRun:
         """As `training_curves` takes them."""
         return config, self.accuracy, self.loss, self.induction
 
@@ -182,4 +182,6 @@ def analyze(
     Raises:
         ValueError: for a run on no text, without checkpoints, or with a damaged one.
     """
-    return CopyingResults.of_run(run, inputs or evaluation_inputs(run), device=device, on_checkpoint=on_checkpoint)
+    return CopyingResults.of_run(
+        run, CopyingResults.analyzers(inputs or evaluation_inputs(run)), device=device, on_checkpoint=on_checkpoint
+    )

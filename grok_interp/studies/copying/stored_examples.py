@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import xarray as xr
 
 from grok_interp.activations import HookedModel
 from grok_interp.data.copying import CopySamples
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Measure, Result
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.example_section import prompt_of, short_test
@@ -25,27 +26,31 @@ from grok_interp.studies.copying.results import (
 MOST_EXAMPLES = 2
 
 
-class CopyExamples(LabelledResult):
+class CopyExamples(Result):
     """Answers to up to two queries: token ids and probabilities (0 to 1); NaN where there is no second example.
 
     The coordinates `sample` and `sequence` say which query it is.
     """
 
     name = "copy_examples"
-    dims = ("checkpoint", "example", "measure", "char")
+    dims = ("checkpoint", "example", "char")
+    measures: ClassVar = {
+        "predicted": Measure("predicted token", "1", may_be_undefined=True),
+        "written": Measure("written token", "1", may_be_undefined=True),
+        "probability": Measure("probability of the expected token", "fraction", may_be_undefined=True),
+    }
 
     @classmethod
     def of(cls, examples: Sequence[CopyExample], n_suffix: int, step: int) -> CopyExamples:
         """The examples of one checkpoint."""
-        values = np.full((1, MOST_EXAMPLES, 3, n_suffix), np.nan)
+        values = np.full((3, 1, MOST_EXAMPLES, n_suffix), np.nan)
         places = np.full((2, 1, MOST_EXAMPLES), np.nan)
         for number, each in enumerate(examples):
-            values[0, number] = each.predicted, each.written, each.probabilities
+            values[:, 0, number] = each.predicted, each.written, each.probabilities
             places[:, 0, number] = each.sample, each.sequence
         along = ("checkpoint", "example")
-        coords = {"measure": ["predicted", "written", "probability"], "checkpoint": [step]}
-        coords |= {"sample": (along, places[0]), "sequence": (along, places[1])}
-        return cls(xr.DataArray(values, coords, cls.dims))
+        coords = {"checkpoint": [step], "sample": (along, places[0]), "sequence": (along, places[1])}
+        return cls.of_arrays(dict(zip(cls.measures, values, strict=True)), coords)
 
     def examples(self, samples: CopySamples) -> list[CopyExample]:
         """Of the last checkpoint, on the samples that they were evaluated on."""
@@ -53,10 +58,10 @@ class CopyExamples(LabelledResult):
         return [_example(last.isel(example=number), samples) for number in np.flatnonzero(last["sample"].notnull())]
 
 
-def _example(array: xr.DataArray, samples: CopySamples) -> CopyExample:
-    sample, sequence = int(array["sample"]), int(array["sequence"])
+def _example(answer: xr.Dataset, samples: CopySamples) -> CopyExample:
+    sample, sequence = int(answer["sample"]), int(answer["sequence"])
     prefix, expected = samples.query(sequence)[sample].split([samples.task.n_prefix, samples.task.n_suffix])
-    predicted, written, probabilities = array.to_numpy().tolist()
+    predicted, written, probabilities = (answer[name].to_numpy().tolist() for name in CopyExamples.measures)
     return CopyExample(
         sample,
         sequence,
@@ -75,7 +80,7 @@ def stored_examples(
     samples = inputs.samples
 
     def evaluate(step: int, model: HookedModel) -> CopyExamples:
-        accuracy = type(results.accuracy)(results.accuracy.array.sel(checkpoint=[step]))
+        accuracy = type(results.accuracy)(results.accuracy.dataset.sel(checkpoint=[step]))
         return CopyExamples.of(copy_examples(model, samples, accuracy), samples.task.n_suffix, step)
 
     analyzer = Analyzer(CopyExamples.name, CopyExamples, samples_description(samples), evaluate)

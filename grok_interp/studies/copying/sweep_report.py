@@ -20,33 +20,48 @@ from grok_interp.analysis.emergence import MIN_CHECKPOINTS
 from grok_interp.analysis.formation import formation_order
 from grok_interp.files import write_text
 from grok_interp.plots.page import Headline, Page, Section, table_html
+from grok_interp.progress import silent
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.ablation import ablations
 from grok_interp.studies.copying.ablation_report import ablation_section
+from grok_interp.studies.copying.ablation_results import ablations
 from grok_interp.studies.copying.accuracy_sections import alphabets_section
 from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
-from grok_interp.studies.copying.figures import curves_of, formations
-from grok_interp.studies.copying.finished import CLAIMED_WAYS, COMPARED, FIGURES, Experiments, finished_experiments
-from grok_interp.studies.copying.leads import leads_section
+from grok_interp.studies.copying.comparisons import curves_of, formations
+from grok_interp.studies.copying.experiments import BASELINE
+from grok_interp.studies.copying.figures import FIGURES, figure_6
+from grok_interp.studies.copying.finished import (
+    CLAIMED_WAYS,
+    COMPARED,
+    OF_THE_PAPER,
+    Experiments,
+    finished_experiments,
+)
+from grok_interp.studies.copying.leading_scores import leads_section
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyze
-from grok_interp.studies.sweep import BASELINE, Experiment
+from grok_interp.studies.copying.study import COPYING
+from grok_interp.studies.experiment import Experiment
+from grok_interp.studies.picture import ShowProgress
+from grok_interp.studies.study import FolderReport
 
 
-def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str = "cpu") -> tuple[Path, list[Claim]]:
+def write_sweep_report(
+    folder: Path, *, threshold: float | None = None, device: str = "cpu", show: ShowProgress = silent
+) -> tuple[Path, list[Claim]]:
     """The page's path, and the claims that it tests.
 
     Args:
         folder: of the experiments.
-        threshold: I(L, H) above which a head counts as formed, in the figure and the claim on formation order. The
-            heads that are ablated do not depend on it.
+        threshold: I(L, H) above which a head counts as formed, in the figure and the claim on formation order; 0.1 if
+            None. The heads that are ablated do not depend on it.
         device: where models run that were not evaluated yet, a torch device.
+        show: shows the progress of evaluating them.
 
     Raises:
         ValueError: when no experiment has a finished seed, naming the command that makes one.
     """
-    experiments = finished_experiments(folder)
-    _evaluate(experiments, device)
+    experiments, threshold = finished_experiments(folder), FORMED if threshold is None else threshold
+    _evaluate(experiments, device, show)
     onsets = {each: onsets_of(experiments.curves(each)) for each in COMPARED if experiments.runs(each)}
     claims = claims_of(experiments, onsets, threshold=threshold)
     tables = _tables(onsets, claims)
@@ -58,7 +73,7 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
         headlines=_headlines(tables["claims"]),
         sections=[
             _claims_section(tables["claims"]),
-            *(_figure_section(experiments, name, threshold) for name in FIGURES if experiments.has(name)),
+            *(_figure_section(experiments, name, threshold) for name in OF_THE_PAPER if experiments.has(name)),
         ]
         + [_alphabets(experiments), *_leads(experiments), ablation_section(experiments.runs(BASELINE)[0])],
         settings=experiments.baseline.flattened(),
@@ -71,12 +86,30 @@ def write_sweep_report(folder: Path, *, threshold: float = FORMED, device: str =
     return page.write(experiments.folder / "report.html"), claims
 
 
-def _evaluate(experiments: Experiments, device: str) -> None:
+def report_on_experiments(folder: Path, *, threshold: float | None, device: str, show: ShowProgress) -> FolderReport:
+    """The same, with what the command line says of the claims."""
+    page, claims = write_sweep_report(folder, threshold=threshold, device=device, show=show)
+    rows = [
+        {
+            "verdict": claim.verdict,
+            "claim": claim.text,
+            "by": claim.measure,
+            "seeds": claim.seeds,
+            "needed": claim.seeds_needed,
+            "needed if half": claim.seeds_needed_half,
+        }
+        for claim in claims
+    ]
+    return FolderReport(page, rows, {"claims": [asdict(claim) for claim in claims]})
+
+
+def _evaluate(experiments: Experiments, device: str, show: ShowProgress) -> None:
     """What is cached already is not evaluated again."""
     for run in experiments.all_runs:
-        analyze(run, device=device)
+        COPYING.analyze_shown(run, device=device, show=show)
     for run, ways in experiments.ablated_runs:
-        ablations(run, ways=ways, device=device)
+        with show("ablating induction heads") as advance:
+            ablations(run, ways=ways, device=device, on_checkpoint=advance)
 
 
 def claims_of(
@@ -103,9 +136,8 @@ def _tables(onsets: Mapping[Experiment, ByMeasure], claims: Sequence[Claim]) -> 
 
 def _wide(curves: TrainingCurves) -> pd.DataFrame:
     """condition, seed, checkpoint, tokens and a column for each measure."""
-    table = curves.to_frame().pivot(index=["condition", "seed", "checkpoint"], columns="measure", values=curves.name)
-    table = table.dropna(how="all").reset_index()
-    tokens = curves.array["tokens_per_step"].to_series()
+    table = curves.to_frame().dropna(how="all", subset=list(curves.measures))
+    tokens = curves.dataset["tokens_per_step"].to_series()
     table.insert(3, "tokens", table["checkpoint"] * table["condition"].map(tokens))
     return table
 
@@ -136,18 +168,18 @@ def _claims_section(claims: pd.DataFrame) -> Section:
 
 
 def _figure_section(experiments: Experiments, name: str, threshold: float) -> Section:
-    title, experiment, draw = FIGURES[name]
-    runs = experiments.runs(experiment)
-    options = {"threshold": threshold} if name == "fig6" else {}
-    drawing = draw(*runs, **options)
+    runs, picture, of_heads = experiments.runs_of(name), FIGURES[name], name == "copying/fig6"
+    drawing = figure_6(*runs, threshold=threshold) if of_heads else picture.draw(runs)
     text = (
-        f"{len(runs)} runs. Thick: the mean over seeds; thin: each seed."
-        if name != "fig6"
-        else (f"{len(runs)} runs. A head has formed when I(L,H) is above {threshold:g}.")
+        f"{len(runs)} runs. A head has formed when I(L,H) is above {threshold:g}."
+        if of_heads
+        else f"{len(runs)} runs. Thick: the mean over seeds; thin: each seed."
     )
-    caption = f"After Figure {name[3:]} of “Language Models ‘Grok’ to Copy”."
-    table = _drawn(name, runs, experiment)
-    return Section(title, text, drawing, caption, table=table, file=f"copying_{name}")
+    caption = f"After Figure {name[-1]} of “Language Models ‘Grok’ to Copy”."
+    varied = picture.experiment.varied if picture.experiment else ()
+    table = _head_table(runs) if of_heads else _wide(curves_of(runs, varied=varied))
+    title = picture.description[:1].upper() + picture.description[1:]
+    return Section(title, text, drawing, caption, table=table, file=name.replace("/", "_"))
 
 
 def _alphabets(experiments: Experiments) -> Section:
@@ -165,10 +197,8 @@ def _leads(experiments: Experiments) -> list[Section]:
     return [leads_section(runs)]
 
 
-def _drawn(name: str, runs: Sequence[Run], experiment: Experiment) -> pd.DataFrame:
-    """The numbers of a figure."""
-    if name != "fig6":
-        return _wide(curves_of(runs, varied=experiment.varied))
+def _head_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """I(L, H) of every head of each run."""
     scores = [each.to_frame() for each, _ in formations(runs)]
     names = [str(run.directory.relative_to(run.directory.parents[1])) for run in runs]
     return pd.concat(scores, keys=names, names=["run"]).reset_index("run")

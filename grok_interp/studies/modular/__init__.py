@@ -1,4 +1,7 @@
-"""The study of "Learning to grok" (arXiv 2406.02550)."""
+"""The study of "Learning to grok" (arXiv 2406.02550). What imports torch is loaded when it is used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from grok_interp.studies.modular.figures import (
     algorithm_shift,
@@ -15,10 +18,19 @@ from grok_interp.studies.modular.figures import (
     kaleidoscopes_over_training,
     label_noise,
     mlp_maps,
-    sweep_diagram,
 )
-from grok_interp.studies.modular.modular_inputs import ModularInputs, evaluation_inputs
-from grok_interp.studies.modular.results import ModularResults, analyze
+
+if TYPE_CHECKING:
+    from grok_interp.studies.modular.modular_inputs import ModularInputs, evaluation_inputs
+    from grok_interp.studies.modular.results import ModularResults, analyze, sweep_diagram
+
+_LOADED_LATER = {
+    "ModularInputs": "modular_inputs",
+    "ModularResults": "results",
+    "analyze": "results",
+    "evaluation_inputs": "modular_inputs",
+    "sweep_diagram": "results",
+}
 
 __all__ = [
     "ModularInputs",
@@ -41,3 +53,9 @@ __all__ = [
     "mlp_maps",
     "sweep_diagram",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"{__name__}.{_LOADED_LATER[name]}"), name)

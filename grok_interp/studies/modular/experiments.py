@@ -1,4 +1,4 @@
-"""The sweep behind the phase diagram (Figure 1b): tasks trained on x share of inputs trained on, at three sizes."""
+"""The sweep behind the phase diagram (Figure 1b): tasks trained on x fraction of inputs trained on, at three sizes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from itertools import product
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.schedules import linear_steps
-from grok_interp.studies.catalogue import Size, of_size
-from grok_interp.studies.sweep import BASELINE, Experiment
+from grok_interp.studies.experiment import Experiment
 
-BASELINES: dict[Size, TrainConfig] = {
+BASELINES = {
     "paper": training_preset("modular-paper-d6"),
     # A cell takes 45 minutes of one core. The paper stops early too: a run counts at its best checkpoint.
     "mini": replace(training_preset("modular-p11"), n_steps=12_000, checkpoint_steps=linear_steps(12_000, every=500)),
@@ -29,15 +28,5 @@ def phase_grid(baseline: TrainConfig) -> list[TrainConfig]:
     return [baseline.with_data(n_id=n_id, alpha=alpha) for n_id, alpha in product(*GRIDS[baseline.data.p])]
 
 
-PHASES = Experiment(("data.n_id", "data.alpha"), phase_grid)
-EXPERIMENTS = {"modular/fig1b": PHASES}
-
-
-def baseline_of(figure: str, size: Size) -> TrainConfig:
-    """What the sweep varies. Raises ValueError for a size that it is not trained at."""
-    return of_size(BASELINES, size, figure)
-
-
-def experiment_of(figure: str) -> Experiment:
-    """All other figures are drawn from one run."""
-    return EXPERIMENTS.get(figure, BASELINE)
+BASELINE = Experiment.alone(BASELINES)
+PHASES = Experiment(("data.n_id", "data.alpha"), phase_grid, BASELINES)

@@ -28,11 +28,11 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
         ),
         "likeliest algorithm there at the last shot, o.o.d. train": str(best.values),
         "midpoint of the rise of o.o.d. train accuracy (step, 95% CI)": rise_in_words(
-            rise(shots.last_shot().sel(split="ood_train"), chance=1 / shots.array.attrs["p"]), "midpoint"
+            rise(shots.last_shot().sel(split="ood_train"), chance=1 / shots.dataset.attrs["p"]), "midpoint"
         ),
         f"of the best o.o.d. accuracy over new queries, {_peak(results, ood)}, left at the last checkpoint, 95% CI "
         "over contexts, 1 seed": _kept(results, ood),
-        "chance": f"{1 / shots.array.attrs['p']:.1%}",
+        "chance": f"{1 / shots.dataset.attrs['p']:.1%}",
     }
 
 
@@ -44,14 +44,11 @@ def _ood_curve(results: ModularResults) -> xr.DataArray:
 
 def _ood_queries(results: ModularResults, step: int) -> float:
     """Effective number of new queries of `_ood_curve` at a checkpoint; the two splits have contexts of their own."""
-    at = {"checkpoint": step, "split": list(EARLY_STOPPING)}
-    accuracies, errors, shares = (
-        results.shots.array.sel(measure=measure, queries="new", **at).isel(shot=-1)
-        for measure in ("accuracy", "accuracy_se", "share")
-    )
+    at = results.shots.dataset.sel(checkpoint=step, split=list(EARLY_STOPPING), queries="new").isel(shot=-1)
+    errors = at["accuracy_se"]
     error = (errors**2).sum("split") ** 0.5 / errors.notnull().sum("split")
-    counted = (shares * shares["n_contexts"]).sum("split")
-    found = effective_number(accuracies.mean("split").drop_vars("queries"), error, counted)
+    counted = (at["fraction"] * at["n_contexts"]).sum("split")
+    found = effective_number(at["accuracy"].mean("split"), error, counted)
     return float(found) if float(found) > 0 else np.nan
 
 
@@ -66,7 +63,7 @@ def _accuracy_label(shots: ShotCurves, split: Split, step: int) -> str:
     new, new_low, new_high = _last(shots, split, step, "new")
     return (
         f"last-shot accuracy, {SPLIT_NAMES[split]}, 95% CI {low:.1%} to {high:.1%} over "
-        f"{sampled_over(shots.array, split)}; new queries: {new:.1%} [{new_low:.1%}, {new_high:.1%}]"
+        f"{sampled_over(shots.dataset, split)}; new queries: {new:.1%} [{new_low:.1%}, {new_high:.1%}]"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from grok_interp.data.modular import SPLITS
 from grok_interp.plots.attention import attention_view
 from grok_interp.plots.page import Headline, Page, Section
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
-from grok_interp.results.result import LabelledResult
+from grok_interp.results.result import Result
 from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
 from grok_interp.studies.attention import stored_attention
@@ -41,27 +40,18 @@ from grok_interp.studies.modular.representations import (
 )
 from grok_interp.studies.modular.results import ModularResults
 
-THRESHOLD = PAPER_THRESHOLD
 CIRCULARITIES = 24  # checkpoints of which the report shows them: half a second each on a slow core
 EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 24 tokens, as in the paper
 
 
-def write_report(
-    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float, device: str = "cpu"
-) -> Path:
-    """report.html, and its figures as SVG and PDF in `figures`; the page's path.
-
-    A split counts as learnt when its last-shot accuracy is above `threshold`. Models run on `device`. Works on a
-    run that is still training.
-    """
-    page = report_page(run, results, inputs, threshold=threshold, device=device)
-    page.save_figures(run.directory / "figures")
-    return page.write(run.directory / "report.html")
-
-
 def report_page(
-    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float, device: str = "cpu"
+    run: Run, results: ModularResults, inputs: ModularInputs, *, threshold: float | None = None, device: str = "cpu"
 ) -> Page:
+    """The page; a split counts as learned when its last-shot accuracy is above `threshold`, 0.75 if None.
+
+    Models run on `device`.
+    """
+    threshold = PAPER_THRESHOLD if threshold is None else threshold
     step = results.best_step
     sections = [
         _training_section(results, threshold),
@@ -107,8 +97,8 @@ def _warnings(config: TrainConfig, results: ModularResults, threshold: float) ->
 
 def _intervals(results: ModularResults) -> str:
     """What the intervals of one run's figures are over."""
-    array = results.shots.array
-    samples = "; ".join(f"{SPLIT_NAMES[split]} {sampled_over(array, split)}" for split in array["split"].values)
+    shots = results.shots.dataset
+    samples = "; ".join(f"{SPLIT_NAMES[split]} {sampled_over(shots, split)}" for split in shots["split"].values)
     return f"Ranges: 95% CI of one run (1 seed) over contexts: {samples}."
 
 
@@ -152,7 +142,7 @@ def _grid_section(run: Run, step: int, device: str) -> Section:
 
 def _circles_section(run: Run, step: int, device: str) -> Section:
     found = circles(run, step=step, device=device)
-    head = found.array.attrs["layer"], found.array.attrs["head"]
+    head = found.dataset.attrs["layer"], found.dataset.attrs["head"]
     measured = head_circularity(run, head, step=step, device=device)
     text = f"The head whose outputs at x and y are the most circular. {measured}"
     return Section("Circle of circles", text, plots.circles(found), "After Figure 6.", file="circles")
@@ -181,17 +171,17 @@ def _circularity_section(run: Run, device: str) -> Section:
     heads = circularities(run, steps=run.steps[::-1][::every][::-1], device=device)
     text = (
         "How circular the outputs of each head at x and y are, from 0 to 1, and how far that is above what 95% of "
-        f"shuffled labels reach; {heads[0].array.sizes['checkpoint']} of the checkpoints."
+        f"shuffled labels reach; {heads[0].dataset.sizes['checkpoint']} of the checkpoints."
     )
     drawing, table = plots.circularity(heads), _stacked(heads)
     return Section("Circularity over training", text, drawing, table=table, file="circularity")
 
 
-def _stacked(results: Sequence[LabelledResult]) -> pd.DataFrame:
+def _stacked(results: Sequence[Result]) -> pd.DataFrame:
     """One table of results that differ in the place they look at."""
     places = ("position", "layer", "head")
     tables = [
-        each.to_frame().assign(**{name: each.array.attrs[name] for name in places if name in each.array.attrs})
+        each.to_frame().assign(**{name: each.dataset.attrs[name] for name in places if name in each.dataset.attrs})
         for each in results
     ]
     return pd.concat(tables)

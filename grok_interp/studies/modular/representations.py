@@ -53,7 +53,7 @@ def circles(
     """
     if head is None:
         found = circularities(run, steps=[step], slot=slot, device=device)
-        scores = [float(each.at().sel(measure="circularity")) for each in found]
+        scores = [float(each.at()["circularity"]) for each in found]
         head = max(zip(scores, _heads(run), strict=True), key=lambda pair: pair[0])[1]
     (result,) = run.evaluate([_circles(run, head, slot)], steps=[step], device=device)
     return result

@@ -13,6 +13,7 @@ from functools import lru_cache
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.agreement import AlgorithmAgreement, agreement_of
 from grok_interp.analysis.evaluation_contexts import Answers, answers_of
+from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
 from grok_interp.analysis.shots import ShotCurves, shot_curve_of
 from grok_interp.data.modular import Split
 from grok_interp.results.store import Analyzer
@@ -79,4 +80,17 @@ def analyze(
     Raises:
         ValueError: for a run on text, without checkpoints, or with a damaged one.
     """
-    return ModularResults.of_run(run, inputs or evaluation_inputs(run), device=device, on_checkpoint=on_checkpoint)
+    return ModularResults.of_run(
+        run, ModularResults.analyzers(inputs or evaluation_inputs(run)), device=device, on_checkpoint=on_checkpoint
+    )
+
+
+def sweep_diagram(*runs: Run, queries: str = "all", device: str = "cpu") -> PhaseDiagram:
+    """The phase diagram of a sweep: one run for each n_id, alpha and seed.
+
+    Args:
+        runs: on modular arithmetic.
+        queries: "all" or "new", as in `phase_diagram`.
+        device: where models run, a torch device.
+    """
+    return phase_diagram(((run.config, analyze(run, device=device).shots) for run in runs), queries=queries)

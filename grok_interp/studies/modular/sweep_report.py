@@ -6,7 +6,7 @@ FOLDER/figures/modular_fig1b.*      as SVG and PDF
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,31 +14,33 @@ import pandas as pd
 from grok_interp.analysis.phase_diagram import PhaseDiagram
 from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.configs import ModularConfig
+from grok_interp.data.modular import SPLITS
 from grok_interp.plots.page import Headline, Page, Section, table_html
 from grok_interp.plots.pictures.phase_diagram import phase_diagram
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.runs.run import Run
-from grok_interp.studies.catalogue import kind_of
-from grok_interp.studies.modular.figures import sweep_diagram
-from grok_interp.studies.modular.results import analyze
+from grok_interp.studies.modular.results import analyze, sweep_diagram
+from grok_interp.studies.modular.study import MODULAR
+from grok_interp.studies.picture import ShowProgress
+from grok_interp.studies.study import FolderReport
 
 VARIED = ("data.n_id", "data.alpha", "init_seed", "data_seed")
 
 
 def runs_below(folder: Path) -> list[Run]:
     """The modular runs in a folder or below it that have a checkpoint."""
-    return [run for run in Run.below(folder) if kind_of(run) == "modular" and run.steps]
+    return [run for run in Run.below(folder) if MODULAR.has(run) and run.steps]
 
 
 def write_phase_report(
-    folder: Path, *, threshold: float = PAPER_THRESHOLD, device: str = "cpu"
+    folder: Path, *, threshold: float | None = None, device: str = "cpu"
 ) -> tuple[Path, pd.DataFrame]:
     """The page's path, and one row a run: its setting, and the last-shot accuracies that the diagram counts.
 
     Raises ValueError for a folder without modular runs, and for runs that differ in more than n_id, alpha, seed and
     length.
     """
-    folder, runs = Path(folder), runs_below(folder)
+    folder, runs, threshold = Path(folder), runs_below(folder), PAPER_THRESHOLD if threshold is None else threshold
     if not runs:
         raise ValueError(
             f"no run at {folder}: it has no config.json, nor has it modular runs; `grok-interp list` shows the runs, "
@@ -58,6 +60,22 @@ def write_phase_report(
     )
     page.save_figures(folder / "figures")
     return page.write(folder / "report.html"), table
+
+
+def report_on_phases(
+    folder: Path, runs: Sequence[Run], *, threshold: float | None, device: str, show: ShowProgress
+) -> FolderReport:
+    """The same, after the analysis of these runs, with what the command line says of them."""
+    for run in runs:
+        MODULAR.analyze_shown(run, device=device, show=show)
+    page, table = write_phase_report(folder, threshold=threshold, device=device)
+    rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    shown = [{name: _shown(name, value) for name, value in row.items()} for row in rows]
+    return FolderReport(page, shown, {"runs": rows})
+
+
+def _shown(name: str, value: object) -> object:
+    return f"{value:.1%}" if name in SPLITS else f"{value:g}" if isinstance(value, float) else value
 
 
 def _warnings(runs: list[Run], lengths: list[int]) -> Iterator[str]:
@@ -102,8 +120,7 @@ def _diagram_section(diagram: PhaseDiagram, threshold: float) -> Section:
 
 def _table(diagram: PhaseDiagram) -> pd.DataFrame:
     index = ["n_id", "alpha", "seed"]
-    table = diagram.accuracy().to_series().rename(diagram.name).reset_index().dropna()
-    table = table.pivot(index=index, columns="split", values=diagram.name)
+    table = diagram.to_frame().dropna().pivot(index=index, columns="split", values="accuracy")
     return table[list(SPLIT_NAMES)].reset_index().rename_axis(columns=None)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head
 from grok_interp.analysis.attention import AttentionMaps, attention_maps
-from grok_interp.plots.attention.sizes import ViewSize
+from grok_interp.plots.attention.view_size import ViewSize
 from grok_interp.runs.run import Run
 from grok_interp.runs.series import CheckpointSeries
 
@@ -55,7 +55,7 @@ def patterns_by_step(
 
 def every_head(attention: Attention) -> list[Head]:
     if isinstance(attention, AttentionMaps):
-        return list(np.ndindex(attention.array.sizes["layer"], attention.array.sizes["head"]))
+        return list(np.ndindex(attention.dataset.sizes["layer"], attention.dataset.sizes["head"]))
     return list(np.ndindex(attention.cfg.n_layers, attention.cfg.n_heads))
 
 
@@ -73,7 +73,7 @@ def _pairs(attention: Attentions, steps: Sequence[int] | None) -> Iterator[tuple
 
 def _patterns(attention: Attention, tokens: Tokens, heads: Sequence[Head]) -> Float[np.ndarray, "head query key"]:
     maps = attention if isinstance(attention, AttentionMaps) else _maps_of(attention, tokens)
-    if (n_tokens := maps.array.sizes["query"]) != len(tokens):
+    if (n_tokens := maps.dataset.sizes["query"]) != len(tokens):
         raise ValueError(f"the maps are over {n_tokens} tokens, got {len(tokens)} tokens")
     return np.stack([maps.of(*head).to_numpy() for head in heads])
 

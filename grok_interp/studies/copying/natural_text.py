@@ -5,11 +5,9 @@ The result is stored with the run.
 
 from __future__ import annotations
 
-from grok_interp import plots
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.natural_copying import NaturalCopying, natural_copying
 from grok_interp.data.vocabulary import ByteVocabulary, Vocabulary
-from grok_interp.plots.drawing import Drawing
 from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
@@ -19,17 +17,6 @@ N_BYTES = 8  # in 512 windows of 128 bytes of the standard library: 4,236 pairs 
 N_BPE_TOKENS = 2  # about as many bytes
 N_WINDOWS = 512
 N_CHECKPOINTS = 32
-
-
-def natural(run: Run, *, n: int | None = None, device: str = "cpu") -> Drawing:
-    """Loss at first occurrences and at repeats of n-grams over training, with the difference.
-
-    Args:
-        run: a run on text.
-        n: as in `natural_copying`; 8 by default for a vocabulary of bytes, 2 for BPE.
-        device: where the models run, a torch device.
-    """
-    return plots.natural_copying(natural_copying_of_run(run, n=n, device=device))
 
 
 def natural_copying_of_run(

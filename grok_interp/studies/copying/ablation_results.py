@@ -9,12 +9,10 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from grok_interp import plots
 from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import WAYS, Head
 from grok_interp.analysis.ablation import HeadAblation, head_ablation
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
-from grok_interp.plots.drawing import Drawing
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.schedules import spread_steps
@@ -24,16 +22,6 @@ from grok_interp.studies.copying.results import analyze
 N_CHECKPOINTS = 12  # four ways at so many take copier-mini about a minute on one slow core
 SEED = 0
 Progress = Callable[[int, int], None]  # (done, to do)
-
-
-def ablation(run: Run, *, heads: Sequence[Head] | None = None, device: str = "cpu") -> Drawing:
-    """Copying and loss over training without the induction heads, or without `heads`, in every way."""
-    return plots.ablation(ablations(run, heads=heads, device=device))
-
-
-def single_heads(run: Run, *, device: str = "cpu") -> Drawing:
-    """What the absence of each head alone costs at the last checkpoint, against its I(L, H), in every way."""
-    return plots.single_heads(single_ablations(run, device=device), analyze(run).induction)
 
 
 def ablations(

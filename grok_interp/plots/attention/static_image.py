@@ -12,14 +12,14 @@ from jaxtyping import Float, UInt8
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from grok_interp.plots.attention.quantised import Fault
+from grok_interp.plots.attention.quantized import Fault
 from grok_interp.plots.theme import BLUE, STYLE, VERMILION
 
 WEIGHTS = LinearSegmentedColormap.from_list("weights", ["white", BLUE])
 MOST_LABELS = 64
 
 
-def still_png(
+def static_png(
     weights: Float[np.ndarray, "query key"], faults: UInt8[np.ndarray, " query"], tokens: Sequence[str], title: str
 ) -> bytes:
     n_tokens = len(tokens)

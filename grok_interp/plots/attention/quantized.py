@@ -26,7 +26,7 @@ class Fault(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class QuantisedPatterns:
+class QuantizedPatterns:
     """`levels` is 0 throughout a row of `Fault.NOT_A_NUMBER`, and clipped to 0 .. 255 in one of `Fault.NOT_ONE`."""
 
     levels: UInt8[np.ndarray, "*lead query key"]
@@ -45,11 +45,11 @@ class QuantisedPatterns:
         return self.levels.reshape(*self.levels.shape[:-2], n_tokens * n_tokens)
 
 
-def quantised(patterns: Float[np.ndarray, "*lead query key"]) -> QuantisedPatterns:
+def quantized(patterns: Float[np.ndarray, "*lead query key"]) -> QuantizedPatterns:
     numbers = np.asarray(np.isfinite(patterns).all(axis=-1))
     weights = np.where(np.expand_dims(numbers, -1), patterns, 0.0)
     off = np.abs(weights.sum(axis=-1) - 1) > TOLERANCE
     outside = (weights < -TOLERANCE).any(axis=-1) | (weights > 1 + TOLERANCE).any(axis=-1)
     faults = np.where(numbers, np.where(off | outside, Fault.NOT_ONE, Fault.NONE), Fault.NOT_A_NUMBER)
     levels = np.round(LEVELS * weights.clip(0, 1))
-    return QuantisedPatterns(levels.astype(np.uint8), faults.astype(np.uint8))
+    return QuantizedPatterns(levels.astype(np.uint8), faults.astype(np.uint8))

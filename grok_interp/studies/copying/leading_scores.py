@@ -11,17 +11,11 @@ from collections.abc import Callable, Sequence
 from grok_interp import plots
 from grok_interp.analysis.head_scores import HeadScores
 from grok_interp.analysis.leading_indicators import LeadingIndicators, indicator_scores, leading_indicators
-from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.page import Section
 from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.results import analyze, evaluation_inputs
 from grok_interp.studies.rises import MARGIN
-
-
-def leads(*runs: Run, device: str = "cpu") -> Drawing:
-    """By how many updates each score of the heads moves before the onset of copying: a dot for each run."""
-    return plots.leads(leads_of_runs(runs, device=device))
 
 
 def leads_of_runs(runs: Sequence[Run], *, device: str = "cpu") -> LeadingIndicators:

@@ -1,0 +1,67 @@
+"""The copying study as a `Study`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.presets import own_presets
+from grok_interp.runs.run import Run
+from grok_interp.studies.copying.figures import FIGURES
+from grok_interp.studies.study import FolderReport, Study
+
+if TYPE_CHECKING:
+    from grok_interp.plots.page import Page
+    from grok_interp.results.store import Analyzer
+    from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
+    from grok_interp.studies.picture import ShowProgress
+    from grok_interp.studies.study import OnCheckpoint
+    from grok_interp.training.batches import TextBatches
+
+
+class CopyingStudy(Study):
+    """When context copying appears, which heads carry it, and in which order they form."""
+
+    name, folders, next_figure = "copying", "copier", "copying/ablation"
+    data, presets, pictures = TextConfig, own_presets(TextConfig), FIGURES
+
+    def open_batches(self, config: TrainConfig) -> TextBatches:
+        from grok_interp.training.batches import TextBatches
+
+        return TextBatches(config)
+
+    def evaluation_inputs(self, run: Run) -> CopyingInputs:
+        from grok_interp.studies.copying.results import evaluation_inputs
+
+        return evaluation_inputs(run)
+
+    def analyzers(self, run: Run) -> Sequence[Analyzer]:
+        from grok_interp.studies.copying.results import CopyingResults
+
+        return CopyingResults.analyzers(self.evaluation_inputs(run))
+
+    def analyze(self, run: Run, *, device: str = "cpu", on_checkpoint: OnCheckpoint | None = None) -> CopyingResults:
+        from grok_interp.studies.copying.results import analyze
+
+        return analyze(run, device=device, on_checkpoint=on_checkpoint)
+
+    def report_page(self, run: Run, *, threshold: float | None = None, device: str = "cpu") -> Page:
+        from grok_interp.studies.copying.report import report_page
+
+        inputs = self.evaluation_inputs(run)
+        return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
+
+    def folder_report(
+        self, folder: Path, runs: Sequence[Run], *, threshold: float | None, device: str, show: ShowProgress
+    ) -> FolderReport | None:
+        """Of a folder that `reproduce --preset` filled: every claim of the paper, tested."""
+        from grok_interp.studies.copying.sweep_report import report_on_experiments
+
+        if not any(folder / "baseline" in run.directory.parents for run in runs):
+            return None
+        return report_on_experiments(folder, threshold=threshold, device=device, show=show)
+
+
+COPYING = CopyingStudy()

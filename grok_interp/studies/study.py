@@ -1,0 +1,126 @@
+"""`Study`: all that the command line, the reports and other packages know of a study. Imports nothing heavy.
+
+A study of another package is an object of a subclass, found by an entry point (CONTRIBUTING.md shows one). Methods
+import what they need when they are called, so that `grok-interp --help` stays instant.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grok_interp.configs.data import DataSource
+from grok_interp.runs.run import Run
+from grok_interp.studies.picture import Picture
+
+if TYPE_CHECKING:
+    from grok_interp.plots.page import Page
+    from grok_interp.results.store import Analyzer
+    from grok_interp.studies.picture import ShowProgress
+    from grok_interp.studies.run_results import RunResults
+
+    OnCheckpoint = Callable[[int, int], None]  # (checkpoints done, checkpoints to do)
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """The report of a folder of runs.
+
+    Args:
+        page: the file that was written.
+        rows: what a terminal shows, a column for each key.
+        facts: what a program is told, in plain values.
+    """
+
+    page: Path
+    rows: Sequence[Mapping[str, object]]
+    facts: Mapping[str, object]
+
+
+class Study(DataSource):
+    """From data to figures, for runs on one kind of data.
+
+    Attributes:
+        name: as of its entry point; its figures are named NAME/FIGURE.
+        data: the class of the runs' `config.data`.
+        presets: name -> (one line for who chooses one, the run).
+        pictures: full name -> figure, in the order of `grok-interp list figures`.
+        folders: the first part of the names of its presets and of the folders that `reproduce --preset` fills.
+        next_figure: the figure that is suggested after a report.
+    """
+
+    pictures: Mapping[str, Picture]
+    folders: str
+    next_figure: str
+
+    def has(self, run: Run) -> bool:
+        """Is it a run of this study?"""
+        return isinstance(run.config.data, self.data)
+
+    @abstractmethod
+    def evaluation_inputs(self, run: Run) -> object:
+        """What all checkpoints of a run are evaluated on; a function of the run's configuration and data alone."""
+
+    @abstractmethod
+    def analyzers(self, run: Run) -> Sequence[Analyzer]:
+        """What `analyze` evaluates, in the order of the fields of its results."""
+
+    @abstractmethod
+    def analyze(self, run: Run, *, device: str = "cpu", on_checkpoint: OnCheckpoint | None = None) -> RunResults:
+        """The results at every checkpoint; what is not stored with the run is evaluated.
+
+        Args:
+            run: one of this study; it may still be training.
+            device: where models run, a torch device.
+            on_checkpoint: is told (checkpoints done, checkpoints to do).
+
+        Raises:
+            ValueError: for a run without checkpoints or with a damaged one.
+        """
+
+    def analyze_shown(self, run: Run, *, device: str, show: ShowProgress) -> RunResults:
+        """`analyze` with its progress shown, on as many threads as a model of this size uses well.
+
+        Args:
+            run: one of this study.
+            device: where models run, a torch device.
+            show: shows the progress of a task.
+        """
+        from grok_interp.device import choose_threads, threads
+
+        with threads(choose_threads(run.config.model.n_params)), show("analyzing checkpoints") as advance:
+            return self.analyze(run, device=device, on_checkpoint=advance)
+
+    @abstractmethod
+    def report_page(self, run: Run, *, threshold: float | None = None, device: str = "cpu") -> Page:
+        """The report of a run, which may still be training; checkpoints that were not analyzed are analyzed.
+
+        Args:
+            run: one of this study.
+            threshold: what counts as formed or learned; the study's own if None.
+            device: where models run, a torch device.
+        """
+
+    def folder_report(
+        self, folder: Path, runs: Sequence[Run], *, threshold: float | None, device: str, show: ShowProgress
+    ) -> FolderReport | None:
+        """Write the report of a folder; None where this study does not compare its runs, as by default.
+
+        Args:
+            folder: of runs.
+            runs: those of this study in it or below it, one or more.
+            threshold: as of `report_page`.
+            device: where models run, a torch device.
+            show: shows the progress of what takes long.
+        """
+        del folder, runs, threshold, device, show
+        return None
+
+
+def write_report(run: Run, page: Page) -> Path:
+    """report.html of a run, and its figures as SVG and PDF in `figures`; the page's path."""
+    page.save_figures(run.directory / "figures")
+    return page.write(run.directory / "report.html")
