@@ -8,13 +8,20 @@ from typing import Annotated
 
 import tyro
 
-from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
+from grok_interp.cli.options import READABLE, OutputFlags, RunFolder, TrustSource
 from grok_interp.cli.output import command
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import study_of
 
 
-def analyze(directory: RunFolder, /, *, device: str = "auto", output: OutputFlags = READABLE) -> None:
+def analyze(
+    directory: RunFolder,
+    /,
+    *,
+    device: str = "auto",
+    trust_source: TrustSource = False,
+    output: OutputFlags = READABLE,
+) -> None:
     """Evaluate every checkpoint of a run as its study does. Results are stored.
 
     Args:
@@ -23,7 +30,7 @@ def analyze(directory: RunFolder, /, *, device: str = "auto", output: OutputFlag
     """
     from grok_interp.cli.with_progress import analyze_run
 
-    run = Run.open(directory)
+    run = Run.open(directory, trust_source=trust_source)
     results = analyze_run(run, device, output)
     files = [run.results.path(analyzer) for analyzer in study_of(run).analyzers(run)]
     facts = [
@@ -41,6 +48,7 @@ def report(
     *,
     device: str = "auto",
     threshold: float | None = None,
+    trust_source: TrustSource = False,
     open_: Annotated[bool, tyro.conf.arg(name="open")] = False,
     output: OutputFlags = READABLE,
 ) -> None:
@@ -58,14 +66,24 @@ def report(
     from grok_interp.cli.reports import report_on_folder, report_on_run
 
     if (directory / "config.json").is_file():  # a damaged one is named
-        page = report_on_run(Run.open(directory), device, threshold, output)
+        page = report_on_run(Run.open(directory, trust_source=trust_source), device, threshold, output)
     else:
+        if trust_source:
+            Run.below(directory, on_damage=output.warn, trust_source=True)
         page = report_on_folder(directory, device, threshold, output)
     if open_:
         webbrowser.open(page.resolve().as_uri())
 
 
-def watch(directory: RunFolder, /, *, port: int = 8137, device: str = "cpu", output: OutputFlags = READABLE) -> None:
+def watch(
+    directory: RunFolder,
+    /,
+    *,
+    port: int = 8137,
+    device: str = "cpu",
+    trust_source: TrustSource = False,
+    output: OutputFlags = READABLE,
+) -> None:
     """Show the report of a run while it trains, to this machine only, at http://127.0.0.1:PORT. Ctrl-C ends it.
 
     New checkpoints are analyzed as they come, and the page refreshes itself.
@@ -80,7 +98,7 @@ def watch(directory: RunFolder, /, *, port: int = 8137, device: str = "cpu", out
 
     with suppress(KeyboardInterrupt):  # the way to end it
         watch_run(
-            Run.open(directory),
+            Run.open(directory, trust_source=trust_source),
             port=port,
             device=choose_device(device),
             on_start=lambda address: output.say(f"watching {directory} at {address} (Ctrl-C ends it)"),
