@@ -9,40 +9,36 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags
-from grok_interp.runs.run import Run, is_run
+from grok_interp.cli.series import series_at
+from grok_interp.runs.record import is_run
+from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
 
 if TYPE_CHECKING:
-    from grok_interp.runs.series import CheckpointSeries
+    from grok_interp.cli.output import Output
+    from grok_interp.runs.audit import Audit
 
 
 def audit(series: Annotated[str, tyro.conf.Positional], /, *, output: OutputFlags = READABLE) -> None:
     """Look for duplicates, gaps, wrong order, misfits and jumps among checkpoints. One line per finding.
 
     Args:
-        series: a run's folder, Trainer's output_dir, or the files of a series, 'ckpts/model_{step}.pt'.
+        series: a run's folder, Trainer's output_dir, the files of a series, 'ckpts/model_{step}.pt', or
+            hub:OWNER/NAME, which is downloaded.
     """
-    from grok_interp.runs.audit import audit as audit_series
-
-    checkpoints = checkpoints_at(series)
-    with output.progress("audit") as advance:
-        found = audit_series(checkpoints, on_checkpoint=advance)
+    found = _audited(series, output)
     output.say(found)
     distances = [{"steps": pair, "distance": distance} for pair, distance in found.distances.items()]
     facts = {"series": series, "steps": found.steps, "findings": list(map(asdict, found.findings))}
     output.finish({**facts, "distances": distances}, made=[str(finding) for finding in found.findings])
 
 
-def checkpoints_at(place: str) -> CheckpointSeries:
-    """The series at a path or pattern. Raises ValueError where there is none."""
-    from grok_interp.runs.series import CheckpointSeries
+def _audited(place: str, output: Output) -> Audit:
+    """What is found at a place; of a series that was analyzed, what was found then."""
+    from grok_interp.runs.audit import audit as audit_series
 
-    if is_run(Path(place)):
-        return Run.open(place).checkpoints
-    if "{" in place:
-        return CheckpointSeries.from_files(place)
-    if next(Path(place).glob("checkpoint-*"), None):
-        return CheckpointSeries.from_huggingface_folder(place)
-    raise ValueError(
-        f"no series of checkpoints at {place}: expected a run's folder, a folder with checkpoint-500 and the like, or "
-        "files with {step} in their name, as 'ckpts/model_{step}.pt'"
-    )
+    run = Run.open(place) if is_run(Path(place)) else None
+    if isinstance(run, SeriesRun):
+        return run.audit
+    with output.progress("audit") as advance:
+        return audit_series(run.checkpoints if run else series_at(place), on_checkpoint=advance)

@@ -17,14 +17,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from grok_interp.configs import TrainConfig
+from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.files import write_text
 from grok_interp.results.store import Analyzer, ResultStore
 from grok_interp.runs.metrics import COLUMNS, metric_rows
 from grok_interp.runs.record import parsed_record, read_record
 from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.series_record import ModelSizes, SeriesRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,18 +36,6 @@ if TYPE_CHECKING:
 
 Options = ParamSpec("Options")
 Made = TypeVar("Made")
-
-
-def is_run(directory: Path | str) -> bool:
-    """Is there a run in this folder? Exported models have a config.json too; a run's tells what is trained.
-
-    Args:
-        directory: any path, existing or not.
-    """
-    try:
-        return parsed_record(Path(directory)) is not None
-    except (OSError, ValueError):
-        return False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,9 +58,13 @@ class Run:
     _made: dict[Any, Any] = field(default_factory=dict, init=False)  # see `once_per_run`
 
     @classmethod
-    def open(cls, directory: Path | str) -> Self:
+    def open(cls, directory: Path | str) -> Run:
         """The run in a folder. Raises ValueError where there is none, and for a config.json that is not valid."""
         record, config = read_record(Path(directory))
+        if isinstance(config, SeriesRecord):
+            from grok_interp.runs.series_run import SeriesRun
+
+            return SeriesRun(Path(directory), record)
         run = cls(Path(directory), record)
         run.__dict__["config"] = config  # as the cached property
         return run
@@ -79,7 +72,7 @@ class Run:
     @classmethod
     def create(
         cls, directory: Path, config: TrainConfig, *, data: Batches | None = None, execution: Execution | None = None
-    ) -> Self:
+    ) -> Run:
         """A new run without checkpoints, with the hash of its data and how it is computed."""
         record: dict[str, Any] = {"train": config.to_dict()}
         if data:
@@ -93,7 +86,7 @@ class Run:
         return run
 
     @classmethod
-    def write(cls, directory: Path, config: TrainConfig, checkpoints: Iterable[tuple[int, Transformer]]) -> Self:
+    def write(cls, directory: Path, config: TrainConfig, checkpoints: Iterable[tuple[int, Transformer]]) -> Run:
         """Keep what `train(config)` yields. To resume after an interruption, use `run_training`."""
         run = cls.create(directory, config)
         for step, model in checkpoints:
@@ -101,14 +94,14 @@ class Run:
         return run
 
     @classmethod
-    def below(cls, folder: Path, *, on_damage: Callable[[Path, str], object] | None = None) -> list[Self]:
+    def below(cls, folder: Path, *, on_damage: Callable[[Path, str], object] | None = None) -> list[Run]:
         """Every run in a folder or below it, sorted by path.
 
         Args:
             folder: is searched; what is in it may be anybody's.
             on_damage: is told the folder and the reason of each run that cannot be opened; all others are returned.
         """
-        runs: list[Self] = []
+        runs: list[Run] = []
         for file in sorted(Path(folder).rglob("config.json")):
             try:
                 if parsed_record(file.parent) is not None:
@@ -120,11 +113,23 @@ class Run:
 
     @cached_property
     def config(self) -> TrainConfig:
-        """What is trained. Raises ValueError for a configuration that this version does not know."""
+        """What is trained. Raises ValueError for one that this version does not know, and for a `SeriesRun`."""
+        if "train" not in self.record:
+            raise ValueError(f"{self} has checkpoints from elsewhere: this needs a run that was trained here")
         try:
             return TrainConfig.from_dict(self.record["train"])
         except ValueError as error:
             raise ValueError(f"{self.directory / 'config.json'}: {error}") from error
+
+    @property
+    def model(self) -> ModelConfig | ModelSizes:
+        """The sizes of its models."""
+        return self.config.model
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Faults that an audit of checkpoints from elsewhere found, one line each."""
+        return ()
 
     @cached_property
     def checkpoints(self) -> SavedCheckpoints:

@@ -18,8 +18,9 @@ import filelock
 from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
 from grok_interp.interrupts import termination_signals
+from grok_interp.runs.record import is_run
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good, resume_points
-from grok_interp.runs.run import Run, is_run
+from grok_interp.runs.run import Run
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import DivergedError, Update
 from grok_interp.training.execution import Execution

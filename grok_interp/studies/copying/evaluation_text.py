@@ -22,6 +22,7 @@ from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVoca
 from grok_interp.data.windows import ValidationWindows, validation_windows
 from grok_interp.runs.checkpoint_files import load_weights, save_weights
 from grok_interp.runs.run import Run, once_per_run
+from grok_interp.runs.series_run import SeriesRun
 from grok_interp.training.batches import TextBatches
 
 
@@ -108,5 +109,9 @@ class EvaluationText:
 
 @once_per_run
 def evaluation_text(run: Run) -> EvaluationText:
-    """The validation text of a run, read once."""
+    """The validation text of a run, read once. Raises ValueError for a series of checkpoints from elsewhere."""
+    if isinstance(run, SeriesRun):
+        raise ValueError(
+            f"{run} has checkpoints from elsewhere: this needs the documents of a run that was trained here"
+        )
     return EvaluationText(run)
