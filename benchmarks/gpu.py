@@ -1,7 +1,7 @@
 """What a GPU can say: parity, speed and larger trainings, in parts of a few minutes that can each be run again.
 
     python benchmarks/gpu.py --out gpu                     every part that is not in the folder yet
-    python benchmarks/gpu.py --out gpu --part steps        one part, again
+    python benchmarks/gpu.py --out gpu --parts steps       one part or several, again
     python benchmarks/gpu.py --out gpu --miniature         the rehearsal: tiny models, on the CPU if there is no GPU
 
 Every part writes Markdown, JSON or runs into its folder; no file is larger than 16 MB. A peer that is not installed is
@@ -261,7 +261,7 @@ TRAININGS = {"copying": copying_sweeps, "diagram": modular_diagram, "p29": gener
 def main(
     *,
     out: Path = Path("gpu"),
-    part: Literal["parity", "steps", "ensembles", "analysis", "copying", "diagram", "p29"] | None = None,
+    parts: tuple[Literal["parity", "steps", "ensembles", "analysis", "copying", "diagram", "p29"], ...] = (),
     minutes: float = 5.0,
     miniature: bool = False,
 ) -> None:
@@ -269,7 +269,7 @@ def main(
 
     Args:
         out: the folder.
-        part: this one, again.
+        parts: these, again; trainings go on from where they stand.
         minutes: how long each training may take; the same command goes on from there.
         miniature: tiny models, to rehearse.
     """
@@ -277,17 +277,21 @@ def main(
     torch.set_num_threads(1)
     faulthandler.enable()
     for name, measure in PARTS.items():
-        file = out / f"{name}.md"
-        if part == name or (part is None and not file.exists()):
-            began = time.monotonic()
-            with file.with_suffix(".part").open("w") as written, redirect_stdout(written):
-                print(f"{machine()}\n")
-                measure(out, MINIATURE if miniature else FULL)
-            file.with_suffix(".part").rename(file)
-            print(f"{file} after {time.monotonic() - began:.0f} s\n{file.read_text()}", flush=True)
+        if name in parts or (not parts and not (out / f"{name}.md").exists()):
+            print_table(out / f"{name}.md", partial(measure, out, MINIATURE if miniature else FULL))
     for name, train in TRAININGS.items():
-        if part in (name, None):
+        if name in parts or not parts:
             train(out / name, device=str(DEVICE), minutes=minutes, miniature=miniature)
+
+
+def print_table(file: Path, measure: Callable[[], None]) -> None:
+    """Into the file, row by row, and to the terminal when all is measured."""
+    began = time.monotonic()
+    with file.with_suffix(".part").open("w") as written, redirect_stdout(written):
+        print(f"{machine()}\n")
+        measure()
+    file.with_suffix(".part").rename(file)
+    print(f"{file} after {time.monotonic() - began:.0f} s\n{file.read_text()}", flush=True)
 
 
 def machine() -> str:

@@ -35,7 +35,7 @@ from grok_interp.studies.modular.experiments import BASELINES, PHASES
 from grok_interp.training.batches import ModularBatches
 from grok_interp.training.loop import TrainingState, step_function
 
-ANALYSES_AT_ONCE = 8
+ANALYSES_AT_ONCE = min(8, joblib.cpu_count())
 
 
 def recipe_at_29(n_steps: int) -> TrainConfig:
@@ -156,7 +156,7 @@ def until_deadline(minutes: float, train: Callable[..., Any]) -> None:
 
 
 def evaluate_at_once(checkpoints: Sequence[tuple[Path, int]], device: str) -> None:
-    """Each process takes every eighth checkpoint; the store lets writers take turns."""
+    """Each process takes a share of the checkpoints; the store lets writers take turns."""
     shares = [checkpoints[first::ANALYSES_AT_ONCE] for first in range(ANALYSES_AT_ONCE)]
     joblib.Parallel(n_jobs=ANALYSES_AT_ONCE)(joblib.delayed(evaluate)(share, device) for share in shares if share)
 
