@@ -144,6 +144,8 @@ def _shell(named: str) -> Any:
     """A model of the sizes of the checkpoints. Raises ValueError for a name of none."""
     from importlib.util import module_from_spec, spec_from_file_location
 
+    from torch.nn import Module
+
     if named in PRESETS:
         from grok_interp.models.transformer import Transformer
 
@@ -157,4 +159,4 @@ def _shell(named: str) -> Any:
     if not hasattr(module, name):
         raise ValueError(f"--model {shlex.quote(named)}: {file} has no {name!r}")
     found = getattr(module, name)
-    return found if hasattr(found, "state_dict") else found()
+    return found if isinstance(found, Module) else found()

@@ -74,8 +74,8 @@ def test_scores_are_those_of_the_models(hub: LocalHub) -> None:
     expected = induction_scores([(step, trained(step)) for step in (0, 2, 1000)], TOKENS)
     for score in ("Abar", "EP"):
         torch.testing.assert_close(
-            torch.tensor(getattr(found, score).values),
-            torch.tensor(getattr(expected, score).values),
+            torch.tensor(found[score].values),
+            torch.tensor(expected[score].values),
             atol=2e-5,
             rtol=1e-4,
         )

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
+import nano_gpt
 import pytest
 import torch
 from local_hub import LocalHub, serving
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from grok_interp import Run, Transformer, is_run, llama_copier, to_huggingface
+from grok_interp import Run, Transformer, induction_scores, is_run, llama_copier, to_huggingface
 from grok_interp.cli import main
 from grok_interp.runs import hub_files
 from grok_interp.runs.series_run import SeriesRun
-from grok_interp.studies.copying.results import evaluation_inputs
+from grok_interp.studies.copying.results import analyze, evaluation_inputs
+from grok_interp.studies.watch import watch_run
 
 CFG = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=47, n_ctx=64)
 SYMBOLS = ["<s>", "\n", *"0123456789abcdefghijklmnopqrstuvwxyz.,"]
@@ -27,9 +29,10 @@ def trained(step: int) -> Transformer:
     return Transformer(CFG, seed=step).eval()
 
 
-def save_tokenizer(folder: Path, *, bos: bool = False) -> Path:
-    """One token for each character; with `bos`, "<s>" before every text."""
-    vocabulary = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+def save_tokenizer(folder: Path, *, bos: bool = False, n_more: int = 0) -> Path:
+    """One token for each character, and `n_more`; with `bos`, "<s>" before every text."""
+    symbols = [*SYMBOLS, *(f"more {number}" for number in range(n_more))]
+    vocabulary = {symbol: number for number, symbol in enumerate(symbols)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="."))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     tokenizer.add_special_tokens(["<s>"])
@@ -155,21 +158,35 @@ def test_text_gives_a_loss_and_ablations(trainer: Path, tmp_path: Path, capsys: 
 
 
 def test_files_of_a_plain_torch_model(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    run, pattern = tmp_path / "run", tmp_path / "model_{step}.pt"
+    run, pattern, shell = tmp_path / "run", tmp_path / "ckpt_{step}.pt", tmp_path / "my_gpt.py"
     for step in STEPS:
-        torch.save({"model": trained(step).state_dict()}, str(pattern).format(step=step))
-    (tmp_path / "my_model.py").write_text(
-        "from grok_interp import Transformer, llama_copier\n"
-        "def model():\n"
-        "    cfg = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=47, n_ctx=64)\n"
-        "    return Transformer(cfg, seed=0)\n"
-    )
+        torch.save({"model": nano_gpt.trained(step).state_dict()}, str(pattern).format(step=step))
+    shutil.copy(nano_gpt.__file__, shell)
     assert run_command("analyze", pattern, "--run", run) == 2
     assert "files of weights: give --model" in capsys.readouterr().err
-    assert run_command("analyze", pattern, "--run", run, "--model", f"{tmp_path / 'my_model.py'}:model") == 0
-    (tmp_path / "my_model.py").unlink()
+    assert run_command("analyze", pattern, "--run", run, "--model", f"{shell}:nothing") == 2
+    assert "my_gpt.py has no 'nothing'" in capsys.readouterr().err
+    assert run_command("analyze", pattern, "--run", run, "--model", f"{shell}:adapted", "--bos", 3) == 0
+    shell.unlink()
     assert run_command("report", run) == 0
-    assert "numbered symbols" in page(run)
+    assert "21 numbered symbols" in page(run), "23 without BOS and the end of a string"
+    assert "token 3 (BOS) is first" in page(run)
+    found = induction_scores([(512, nano_gpt.adapted(512))], evaluation_inputs(Run.open(run)).tokens)
+    stored = analyze(Run.open(run)).induction["I"].sel(checkpoint=[512])
+    torch.testing.assert_close(torch.tensor(stored.values), torch.tensor(found["I"].values), atol=1e-6, rtol=1e-5)
+
+
+def test_watch_shows_what_is_stored(trainer: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--every", 3, "--quiet") == 0
+    shutil.rmtree(trainer)
+
+    def shown(step: int) -> None:
+        assert step == 512
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch_run(Run.open(run), port=0, on_page=shown, seconds=0)
 
 
 def test_figures_of_a_flagged_series_say_so(trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -219,6 +236,7 @@ def test_new_checkpoints_alone_are_evaluated(trainer: Path, tmp_path: Path, monk
         (["out", "--run", "run", "--text", "nothing.txt"], "no file nothing.txt"),
         (["out", "--run", "run", "--text", "notes.txt"], "no tokenizer came with the checkpoints: give --tokenizer"),
         (["out", "--run", "run", "--tokenizer", "notes.txt"], "notes.txt is no tokenizer.json"),
+        (["out", "--run", "run", "--tokenizer", "large/tokenizer.json"], "has 60 tokens, the model's vocabulary 47"),
         (["out", "--run", "run", "--figure", "copying/fig99"], "no figure copying/fig99"),
         (["out", "--run", "other"], "other holds files but no run"),
         (["empty", "--run", "run"], "no series of checkpoints at empty: expected"),
@@ -237,8 +255,9 @@ def test_bad_input_gets_one_message(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in ("empty", "other"):
+    for folder in ("empty", "other", "large"):
         Path(folder).mkdir()
+    save_tokenizer(Path("large"), n_more=20)
     for file in ("notes.txt", "other/notes.txt", "w_1.pt", "w_1.pth"):
         Path(file).write_text("some words")
     assert run_command("analyze", *words) == 2
