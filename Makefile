@@ -21,9 +21,10 @@ test: .venv/developing  ## the whole test suite, on two cores
 test-transformer-lens-4: .venv/developing .tl4/installed  ## models and analyses against TransformerLens 4.3
 	PYTHONPATH=.tl4 $(BIN)/pytest tests/models tests/analysis tests/test_activations.py
 
-check: .venv/developing  ## lint, format and types; changes nothing
+check: .venv/developing  ## lint, format, spelling and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/pyright
 
 bench: .venv/developing  ## the short benchmarks, side by side with their peers, into benchmarks/RESULTS.md

@@ -7,7 +7,7 @@ Ratio Matching and Modular Regression: for every task and k = 1 .. 31 which quer
 peer marks cell by cell, as the published code does for Ratio Matching.
 
 Cosine matrix and PCA of a slot's p^2 pairs: the peer runs the p^2 sequences whole, keeps the activation, and takes a
-matrix product of standardised vectors, or scikit-learn's PCA. Weights are random: the time does not depend on them.
+matrix product of standardized vectors, or scikit-learn's PCA. Weights are random: the time does not depend on them.
 """
 
 from __future__ import annotations

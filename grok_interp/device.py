@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 SMALL_MODEL = 1_000_000  # parameters
 
@@ -42,6 +44,19 @@ def use_threads(n_params: int) -> None:
     import torch
 
     torch.set_num_threads(choose_threads(n_params))
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """torch computes with so many threads inside, and with as many as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # options of glibc's mallopt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 import re
@@ -25,6 +26,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent, of=path.name)
         scratch = scratch_path(path)
         try:
             write(scratch)
@@ -60,9 +62,14 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes of this machine left in a folder; what belongs to a living one stays."""
-    for path in folder.glob(".*@*"):
+def remove_abandoned(folder: Path, *, of: str = "") -> None:
+    """Remove what killed processes of this machine left in a folder; what belongs to a living one stays.
+
+    Args:
+        folder: that is looked through, not those below it.
+        of: the name of the file that they were writing; any if empty.
+    """
+    for path in folder.glob(f".{glob.escape(of) or '*'}.*@*"):
         match = SCRATCH.fullmatch(path.name)
         if not match or match[2] != HOST or _is_alive(int(match[1])):
             continue

@@ -1,7 +1,11 @@
-"""SIGTERM and SIGHUP, treated as Ctrl-C: a cluster's scheduler and a closed terminal lose no work."""
+"""SIGTERM and SIGHUP, treated as Ctrl-C: a cluster's scheduler and a closed terminal lose no work.
+
+Workers end with the process that started them.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,6 +18,39 @@ def termination_signals() -> tuple[signal.Signals, ...]:
     names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     numbers = [signal.Signals[name] for name in names]
     return tuple(n for n in numbers if n == signal.SIGTERM or signal.getsignal(n) != signal.SIG_IGN)
+
+
+INTERRUPTED = 130  # exit code
+PARENT_SECONDS = 0.5  # between two looks whether the parent still lives
+
+
+@contextmanager
+def ending_with(parent: int) -> Iterator[None]:
+    """Inside, a worker gets a SIGTERM when the process that started it has ended, however that was, and ends then.
+
+    Args:
+        parent: number of that process; if it is this one, nothing is done.
+    """
+    if os.getpid() == parent:
+        yield
+        return
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(PARENT_SECONDS):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watching.join()
+        if os.getppid() != parent:
+            os._exit(INTERRUPTED)  # nobody is left to give a result to
 
 
 @contextmanager

@@ -186,7 +186,7 @@ def distinct_copy_samples(*, n_samples: int = 5, seed: int = 0) -> CopySamples:
     return CopySamples(task, orders.unflatten(1, (task.n_sequences, task.n_prefix + task.n_suffix)))
 
 
-def labelled(values: np.ndarray, dims: tuple[str, ...], coords: Mapping[str, Sequence]) -> xr.DataArray:
+def labeled(values: np.ndarray, dims: tuple[str, ...], coords: Mapping[str, Sequence]) -> xr.DataArray:
     """Numbers chosen by hand as a curve, or an array of scores."""
     return xr.DataArray(values, dims=dims, coords={dim: list(labels) for dim, labels in coords.items()})
 

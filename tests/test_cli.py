@@ -54,7 +54,7 @@ def test_modular_arithmetic_gets_from_tasks_to_a_report_and_its_figures(tmp_path
     assert main(["analyze", run]) == 0
     assert "8 shots at 5 checkpoints" in capsys.readouterr().out
     assert main(["report", run, "--threshold", "0.05"]) == 0
-    assert "o.o.d. generalization >99%  phase at that step (learnt: above 0.05)" in capsys.readouterr().out
+    assert "o.o.d. generalization >99%  phase at that step (learned: above 0.05)" in capsys.readouterr().out
     for name in (name.removeprefix("modular/") for name in MODULAR_FIGURES):
         assert main(["reproduce", f"modular/{name}", "--run", run]) == 0
         assert (figures / f"modular_{name}.svg").stat().st_size > 5_000
@@ -263,9 +263,9 @@ def test_on_a_terminal_tables_are_coloured_unless_no_color_is_set(train_tiny: li
     listing = ["list", "--folder", str(tmp_path)]
     green = "\x1b[32myes"
     assert green in on_a_terminal(*listing)
-    colourless = on_a_terminal(*listing, NO_COLOR="1")
-    assert "yes" in colourless
-    assert not re.search(r"\x1b\[[0-9;]*(3|4|9|10)[0-7]", colourless)
+    colorless = on_a_terminal(*listing, NO_COLOR="1")
+    assert "yes" in colorless
+    assert not re.search(r"\x1b\[[0-9;]*(3|4|9|10)[0-7]", colorless)
 
 
 def test_a_narrow_terminal_wraps_sentences_and_breaks_no_name_or_number(capsys, monkeypatch) -> None:

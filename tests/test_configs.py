@@ -165,9 +165,9 @@ def test_a_run_survives_json(
 
 
 def test_unknown_and_missing_fields_are_refused_together() -> None:
-    values = RUN.to_dict() | {"speed": 3, "colour": "red"}
+    values = RUN.to_dict() | {"speed": 3, "color": "red"}
     del values["n_steps"]
-    with pytest.raises(ValueError, match=r"TrainConfig: unknown fields \['colour', 'speed'\], missing .*\['n_steps'\]"):
+    with pytest.raises(ValueError, match=r"TrainConfig: unknown fields \['color', 'speed'\], missing .*\['n_steps'\]"):
         TrainConfig.from_dict(values)
 
 

@@ -1,1 +1,1 @@
-"""One file per quantity: formula, result type, kernel (tensors in and out), driver (models in, labelled result out)."""
+"""One file per quantity: formula, result type, kernel (tensors in and out), driver (models in, labeled result out)."""

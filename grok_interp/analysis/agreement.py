@@ -120,7 +120,7 @@ class AlgorithmAgreement(Result):
 
 
 def _stretches(best: xr.DataArray) -> list[tuple[str, str]]:
-    """Equal neighbours joined: [("0-1", "chance"), ("2-11", "modular regression")]."""
+    """Equal neighbors joined: [("0-1", "chance"), ("2-11", "modular regression")]."""
     found: list[tuple[int, int, str]] = []
     for shot, name in zip(best["shot"].values, best.values, strict=True):
         begun = found.pop()[0] if found and found[-1][2] == name else int(shot)

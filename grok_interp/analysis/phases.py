@@ -1,6 +1,6 @@
-"""The four phases of "Learning to grok" (B.3): which of the four splits a model has learnt.
+"""The four phases of "Learning to grok" (B.3): which of the four splits a model has learned.
 
-A split counts as learnt when its last-shot accuracy is above a threshold (the paper: 75%). The paper names four of the
+A split counts as learned when its last-shot accuracy is above a threshold (the paper: 75%). The paper names four of the
 sixteen combinations; the others are named as what they are and never forced into one of the four.
 
 Accuracies are measured on a sample of contexts, so a phase has a probability: the product over the four splits of the
@@ -32,7 +32,7 @@ PHASES = {
     ("id_train", "id_test"): "i.d. generalization",
     ("id_train", "ood_train"): "o.o.d. memorization",
     SPLITS: "o.o.d. generalization",
-    (): "nothing learnt",
+    (): "nothing learned",
 }
 
 
@@ -50,29 +50,29 @@ def phase(accuracies: Mapping[Split, float], *, threshold: float) -> str:
     return _name(tuple(split for split in SPLITS if accuracies[split] > threshold))
 
 
-def _name(learnt: tuple[Split, ...]) -> str:
-    return PHASES.get(learnt, f"unnamed: {' + '.join(learnt)} learnt")
+def _name(learned: tuple[Split, ...]) -> str:
+    return PHASES.get(learned, f"unnamed: {' + '.join(learned)} learned")
 
 
 @dataclass(frozen=True)
 class PhaseProbabilities:
-    """The probability of each phase, given that each split counts as learnt with a probability of its own.
+    """The probability of each phase, given that each split counts as learned with a probability of its own.
 
     Example:
         >>> print(PhaseProbabilities({"id_train": 1.0, "id_test": 0.0, "ood_train": 0.62, "ood_test": 0.0}))
         o.o.d. memorization 62%, i.d. memorization 38%
     """
 
-    learnt: Mapping[Split, float]
+    learned: Mapping[Split, float]
 
     @cached_property
     def of_each(self) -> dict[str, float]:
         """All sixteen combinations by their names, the most probable first."""
         found = {}
         for combination in product((True, False), repeat=len(SPLITS)):
-            is_learnt = dict(zip(SPLITS, combination, strict=True))
-            name = _name(tuple(split for split in SPLITS if is_learnt[split]))
-            found[name] = math.prod(p if is_learnt[split] else 1 - p for split, p in self.learnt.items())
+            is_learned = dict(zip(SPLITS, combination, strict=True))
+            name = _name(tuple(split for split in SPLITS if is_learned[split]))
+            found[name] = math.prod(p if is_learned[split] else 1 - p for split, p in self.learned.items())
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     @property
@@ -107,7 +107,7 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
 
     Args:
         curves: accuracies on all four splits.
-        threshold: a split is learnt when its accuracy over all contexts is above this value, in [0, 1].
+        threshold: a split is learned when its accuracy over all contexts is above this value, in [0, 1].
 
     Returns:
         Step -> probabilities, over the contexts (and tasks, where they are sampled) of one run. Checkpoints with an
@@ -121,7 +121,7 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
         >>> from grok_interp.studies import modular
         >>> results = modular.analyze(load_reference("modular-p11"))
         >>> phases(results.shots, threshold=0.75)[0].most_probable
-        'nothing learnt'
+        'nothing learned'
     """
     last, n = curves.last_shot(), curves.effective_queries().isel(shot=-1, drop=True)
     found = {}

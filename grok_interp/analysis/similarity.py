@@ -1,7 +1,7 @@
 """Cosine similarity of what a model holds for every two pairs (x, y), (x', y') (Figure 7 of "Learning to grok").
 
-A slot of the sequence runs over all p^2 pairs. The vector at its x, y or z is standardised over its features (mean and
-unbiased standard deviation) and normalised, so that the cosine is Pearson's correlation, between -1 and 1. A vector
+A slot of the sequence runs over all p^2 pairs. The vector at its x, y or z is standardized over its features (mean and
+unbiased standard deviation) and normalized, so that the cosine is Pearson's correlation, between -1 and 1. A vector
 that does not vary over its features has no direction left and is similar to nothing, itself included: 0. Which pattern
 a matrix shows, `kaleidoscope` says.
 """

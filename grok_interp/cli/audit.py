@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags
 from grok_interp.cli.series import series_at
-from grok_interp.runs.record import is_run
+from grok_interp.runs.record import parsed_record
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 
@@ -20,25 +21,31 @@ if TYPE_CHECKING:
 
 
 def audit(series: Annotated[str, tyro.conf.Positional], /, *, output: OutputFlags = READABLE) -> None:
-    """Look for duplicates, gaps, wrong order, misfits and jumps among checkpoints. One line per finding.
+    """Look for duplicates, gaps, wrong order, misfits and jumps among checkpoints, and for damaged files of a run.
+
+    One line per finding.
 
     Args:
         series: a run's folder, Trainer's output_dir, the files of a series, 'ckpts/model_{step}.pt', or
             hub:OWNER/NAME, which is downloaded.
     """
-    found = _audited(series, output)
-    output.say(found)
+    damaged, found = _audited(series, output)
+    for each in (*damaged, found):
+        output.say(each)
     distances = [{"steps": pair, "distance": distance} for pair, distance in found.distances.items()]
     facts = {"series": series, "steps": found.steps, "findings": list(map(asdict, found.findings))}
-    output.finish({**facts, "distances": distances}, made=[str(finding) for finding in found.findings])
+    facts["damaged"] = list(map(asdict, damaged))
+    output.finish({**facts, "distances": distances}, made=list(map(str, (*damaged, *found.findings))))
 
 
-def _audited(place: str, output: Output) -> Audit:
-    """What is found at a place; of a series that was analyzed, what was found then."""
+def _audited(place: str, output: Output) -> tuple[Sequence[Any], Audit]:
+    """Damaged files and what is found at a place; of a series that was analyzed, what was found then."""
     from grok_interp.runs.audit import audit as audit_series
+    from grok_interp.runs.damage import damaged_files
 
-    run = Run.open(place) if is_run(Path(place)) else None
+    run = Run.open(place) if parsed_record(Path(place)) is not None else None  # a damaged one is named
     if isinstance(run, SeriesRun):
-        return run.audit
+        return [], run.audit
+    damaged = damaged_files(run) if run else []
     with output.progress("audit") as advance:
-        return audit_series(run.checkpoints if run else series_at(place), on_checkpoint=advance)
+        return damaged, audit_series(run.checkpoints if run else series_at(place), on_checkpoint=advance)

@@ -15,10 +15,10 @@ from grok_interp.cli.output import printable
 from grok_interp.cli.reproduce import reproduce
 from grok_interp.cli.run import analyze, report, watch
 from grok_interp.cli.train import demo, train
-from grok_interp.interrupts import terminations_interrupt
+from grok_interp.interrupts import INTERRUPTED, terminations_interrupt
 from grok_interp.studies.catalog import studies
 
-INPUT_WAS_WRONG, NO_ACCESS, NO_MEMORY, INTERRUPTED = 2, 3, 4, 130
+INPUT_WAS_WRONG, NO_ACCESS, NO_MEMORY = 2, 3, 4
 NO_MEMORY_LEFT = (
     "out of memory: give a smaller --micro-batch-size or model (`train --dry-run` shows what a run needs), or free "
     "memory and repeat the command"

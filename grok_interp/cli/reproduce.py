@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from grok_interp.cli.options import READABLE, OutputFlags
+from grok_interp.cli.options import READABLE, OutputFlags, TrustSource
 from grok_interp.cli.output import Output, command
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import figures, require_runs_of, studies
@@ -27,6 +27,7 @@ def reproduce(
     ensemble: int = 1,
     out: Path | None = None,
     device: str = "auto",
+    trust_source: TrustSource = False,
     output: OutputFlags = READABLE,
 ) -> None:
     """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
@@ -49,7 +50,8 @@ def reproduce(
 
     if bool(run) == bool(preset):
         raise ValueError("reproduce needs --run DIR, or --preset SIZE to train the runs: one of the two")
-    runs, picture = [Run.open(directory) for directory in run], figures()[figure]
+    runs = [Run.open(directory, trust_source=trust_source) for directory in run]
+    picture = figures()[figure]
     if preset:
         folder = folder or Path("runs") / f"{studies()[figure.partition('/')[0]].folders}-{preset}"
         at_once = AtOnce(n_jobs=jobs, n_members=ensemble)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
+from grok_interp.cli.options import READABLE, OutputFlags, RunFolder, TrustSource
 from grok_interp.cli.output import command
 from grok_interp.cli.series import DEFAULTS, SeriesFlags, analyze_series, open_analyzed
 from grok_interp.device import choose_device
@@ -26,6 +26,7 @@ def analyze(
     series: SeriesFlags = DEFAULTS,
     figure: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     device: str = "auto",
+    trust_source: TrustSource = False,
     output: OutputFlags = READABLE,
 ) -> None:
     """Evaluate every checkpoint of a run as its study does, or a series from elsewhere. Results are stored.
@@ -40,7 +41,7 @@ def analyze(
     """
     from grok_interp.cli.with_progress import analyze_run
 
-    opened = open_analyzed(source, run, series, figure)
+    opened = open_analyzed(source, run, series, figure, trust_source=trust_source)
     if isinstance(opened, SeriesRun) and opened.series:
         analyze_series(opened, figure, device=choose_device(device), output=output)
     results = analyze_run(opened, device, output)
@@ -60,6 +61,7 @@ def report(
     *,
     device: str = "auto",
     threshold: float | None = None,
+    trust_source: TrustSource = False,
     open_: Annotated[bool, tyro.conf.arg(name="open")] = False,
     output: OutputFlags = READABLE,
 ) -> None:
@@ -77,14 +79,24 @@ def report(
     from grok_interp.cli.reports import report_on_folder, report_on_run
 
     if (directory / "config.json").is_file():  # a damaged one is named
-        page = report_on_run(Run.open(directory), device, threshold, output)
+        page = report_on_run(Run.open(directory, trust_source=trust_source), device, threshold, output)
     else:
+        if trust_source:
+            Run.below(directory, on_damage=output.warn, trust_source=True)
         page = report_on_folder(directory, device, threshold, output)
     if open_:
         webbrowser.open(page.resolve().as_uri())
 
 
-def watch(directory: RunFolder, /, *, port: int = 8137, device: str = "cpu", output: OutputFlags = READABLE) -> None:
+def watch(
+    directory: RunFolder,
+    /,
+    *,
+    port: int = 8137,
+    device: str = "cpu",
+    trust_source: TrustSource = False,
+    output: OutputFlags = READABLE,
+) -> None:
     """Show the report of a run while it trains, to this machine only, at http://127.0.0.1:PORT. Ctrl-C ends it.
 
     New checkpoints are analyzed as they come, and the page refreshes itself.
@@ -98,7 +110,7 @@ def watch(directory: RunFolder, /, *, port: int = 8137, device: str = "cpu", out
 
     with suppress(KeyboardInterrupt):  # the way to end it
         watch_run(
-            Run.open(directory),
+            Run.open(directory, trust_source=trust_source),
             port=port,
             device=choose_device(device),
             on_start=lambda address: output.say(f"watching {directory} at {address} (Ctrl-C ends it)"),

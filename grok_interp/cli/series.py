@@ -59,7 +59,9 @@ SeriesFlags = Annotated[SeriesOptions, tyro.conf.arg(name="")]
 DEFAULTS = SeriesOptions()
 
 
-def open_analyzed(source: str, directory: Path | None, options: SeriesOptions, figures: tuple[str, ...]) -> Run:
+def open_analyzed(
+    source: str, directory: Path | None, options: SeriesOptions, figures: tuple[str, ...], *, trust_source: bool
+) -> Run:
     """What `analyze` is to evaluate. Raises ValueError for a series without a folder for it, or options without one."""
     if directory:
         return open_series_run(source, directory, options)
@@ -67,7 +69,7 @@ def open_analyzed(source: str, directory: Path | None, options: SeriesOptions, f
         raise ValueError(f"{source} is a series of checkpoints from elsewhere: give --run DIR, where results are kept")
     if options != DEFAULTS or figures:
         raise ValueError(f"options of a series from elsewhere need --run DIR, and {source} is a run: leave them out")
-    return Run.open(source)
+    return Run.open(source, trust_source=trust_source)
 
 
 def open_series_run(source: str, directory: Path, options: SeriesOptions) -> SeriesRun:

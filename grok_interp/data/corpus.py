@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Int64, Integer, UInt16
 
 from grok_interp.configs import TextConfig
+from grok_interp.data.built_files import intact_manifest, remove_damaged, write_manifest
 from grok_interp.data.collapsed import collapsed_tokens
 from grok_interp.data.duplicates import SPAN, near_duplicates, shingles
 from grok_interp.data.sources import documents
@@ -36,6 +37,7 @@ from grok_interp.data.token_files import TokenWriter
 from grok_interp.data.vocabulary import BPEVocabulary, ByteVocabulary, Vocabulary
 from grok_interp.data.windows import ValidationWindows
 from grok_interp.files import naming, owner, remove_abandoned
+from grok_interp.places import cache_directory
 
 FORMAT = 3  # part of every hash: raise it when the same text would give other tokens
 MOST_SHINGLES = 2**24  # of all documents, kept in memory to compare them
@@ -94,23 +96,20 @@ class Corpus:
 
 
 def open_corpus(config: TextConfig, d_vocab: int, *, cache: Path | None = None) -> Corpus:
-    """The corpus of a config, built if this exact text was not built before.
+    """The corpus of a config, built if this exact text was not built before, or its files were altered since.
 
     `cache` defaults to $GROK_INTERP_CACHE or the user's cache folder. `d_vocab` is the number of tokens wanted.
     Raises ValueError for a missing or empty source.
     """
     manifest = _manifest(config, d_vocab)
     directory = (cache or cache_directory()) / "corpora" / manifest["hash"][:16]
-    if not directory.exists():
+    built = intact_manifest(directory, manifest["hash"])
+    if built is None:
+        remove_damaged(directory, manifest["hash"])
         _build(directory, config, d_vocab, manifest)
-    built = json.loads((directory / "manifest.json").read_text())
+        built = intact_manifest(directory, manifest["hash"])
+        assert built, "it has just been built"
     return Corpus(directory, {**built, "source": config.source})  # the same text may have been built from elsewhere
-
-
-def cache_directory() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get("GROK_INTERP_CACHE") or platformdirs.user_cache_path("grok_interp"))
 
 
 def _manifest(config: TextConfig, d_vocab: int) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def _build(directory: Path, config: TextConfig, d_vocab: int, manifest: dict[str
             split = split_documents(entries, _clusters(entries, read, vocabulary), config.validation_fraction)
             counts = _write_tokens(scratch, read, vocabulary, np.dtype(dtype), split)
         changes = {"left_out": sorted(left_out), "moved": sorted(split.moved)}
-        (scratch / "manifest.json").write_text(json.dumps({**manifest, **counts, **changes, "dtype": dtype}))
+        write_manifest(scratch, {**manifest, **counts, **changes, "dtype": dtype})
         os.replace(scratch, directory)
     except OSError:
         if not directory.exists():  # if it does, another process was faster with the same text

@@ -37,7 +37,7 @@ def to_huggingface(model: Transformer) -> Any:
 
     Raises ValueError for a config of neither family.
     """
-    with torch.device(model.embed.weight.device):
+    with torch.device(model.embed.weight.device), torch.random.fork_rng():  # it draws weights, to be replaced
         theirs = _empty_huggingface(model.cfg)
     names = _huggingface_names(model.cfg)
     weights = {

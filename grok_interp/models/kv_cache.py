@@ -72,7 +72,7 @@ def _first(n_tokens: int, parts: Sequence[KeysAndValues]) -> list[KeysAndValues]
 def shared_product(
     rows: Float[Tensor, "batch head query inner"], shared: Float[Tensor, "shared_batch head inner outer"]
 ) -> Float[Tensor, "batch head query outer"]:
-    """Each row's matrix product with the one that it shares with its neighbours."""
+    """Each row's matrix product with the one that it shares with its neighbors."""
     n_sharing = len(rows) // len(shared)
     grouped = rows.unflatten(0, (len(shared), n_sharing)).transpose(1, 2).flatten(2, 3)
     return (grouped @ shared).unflatten(2, (n_sharing, -1)).transpose(1, 2).flatten(0, 1)

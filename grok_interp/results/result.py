@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from grok_interp.checksums import is_sealed
 from grok_interp.files import write_atomically
 from grok_interp.results.netcdf import dataset_of_netcdf, netcdf_of_dataset
 from grok_interp.results.order import by_step, joined, shown_steps
@@ -120,7 +121,9 @@ class Result:
     def load(cls, path: Path) -> Self:
         """Raises ValueError when the file holds another quantity or is damaged."""
         try:
-            name, dataset = dataset_of_netcdf(Path(path).read_bytes())
+            if not is_sealed(content := Path(path).read_bytes()):
+                raise ValueError("its SHA-256 is not the one it was written with")
+            name, dataset = dataset_of_netcdf(content)
         except ValueError as error:
             raise ValueError(
                 f"{path} is not a result file, or it is damaged ({error}): delete it and analyze"

@@ -44,8 +44,8 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
     write_atomically(path, write)
 
 
-def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """(weights, metadata). Raises DamagedFileError when the file is not what was written."""
+def load_weights(path: Path, *, remedy: str = REMEDY) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(weights, metadata). Raises DamagedFileError, which names the remedy, when the file is not what was written."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(HEADER, "{}"))
@@ -53,10 +53,10 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError) as error:
-        raise DamagedFileError(f"{path} is cut short or damaged ({error}); {REMEDY}") from error
+        raise DamagedFileError(f"{path} is cut short or damaged ({error}); {remedy}") from error
     written = metadata.pop("sha256", None)
     if written != weights_digest(tensors, metadata):
-        raise DamagedFileError(f"{path} is damaged: its SHA-256 is not the one it was written with; {REMEDY}")
+        raise DamagedFileError(f"{path} is damaged: its SHA-256 is not the one it was written with; {remedy}")
     return tensors, metadata
 
 
@@ -112,11 +112,19 @@ class _Hashed(io.BytesIO):
 
 def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     """Raises DamagedFileError when the file is not what was written."""
+    require_whole_state(path)
     with path.open("rb") as file:
-        digest, payload = file.read(DIGEST_BYTES), file.read()
-    if hashlib.sha256(payload).digest() != digest:
+        file.seek(DIGEST_BYTES)
+        return torch.load(io.BytesIO(file.read()), map_location=device, weights_only=True)
+
+
+def require_whole_state(path: Path) -> None:
+    """Raises DamagedFileError when the file of a training state is not what was written."""
+    with path.open("rb") as file:
+        digest = file.read(DIGEST_BYTES)
+        found = hashlib.file_digest(file, "sha256").digest()
+    if found != digest:
         raise DamagedFileError(f"{path} is cut short or damaged: its SHA-256 is not the one it was written with")
-    return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
 
 
 def weights_digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

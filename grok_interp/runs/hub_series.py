@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grok_interp.data.corpus import cache_directory
+from grok_interp.places import cache_directory
 from grok_interp.runs.foreign_series import require_step
 from grok_interp.runs.hub_files import HubRepository
 from grok_interp.runs.huggingface_folders import TOKENIZER, HuggingFaceFolders, read_huggingface

@@ -1,12 +1,13 @@
-"""metrics.jsonl: one line per update. A damaged line is left out, wherever it is, and blocks nothing."""
+"""metrics.jsonl: one line per update, with a checksum. A damaged line is left out and blocks nothing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from grok_interp.checksums import is_unaltered_row, with_crc32
 from grok_interp.files import naming, write_text
 
 COLUMNS = ("step", "tokens", "loss", "grad_norm", "learning_rate", "seconds")
@@ -14,15 +15,17 @@ COLUMNS = ("step", "tokens", "loss", "grad_norm", "learning_rate", "seconds")
 
 def metric_rows(file: Path) -> Iterator[dict[str, float]]:
     """The rows of a log that are whole, in its order; none where there is no log."""
-    if not file.exists():
-        return
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if _is_whole(row):
-            yield row
+    return (row for row in _rows(file) if row is not None)
+
+
+def damaged_lines(file: Path) -> list[int]:
+    """The numbers of the damaged lines of a log, from 1."""
+    return [number for number, row in enumerate(_rows(file), start=1) if row is None]
+
+
+def metric_line(row: Mapping[str, float]) -> str:
+    """What is written for one update."""
+    return json.dumps(with_crc32(row)) + "\n"
 
 
 def append_metrics(file: Path, lines: str) -> None:
@@ -40,9 +43,22 @@ def cut_metrics(file: Path, step: int) -> None:
         write_text(file, "".join(f"{json.dumps(row)}\n" for row in metric_rows(file) if row["step"] <= step))
 
 
+def _rows(file: Path) -> Iterator[dict[str, float] | None]:
+    """Line by line; None for a damaged one."""
+    if not file.exists():
+        return
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        yield row if _is_whole(row) else None
+
+
 def _is_whole(row: Any) -> bool:
     return (
         isinstance(row, dict)
         and row.keys() >= set(COLUMNS)
         and all(isinstance(value, int | float) and not isinstance(value, bool) for value in row.values())
+        and is_unaltered_row(row)
     )

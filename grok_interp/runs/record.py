@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from grok_interp.checksums import SHA256, is_unaltered
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.series_record import SeriesRecord
 
@@ -53,6 +54,12 @@ def read_record(directory: Path) -> tuple[dict[str, Any], TrainConfig | SeriesRe
     record = parsed_record(directory)
     if record is None:
         raise ValueError(_none_at(directory))
+    if not is_unaltered(record):
+        raise ValueError(
+            f"{directory / 'config.json'} was altered since it was written, its SHA-256 is another: restore it; if you "
+            'edited it on purpose, take its field "sha256" out'
+        )
+    record.pop(SHA256, None)
     try:
         if reasons := list(_reasons(record)):
             raise ValueError("; ".join(reasons))

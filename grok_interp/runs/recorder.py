@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from grok_interp.files import DamagedFileError
 from grok_interp.runs.checkpoint_files import load_state, save_state
-from grok_interp.runs.metrics import append_metrics, cut_metrics
+from grok_interp.runs.metrics import append_metrics, cut_metrics, metric_line
 from grok_interp.runs.run import Run
 from grok_interp.training.divergence import (
     UPDATES_AT_ONCE,
@@ -81,7 +80,7 @@ class Recorder:
                 require_finite_update(update, loss, norm)
                 row = {"step": update.step, "tokens": update.step * tokens, "loss": loss, "grad_norm": norm}
                 row |= {"learning_rate": update.learning_rate, "seconds": round(seconds, 3)}
-                lines.append(json.dumps(row) + "\n")
+                lines.append(metric_line(row))
         finally:
             append_metrics(self.metrics, "".join(lines))
 

@@ -19,10 +19,12 @@ from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from grok_interp.checksums import with_sha256
 from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.files import write_text
 from grok_interp.results.store import Analyzer, ResultStore
 from grok_interp.runs.metrics import COLUMNS, metric_rows
+from grok_interp.runs.outside import name_source, open_data, require_no_links_out
 from grok_interp.runs.record import parsed_record, read_record
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.runs.series_record import ModelSizes, SeriesRecord
@@ -45,6 +47,7 @@ class Run:
     Args:
         directory: its folder.
         record: config.json as it stands: `train`, and what was noted beside it.
+        trained: what is trained; None for checkpoints from elsewhere.
 
     Example:
         >>> from grok_interp import load_reference
@@ -55,19 +58,29 @@ class Run:
 
     directory: Path
     record: Mapping[str, Any]
+    trained: TrainConfig | None
     _made: dict[Any, Any] = field(default_factory=dict, init=False)  # see `once_per_run`
 
     @classmethod
-    def open(cls, directory: Path | str) -> Run:
-        """The run in a folder. Raises ValueError where there is none, and for a config.json that is not valid."""
+    def open(cls, directory: Path | str, *, trust_source: bool = False) -> Run:
+        """The run in a folder, from which it reads nothing outside the folder that you have not named.
+
+        Args:
+            directory: its folder.
+            trust_source: name what its config.json and its links name: it is read, now and later.
+
+        Raises:
+            ValueError: where there is no run, for a config.json that is not valid, and for links that lead out.
+        """
         record, config = read_record(Path(directory))
+        require_no_links_out(Path(directory), trust=trust_source)
         if isinstance(config, SeriesRecord):
             from grok_interp.runs.series_run import SeriesRun
 
-            return SeriesRun(Path(directory), record)
-        run = cls(Path(directory), record)
-        run.__dict__["config"] = config  # as the cached property
-        return run
+            return SeriesRun(Path(directory), record, None)
+        if trust_source:
+            name_source(config)
+        return cls(Path(directory), record, config)
 
     @classmethod
     def create(
@@ -79,7 +92,8 @@ class Run:
             record["data"] = {"hash": data.hash, "description": data.description}
         if execution:
             record["execution"] = asdict(execution)
-        write_text(Path(directory) / "config.json", json.dumps(record, indent=1) + "\n")
+        name_source(config)
+        write_text(Path(directory) / "config.json", json.dumps(with_sha256(record), indent=1) + "\n")
         run = cls.open(directory)
         if data:
             run.__dict__["data"] = data  # as the cached property: it is open already
@@ -94,42 +108,36 @@ class Run:
         return run
 
     @classmethod
-    def below(cls, folder: Path, *, on_damage: Callable[[Path, str], object] | None = None) -> list[Run]:
+    def below(
+        cls, folder: Path, *, on_damage: Callable[[Path, str], object] | None = None, trust_source: bool = False
+    ) -> list[Run]:
         """Every run in a folder or below it, sorted by path.
 
         Args:
             folder: is searched; what is in it may be anybody's.
             on_damage: is told the folder and the reason of each run that cannot be opened; all others are returned.
+            trust_source: see `open`.
         """
         runs: list[Run] = []
         for file in sorted(Path(folder).rglob("config.json")):
             try:
                 if parsed_record(file.parent) is not None:
-                    runs.append(cls.open(file.parent))
+                    runs.append(cls.open(file.parent, trust_source=trust_source))
             except (OSError, ValueError) as error:
                 if on_damage:
                     on_damage(file.parent, str(error))
         return runs
 
-    @cached_property
+    @property
     def config(self) -> TrainConfig:
-        """What is trained. Raises ValueError for one that this version does not know, and for a `SeriesRun`."""
-        if "train" not in self.record:
+        """Raises ValueError for a `SeriesRun`."""
+        if self.trained is None:
             raise ValueError(f"{self} has checkpoints from elsewhere: this needs a run that was trained here")
-        try:
-            return TrainConfig.from_dict(self.record["train"])
-        except ValueError as error:
-            raise ValueError(f"{self.directory / 'config.json'}: {error}") from error
+        return self.trained
 
     @property
     def model(self) -> ModelConfig | ModelSizes:
-        """The sizes of its models."""
         return self.config.model
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """Faults that an audit of checkpoints from elsewhere found, one line each."""
-        return ()
 
     @cached_property
     def checkpoints(self) -> SavedCheckpoints:
@@ -161,20 +169,14 @@ class Run:
 
     @cached_property
     def data(self) -> Batches:
-        """What it trains on, opened once. Raises ValueError when that has changed since the run was begun."""
-        from grok_interp.training.batches import open_batches
+        """What it trains on, opened once.
 
-        batches, begun_with = open_batches(self.config), self.record.get("data", {}).get("hash")
-        if begun_with not in (None, batches.hash):
-            raise ValueError(
-                f"the data of {self} ({batches.description}) has changed since the run was begun (its hash was "
-                f"{begun_with[:12]}, now {batches.hash[:12]}): restore the text, or train into another directory"
-            )
-        return batches
+        Raises ValueError when that has changed since the run was begun, and for text that this user has not named.
+        """
+        return open_data(self.config, self.directory, self.record.get("data", {}).get("hash"))
 
     @cached_property
     def results(self) -> ResultStore:
-        """What has been evaluated."""
         return ResultStore(self.directory / "results")
 
     def evaluate(
@@ -210,12 +212,10 @@ class Run:
 
     @property
     def data_description(self) -> str:
-        """One line on what it was trained on."""
         return self.record["data"]["description"] if "data" in self.record else self.data.description
 
     @property
     def execution(self) -> Execution | None:
-        """How it is computed; None where nothing is recorded."""
         from grok_interp.training.execution import Execution
 
         recorded = self.record.get("execution")

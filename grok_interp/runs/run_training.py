@@ -18,9 +18,10 @@ import filelock
 from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
 from grok_interp.interrupts import termination_signals
-from grok_interp.runs.record import is_run
+from grok_interp.runs.record import is_run, read_record
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good, resume_points
 from grok_interp.runs.run import Run
+from grok_interp.runs.series_record import SeriesRecord
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import DivergedError, Update
 from grok_interp.training.execution import Execution
@@ -67,8 +68,8 @@ def claim(directory: Path, config: TrainConfig, execution: Execution) -> tuple[R
     Writes config.json into a new directory; refuses one that holds anything else.
     """
     if is_run(directory):
-        run = Run.open(directory)
-        _require_same_config(run, config)
+        _require_same_config(directory, config)
+        run = Run.open(directory, trust_source=True)  # the user has given the folder and, in the config, the source
         return run, run.execution or execution
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ValueError(f"{directory} holds files but no run: give a new or an empty directory")
@@ -82,15 +83,19 @@ def is_finished(directory: Path, config: TrainConfig) -> bool:
     """
     if not is_run(directory):
         return False
-    run = Run.open(directory)
-    _require_same_config(run, config)
-    return run.is_finished
+    _require_same_config(directory, config)
+    return Run.open(directory, trust_source=True).is_finished
 
 
-def _require_same_config(run: Run, config: TrainConfig) -> None:
-    if differences := config.differences(run.config):
+def _require_same_config(directory: Path, config: TrainConfig) -> None:
+    _, there = read_record(directory)
+    if isinstance(there, SeriesRecord):
+        raise ValueError(f"{directory} has checkpoints from elsewhere ({there.source}): give another directory")
+    if differences := config.differences(there):
         listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
-        raise ValueError(f"{run} holds a run of another config ({listed}): give another directory, or that config")
+        raise ValueError(
+            f"{directory} holds a run of another config ({listed}): give another directory, or that config"
+        )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grok_interp.checksums import with_sha256
 from grok_interp.files import write_text
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.record import is_run
@@ -110,8 +111,8 @@ class SeriesRun(Run):
             tokens_per_step=series.tokens_per_step,
         )
         record = {"series": noted.to_dict()}
-        write_text(directory / "config.json", json.dumps(record, indent=1) + "\n")
-        return cls(directory, json.loads(json.dumps(record)), series)
+        write_text(directory / "config.json", json.dumps(with_sha256(record), indent=1) + "\n")
+        return cls(directory, json.loads(json.dumps(record)), None, series)
 
     @cached_property
     def source(self) -> SeriesRecord:
@@ -179,6 +180,7 @@ class SeriesRun(Run):
 
     @property
     def findings(self) -> tuple[str, ...]:
+        """What `audit` found, one line each."""
         return tuple(map(str, self.audit.findings))
 
 

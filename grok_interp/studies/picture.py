@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.experiment import Experiment
 from grok_interp.studies.flagged import flagged
 
@@ -92,7 +93,7 @@ class Picture:
             if self.prepare and show:
                 self.prepare(run, device, show)
         drawing = self.drawn_by(*runs, device=device)
-        return flagged(drawing, [finding for run in runs for finding in run.findings])
+        return flagged(drawing, [each for run in runs if isinstance(run, SeriesRun) for each in run.findings])
 
     def sweep(self, size: str, folder: Path, *, n_seeds: int) -> Sweep:
         """The runs that it is drawn from, in a folder; one seed where it is drawn from one run.

@@ -90,10 +90,9 @@ class Study(DataSource):
             device: where models run, a torch device.
             show: shows the progress of a task.
         """
-        from grok_interp.device import use_threads
+        from grok_interp.device import choose_threads, threads
 
-        use_threads(run.model.n_params)
-        with show("analyzing checkpoints") as advance:
+        with threads(choose_threads(run.model.n_params)), show("analyzing checkpoints") as advance:
             return self.analyze(run, device=device, on_checkpoint=advance)
 
     @abstractmethod

@@ -8,12 +8,15 @@ Experiments that share a condition share its runs. What is trained is not traine
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from grok_interp.configs import TrainConfig
+from grok_interp.interrupts import ending_with
 from grok_interp.runs.ensemble import shared_fields
 from grok_interp.runs.record import is_run
 from grok_interp.runs.recorder import resume_points
@@ -51,7 +54,10 @@ class Sweep:
         return {directory: config for directory, config in self.runs.items() if not is_finished(directory, config)}
 
     def complete(self, train: Callable[[Path, TrainConfig], None], *, n_jobs: int = 1) -> None:
-        """Call `train(directory, config)` for each unfinished run, `n_jobs` at a time in processes of their own."""
+        """Call `train(directory, config)` for each unfinished run, `n_jobs` at a time in processes of their own.
+
+        These end with this process; a training writes a resume point then.
+        """
         missing = self.unfinished()
         if n_jobs == 1:
             for directory, config in missing.items():
@@ -59,7 +65,8 @@ class Sweep:
             return
         import joblib
 
-        joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(train)(*run) for run in missing.items())
+        work = joblib.delayed(partial(_in_worker, os.getpid(), train))
+        joblib.Parallel(n_jobs=n_jobs)(work(*run) for run in missing.items())
 
     def in_ensembles(self, n_members: int) -> list[dict[Path, TrainConfig]]:
         """The unfinished runs that can be trained in lockstep with others, in groups of up to `n_members`."""
@@ -72,3 +79,8 @@ class Sweep:
             dict(runs[first : first + n_members]) for runs in alike.values() for first in range(0, len(runs), n_members)
         ]
         return [group for group in cut if len(group) > 1]
+
+
+def _in_worker(parent: int, train: Callable[[Path, TrainConfig], None], directory: Path, config: TrainConfig) -> None:
+    with ending_with(parent):
+        train(directory, config)

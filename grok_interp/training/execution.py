@@ -6,14 +6,13 @@ different settings results agree statistically, not bitwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 
 from grok_interp.configs import TrainConfig
-from grok_interp.device import choose_threads
+from grok_interp.device import choose_threads, threads
 from grok_interp.training.precision import Precision, resolve_precision
 
 
@@ -31,12 +30,6 @@ class Execution:
         precision = resolve_precision(config.precision, torch.device(device))
         return cls(precision=precision, n_threads=choose_threads(config.model.n_params), compiled=compiled)
 
-    @contextmanager
-    def threads(self) -> Iterator[None]:
+    def threads(self) -> AbstractContextManager[None]:
         """torch computes with `n_threads` threads inside, and with as many as before afterwards."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.n_threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        return threads(self.n_threads)

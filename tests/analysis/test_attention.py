@@ -1,4 +1,4 @@
-"""Attention maps: the patterns themselves, labelled."""
+"""Attention maps: the patterns themselves, labeled."""
 
 import ground_truth
 import numpy as np

@@ -57,7 +57,7 @@ def test_a_head_that_copies_a_circle_has_the_circle_of_circles(p: int, frequency
     assert [float(found[name]) for name in ("frequency_x", "frequency_y")] == [frequency, frequency]
     assert 0.1 < float(found["fraction_y"]) < float(found["fraction_x"])  # y copies x as well
     large, small = (np.hypot(*circles["projection"][0, x, y].to_numpy()) for x, y in [(1, 0), (0, 1)])
-    assert large > small > 0.01 and np.hypot(*circles["projection"][0, 0, 0].to_numpy()) < 1e-5, "0 in the centre"
+    assert large > small > 0.01 and np.hypot(*circles["projection"][0, 0, 0].to_numpy()) < 1e-5, "0 in the center"
     # Four directions vary: cos and sin, of x and of y. So all is explained by four, and the two of a circle alike.
     shares = circles_of(fourier_model(p, frequency=frequency), p, n_components=4)["explained"][0].to_numpy()
     np.testing.assert_allclose(shares[[0, 2]], shares[[1, 3]], rtol=1e-4)

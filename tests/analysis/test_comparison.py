@@ -102,7 +102,7 @@ def test_runs_that_cannot_be_compared_are_refused(runs: list, message: str) -> N
 
 def test_the_final_value_is_the_mean_of_the_last_tenth() -> None:
     steps = np.arange(0, 1001, 50)
-    curve = ground_truth.labelled(np.where(steps >= 900, steps, 0.0), ("checkpoint",), {"checkpoint": steps})
+    curve = ground_truth.labeled(np.where(steps >= 900, steps, 0.0), ("checkpoint",), {"checkpoint": steps})
     assert final(curve) == 950  # of 900, 950 and 1,000
 
 

@@ -13,7 +13,7 @@ STEPS = np.arange(0, 4100, 100)
 
 
 def curve(values: np.ndarray, steps: np.ndarray = STEPS) -> xr.DataArray:
-    return ground_truth.labelled(values, ("checkpoint",), {"checkpoint": steps})
+    return ground_truth.labeled(values, ("checkpoint",), {"checkpoint": steps})
 
 
 def ramp(onset: float, end: float, before: float, after: float, steps: np.ndarray = STEPS) -> np.ndarray:

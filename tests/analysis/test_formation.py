@@ -6,7 +6,7 @@ import ground_truth
 import numpy as np
 import pytest
 import xarray as xr
-from ground_truth import induction_circuit, labelled, repeated_distinct_tokens
+from ground_truth import induction_circuit, labeled, repeated_distinct_tokens
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -90,7 +90,7 @@ def test_depth_orders_read_by_eye(rows: tuple[list[float], ...], tau: float) -> 
 
 
 def test_the_p_value_of_six_heads_in_perfect_order_is_two_of_ninety_relabellings() -> None:
-    """Three pairs of heads are labelled in 6! / 8 = 90 ways; only the order itself and its reverse are as strict."""
+    """Three pairs of heads are labeled in 6! / 8 = 90 ways; only the order itself and its reverse are as strict."""
     assert onsets([10, 10], [40, 40], [50, 50]).depth_order().p_value == pytest.approx(2 / 90)
 
 
@@ -147,7 +147,7 @@ def test_a_depth_order_is_told_in_one_line() -> None:
 
 def scores_by_hand(values: list[list[float]], steps: list[int]) -> xr.DataArray:
     """checkpoint x head of one layer."""
-    return labelled(
+    return labeled(
         np.array(values)[:, None], ("checkpoint", "layer", "head"), dict(checkpoint=steps, layer=[0], head=[0, 1])
     )
 

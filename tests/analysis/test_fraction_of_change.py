@@ -13,7 +13,7 @@ STEPS = [0, 10, 40, 50]
 
 
 def curve(*values: float) -> xr.DataArray:
-    return ground_truth.labelled(np.array(values), ("checkpoint",), {"checkpoint": STEPS})
+    return ground_truth.labeled(np.array(values), ("checkpoint",), {"checkpoint": STEPS})
 
 
 @pytest.mark.parametrize(

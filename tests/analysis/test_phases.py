@@ -1,11 +1,11 @@
-"""Phases: all sixteen combinations of learnt splits, and what rises and falls again."""
+"""Phases: all sixteen combinations of learned splits, and what rises and falls again."""
 
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
-from ground_truth import labelled
+from ground_truth import labeled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -28,9 +28,9 @@ from grok_interp.analysis.shots import ShotCurves
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig, llama_copier, modular_gpt
 from grok_interp.data.modular import SPLITS, Split
 
-COMBINATIONS = [learnt for size in range(5) for learnt in combinations(SPLITS, size)]
+COMBINATIONS = [learned for size in range(5) for learned in combinations(SPLITS, size)]
 NAMED: dict[tuple[Split, ...], str] = {
-    (): "nothing learnt",
+    (): "nothing learned",
     ("id_train",): "i.d. memorization",
     ("id_train", "id_test"): "i.d. generalization",
     ("id_train", "ood_train"): "o.o.d. memorization",
@@ -48,18 +48,18 @@ RUN = TrainConfig(
 )
 
 
-def accuracies(learnt: tuple[Split, ...], *, high: float = 0.76, low: float = 0.74) -> dict[Split, float]:
-    return {split: high if split in learnt else low for split in SPLITS}
+def accuracies(learned: tuple[Split, ...], *, high: float = 0.76, low: float = 0.74) -> dict[Split, float]:
+    return {split: high if split in learned else low for split in SPLITS}
 
 
-@pytest.mark.parametrize("learnt", COMBINATIONS, ids="+".join)
-def test_a_phase_is_named_by_the_paper_or_by_its_splits(learnt: tuple[Split, ...]) -> None:
-    expected = NAMED.get(learnt, f"unnamed: {' + '.join(learnt)} learnt")
-    assert phase(accuracies(learnt), threshold=PAPER_THRESHOLD) == expected
+@pytest.mark.parametrize("learned", COMBINATIONS, ids="+".join)
+def test_a_phase_is_named_by_the_paper_or_by_its_splits(learned: tuple[Split, ...]) -> None:
+    expected = NAMED.get(learned, f"unnamed: {' + '.join(learned)} learned")
+    assert phase(accuracies(learned), threshold=PAPER_THRESHOLD) == expected
 
 
 def test_sixteen_combinations_have_sixteen_names() -> None:
-    assert len({phase(accuracies(learnt), threshold=0.75) for learnt in COMBINATIONS}) == 16
+    assert len({phase(accuracies(learned), threshold=0.75) for learned in COMBINATIONS}) == 16
     assert set(NAMED) <= set(COMBINATIONS)
 
 
@@ -71,7 +71,7 @@ def test_the_order_in_which_splits_are_given_does_not_matter() -> None:
 @pytest.mark.parametrize("threshold", [0.5, PAPER_THRESHOLD])
 def test_an_accuracy_at_the_threshold_is_not_above_it(threshold: float) -> None:
     at, above = (accuracies(SPLITS, high=high) for high in (threshold, np.nextafter(threshold, 1)))
-    assert phase(at, threshold=threshold) == "nothing learnt"
+    assert phase(at, threshold=threshold) == "nothing learned"
     assert phase(above, threshold=threshold) == "o.o.d. generalization"
 
 
@@ -103,7 +103,7 @@ def test_phases_follow_the_last_shot_through_training() -> None:
     found = phases(curves, threshold=0.75)
     assert all(each.probability > 0.999 for each in found.values())
     assert {step: each.most_probable for step, each in found.items()} == {
-        0: "nothing learnt",
+        0: "nothing learned",
         10: "i.d. memorization",
         20: "o.o.d. memorization",
         500: "o.o.d. generalization",
@@ -114,7 +114,7 @@ def test_phases_follow_the_last_shot_through_training() -> None:
 def test_checkpoints_that_are_not_finite_have_no_phase() -> None:
     curves = curves_by_hand({split: [0.9, np.nan, 0.1] for split in SPLITS}, steps=[0, 10, 20])
     found = {step: each.most_probable for step, each in phases(curves, threshold=0.75).items()}
-    assert found == {0: "o.o.d. generalization", 20: "nothing learnt"}
+    assert found == {0: "o.o.d. generalization", 20: "nothing learned"}
 
 
 def test_a_phase_has_the_probability_that_its_accuracies_are_on_their_sides_of_the_threshold() -> None:
@@ -128,24 +128,24 @@ def test_a_phase_has_the_probability_that_its_accuracies_are_on_their_sides_of_t
     unsure = phase_probabilities({**near, "id_test": 0.745}, n, threshold=0.75)
     assert str(unsure) == "o.o.d. memorization 58%, unnamed 26%, i.d. memorization 11%, i.d. generalization 5%"
     unnamed = phase_probabilities({**near, "id_test": 0.755}, n, threshold=0.75)
-    assert str(unnamed).startswith("unnamed: id_train + id_test + ood_train learnt 58%, o.o.d. memorization 26%")
+    assert str(unnamed).startswith("unnamed: id_train + id_test + ood_train learned 58%, o.o.d. memorization 26%")
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
-def test_the_probabilities_of_all_sixteen_phases_add_up_to_one(learnt: list[float]) -> None:
-    found = PhaseProbabilities(dict(zip(SPLITS, learnt, strict=True)))
+def test_the_probabilities_of_all_sixteen_phases_add_up_to_one(learned: list[float]) -> None:
+    found = PhaseProbabilities(dict(zip(SPLITS, learned, strict=True)))
     assert len(found.of_each) == 16 and set(PHASES.values()) < set(found.of_each)
     assert sum(found.of_each.values()) == pytest.approx(1)
     assert found.probability == max(found.of_each.values())
-    for split, probability in zip(SPLITS, learnt, strict=True):
-        others = {name: p for name, p in found.of_each.items() if split in learnt_in(name)}
+    for split, probability in zip(SPLITS, learned, strict=True):
+        others = {name: p for name, p in found.of_each.items() if split in learned_in(name)}
         assert sum(others.values()) == pytest.approx(probability)
 
 
-def learnt_in(name: str) -> tuple[str, ...]:
-    by_name = {name: learnt for learnt, name in PHASES.items()}
-    return by_name.get(name) or tuple(name.removeprefix("unnamed: ").removesuffix(" learnt").split(" + "))
+def learned_in(name: str) -> tuple[str, ...]:
+    by_name = {name: learned for learned, name in PHASES.items()}
+    return by_name.get(name) or tuple(name.removeprefix("unnamed: ").removesuffix(" learned").split(" + "))
 
 
 def test_no_phase_is_certain() -> None:
@@ -155,7 +155,7 @@ def test_no_phase_is_certain() -> None:
     assert shown == [">99%", ">99%", "99%", "62%", "0%"]
 
 
-@pytest.mark.parametrize(("threshold", "name"), [(0.0, "o.o.d. generalization"), (1.0, "nothing learnt")])
+@pytest.mark.parametrize(("threshold", "name"), [(0.0, "o.o.d. generalization"), (1.0, "nothing learned")])
 def test_at_the_ends_the_probability_is_that_of_the_name(threshold: float, name: str) -> None:
     found = phase_probabilities(dict.fromkeys(SPLITS, 0.5), dict.fromkeys(SPLITS, 10.0), threshold=threshold)
     assert found.most_probable == name and found.probability == 1.0
@@ -179,14 +179,14 @@ def test_a_curve_that_rises_and_falls_keeps_its_peak_and_its_end() -> None:
     ("values", "step"), [([0.5, 0.5, 0.5], 0), ([0.1, 0.7, 0.7], 40), ([0.1, 0.2, 0.7], 900), ([0.7, 0.2, 0.1], 0)]
 )
 def test_the_peak_is_the_first_of_equal_ones(values: list[float], step: int) -> None:
-    curve = labelled(np.array(values), ("checkpoint",), {"checkpoint": [0, 40, 900]})
+    curve = labeled(np.array(values), ("checkpoint",), {"checkpoint": [0, 40, 900]})
     assert transience(curve) == Transience(peak=max(values), step=step, last=values[-1])
 
 
-def a_run(n_id: int, alpha: float, seed: int, learnt: tuple[Split, ...]) -> tuple[TrainConfig, ShotCurves]:
+def a_run(n_id: int, alpha: float, seed: int, learned: tuple[Split, ...]) -> tuple[TrainConfig, ShotCurves]:
     """Learnt is what passed the threshold at step 10; at steps 0 and 20 nothing has."""
     config = replace(RUN.with_data(n_id=n_id, alpha=alpha), init_seed=seed)
-    return config, curves_by_hand({split: [0.1, high, 0.2] for split, high in accuracies(learnt).items()}, [0, 10, 20])
+    return config, curves_by_hand({split: [0.1, high, 0.2] for split, high in accuracies(learned).items()}, [0, 10, 20])
 
 
 def test_a_diagram_shows_the_best_checkpoint_of_every_run_and_the_best_seed() -> None:
@@ -207,14 +207,14 @@ def test_a_diagram_shows_the_best_checkpoint_of_every_run_and_the_best_seed() ->
     assert named["n_id"].values.tolist() == [5, 7] and named["alpha"].values.tolist() == [0.3, 0.6]
     assert named.values.tolist() == [
         ["i.d. memorization", "o.o.d. memorization"],
-        ["nothing learnt", "o.o.d. generalization"],
+        ["nothing learned", "o.o.d. generalization"],
     ]
     assert str(found) == "5 runs of 2 n_id x 2 alphas"
 
 
 def test_a_cell_without_a_run_has_no_phase() -> None:
     found = phase_diagram([a_run(5, 0.3, 0, ()), a_run(7, 0.6, 0, ("id_train",))])
-    assert found.phases(threshold=0.75).values.tolist() == [["nothing learnt", ""], ["", "i.d. memorization"]]
+    assert found.phases(threshold=0.75).values.tolist() == [["nothing learned", ""], ["", "i.d. memorization"]]
 
 
 def test_runs_that_make_no_diagram_are_refused() -> None:
@@ -240,7 +240,7 @@ def test_a_cell_says_how_probable_its_phases_are_and_over_how_many_seeds() -> No
 
 
 def test_the_phase_of_a_cell_is_that_of_one_seed() -> None:
-    """One seed has learnt the one, another the other: none has learnt both."""
+    """One seed has learned the one, another the other: none has learned both."""
     runs = [a_run(5, 0.3, 0, ("id_train", "id_test")), a_run(5, 0.3, 1, ("id_train", "ood_train"))]
     (name,) = phase_diagram(runs).phases(threshold=0.75).values.flatten()
     assert name in ("i.d. generalization", "o.o.d. memorization")

@@ -116,7 +116,7 @@ def test_metrics_have_a_line_for_every_update(tiny: TrainConfig, tmp_path: Path)
     run_training(tmp_path / "run", tiny)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [row["tokens"] for row in rows] == [step * 4 * 64 for step in range(1, 21)]
-    assert set(rows[0]) == {"step", "tokens", "loss", "grad_norm", "learning_rate", "seconds"}
+    assert set(rows[0]) == {"step", "tokens", "loss", "grad_norm", "learning_rate", "seconds", "crc32"}
 
 
 def test_a_run_of_another_config_is_refused_with_the_differences(tiny: TrainConfig, tmp_path: Path) -> None:

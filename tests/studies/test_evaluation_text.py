@@ -1,11 +1,13 @@
 """A run's evaluation text is stored with it: its source may move afterwards."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from grok_interp.checksums import with_sha256
 from grok_interp.configs import TrainConfig
 from grok_interp.files import DamagedFileError
 from grok_interp.runs.run import Run
@@ -63,7 +65,8 @@ def test_windows_of_another_text_are_not_taken(run: Run, tmp_path: Path) -> None
     EvaluationText(run).windows(5)
     file = EvaluationText(run).file
     config = run.directory / "config.json"
-    config.write_text(config.read_text().replace(EvaluationText(run).corpus_hash, "0" * 64))
+    record = {**run.record, "data": {**run.record["data"], "hash": "0" * 64}}
+    config.write_text(json.dumps(with_sha256(record)))
     assert file.exists() and EvaluationText(Run.open(run.directory)).tensors == {}
 
 

@@ -138,7 +138,7 @@ def test_the_most_circular_head_is_found(run: Run) -> None:
     assert float(circularity(best, seed=0).at()["circularity"]) == max(scores)
 
 
-def test_the_report_says_that_nothing_was_learnt(run: Run) -> None:
+def test_the_report_says_that_nothing_was_learned(run: Run) -> None:
     inputs = evaluation_inputs(run)
     results = analyze(run, inputs)
     page = write_report(run, report_page(run, results, inputs, threshold=0.75)).read_text()
@@ -152,8 +152,8 @@ def test_the_report_says_that_nothing_was_learnt(run: Run) -> None:
         "agreement",
         "grids",
     }
-    label = "phase at that step (learnt: above 0.75), probability over contexts, 1 seed"
-    assert headlines(results, threshold=0.75)[label] == "nothing learnt >99%"
+    label = "phase at that step (learned: above 0.75), probability over contexts, 1 seed"
+    assert headlines(results, threshold=0.75)[label] == "nothing learned >99%"
     assert "o.o.d. test 2,601 contexts (153 for each of all 17 tasks)" in page
     assert "Ranges: 95% CI of one run (1 seed) over contexts: i.d. train 2,600 contexts (325 for each of all 8" in page
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.studies import watch
 from grok_interp.studies.watch import Shown, report_of, serving, watch_run
 
 
@@ -84,6 +86,90 @@ def test_only_the_page_is_served_and_only_to_this_machine(tmp_path: Path) -> Non
         assert answer(address, method="POST")[0] == 501
     with pytest.raises(ConnectionRefusedError):
         answer(address)
+
+
+def raw(address: str, request: bytes) -> bytes:
+    """All that the server answers to these bytes."""
+    place = urlsplit(address)
+    with socket.create_connection((place.hostname, place.port), timeout=240) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "status"),
+    [
+        (["127.0.0.1:{port}"], 200),
+        (["127.0.0.1:{port}"] * 2, 400),
+        (["127.0.0.1:{port}", "example.org"], 400),
+        ([], 400),
+    ],
+)
+def test_a_request_has_one_host(hosts: list[str], status: int) -> None:
+    shown = Shown()
+    shown.show(Page("", "", [], [], {}))
+    with serving(shown, 0) as address:
+        named = "".join(f"Host: {host}\r\n".format(port=urlsplit(address).port) for host in hosts)
+        assert raw(address, f"GET /version HTTP/1.1\r\n{named}\r\n".encode()).startswith(f"HTTP/1.0 {status} ".encode())
+
+
+def test_answers_and_errors_have_a_policy_of_hashes() -> None:
+    with serving(Shown(), 0) as address:
+        for request in (
+            f"GET / HTTP/1.1\r\nHost: {urlsplit(address).netloc}\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+        ):
+            head = raw(address, request.encode()).decode().split("\r\n\r\n")[0]
+            assert (policy := re.search(r"Content-Security-Policy: (.*)\r\n", head)), head
+            assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
+            scripts = policy[1].split("; ")[1].split()[1:]
+            assert len(scripts) == 6 and all(re.fullmatch(r"'sha256-[\w+/]{43}='", each) for each in scripts)
+
+
+@needs_a_browser
+def test_a_script_that_is_not_the_packages_does_not_run(tmp_path: Path) -> None:
+    """As if the escaping of a run's name had failed."""
+    shown, attack = Shown(), "document.title = 'taken'"
+    shown.show(Page("A page", "", [], [], {}))
+    shown.page = shown.page.replace(
+        b"</h1>", f'</h1><script>{attack}</script><img src="data:," onerror="{attack}">'.encode()
+    )
+    with serving(shown, 0) as address, browser(tmp_path / "profile") as tab:
+        tab.open(address)  # waits for a script of ours
+        assert tab.ask("document.title") == "A page"
+        assert sum("violates the following Content Security Policy" in error for error in tab.errors) == 2, tab.errors
+
+
+def test_a_client_that_sends_its_request_forever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "CONNECTION_SECONDS", 0.3)
+    with serving(Shown(), 0) as address:
+        place = urlsplit(address)
+        with (
+            socket.create_connection((place.hostname, place.port), timeout=240) as connection,
+            pytest.raises(OSError),  # without the limit this goes on until there are 100 headers
+        ):
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+            for _ in range(99):
+                connection.sendall(b"X: y\r\n")
+                time.sleep(0.1)
+        assert answer(address, "/version") == (200, "")
+
+
+def test_connections_are_bounded_and_a_place_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "MOST_CONNECTIONS", 3)
+    shown = Shown()
+    shown.show(Page("", "", [], [], {}))
+    with serving(shown, 0) as address:
+        place = urlsplit(address)
+        silent = [socket.create_connection((place.hostname, place.port), timeout=240) for _ in range(3)]
+        try:
+            assert raw(address, b"").startswith(b"HTTP/1.0 503 ")
+        finally:
+            for each in silent:
+                each.close()
+        while (found := answer(address, "/version")[0]) == 503:
+            time.sleep(0.05)
+        assert found == 200
 
 
 def test_each_page_has_another_version() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from grok_interp.checksums import with_sha256
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
@@ -62,7 +63,8 @@ def test_a_run_keeps_the_precision_that_it_was_begun_with(tmp_path: Path) -> Non
     assert recorded == Execution.resolve(config, device="cpu", compiled=False)
     other = "bfloat16" if recorded.precision == "float32" else "float32"
     file = tmp_path / "run" / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "execution": asdict(recorded) | {"precision": other}}))
+    edited = {**json.loads(file.read_text()), "execution": asdict(recorded) | {"precision": other}}
+    file.write_text(json.dumps(with_sha256(edited)))
     for point in (tmp_path / "run" / "resume").glob("*.state"):
         point.unlink()  # its first update was of the recorded precision
     resumed = run_training(tmp_path / "run", config).load(config.n_steps)

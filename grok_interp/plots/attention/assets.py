@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from grok_interp.plots.attention.quantized import ERROR
 
 SCRIPTS = ("patterns.js", "chart.js", "export.js", "view.js")  # share one scope
+SHOW_VIEW = "AttentionViews.show(document.currentScript.parentElement)"  # beside each view
 FRAME = '<iframe title="{title}" srcdoc="{page}" style="width: 100%; height: 900px; border: 0"></iframe>'
 
 
@@ -33,7 +34,7 @@ def render(template: str, **values: Any) -> str:
         autoescape=select_autoescape(["jinja"]),
         undefined=StrictUndefined,
     )
-    return environment.get_template(template).render(assets=attention_assets, error=ERROR, **values)
+    return environment.get_template(template).render(assets=attention_assets, error=ERROR, show=SHOW_VIEW, **values)
 
 
 def notebook_html(page: str, still: bytes, title: str) -> str:

@@ -9,21 +9,25 @@ read from it then, and refused if it has changed.
 
 from __future__ import annotations
 
-import shutil
+import hashlib
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from grok_interp.checksums import file_sha256
 from grok_interp.configs import TextConfig
 from grok_interp.data.corpus import Corpus
 from grok_interp.data.document_windows import DocumentWindows, document_windows
 from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVocabulary, Vocabulary
 from grok_interp.data.windows import ValidationWindows, validation_windows
+from grok_interp.files import DamagedFileError, write_atomically
 from grok_interp.runs.checkpoint_files import load_weights, save_weights
 from grok_interp.runs.run import Run, once_per_run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.training.batches import TextBatches
+
+REMEDY = "delete it: it is read from the run's text again"
 
 
 def corpus_of_run(run: Run) -> Corpus:
@@ -48,7 +52,7 @@ class EvaluationText:
         self.tensors: dict[str, Tensor] = {}
         self.facts: dict[str, str] = {}
         if self.file.exists():
-            tensors, facts = load_weights(self.file)
+            tensors, facts = load_weights(self.file, remedy=REMEDY)
             if facts.get("corpus") == self.corpus_hash:
                 self.tensors, self.facts = tensors, facts
 
@@ -65,6 +69,8 @@ class EvaluationText:
     def vocabulary(self) -> Vocabulary:
         kept = self.file.with_name("tokenizer.json")
         if kept.exists() and self.facts:
+            if self.facts.get("tokenizer") not in (None, file_sha256(kept)):
+                raise DamagedFileError(f"{kept} is damaged: its SHA-256 is not the one it was written with; {REMEDY}")
             return BPEVocabulary.load(kept)
         bytes_only = isinstance(self.config.data, TextConfig) and self.config.data.vocabulary == "bytes"
         return ByteVocabulary() if bytes_only else self.corpus.vocabulary
@@ -103,7 +109,9 @@ class EvaluationText:
         tokenizer = self.corpus.directory / "tokenizer.json"
         self.file.parent.mkdir(parents=True, exist_ok=True)
         if tokenizer.exists():
-            shutil.copy(tokenizer, self.file.parent / tokenizer.name)
+            content = tokenizer.read_bytes()
+            write_atomically(self.file.with_name(tokenizer.name), lambda scratch: scratch.write_bytes(content))
+            self.facts["tokenizer"] = hashlib.sha256(content).hexdigest()
         save_weights(self.file, self.tensors, self.facts)
 
 

@@ -23,7 +23,7 @@ def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
     best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
     return found | {
         "step of the best o.o.d. accuracy over new queries: early stopping": f"{step:,}",
-        f"phase at that step (learnt: above {threshold:g}), probability over contexts, 1 seed": str(
+        f"phase at that step (learned: above {threshold:g}), probability over contexts, 1 seed": str(
             phases(shots, threshold=threshold).get(step, "undefined: not finite")
         ),
         "likeliest algorithm there at the last shot, o.o.d. train": str(best.values),

@@ -109,7 +109,7 @@ def _headlines(diagram: PhaseDiagram, threshold: float) -> list[Headline]:
 
 def _diagram_section(diagram: PhaseDiagram, threshold: float) -> Section:
     text = (
-        f"A split counts as learnt when its last-shot accuracy over all contexts is above {threshold:.0%}. Each cell "
+        f"A split counts as learned when its last-shot accuracy over all contexts is above {threshold:.0%}. Each cell "
         "is the best of its n seeds, as in the paper, and shows the probability of its most probable phase. "
         "Probabilities are over the evaluation contexts, which each run draws independently; they do not cover other "
         "seeds."
