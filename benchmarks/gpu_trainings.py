@@ -24,8 +24,9 @@ from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.runs.checkpoint_files import load_state
 from grok_interp.runs.ensemble import run_ensemble
+from grok_interp.runs.record import is_run
 from grok_interp.runs.recorder import resume_points
-from grok_interp.runs.run import Run, is_run
+from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.schedules import linear_steps
 from grok_interp.studies.catalog import study_of

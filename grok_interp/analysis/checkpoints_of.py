@@ -151,4 +151,7 @@ def _remedy(model: Any) -> str:
         )
     if type(model).__module__.partition(".")[0] == "nnsight":
         return "give the model that nnsight wraps, with TransformerLens' hooks (build_bridge_from_module)"
-    return "give a grok_interp Transformer, or a HookedTransformer or TransformerBridge of TransformerLens"
+    return (
+        "give a grok_interp Transformer, a HookedTransformer or TransformerBridge of TransformerLens, or a plain torch "
+        "model in a TorchAdapter"
+    )

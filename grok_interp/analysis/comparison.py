@@ -90,6 +90,23 @@ def training_curves(runs: Iterable[MeasuredRun], *, varied: Sequence[str] = ()) 
     return TrainingCurves(dataset.assign_attrs(varied=list(varied), chance=runs[0][1].chance))
 
 
+def curves_of_series(
+    accuracy: CopyingAccuracy, loss: PositionLoss | None, induction: InductionScores, *, tokens_per_step: int | None
+) -> TrainingCurves:
+    """Of one series of checkpoints whose training is not known: one condition, "series".
+
+    Args:
+        accuracy: at every checkpoint.
+        loss: at the same; NaN in the curves if None.
+        induction: at the same.
+        tokens_per_step: training tokens for each update; NaN in the curves if None.
+    """
+    curves = _measures(accuracy, loss, induction).expand_dims(condition=["series"], seed=[0])
+    per_step = np.nan if tokens_per_step is None else tokens_per_step
+    dataset = curves.assign_coords(tokens_per_step=("condition", [per_step]))
+    return TrainingCurves(dataset.assign_attrs(varied=[], chance=accuracy.chance))
+
+
 def condition_of(config: TrainConfig, varied: Sequence[str]) -> str:
     """batch_size=8; several fields are joined, and those that are 0 left out."""
     values = config.flattened()
@@ -97,11 +114,11 @@ def condition_of(config: TrainConfig, varied: Sequence[str]) -> str:
     return " ".join(named) or NEITHER
 
 
-def _measures(accuracy: CopyingAccuracy, loss: PositionLoss, induction: InductionScores) -> xr.Dataset:
+def _measures(accuracy: CopyingAccuracy, loss: PositionLoss | None, induction: InductionScores) -> xr.Dataset:
     measures = {
         "exact_match": accuracy.exact_match(),
         "per_token": accuracy.per_token(),
-        "loss": loss.mean(),
+        "loss": xr.full_like(accuracy.per_token(), np.nan) if loss is None else loss.mean(),
         "induction": induction["I"].max(("layer", "head"), skipna=False),
     }
     return xr.Dataset({name: each.astype(float) for name, each in measures.items()})

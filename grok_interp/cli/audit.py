@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags
+from grok_interp.cli.series import series_at
 from grok_interp.runs.record import parsed_record
-from grok_interp.runs.run import Run, is_run
+from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
 
 if TYPE_CHECKING:
-    from grok_interp.runs.series import CheckpointSeries
+    from grok_interp.cli.output import Output
+    from grok_interp.runs.audit import Audit
 
 
 def audit(series: Annotated[str, tyro.conf.Positional], /, *, output: OutputFlags = READABLE) -> None:
@@ -22,15 +26,10 @@ def audit(series: Annotated[str, tyro.conf.Positional], /, *, output: OutputFlag
     One line per finding.
 
     Args:
-        series: a run's folder, Trainer's output_dir, or the files of a series, 'ckpts/model_{step}.pt'.
+        series: a run's folder, Trainer's output_dir, the files of a series, 'ckpts/model_{step}.pt', or
+            hub:OWNER/NAME, which is downloaded.
     """
-    from grok_interp.runs.audit import audit as audit_series
-    from grok_interp.runs.damage import damaged_files
-
-    checkpoints = checkpoints_at(series)
-    damaged = damaged_files(Run.open(series)) if is_run(series) else []
-    with output.progress("audit") as advance:
-        found = audit_series(checkpoints, on_checkpoint=advance)
+    damaged, found = _audited(series, output)
     for each in (*damaged, found):
         output.say(each)
     distances = [{"steps": pair, "distance": distance} for pair, distance in found.distances.items()]
@@ -39,17 +38,14 @@ def audit(series: Annotated[str, tyro.conf.Positional], /, *, output: OutputFlag
     output.finish({**facts, "distances": distances}, made=list(map(str, (*damaged, *found.findings))))
 
 
-def checkpoints_at(place: str) -> CheckpointSeries:
-    """The series at a path or pattern. Raises ValueError where there is none."""
-    from grok_interp.runs.series import CheckpointSeries
+def _audited(place: str, output: Output) -> tuple[Sequence[Any], Audit]:
+    """Damaged files and what is found at a place; of a series that was analyzed, what was found then."""
+    from grok_interp.runs.audit import audit as audit_series
+    from grok_interp.runs.damage import damaged_files
 
-    if parsed_record(Path(place)) is not None:  # a damaged one is named
-        return Run.open(place).checkpoints
-    if "{" in place:
-        return CheckpointSeries.from_files(place)
-    if next(Path(place).glob("checkpoint-*"), None):
-        return CheckpointSeries.from_huggingface_folder(place)
-    raise ValueError(
-        f"no series of checkpoints at {place}: expected a run's folder, a folder with checkpoint-500 and the like, or "
-        "files with {step} in their name, as 'ckpts/model_{step}.pt'"
-    )
+    run = Run.open(place) if parsed_record(Path(place)) is not None else None  # a damaged one is named
+    if isinstance(run, SeriesRun):
+        return [], run.audit
+    damaged = damaged_files(run) if run else []
+    with output.progress("audit") as advance:
+        return damaged, audit_series(run.checkpoints if run else series_at(place), on_checkpoint=advance)

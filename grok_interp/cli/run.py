@@ -4,42 +4,55 @@ from __future__ import annotations
 
 import webbrowser
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from grok_interp.cli.options import READABLE, OutputFlags, RunFolder, TrustSource
 from grok_interp.cli.output import command
+from grok_interp.cli.series import DEFAULTS, SeriesFlags, analyze_series, open_analyzed
+from grok_interp.device import choose_device
 from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.catalog import study_of
 
 
 def analyze(
-    directory: RunFolder,
+    source: Annotated[str, tyro.conf.Positional],
     /,
     *,
+    run: Path | None = None,
+    series: SeriesFlags = DEFAULTS,
+    figure: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     device: str = "auto",
     trust_source: TrustSource = False,
     output: OutputFlags = READABLE,
 ) -> None:
-    """Evaluate every checkpoint of a run as its study does. Results are stored.
+    """Evaluate every checkpoint of a run as its study does, or a series from elsewhere. Results are stored.
 
     Args:
-        directory: the run's folder; it may still be training.
+        source: a run's folder; it may still be training. Or with --run a series of checkpoints: hub:OWNER/NAME,
+            Trainer's output_dir, or files with {step} in their name, 'ckpts/model_{step}.pt'.
+        run: the folder for the results of a series; the same command resumes.
+        series: of checkpoints from elsewhere.
+        figure: of a series, also evaluate what this figure needs (--figure once for each); others read what is stored.
         device: auto, cpu, cuda or cuda:N.
     """
     from grok_interp.cli.with_progress import analyze_run
 
-    run = Run.open(directory, trust_source=trust_source)
-    results = analyze_run(run, device, output)
-    files = [run.results.path(analyzer) for analyzer in study_of(run).analyzers(run)]
+    opened = open_analyzed(source, run, series, figure, trust_source=trust_source)
+    if isinstance(opened, SeriesRun) and opened.series:
+        analyze_series(opened, figure, device=choose_device(device), output=output)
+    results = analyze_run(opened, device, output)
+    files = [opened.results.path(analyzer) for analyzer in study_of(opened).analyzers(opened)]
     facts = [
         {"result": name, "summary": str(result), "file": file}
         for (name, result), file in zip(results.each.items(), files, strict=True)
     ]
     for fact in facts:
         output.say(fact["summary"])
-    output.finish(facts, made=files, then=command("grok-interp", "report", directory))
+    output.finish(facts, made=files, then=command("grok-interp", "report", opened))
 
 
 def report(
@@ -93,7 +106,6 @@ def watch(
         port: where to serve; 0 takes one that is free.
         device: of the analysis: auto, cpu, cuda or cuda:N. The training keeps its own.
     """
-    from grok_interp.device import choose_device
     from grok_interp.studies.watch import watch_run
 
     with suppress(KeyboardInterrupt):  # the way to end it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +14,21 @@ PART = "\N{REPLACEMENT CHARACTER}"  # what bytes that are a part of a character 
 
 
 @runtime_checkable
-class Vocabulary(Protocol):
+class Symbols(Protocol):
+    """Tokens to draw random sequences from, and to look at."""
+
+    @property
+    def common(self) -> Sequence[int]:
+        """Tokens that text is made of: what random sequences are drawn from."""
+        ...
+
+    def show(self, tokens: Iterable[int]) -> list[str]:
+        """Each token as a string to look at."""
+        ...
+
+
+@runtime_checkable
+class Vocabulary(Symbols, Protocol):
     size: int
 
     def encode(self, text: bytes) -> Integer[np.ndarray, " token"]: ...
@@ -29,13 +43,7 @@ class Vocabulary(Protocol):
         ...
 
     @property
-    def common(self) -> range:
-        """Tokens that text is made of: what random sequences are drawn from."""
-        ...
-
-    def show(self, tokens: Iterable[int]) -> list[str]:
-        """Each token as a string to look at."""
-        ...
+    def common(self) -> range: ...
 
 
 class ByteVocabulary:
@@ -107,11 +115,11 @@ class BPEVocabulary:
         return [self.tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
 
 
-def printable_alphabet(vocabulary: Vocabulary) -> tuple[int, ...]:
+def printable_alphabet(vocabulary: Symbols) -> tuple[int, ...]:
     """Tokens that can be seen: those of `vocabulary.common` whose text is printable and not blank.
 
     Args:
-        vocabulary: of bytes or BPE.
+        vocabulary: of bytes, BPE, or a tokenizer from elsewhere.
 
     Returns:
         Token ids in increasing order; the 94 bytes 33 to 126 for the byte vocabulary. Neither a space nor a newline,

@@ -13,25 +13,15 @@ Distances are Euclidean, between all weights of two checkpoints, to 2% (see `ske
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log
-from statistics import median
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from grok_interp.runs.findings import Finding, distances_between, duplicates, exchanged_neighbors, gaps, jumps
 from grok_interp.runs.sketch import sketch
-
-GAP = 1.5  # times both intervals beside it
-SHORTER = 0.9  # of the path, if two neighbors are exchanged: beyond the error of a sketch
-JUMP = 5.0  # times the median of the distances around it
-AROUND = 2  # distances on either side
-FEWEST = 3  # distances to compare one with
-
-Pairs = Mapping[tuple[int, int], float]
 
 
 class Series(Protocol):
@@ -43,24 +33,6 @@ class Series(Protocol):
     def checksum(self, step: int) -> str: ...
 
     def weights(self, step: int) -> Mapping[str, Tensor]: ...
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fault.
-
-    Attributes:
-        kind: of fault, see the module.
-        steps: of the checkpoints that are concerned.
-        message: what was found and what to check, in one sentence.
-    """
-
-    kind: str
-    steps: tuple[int, ...]
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -114,12 +86,23 @@ def audit(series: Series, *, on_checkpoint: Callable[[int, int], None] | None = 
         read.add(series, step)
         if on_checkpoint:
             on_checkpoint(done, len(series.steps))
-    distances = _distances(read.sketches)
-    order = list(read.sketches)
-    findings = [*read.findings, *_duplicates(read.checksums), *_gaps(series.steps)]
-    findings += [*_order(order, distances), *_jumps(order, distances)]
-    neighbors = {pair: distances[pair] for pair in zip(order, order[1:], strict=False)}
-    return Audit(tuple(series.steps), tuple(findings), neighbors)
+    return read.compared(series.steps)
+
+
+def audit_of_sketches(checksums: Mapping[int, str], sketches: Mapping[int, Tensor]) -> Audit:
+    """The same without the checkpoints, from what was noted when they were evaluated.
+
+    Args:
+        checksums: step -> name of the weights, in the order of steps.
+        sketches: step -> `sketch` of the weights.
+    """
+    read = _Read({}, {}, {}, [])
+    for step, checksum in checksums.items():
+        is_new = checksum not in read.checksums.values()
+        read.checksums[step] = checksum
+        if is_new:
+            read.compare(step, sketches[step])
+    return read.compared(tuple(checksums))
 
 
 @dataclass(frozen=True)
@@ -142,9 +125,9 @@ class _Read:
             self.findings.append(Finding("unreadable", (step,), f"step {step}: {error}"))
             return
         if weights is not None and self._fits(step, weights):
-            self._compare(step, sketch(weights))
+            self.compare(step, sketch(weights))
 
-    def _compare(self, step: int, found: Tensor) -> None:
+    def compare(self, step: int, found: Tensor) -> None:
         """Files of equal weights may differ (`torch.save` writes its file name into them), their sketches do not."""
         if not found.isfinite().all():
             self.findings.append(
@@ -154,6 +137,13 @@ class _Read:
             self.checksums[step] = self.checksums[twin[0]]
         else:
             self.sketches[step] = found
+
+    def compared(self, steps: Sequence[int]) -> Audit:
+        distances, order = distances_between(self.sketches), list(self.sketches)
+        findings = [*self.findings, *duplicates(self.checksums), *gaps(steps)]
+        findings += [*exchanged_neighbors(order, distances), *jumps(order, distances)]
+        neighbors = {pair: distances[pair] for pair in zip(order, order[1:], strict=False)}
+        return Audit(tuple(steps), tuple(findings), neighbors)
 
     def _fits(self, step: int, weights: Mapping[str, Any]) -> bool:
         shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
@@ -173,71 +163,3 @@ class _Read:
                 )
             )
         return not others
-
-
-def _distances(sketches: Mapping[int, Tensor]) -> Pairs:
-    return {(a, b): float((sketches[a] - sketches[b]).norm()) for a in sketches for b in sketches if a != b}
-
-
-def _duplicates(checksums: Mapping[int, str]) -> Iterator[Finding]:
-    steps_of = defaultdict(list)
-    for step, checksum in checksums.items():
-        steps_of[checksum].append(step)
-    for steps in steps_of.values():
-        if len(steps) > 1:
-            named = ", ".join(map(str, steps))
-            yield Finding(
-                "duplicate",
-                tuple(steps),
-                f"steps {named} have the same weights: was a checkpoint copied, or training stopped?",
-            )
-
-
-def _gaps(steps: Sequence[int]) -> Iterator[Finding]:
-    """In regular spacing, and in logarithmic spacing: 1, 2, 4, 16, 32 lacks 8."""
-    positions = ([float(step) for step in steps], [log(step) for step in steps if step > 0])
-    found: set[tuple[int, int]] = set()
-    for each in positions:
-        of = steps[len(steps) - len(each) :]
-        intervals = [b - a for a, b in zip(each, each[1:], strict=False)]
-        for number in range(1, len(intervals) - 1):
-            if intervals[number] > GAP * max(intervals[number - 1], intervals[number + 1]):
-                found.add((of[number], of[number + 1]))
-    for pair in sorted(found):
-        yield Finding("gap", pair, f"no checkpoint between steps {pair[0]} and {pair[1]}: are files missing?")
-
-
-def _order(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:
-    for number in range(len(steps) - 1):
-        around = list(steps[max(0, number - 1) : number + 3])
-        at = around.index(steps[number])
-        exchanged = list(around)
-        exchanged[at], exchanged[at + 1] = around[at + 1], around[at]
-        if len(around) > 2 and _length(exchanged, distances) < SHORTER * _length(around, distances):
-            first, second = steps[number], steps[number + 1]
-            yield Finding(
-                "order",
-                (first, second),
-                f"steps {first} and {second} seem to be exchanged: the path through weight space is shorter then; "
-                "check how the files were named",
-            )
-
-
-def _length(steps: Sequence[int], distances: Pairs) -> float:
-    return sum(distances[pair] for pair in zip(steps, steps[1:], strict=False))
-
-
-def _jumps(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:
-    pairs = list(zip(steps, steps[1:], strict=False))
-    for number, pair in enumerate(pairs):
-        around = pairs[max(0, number - AROUND) : number] + pairs[number + 1 : number + 1 + AROUND]
-        if len(pairs) <= FEWEST or not around:
-            continue
-        usual = median(distances[each] for each in around)
-        if distances[pair] > JUMP * usual:
-            yield Finding(
-                "jump",
-                pair,
-                f"steps {pair[0]} and {pair[1]} are {distances[pair] / usual:.0f} times farther apart than their "
-                "neighbors: is one of another run, or did training change abruptly?",
-            )

@@ -68,6 +68,15 @@ class HubRepository:
             (target / COMPLETE).touch()
         return target
 
+    def beside_weights(self, name: str, revision: str) -> Path | None:
+        """A further file of a revision, downloaded with it; None where it has no such file."""
+        if all(file.rfilename != name for file in self._info(revision).siblings):
+            return None
+        target = self.download(revision)
+        if not (target / name).exists():
+            self._download_file(name, revision, target)
+        return target / name
+
     def _download_file(self, name: str, revision: str, target: Path) -> None:
         commit = self._info(revision).sha
         self._ask(

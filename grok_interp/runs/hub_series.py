@@ -9,7 +9,7 @@ from pathlib import Path
 from grok_interp.places import cache_directory
 from grok_interp.runs.foreign_series import require_step
 from grok_interp.runs.hub_files import HubRepository
-from grok_interp.runs.huggingface_folders import HuggingFaceFolders, read_huggingface
+from grok_interp.runs.huggingface_folders import TOKENIZER, HuggingFaceFolders, read_huggingface
 from grok_interp.runs.revision_names import TrainingPoint, named_points, training_point
 from grok_interp.runs.step_patterns import by_step
 
@@ -49,6 +49,16 @@ class HubSeries(HuggingFaceFolders):
         """Tokens trained on, where the revision's name or its suite says it."""
         require_step(step, self.steps, self.paths.hub.repository)
         return self.points[step].tokens if self.points else None
+
+    @property
+    def tokens_per_step(self) -> int | None:
+        """Where all names agree in it; names with rounded tokens do not."""
+        each = {point.tokens / point.step for point in (self.points or {}).values() if point.step and point.tokens}
+        return int(each.pop()) if len(each) == 1 else None
+
+    def tokenizer_file(self) -> Path | None:
+        """tokenizer.json of the last revision, downloaded with its weights."""
+        return self.paths.hub.beside_weights(TOKENIZER, self.paths.revisions[self.steps[-1]])
 
 
 def hub_series(

@@ -9,6 +9,8 @@ from grok_interp.files import DamagedFileError
 from grok_interp.runs.foreign_series import FileSeries, checkpoint_files
 from grok_interp.runs.step_patterns import files_by_step
 
+TOKENIZER = "tokenizer.json"
+
 
 class HuggingFaceFolders(FileSeries):
     """One folder in Hugging Face's layout per step."""
@@ -16,6 +18,11 @@ class HuggingFaceFolders(FileSeries):
     @property
     def _owns_models(self) -> bool:
         return True
+
+    def tokenizer_file(self) -> Path | None:
+        """tokenizer.json in the last folder, or beside the folders."""
+        last = self.path(self.steps[-1])
+        return next((each / TOKENIZER for each in (last, last.parent) if (each / TOKENIZER).is_file()), None)
 
 
 def huggingface_folders(folder: str | Path, pattern: str = "checkpoint-{step}") -> HuggingFaceFolders:

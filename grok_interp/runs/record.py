@@ -9,11 +9,24 @@ from typing import Any
 
 from grok_interp.checksums import SHA256, is_unaltered
 from grok_interp.configs import TrainConfig
+from grok_interp.runs.series_record import SeriesRecord
 
 LARGEST_FILE = 2**24  # bytes
 MOST_THREADS = 4_096
 EXECUTION = {"precision": str, "n_threads": int, "compiled": bool}
 DATA = {"hash": str, "description": str}
+
+
+def is_run(directory: Path | str) -> bool:
+    """Is there a run in this folder? Exported models have a config.json too; a run's tells what is trained or analyzed.
+
+    Args:
+        directory: any path, existing or not.
+    """
+    try:
+        return parsed_record(Path(directory)) is not None
+    except (OSError, ValueError):
+        return False
 
 
 def parsed_record(directory: Path) -> dict[str, Any] | None:
@@ -30,11 +43,11 @@ def parsed_record(directory: Path) -> dict[str, Any] | None:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{_none_at(directory)}. {file} is damaged ({error}): restore it") from error
-    return record if isinstance(record, dict) and "train" in record else None
+    return record if isinstance(record, dict) and ("train" in record or "series" in record) else None
 
 
-def read_record(directory: Path) -> tuple[dict[str, Any], TrainConfig]:
-    """A run's config.json, and the training configuration in it.
+def read_record(directory: Path) -> tuple[dict[str, Any], TrainConfig | SeriesRecord]:
+    """A run's config.json, and the training configuration in it, or the series of checkpoints that it refers to.
 
     Raises ValueError where there is none and for one that is not valid, with the reasons.
     """
@@ -50,6 +63,8 @@ def read_record(directory: Path) -> tuple[dict[str, Any], TrainConfig]:
     try:
         if reasons := list(_reasons(record)):
             raise ValueError("; ".join(reasons))
+        if "train" not in record:
+            return record, SeriesRecord.from_dict(record["series"])
         return record, TrainConfig.from_dict(record["train"])
     except ValueError as error:
         raise ValueError(f"{directory / 'config.json'} is not valid ({error}): restore it") from error

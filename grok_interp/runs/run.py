@@ -17,16 +17,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from grok_interp.checksums import with_sha256
-from grok_interp.configs import TrainConfig
+from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.files import write_text
 from grok_interp.results.store import Analyzer, ResultStore
 from grok_interp.runs.metrics import COLUMNS, metric_rows
 from grok_interp.runs.outside import name_source, open_data, require_no_links_out
 from grok_interp.runs.record import parsed_record, read_record
 from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.series_record import ModelSizes, SeriesRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,18 +40,6 @@ Options = ParamSpec("Options")
 Made = TypeVar("Made")
 
 
-def is_run(directory: Path | str) -> bool:
-    """Is there a run in this folder? Exported models have a config.json too; a run's tells what is trained.
-
-    Args:
-        directory: any path, existing or not.
-    """
-    try:
-        return parsed_record(Path(directory)) is not None
-    except (OSError, ValueError):
-        return False
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A run: iterating yields its (step, model) pairs, so every analyzer takes one.
@@ -58,7 +47,7 @@ class Run:
     Args:
         directory: its folder.
         record: config.json as it stands: `train`, and what was noted beside it.
-        config: what is trained.
+        trained: what is trained; None for checkpoints from elsewhere.
 
     Example:
         >>> from grok_interp import load_reference
@@ -69,11 +58,11 @@ class Run:
 
     directory: Path
     record: Mapping[str, Any]
-    config: TrainConfig
+    trained: TrainConfig | None
     _made: dict[Any, Any] = field(default_factory=dict, init=False)  # see `once_per_run`
 
     @classmethod
-    def open(cls, directory: Path | str, *, trust_source: bool = False) -> Self:
+    def open(cls, directory: Path | str, *, trust_source: bool = False) -> Run:
         """The run in a folder, from which it reads nothing outside the folder that you have not named.
 
         Args:
@@ -85,6 +74,10 @@ class Run:
         """
         record, config = read_record(Path(directory))
         require_no_links_out(Path(directory), trust=trust_source)
+        if isinstance(config, SeriesRecord):
+            from grok_interp.runs.series_run import SeriesRun
+
+            return SeriesRun(Path(directory), record, None)
         if trust_source:
             name_source(config)
         return cls(Path(directory), record, config)
@@ -92,7 +85,7 @@ class Run:
     @classmethod
     def create(
         cls, directory: Path, config: TrainConfig, *, data: Batches | None = None, execution: Execution | None = None
-    ) -> Self:
+    ) -> Run:
         """A new run without checkpoints, with the hash of its data and how it is computed."""
         record: dict[str, Any] = {"train": config.to_dict()}
         if data:
@@ -107,7 +100,7 @@ class Run:
         return run
 
     @classmethod
-    def write(cls, directory: Path, config: TrainConfig, checkpoints: Iterable[tuple[int, Transformer]]) -> Self:
+    def write(cls, directory: Path, config: TrainConfig, checkpoints: Iterable[tuple[int, Transformer]]) -> Run:
         """Keep what `train(config)` yields. To resume after an interruption, use `run_training`."""
         run = cls.create(directory, config)
         for step, model in checkpoints:
@@ -117,7 +110,7 @@ class Run:
     @classmethod
     def below(
         cls, folder: Path, *, on_damage: Callable[[Path, str], object] | None = None, trust_source: bool = False
-    ) -> list[Self]:
+    ) -> list[Run]:
         """Every run in a folder or below it, sorted by path.
 
         Args:
@@ -125,7 +118,7 @@ class Run:
             on_damage: is told the folder and the reason of each run that cannot be opened; all others are returned.
             trust_source: see `open`.
         """
-        runs: list[Self] = []
+        runs: list[Run] = []
         for file in sorted(Path(folder).rglob("config.json")):
             try:
                 if parsed_record(file.parent) is not None:
@@ -134,6 +127,17 @@ class Run:
                 if on_damage:
                     on_damage(file.parent, str(error))
         return runs
+
+    @property
+    def config(self) -> TrainConfig:
+        """Raises ValueError for a `SeriesRun`."""
+        if self.trained is None:
+            raise ValueError(f"{self} has checkpoints from elsewhere: this needs a run that was trained here")
+        return self.trained
+
+    @property
+    def model(self) -> ModelConfig | ModelSizes:
+        return self.config.model
 
     @cached_property
     def checkpoints(self) -> SavedCheckpoints:
@@ -173,7 +177,6 @@ class Run:
 
     @cached_property
     def results(self) -> ResultStore:
-        """What has been evaluated."""
         return ResultStore(self.directory / "results")
 
     def evaluate(
@@ -209,12 +212,10 @@ class Run:
 
     @property
     def data_description(self) -> str:
-        """One line on what it was trained on."""
         return self.record["data"]["description"] if "data" in self.record else self.data.description
 
     @property
     def execution(self) -> Execution | None:
-        """How it is computed; None where nothing is recorded."""
         from grok_interp.training.execution import Execution
 
         recorded = self.record.get("execution")

@@ -18,9 +18,10 @@ import filelock
 from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
 from grok_interp.interrupts import termination_signals
-from grok_interp.runs.record import read_record
+from grok_interp.runs.record import is_run, read_record
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good, resume_points
-from grok_interp.runs.run import Run, is_run
+from grok_interp.runs.run import Run
+from grok_interp.runs.series_record import SeriesRecord
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import DivergedError, Update
 from grok_interp.training.execution import Execution
@@ -88,6 +89,8 @@ def is_finished(directory: Path, config: TrainConfig) -> bool:
 
 def _require_same_config(directory: Path, config: TrainConfig) -> None:
     _, there = read_record(directory)
+    if isinstance(there, SeriesRecord):
+        raise ValueError(f"{directory} has checkpoints from elsewhere ({there.source}): give another directory")
     if differences := config.differences(there):
         listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
         raise ValueError(

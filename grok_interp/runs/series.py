@@ -38,6 +38,15 @@ class CheckpointSeries(ABC):
     def checksum(self, step: int) -> str:
         """Names the weights at a step: results are stored under it, and another checksum is evaluated anew."""
 
+    @property
+    def tokens_per_step(self) -> int | None:
+        """Training tokens for each update; None where they are not known."""
+        return None
+
+    def tokenizer_file(self) -> Path | None:
+        """The tokenizer.json that comes with the checkpoints; None where there is none."""
+        return None
+
     def weights(self, step: int) -> Mapping[str, Tensor]:
         """Name -> weight at a step."""
         return {name: weight.detach() for name, weight in self.load(step).named_parameters()}

@@ -33,4 +33,4 @@ def stored_attention(
         lambda step, model: head_patterns([(step, model)], tokens, heads=heads),
     )
     (found,) = run.evaluate([analyzer], steps=steps, device=device)
-    return found.maps(n_layers=run.config.model.n_layers, n_heads=run.config.model.n_heads)
+    return found.maps(n_layers=run.model.n_layers, n_heads=run.model.n_heads)

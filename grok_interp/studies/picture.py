@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.experiment import Experiment
+from grok_interp.studies.flagged import flagged
 
 if TYPE_CHECKING:
     from grok_interp.plots.drawing import Drawing
@@ -75,7 +77,7 @@ class Picture:
     prepare: Prepare | None = None
 
     def draw(self, runs: Sequence[Run], *, device: str = "cpu", show: ShowProgress | None = None) -> Drawing:
-        """The figure of analyzed runs of its study.
+        """The figure of analyzed runs of its study; its title says what an audit found in their checkpoints.
 
         Args:
             runs: one, or several where the figure is `of_many`.
@@ -90,7 +92,8 @@ class Picture:
         for run in runs:
             if self.prepare and show:
                 self.prepare(run, device, show)
-        return self.drawn_by(*runs, device=device)
+        drawing = self.drawn_by(*runs, device=device)
+        return flagged(drawing, [each for run in runs if isinstance(run, SeriesRun) for each in run.findings])
 
     def sweep(self, size: str, folder: Path, *, n_seeds: int) -> Sweep:
         """The runs that it is drawn from, in a folder; one seed where it is drawn from one run.

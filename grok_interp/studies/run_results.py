@@ -15,28 +15,35 @@ from grok_interp.runs.run import Run
 
 @dataclass(frozen=True)
 class RunResults:
-    """Subclasses have a field for each result, and are made of an analyzer for each field, in the same order."""
+    """Subclasses have a field for each result, and are made of an analyzer for each field, in the same order.
+
+    A field is None where its analyzer is: where the result is not defined.
+    """
 
     @classmethod
     def of_run(
         cls,
         run: Run,
-        analyzers: Sequence[Analyzer],
+        analyzers: Sequence[Analyzer | None],
         *,
         device: str = "cpu",
         on_checkpoint: Callable[[int, int], None] | None = None,
     ) -> Self:
         """At every checkpoint of a run; what is not stored is evaluated."""
-        return cls(*run.evaluate(analyzers, device=device, on_checkpoint=on_checkpoint))
+        defined = [analyzer for analyzer in analyzers if analyzer]
+        found = iter(run.evaluate(defined, device=device, on_checkpoint=on_checkpoint))
+        return cls(*(next(found) if analyzer else None for analyzer in analyzers))
 
     @classmethod
-    def of_model(cls, model: HookedModel, analyzers: Sequence[Analyzer], *, step: int = 0) -> Self:
+    def of_model(cls, model: HookedModel, analyzers: Sequence[Analyzer | None], *, step: int = 0) -> Self:
         """Of one model, evaluated now and stored nowhere."""
-        return cls(*(analyzer.evaluate(step, model) for analyzer in analyzers))
+        return cls(*(analyzer.evaluate(step, model) if analyzer else None for analyzer in analyzers))
 
     @property
     def each(self) -> dict[str, Result]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Those that are defined."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -58,4 +65,5 @@ class RunResults:
 
     def at(self, steps: Iterable[int]) -> Self:
         kept = list(steps)
-        return type(self)(*(type(result)(result.dataset.sel(checkpoint=kept)) for result in self.each.values()))
+        chosen = {name: type(result)(result.dataset.sel(checkpoint=kept)) for name, result in self.each.items()}
+        return type(self)(**{field.name: chosen.get(field.name) for field in fields(self)})

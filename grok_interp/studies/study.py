@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from grok_interp.configs.data import DataSource
 from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.picture import Picture
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Study(DataSource):
 
     def has(self, run: Run) -> bool:
         """Is it a run of this study?"""
-        return isinstance(run.config.data, self.data)
+        return not isinstance(run, SeriesRun) and isinstance(run.config.data, self.data)
 
     @abstractmethod
     def evaluation_inputs(self, run: Run) -> object:
@@ -91,7 +92,7 @@ class Study(DataSource):
         """
         from grok_interp.device import choose_threads, threads
 
-        with threads(choose_threads(run.config.model.n_params)), show("analyzing checkpoints") as advance:
+        with threads(choose_threads(run.model.n_params)), show("analyzing checkpoints") as advance:
             return self.analyze(run, device=device, on_checkpoint=advance)
 
     @abstractmethod

@@ -29,6 +29,7 @@ from grok_interp.device import threads
 from grok_interp.plots.page import Page
 from grok_interp.plots.policy import content_security_policy
 from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.catalog import study_of
 
 HOST = "127.0.0.1"
@@ -198,4 +199,5 @@ def _waiting(run: Run) -> Page:
         if run.steps
         else f"{run} has no checkpoint yet. The page comes by itself when there is one."
     )
-    return Page("Waiting for the run", text, [], [], run.config.flattened())
+    settings = {} if isinstance(run, SeriesRun) else run.config.flattened()
+    return Page("Waiting for the run", text, [], [], settings)

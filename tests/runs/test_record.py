@@ -15,7 +15,8 @@ from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.runs.checkpoint_files import load_weights, save_weights
-from grok_interp.runs.run import Run, is_run
+from grok_interp.runs.record import is_run
+from grok_interp.runs.run import Run
 from grok_interp.training.loop import train
 
 COPYING, MODULAR = training_preset("copier-tiny").to_dict(), training_preset("modular-tiny").to_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import xarray as xr
 
 from grok_interp.analysis.comparison import TrainingCurves
@@ -20,7 +21,7 @@ ACCURACIES = {"per_token": ("per-token accuracy", ORANGE), "exact_match": ("exac
 def copying_and_loss(curves: TrainingCurves, accuracy: CopyingAccuracy | None = None) -> Drawing:
     """Accuracy (%) and validation loss (nats) of one condition against the training step, one above the other.
 
-    The mean over seeds, and each seed thinly where there are several.
+    The mean over seeds, and each seed thinly where there are several. Without a loss there is no panel of it.
 
     Args:
         curves: of one condition.
@@ -32,7 +33,8 @@ def copying_and_loss(curves: TrainingCurves, accuracy: CopyingAccuracy | None = 
     if curves.dataset.sizes["condition"] != 1:
         raise ValueError(f"one condition is drawn, got {curves.dataset['condition'].values.tolist()}: choose one")
     condition = curves.dataset["condition"].item()
-    x = replace(TRAINING_STEP, unit=f"updates of {int(curves.dataset['tokens_per_step'].item()):,} tokens")
+    per_step = curves.dataset["tokens_per_step"].item()
+    x = replace(TRAINING_STEP, unit=f"updates of {int(per_step):,} tokens") if np.isfinite(per_step) else TRAINING_STEP
     bounds = {name: None for name in ACCURACIES}
     if accuracy is not None:
         bounds = {
@@ -44,11 +46,10 @@ def copying_and_loss(curves: TrainingCurves, accuracy: CopyingAccuracy | None = 
         for measure, (label, color) in ACCURACIES.items()
         for line in _lines(curves, measure, condition, label, color, bounds[measure])
     ]
-    loss = _lines(curves, "loss", condition, "validation loss", BLUE)
-    panels = [
-        Panel(x, Axis("copying accuracy", "%", limits=(0, 100), format=".1f"), copied),
-        Panel(x, Axis("validation loss", "nats", limits=(0, None)), loss),
-    ]
+    panels = [Panel(x, Axis("copying accuracy", "%", limits=(0, 100), format=".1f"), copied)]
+    if curves.of("loss", condition).size:
+        loss = _lines(curves, "loss", condition, "validation loss", BLUE)
+        panels.append(Panel(x, Axis("validation loss", "nats", limits=(0, None)), loss))
     return Drawing(panels)
 
 

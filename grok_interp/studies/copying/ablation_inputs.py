@@ -87,7 +87,7 @@ def ablation_inputs(
     inputs = evaluation_inputs(run, n_samples=n_samples, n_windows=2 * n_windows)
     if len(inputs.windows) < 2:
         raise ValueError(f"the held-out text of {run} has one window, an ablation needs two: take a larger corpus")
-    cfg, induction = run.config.model, results.induction
+    cfg, induction = run.model, results.induction
     (scores,) = run.evaluate([_circuit_scores(inputs.tokens)], steps=results.steps[-1:], device=device)
     formed = formed_heads(induction)
     if heads is None:

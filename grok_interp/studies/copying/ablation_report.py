@@ -15,12 +15,14 @@ from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.ablation import ablation
 from grok_interp.plots.pictures.single_heads import single_heads
 from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs, formed_heads
 from grok_interp.studies.copying.ablation_results import ablations, are_stored, single_ablations
-from grok_interp.studies.copying.results import FORMED, analyze
+from grok_interp.studies.copying.results import FORMED, analyze, evaluation_inputs
 
 MATTERS = 0.02  # fraction of suffixes: with 500 of them some three standard errors of a fraction near 0
 WITHOUT_HEADS, WITHOUT_EACH = "Without the induction heads", "Without each head alone"
+FIGURES = {WITHOUT_EACH: "copying/heads", WITHOUT_HEADS: "copying/ablation"}
 
 
 def ablation_section(run: Run) -> Section:
@@ -50,15 +52,20 @@ def single_heads_section(run: Run) -> Section:
 
 def stored_sections(run: Run) -> list[Section]:
     """Both sections, of what has been measured: an ablation takes longer than a report, and waits for its command."""
+    if evaluation_inputs(run).held_out is None:
+        return [_missing(title, figure, run) for title, figure in FIGURES.items()]
     each, together = (are_stored(run, name) for name in ("single_ablation", "ablation"))
     return [
-        single_heads_section(run) if each else _missing(WITHOUT_EACH, "copying/heads", run),
-        ablation_section(run) if together else _missing(WITHOUT_HEADS, "copying/ablation", run),
+        single_heads_section(run) if each else _missing(WITHOUT_EACH, FIGURES[WITHOUT_EACH], run),
+        ablation_section(run) if together else _missing(WITHOUT_HEADS, FIGURES[WITHOUT_HEADS], run),
     ]
 
 
 def _missing(title: str, figure: str, run: Run) -> Section:
     command = f"grok-interp reproduce {figure} --run {run}"
+    if isinstance(run, SeriesRun):
+        text = ["--text", "FILE"] if evaluation_inputs(run).held_out is None else []
+        command = run.command(*text, "--figure", figure)
     return Section(title, f"Not measured for these checkpoints. The command that does it: {command}")
 
 

@@ -24,14 +24,14 @@ from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
 
 
 def copying_section(curves: TrainingCurves, results: CopyingResults, inputs: CopyingInputs) -> Section:
-    task, hexadecimal = inputs.tasks
+    task = inputs.samples.task
     queried = "each string" if task.query_every == 1 else f"the strings i = 0 (mod {task.query_every})"
     text = (
         f"Each evaluation input is {task.n_sequences} random strings of {task.n_prefix} + {task.n_suffix} symbols, one "
         f"per line, followed by the first {task.n_prefix} symbols of one of them. There are {task.n_samples} samples, "
         f"and {queried} is queried. Exact match: all {task.n_suffix} symbols that follow have the largest logit; ties "
-        f"count as wrong. The curves are measured on strings of {_alphabet(task)}; the paper uses "
-        f"{_alphabet(hexadecimal)}. {_guessing(task)} {_guessing(hexadecimal)}"
+        f"count as wrong. The curves are measured on strings of {_alphabet(task)}; {_of_the_paper(inputs)} "
+        + " ".join(map(_guessing, inputs.tasks))
     )
     caption = (
         "After Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% intervals over samples (exact match: Wilson; "
@@ -39,6 +39,12 @@ def copying_section(curves: TrainingCurves, results: CopyingResults, inputs: Cop
     )
     drawing, table = copying_and_loss(curves, results.accuracy), curves.to_frame()
     return Section("Copying and loss", text, drawing, caption, table=table, file="copying_and_loss")
+
+
+def _of_the_paper(inputs: CopyingInputs) -> str:
+    if inputs.hexadecimal is None:
+        return "the paper's hexadecimal strings are left out, because not each digit is known to be one token."
+    return f"the paper uses {_alphabet(inputs.hexadecimal.task)}."
 
 
 def _alphabet(task: CopyTask) -> str:
@@ -50,7 +56,7 @@ def _guessing(task: CopyTask) -> str:
 
 
 def strings_section(results: CopyingResults) -> Section:
-    accuracies = [results.accuracy, results.hexadecimal]
+    accuracies = results.accuracies
     text = " ".join(
         f"{each.dataset.attrs['alphabet'].capitalize()} strings, last checkpoint: {each.exact_match_in_words()} exact "
         f"match ({each.sizes_in_words}), {each.per_sequence_in_words()} by string {each.strings_in_words}."

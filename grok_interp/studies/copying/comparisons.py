@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from grok_interp.analysis.comparison import TrainingCurves, training_curves
+from grok_interp.analysis.comparison import TrainingCurves, curves_of_series, training_curves
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.results import FORMED, analyze
+from grok_interp.runs.series_run import SeriesRun
+from grok_interp.studies.copying.results import FORMED, CopyingResults, analyze
 
 
 def accuracies_of(runs: Sequence[Run], *, device: str = "cpu") -> list[list[CopyingAccuracy]]:
-    """Of each run, on printable and on hexadecimal strings."""
+    """Of each run, on printable and, where they are defined, on hexadecimal strings."""
     results = (analyze(run, device=device) for run in runs)
-    return [[each.accuracy, each.hexadecimal] for each in results]
+    return [each.accuracies for each in results]
 
 
 def formations(
@@ -30,8 +31,11 @@ def formations(
 def curves_of(runs: Sequence[Run], *, varied: Sequence[str] = (), device: str = "cpu") -> TrainingCurves:
     """The curves of analyzed runs that differ in `varied` fields and seeds only.
 
-    Raises ValueError for runs that differ in more, their text included.
+    Raises ValueError for runs that differ in more, their text included, and for a series of checkpoints from elsewhere
+    that is not alone.
     """
+    if len(runs) == 1 and isinstance(runs[0], SeriesRun) and not varied:
+        return curves_of_series_run(runs[0], analyze(runs[0], device=device))
     texts = {run.data_hash: str(run) for run in runs}
     if len(texts) > 1:
         raise ValueError(
@@ -39,3 +43,9 @@ def curves_of(runs: Sequence[Run], *, varied: Sequence[str] = (), device: str = 
         )
     found = (analyze(run, device=device).with_config(run.config) for run in runs)
     return training_curves(found, varied=varied)
+
+
+def curves_of_series_run(run: SeriesRun, results: CopyingResults) -> TrainingCurves:
+    """Of checkpoints from elsewhere: one condition."""
+    per_step = run.source.tokens_per_step
+    return curves_of_series(results.accuracy, results.loss, results.induction, tokens_per_step=per_step)

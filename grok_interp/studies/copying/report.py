@@ -6,29 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from grok_interp.analysis.comparison import training_curves
 from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.analysis.emergence import Emergence
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.fraction_of_change import fraction_of_change, half_change
+from grok_interp.analysis.loss import PositionLoss
 from grok_interp.configs import TextConfig, TrainConfig
-from grok_interp.plots.attention import attention_view
-from grok_interp.plots.page import Headline, Page, Section
-from grok_interp.plots.pictures.formation import formation
-from grok_interp.plots.pictures.head_map import induction_map
+from grok_interp.plots.page import Headline, Page
 from grok_interp.runs.run import Run
-from grok_interp.schedules import spread_steps
-from grok_interp.studies.attention import stored_attention
 from grok_interp.studies.copying.ablation_report import stored_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
 from grok_interp.studies.copying.evaluation_text import evaluation_text
-from grok_interp.studies.copying.example_section import Show, example_section
+from grok_interp.studies.copying.example_section import example_section
+from grok_interp.studies.copying.head_sections import attention_section, formation_section, head_map_section
 from grok_interp.studies.copying.results import FORMED, CopyingInputs, CopyingResults
 from grok_interp.studies.copying.stored_examples import stored_examples, stored_prompt
 from grok_interp.studies.rises import MARGIN, rise, rise_in_words
-
-HEADS_SHOWN, STEPS_SHOWN = 16, 12  # of the attention view
 
 
 def report_page(
@@ -47,10 +42,10 @@ def report_page(
             copying_section(curves, results, inputs),
             strings_section(results),
             example_section(stored_examples(run, results, inputs, **options), results.accuracy, show),
-            _head_map_section(results),
-            _formation_section(results, order),
+            head_map_section(results),
+            formation_section(results, order),
             *stored_sections(run),
-            _attention_section(run, results, stored_prompt(run, results, inputs, **options), show, device),
+            attention_section(run, results, stored_prompt(run, results, inputs, **options), show, device),
         ],
         settings=_settings(run, inputs),
         warnings=list(_warnings(config, results, order)),
@@ -61,31 +56,40 @@ def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     """What the page and the command line say first: label -> value."""
     order = formation_order(results.induction, threshold=threshold)
     accuracy = results.accuracy
-    token, loss = (curve.dropna("checkpoint") for curve in (accuracy.per_token(), results.loss.mean()))
+    token = accuracy.per_token().dropna("checkpoint")
     layer, head = results.induction.strongest()[0]
     score = float(results.induction["I"].isel(checkpoint=-1).sel(layer=layer, head=head))
     found = rise(token, chance=accuracy.chance["per_token"])
-    half = found.midpoint.value if found and found.rises else np.nan
-    loss_made = fraction_of_change(loss).interp(checkpoint=half).item() if np.isfinite(half) and loss.size else np.nan
     return {
         f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": (
             accuracy.exact_match_in_words()
         ),
         f"exact-match accuracy by string {accuracy.strings_in_words}": accuracy.per_sequence_in_words(),
         "per-token accuracy at the last checkpoint, ± s.e. over samples": accuracy.per_token_in_words(),
-        **_hexadecimal(results.hexadecimal),
+        **(_hexadecimal(results.hexadecimal) if results.hexadecimal else {}),
         f"onset of per-token accuracy, {MARGIN:.0%} above chance or more (step, 95% CI)": rise_in_words(found, "onset"),
         "midpoint of the rise of per-token accuracy (step, 95% CI)": rise_in_words(found, "midpoint"),
-        "of its total fall the validation loss had made by that step": _share(loss_made),
-        "step at which the validation loss had made half of its fall": _step(
-            half_change(loss) if loss.size else np.nan
-        ),
+        **_fall_of_loss(results.loss, found),
         f"I(L,H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
         f"step at which L{layer}H{head} passed I(L,H) = {threshold:g}": _step(
             float(order["onset"].sel(layer=layer, head=head))
         ),
         f"heads with I(L,H) above {threshold:g} at some checkpoint": f"{int(order['onset'].count())}",
         "Kendall's tau of the formed heads' depth against their onset": _tau(order),
+    }
+
+
+def _fall_of_loss(loss: PositionLoss | None, found: Emergence | None) -> dict[str, str]:
+    if loss is None:
+        return {}
+    curve = loss.mean().dropna("checkpoint")
+    half = found.midpoint.value if found and found.rises else np.nan
+    made = fraction_of_change(curve).interp(checkpoint=half).item() if np.isfinite(half) and curve.size else np.nan
+    return {
+        "of its total fall the validation loss had made by that step": _share(made),
+        "step at which the validation loss had made half of its fall": _step(
+            half_change(curve) if curve.size else np.nan
+        ),
     }
 
 
@@ -140,10 +144,15 @@ def _synthetic_copies(config: TrainConfig) -> str:
 
 
 def _warnings(config: TrainConfig, results: CopyingResults, order: FormationOrder) -> Iterator[str]:
-    yield from results.not_finite_warnings()
     if (last := results.steps[-1]) < config.n_steps:
         yield f"Partial run: analyzed up to step {last:,} of {config.n_steps:,}."
-    for accuracy in (results.accuracy, results.hexadecimal):
+    yield from warnings_on(results, order)
+
+
+def warnings_on(results: CopyingResults, order: FormationOrder) -> Iterator[str]:
+    """What a reader must know before the numbers."""
+    yield from results.not_finite_warnings()
+    for accuracy in results.accuracies:
         if undefined := accuracy.undefined_steps:
             steps, alphabet = ", ".join(f"{step:,}" for step in undefined), accuracy.dataset.attrs["alphabet"]
             yield f"Logits are not finite at step {steps}: accuracy on {alphabet} strings is undefined there."
@@ -151,39 +160,6 @@ def _warnings(config: TrainConfig, results: CopyingResults, order: FormationOrde
         yield "Exact-match accuracy is 0% at every checkpoint: copying has not emerged in this run."
     if not int(order["onset"].count()):
         yield "No head passed the threshold: no induction head has formed in this run."
-
-
-def _head_map_section(results: CopyingResults) -> Section:
-    text = (
-        "I(L,H) = Abar × EP. Abar: attention from each token of a repeated random sequence to what followed it the "
-        "first time. EP: how far the head's OV circuit copies, from the eigenvalues of W_E W_V W_O W_U. The slider at "
-        "the foot of the page moves through training."
-    )
-    drawing, table = induction_map(results.induction), results.induction.to_frame()
-    return Section("Induction score of every head", text, drawing, table=table)
-
-
-def _formation_section(results: CopyingResults, order: FormationOrder) -> Section:
-    text = f"{order}. Depth against onset: {order.depth_order()}."
-    drawing, caption = formation([(results.induction, order)]), "After Figure 6 of the paper."
-    return Section("In which order heads form", text, drawing, caption, table=order.to_frame(), file="formation")
-
-
-def _attention_section(
-    run: Run, results: CopyingResults, shown: tuple[Tensor, str], show: Show, device: str
-) -> Section:
-    tokens, text = shown
-    heads, steps = results.induction.strongest(HEADS_SHOWN), spread_steps(results.steps, STEPS_SHOWN)
-    view = attention_view(
-        stored_attention(run, tokens, heads=heads, steps=steps, device=device),
-        tokens,
-        names=show,
-        heads=heads,
-        scores=results.induction["I"].isel(checkpoint=-1),
-        score_name=f"I(L, H) at step {results.steps[-1]:,}",
-    )
-    text = f"{text} Choose a head, and move the slider through training."
-    return Section("Attention of the strongest heads", text, html=view.html())
 
 
 def _settings(run: Run, inputs: CopyingInputs) -> dict[str, Any]:

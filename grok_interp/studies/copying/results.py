@@ -17,128 +17,91 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from jaxtyping import Int64
 from torch import Tensor
 
+from grok_interp.activations import HookedModel
 from grok_interp.analysis.comparison import MeasuredRun
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
 from grok_interp.configs import TrainConfig
-from grok_interp.data.copying import HEXADECIMAL, CopySamples, CopyTask, repeated_tokens
-from grok_interp.data.vocabulary import printable_alphabet
-from grok_interp.data.windows import ValidationWindows
+from grok_interp.data.copying import CopySamples
 from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.run import Run, once_per_run
-from grok_interp.studies.copying.evaluation_text import EvaluationText, evaluation_text
+from grok_interp.runs.series_run import SeriesRun
+from grok_interp.runs.weight_sketches import SKETCHES
+from grok_interp.studies.copying.copying_inputs import CopyingInputs
+from grok_interp.studies.copying.evaluation_text import evaluation_text
+from grok_interp.studies.copying.series_inputs import series_inputs
 from grok_interp.studies.run_results import RunResults
 
 FORMED = 0.1  # I(L,H) above which a head counts as an induction head
-PAPER_HALF = 100  # tokens of each half of a repeated sequence
-
-
-@dataclass(frozen=True)
-class CopyingInputs:
-    """The evaluation inputs; all of them a function of the context length, the corpus and fixed seeds.
-
-    `samples` are the copying test on printable strings, `hexadecimal` the same test on hexadecimal strings.
-    """
-
-    samples: CopySamples
-    hexadecimal: CopySamples
-    tokens: Int64[Tensor, "batch pos"]
-    held_out: ValidationWindows
-    held_out_sentence: str
-    corpus_hash: str
-
-    @property
-    def windows(self) -> Int64[Tensor, "batch pos"]:
-        """Tokens of held-out text; no window shares a 50-token span with the training text."""
-        return self.held_out.tokens
-
-    @classmethod
-    def build(cls, text: EvaluationText, *, n_samples: int, n_sequences: int, n_windows: int) -> Self:
-        """`n_samples` of the copying test, `n_sequences` of repeated random tokens and `n_windows` of held-out text."""
-        vocabulary, n_ctx = text.vocabulary, text.config.model.n_ctx
-        newline = int(vocabulary.encode(b"\n")[0])
-        alphabets = {
-            "printable": printable_alphabet(vocabulary),
-            "hexadecimal": tuple(int(vocabulary.encode(bytes([symbol]))[0]) for symbol in HEXADECIMAL),
-        }
-        options = {"n_samples": n_samples, "separator": newline}
-        printable, hexadecimal = (
-            CopyTask.fitting(n_ctx, alphabet=alphabet, alphabet_label=label, **options).sample()
-            for label, alphabet in alphabets.items()
-        )
-        half = min(PAPER_HALF, n_ctx // 2)
-        tokens = repeated_tokens(n_sequences=n_sequences, half=half, alphabet=vocabulary.common, seed=0)
-        return cls(printable, hexadecimal, tokens, text.windows(n_windows), text.held_out, text.corpus_hash)
-
-    @property
-    def tasks(self) -> list[CopyTask]:
-        """Of the printable and of the hexadecimal strings."""
-        return [self.samples.task, self.hexadecimal.task]
-
-    def description(self) -> dict[str, Any]:
-        task = self.samples.task
-        return {
-            "n_samples": task.n_samples,
-            "n_sequences": task.n_sequences,
-            "alphabets": [f"{each.alphabet_name}: {len(each.alphabet)} symbols" for each in self.tasks],
-            "repeated": len(self.tokens),
-            "half": self.tokens.shape[1] // 2,
-            "n_windows": len(self.windows),
-            "n_windows_dropped": self.held_out.n_dropped,
-            "n_windows_examined": self.held_out.n_examined,
-            "corpus": self.corpus_hash,
-        }
+MOST_LOGITS = 2**28  # of a forward pass: 1 GB
 
 
 @dataclass(frozen=True)
 class CopyingResults(RunResults):
-    """The results of the same checkpoints; `accuracy` is on printable strings."""
+    """The results of the same checkpoints; `accuracy` is on printable strings.
+
+    `hexadecimal` and `loss` are None where the inputs have no such strings, or no text.
+    """
 
     accuracy: CopyingAccuracy
-    hexadecimal: CopyingAccuracy
-    loss: PositionLoss
+    hexadecimal: CopyingAccuracy | None
+    loss: PositionLoss | None
     induction: InductionScores
 
     def with_config(self, config: TrainConfig) -> MeasuredRun:
         """As `training_curves` takes them."""
+        assert self.loss, "a run on text has validation text"
         return config, self.accuracy, self.loss, self.induction
 
+    @property
+    def accuracies(self) -> list[CopyingAccuracy]:
+        """On printable and, where they are defined, on hexadecimal strings."""
+        return [each for each in (self.accuracy, self.hexadecimal) if each]
+
     @classmethod
-    def analyzers(cls, inputs: CopyingInputs) -> list[Analyzer]:
-        """One for each field."""
-        windows, tokens = ({"tokens": tokens_hash(each)} for each in (inputs.windows, inputs.tokens))
+    def analyzers(cls, inputs: CopyingInputs) -> list[Analyzer | None]:
+        """One for each field; None for what the inputs lack."""
         return [
             accuracy_analyzer("copying_accuracy", inputs.samples),
-            accuracy_analyzer("hexadecimal_copying_accuracy", inputs.hexadecimal),
-            Analyzer(
-                "validation_loss",
-                PositionLoss,
-                windows,
-                lambda step, model: position_losses([(step, model)], inputs.windows),
-            ),
-            Analyzer(
-                "induction_scores",
-                InductionScores,
-                tokens,
-                lambda step, model: induction_scores([(step, model)], inputs.tokens),
-            ),
+            accuracy_analyzer("hexadecimal_copying_accuracy", inputs.hexadecimal) if inputs.hexadecimal else None,
+            _loss_analyzer(inputs.windows) if inputs.held_out else None,
+            _induction_analyzer(inputs.tokens),
         ]
+
+
+def _loss_analyzer(windows: Int64[Tensor, "batch pos"]) -> Analyzer[PositionLoss]:
+    def evaluate(step: int, model: HookedModel) -> PositionLoss:
+        return position_losses([(step, model)], windows, batch_size=rows_at_once(model, windows.shape[1], most=64))
+
+    return Analyzer("validation_loss", PositionLoss, {"tokens": tokens_hash(windows)}, evaluate)
+
+
+def _induction_analyzer(tokens: Int64[Tensor, "batch pos"]) -> Analyzer[InductionScores]:
+    def evaluate(step: int, model: HookedModel) -> InductionScores:
+        return induction_scores([(step, model)], tokens, batch_size=rows_at_once(model, tokens.shape[1], most=16))
+
+    return Analyzer("induction_scores", InductionScores, {"tokens": tokens_hash(tokens)}, evaluate)
+
+
+def rows_at_once(model: HookedModel, n_tokens: int, *, most: int) -> int:
+    """Rows of a forward pass whose logits are within `MOST_LOGITS`."""
+    return max(1, min(most, MOST_LOGITS // (n_tokens * model.cfg.d_vocab)))
 
 
 def accuracy_analyzer(name: str, samples: CopySamples) -> Analyzer[CopyingAccuracy]:
     """The copying test on some samples."""
-    return Analyzer(
-        name,
-        CopyingAccuracy,
-        samples_description(samples),
-        lambda step, model: copying_accuracy([(step, model)], samples),
-    )
+
+    def evaluate(step: int, model: HookedModel) -> CopyingAccuracy:
+        batch_size = rows_at_once(model, samples.task.n_tokens, most=64)
+        return copying_accuracy([(step, model)], samples, batch_size=batch_size)
+
+    return Analyzer(name, CopyingAccuracy, samples_description(samples), evaluate)
 
 
 def samples_description(samples: CopySamples) -> dict[str, Any]:
@@ -160,6 +123,8 @@ def evaluation_inputs(run: Run, *, n_samples: int = 100, n_windows: int = 128) -
 
     Raises ValueError when they have not been made yet and the run's text has changed.
     """
+    if isinstance(run, SeriesRun):
+        return series_inputs(run, n_samples=n_samples, n_sequences=32, n_windows=n_windows)
     text = evaluation_text(run)
     return CopyingInputs.build(text, n_samples=n_samples, n_sequences=32, n_windows=n_windows)
 
@@ -182,6 +147,8 @@ def analyze(
     Raises:
         ValueError: for a run on no text, without checkpoints, or with a damaged one.
     """
-    return CopyingResults.of_run(
-        run, CopyingResults.analyzers(inputs or evaluation_inputs(run)), device=device, on_checkpoint=on_checkpoint
-    )
+    analyzers = CopyingResults.analyzers(inputs or evaluation_inputs(run))
+    if isinstance(run, SeriesRun):  # in one pass, and then all are stored
+        each = [analyzer for analyzer in analyzers if analyzer]
+        run.evaluate([*each, SKETCHES], device=device, on_checkpoint=on_checkpoint)
+    return CopyingResults.of_run(run, analyzers, device=device, on_checkpoint=on_checkpoint)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.presets import own_presets
 from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.copying.figures import FIGURES
 from grok_interp.studies.study import FolderReport, Study
 
@@ -27,6 +28,10 @@ class CopyingStudy(Study):
     name, folders, next_figure = "copying", "copier", "copying/ablation"
     data, presets, pictures = TextConfig, own_presets(TextConfig), FIGURES
 
+    def has(self, run: Run) -> bool:
+        """Series of checkpoints from elsewhere are this study's, whatever they were trained on."""
+        return isinstance(run, SeriesRun) or super().has(run)
+
     def open_batches(self, config: TrainConfig) -> TextBatches:
         from grok_interp.training.batches import TextBatches
 
@@ -40,7 +45,7 @@ class CopyingStudy(Study):
     def analyzers(self, run: Run) -> Sequence[Analyzer]:
         from grok_interp.studies.copying.results import CopyingResults
 
-        return CopyingResults.analyzers(self.evaluation_inputs(run))
+        return [each for each in CopyingResults.analyzers(self.evaluation_inputs(run)) if each]
 
     def analyze(self, run: Run, *, device: str = "cpu", on_checkpoint: OnCheckpoint | None = None) -> CopyingResults:
         from grok_interp.studies.copying.results import analyze
@@ -49,8 +54,11 @@ class CopyingStudy(Study):
 
     def report_page(self, run: Run, *, threshold: float | None = None, device: str = "cpu") -> Page:
         from grok_interp.studies.copying.report import report_page
+        from grok_interp.studies.copying.series_report import series_page
 
         inputs = self.evaluation_inputs(run)
+        if isinstance(run, SeriesRun):
+            return series_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
         return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
 
     def folder_report(

@@ -1,0 +1,164 @@
+"""Series of checkpoints from elsewhere, as the command line names them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from grok_interp.cli.output import Output
+from grok_interp.presets import PRESETS
+from grok_interp.runs.run import Run
+from grok_interp.runs.series_run import SeriesRun
+
+if TYPE_CHECKING:
+    from grok_interp.runs.series import CheckpointSeries
+
+HUB = "hub:"
+NO_SERIES = (
+    "no series of checkpoints at {}: expected a run's folder, a folder with checkpoint-500 and the like, files with "
+    "{{step}} in their name, as 'ckpts/model_{{step}}.pt', or hub:OWNER/NAME"
+)
+
+
+@dataclass(frozen=True)
+class SeriesOptions:
+    """How a series from elsewhere is read, and what it is evaluated on.
+
+    Args:
+        every: take every n-th checkpoint.
+        revisions: of a hub, a pattern with {step}; by default the names that known suites use.
+        max_gb: of all downloads together; what was used longest ago is deleted first.
+        model: what files of weights are loaded into: FILE.py:NAME, a model or a function that returns one (the file is
+            executed), or a preset's name.
+        tokenizer: a tokenizer.json; by default the one that comes with the checkpoints.
+        bos: the token that is put first; by default the one that the tokenizer puts first.
+        text: a text file for the validation loss; without one there is none.
+    """
+
+    every: int = 1
+    revisions: str | None = None
+    max_gb: float = 20.0
+    model: str | None = None
+    tokenizer: Path | None = None
+    bos: int | None = None
+    text: Path | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """Those that name the same checkpoints again; the others are noted with the run."""
+        named = {"--every": self.every if self.every != 1 else None, "--revisions": self.revisions}
+        named |= {"--max-gb": self.max_gb if self.max_gb != 20.0 else None, "--model": self.model}
+        return [word for name, value in named.items() if value is not None for word in (name, str(value))]
+
+
+SeriesFlags = Annotated[SeriesOptions, tyro.conf.arg(name="")]
+DEFAULTS = SeriesOptions()
+
+
+def open_analyzed(
+    source: str, directory: Path | None, options: SeriesOptions, figures: tuple[str, ...], *, trust_source: bool
+) -> Run:
+    """What `analyze` is to evaluate. Raises ValueError for a series without a folder for it, or options without one."""
+    if directory:
+        return open_series_run(source, directory, options)
+    if source.startswith(HUB) or "{" in source or next(Path(source).glob("checkpoint-*"), None):
+        raise ValueError(f"{source} is a series of checkpoints from elsewhere: give --run DIR, where results are kept")
+    if options != DEFAULTS or figures:
+        raise ValueError(f"options of a series from elsewhere need --run DIR, and {source} is a run: leave them out")
+    return Run.open(source, trust_source=trust_source)
+
+
+def open_series_run(source: str, directory: Path, options: SeriesOptions) -> SeriesRun:
+    """The run in a folder for the results of a series that was named. Raises ValueError where there is no series."""
+    from grok_interp.studies.copying.series_inputs import note_inputs
+
+    for file in (options.tokenizer, options.text):
+        if file and not file.is_file():
+            raise ValueError(f"no file {file}: give --tokenizer and --text files")
+    series = series_at(source, options, with_models=True)
+    run = SeriesRun.of_series(directory, series, source=source, options=options.words)
+    note_inputs(run, tokenizer=options.tokenizer, bos=options.bos, text=options.text)
+    return run
+
+
+def analyze_series(run: SeriesRun, figures: tuple[str, ...], *, device: str, output: Output) -> None:
+    """Evaluate what a report, and the figures named, show of a series: nothing of them needs its models afterwards."""
+    from grok_interp.studies.copying.results import analyze, evaluation_inputs
+    from grok_interp.studies.copying.series_report import store_for_report
+    from grok_interp.studies.copying.study import COPYING
+
+    if unknown := [name for name in figures if name not in COPYING.pictures]:
+        raise ValueError(f"no figure {', '.join(unknown)} of a series; there are {', '.join(COPYING.pictures)}")
+    COPYING.analyze_shown(run, device=device, show=output.progress)
+    store_for_report(run, analyze(run), evaluation_inputs(run), device=device)
+    for name in figures:
+        COPYING.pictures[name].draw([run], device=device, show=output.progress)
+    for finding in run.findings:
+        output.say(f"audit: {finding}")
+
+
+def series_at(source: str, options: SeriesOptions = DEFAULTS, *, with_models: bool = False) -> CheckpointSeries:
+    """The series of that name. Raises ValueError where there is none.
+
+    Args:
+        source: hub:OWNER/NAME, a pattern of files or folders with {step}, or Trainer's output_dir.
+        options: how it is read.
+        with_models: its models will be loaded, not only weights: files of weights need `options.model`.
+    """
+    from grok_interp.runs.series import CheckpointSeries
+
+    if options.every < 1:
+        raise ValueError(f"--every must be 1 or more, got {options.every}")
+    if source.startswith(HUB):
+        name, revisions = source.removeprefix(HUB), options.revisions
+        return CheckpointSeries.from_hub(name, revisions=revisions, every=options.every, max_gb=options.max_gb)
+    if options.revisions:
+        raise ValueError(f"--revisions are those of a hub, and {source} is none: leave it out, or name hub:OWNER/NAME")
+    found = _local(source, options, with_models)
+    return replace(found, paths=dict(list(found.paths.items())[:: options.every]))
+
+
+def _local(source: str, options: SeriesOptions, with_models: bool) -> Any:
+    from grok_interp.runs.series import CheckpointSeries
+
+    place = Path(source)
+    if "{" not in source:
+        if not next(place.expanduser().glob("checkpoint-*"), None):
+            raise ValueError(NO_SERIES.format(source))
+        return CheckpointSeries.from_huggingface_folder(place)
+    found: Any = CheckpointSeries.from_files(place, model=_shell(options.model) if options.model else None)
+    if next(iter(found.paths.values())).is_dir():
+        return CheckpointSeries.from_huggingface_folder(place.parent, pattern=place.name)
+    if with_models and options.model is None:
+        raise ValueError(
+            f"{source} are files of weights: give --model, what they are loaded into: FILE.py:NAME (a model, or a "
+            "function that returns one; a plain torch model in a TorchAdapter), or a preset of `grok-interp list "
+            "presets`"
+        )
+    return found
+
+
+def _shell(named: str) -> Any:
+    """A model of the sizes of the checkpoints. Raises ValueError for a name of none."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    from torch.nn import Module
+
+    if named in PRESETS:
+        from grok_interp.models.transformer import Transformer
+
+        return Transformer(PRESETS[named], seed=0)
+    file, _, name = named.rpartition(":")
+    spec = spec_from_file_location(Path(file).stem, file) if file.endswith(".py") and Path(file).is_file() else None
+    if spec is None or spec.loader is None:
+        raise ValueError(f"--model {shlex.quote(named)} is neither a preset nor FILE.py:NAME of a file that exists")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, name):
+        raise ValueError(f"--model {shlex.quote(named)}: {file} has no {name!r}")
+    found = getattr(module, name)
+    return found if isinstance(found, Module) else found()

@@ -1,0 +1,80 @@
+"""Tokens of models that were trained elsewhere: those of a tokenizer.json, or bare numbers where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+LINE_END = "\n"
+
+
+class TokenizerVocabulary:
+    """The tokens of a tokenizer, as far as a model has them.
+
+    Args:
+        tokenizer: of the `tokenizers` library.
+        d_vocab: the model's vocabulary, as large as the tokenizer's or larger (models pad it).
+
+    Raises:
+        ValueError: for a tokenizer with more tokens than the model.
+    """
+
+    def __init__(self, tokenizer, d_vocab: int) -> None:
+        size = tokenizer.get_vocab_size()
+        if size > d_vocab:
+            raise ValueError(
+                f"the tokenizer has {size:,} tokens, the model's vocabulary {d_vocab:,}: give --tokenizer FILE, the "
+                "tokenizer.json that the model was trained with"
+            )
+        self.tokenizer, self.size = tokenizer, size
+        self.special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+
+    @classmethod
+    def load(cls, file: Path, d_vocab: int) -> TokenizerVocabulary:
+        """Raises ValueError for a file that is no tokenizer.json, or one of another model."""
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises Exception itself
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ValueError(f"{file} is no tokenizer.json of the tokenizers library ({reason})") from error
+        return cls(tokenizer, d_vocab)
+
+    @property
+    def common(self) -> Sequence[int]:
+        """All but special tokens."""
+        return [token for token in range(self.size) if token not in self.special]
+
+    @property
+    def bos(self) -> int | None:
+        """The special token that the tokenizer puts before every text; None for a tokenizer that puts none."""
+        first = self.tokenizer.encode("a").ids[:1]
+        return first[0] if first and first[0] in self.special else None
+
+    def encode(self, text: str) -> list[int]:
+        """Without special tokens."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def single(self, texts: Iterable[str]) -> tuple[int, ...] | None:
+        """The token of each text; None if one of them is no token of its own, or two are the same."""
+        encoded = [self.encode(text) for text in texts]
+        tokens = tuple(each[0] for each in encoded if len(each) == 1)
+        return tokens if len(set(tokens)) == len(encoded) and not self.special & set(tokens) else None
+
+    def show(self, tokens: Iterable[int]) -> list[str]:
+        return [self.tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
+
+
+class NumberedVocabulary:
+    """Tokens of which nothing is known but how many there are.
+
+    Args:
+        d_vocab: the model's vocabulary.
+    """
+
+    def __init__(self, d_vocab: int) -> None:
+        self.common: Sequence[int] = range(d_vocab)
+
+    def show(self, tokens: Iterable[int]) -> list[str]:
+        return [str(token) for token in tokens]

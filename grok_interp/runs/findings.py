@@ -1,0 +1,109 @@
+"""Faults that distances between checkpoints and their steps show; the kinds are those of `audit`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from statistics import median
+
+from torch import Tensor
+
+GAP = 1.5  # times both intervals beside it
+SHORTER = 0.9  # of the path, if two neighbors are exchanged: beyond the error of a sketch
+JUMP = 5.0  # times the median of the distances around it
+AROUND = 2  # distances on either side
+FEWEST = 3  # distances to compare one with
+
+Pairs = Mapping[tuple[int, int], float]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault.
+
+    Attributes:
+        kind: of fault, see the module.
+        steps: of the checkpoints that are concerned.
+        message: what was found and what to check, in one sentence.
+    """
+
+    kind: str
+    steps: tuple[int, ...]
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+def distances_between(sketches: Mapping[int, Tensor]) -> Pairs:
+    """Of every two checkpoints."""
+    return {(a, b): float((sketches[a] - sketches[b]).norm()) for a in sketches for b in sketches if a != b}
+
+
+def duplicates(checksums: Mapping[int, str]) -> Iterator[Finding]:
+    """Steps with equal weights."""
+    steps_of = defaultdict(list)
+    for step, checksum in checksums.items():
+        steps_of[checksum].append(step)
+    for steps in steps_of.values():
+        if len(steps) > 1:
+            named = ", ".join(map(str, steps))
+            yield Finding(
+                "duplicate",
+                tuple(steps),
+                f"steps {named} have the same weights: was a checkpoint copied, or training stopped?",
+            )
+
+
+def gaps(steps: Sequence[int]) -> Iterator[Finding]:
+    """In regular spacing, and in logarithmic spacing: 1, 2, 4, 16, 32 lacks 8."""
+    positions = ([float(step) for step in steps], [log(step) for step in steps if step > 0])
+    found: set[tuple[int, int]] = set()
+    for each in positions:
+        of = steps[len(steps) - len(each) :]
+        intervals = [b - a for a, b in zip(each, each[1:], strict=False)]
+        for number in range(1, len(intervals) - 1):
+            if intervals[number] > GAP * max(intervals[number - 1], intervals[number + 1]):
+                found.add((of[number], of[number + 1]))
+    for pair in sorted(found):
+        yield Finding("gap", pair, f"no checkpoint between steps {pair[0]} and {pair[1]}: are files missing?")
+
+
+def exchanged_neighbors(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:
+    """Two neighbors that would make the path through weight space shorter in the other order."""
+    for number in range(len(steps) - 1):
+        around = list(steps[max(0, number - 1) : number + 3])
+        at = around.index(steps[number])
+        exchanged = list(around)
+        exchanged[at], exchanged[at + 1] = around[at + 1], around[at]
+        if len(around) > 2 and _length(exchanged, distances) < SHORTER * _length(around, distances):
+            first, second = steps[number], steps[number + 1]
+            yield Finding(
+                "order",
+                (first, second),
+                f"steps {first} and {second} seem to be exchanged: the path through weight space is shorter then; "
+                "check how the files were named",
+            )
+
+
+def _length(steps: Sequence[int], distances: Pairs) -> float:
+    return sum(distances[pair] for pair in zip(steps, steps[1:], strict=False))
+
+
+def jumps(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:
+    """Two neighbors much farther apart than those around them."""
+    pairs = list(zip(steps, steps[1:], strict=False))
+    for number, pair in enumerate(pairs):
+        around = pairs[max(0, number - AROUND) : number] + pairs[number + 1 : number + 1 + AROUND]
+        if len(pairs) <= FEWEST or not around:
+            continue
+        usual = median(distances[each] for each in around)
+        if distances[pair] > JUMP * usual:
+            yield Finding(
+                "jump",
+                pair,
+                f"steps {pair[0]} and {pair[1]} are {distances[pair] / usual:.0f} times farther apart than their "
+                "neighbors: is one of another run, or did training change abruptly?",
+            )

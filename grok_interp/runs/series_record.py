@@ -1,0 +1,102 @@
+"""What config.json says of a series of checkpoints from elsewhere: where it is, its steps, the sizes of its models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+MOST_CHECKPOINTS = 100_000
+LONGEST = 4_096  # characters
+LARGEST_SIZE = 10**9
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSizes:
+    """Of the models of a series; all of its checkpoints agree in them."""
+
+    architecture: str
+    n_layers: int
+    n_heads: int
+    d_model: int
+    d_vocab: int
+    n_ctx: int
+    n_params: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesRecord:
+    """The reference of a run's folder to a series.
+
+    Args:
+        source: as it was named: `hub:EleutherAI/pythia-70m`, a folder, a pattern of files.
+        options: the further words of the command that named it, `("--every", "10")`.
+        checksums: step -> name of the weights, in the order of steps.
+        model: its sizes.
+        tokens_per_step: training tokens for each update; None where they are not known.
+    """
+
+    source: str
+    options: tuple[str, ...]
+    checksums: Mapping[int, str]
+    model: ModelSizes
+    tokens_per_step: int | None = None
+
+    @classmethod
+    def from_dict(cls, values: Any) -> SeriesRecord:
+        """Raises ValueError for what is no such record, with the reasons."""
+        if reasons := list(_reasons(values)):
+            raise ValueError("; ".join(reasons))
+        checksums = {int(step): checksum for step, checksum in values["checksums"].items()}
+        return cls(
+            source=values["source"],
+            options=tuple(values["options"]),
+            checksums={step: checksums[step] for step in sorted(checksums)},
+            model=ModelSizes(**values["model"]),
+            tokens_per_step=values["tokens_per_step"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `from_dict` takes them from JSON."""
+        return asdict(self) | {"checksums": {str(step): each for step, each in self.checksums.items()}}
+
+
+def _reasons(values: Any) -> Iterator[str]:
+    names = [field.name for field in fields(SeriesRecord)]
+    if not isinstance(values, dict) or values.keys() != set(names):
+        yield f"series must have the fields {', '.join(names)}"
+        return
+    if not _is_text(values["source"]):
+        yield "series.source must be a text"
+    if not isinstance(values["options"], list) or not all(map(_is_text, values["options"])):
+        yield "series.options must be a list of texts"
+    checksums = values["checksums"]
+    if not isinstance(checksums, dict) or not 0 < len(checksums) <= MOST_CHECKPOINTS:
+        yield f"series.checksums must have 1 to {MOST_CHECKPOINTS:,} steps"
+    elif not all(step.isdecimal() and len(step) < 19 and _is_text(each) for step, each in checksums.items()):
+        yield "series.checksums must have a text for each step"
+    per_step = values["tokens_per_step"]
+    if per_step is not None and not _is_size(per_step):
+        yield f"series.tokens_per_step must be within 1..{LARGEST_SIZE:,}, or null"
+    yield from _reasons_of_model(values["model"])
+
+
+def _reasons_of_model(values: Any) -> Iterator[str]:
+    names = [field.name for field in fields(ModelSizes)]
+    if not isinstance(values, dict) or values.keys() != set(names):
+        yield f"series.model must have the fields {', '.join(names)}"
+        return
+    if not _is_text(values["architecture"]):
+        yield "series.model.architecture must be a text"
+    for name in names[1:]:
+        most = 10**13 if name == "n_params" else LARGEST_SIZE
+        if type(values[name]) is not int or not 1 <= values[name] <= most:
+            yield f"series.model.{name} must be within 1..{most:,}, got {values[name]!r}"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= LARGEST_SIZE

@@ -1,0 +1,303 @@
+"""Checkpoints from elsewhere through the command line, each from nothing to a report by two commands."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub
+import nano_gpt
+import pytest
+import torch
+from local_hub import LocalHub, serving
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from grok_interp import Run, Transformer, induction_scores, is_run, llama_copier, to_huggingface
+from grok_interp.cli import main
+from grok_interp.runs import hub_files
+from grok_interp.runs.series_run import SeriesRun
+from grok_interp.studies.copying.results import analyze, evaluation_inputs
+from grok_interp.studies.watch import watch_run
+
+CFG = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=47, n_ctx=64)
+SYMBOLS = ["<s>", "\n", *"0123456789abcdefghijklmnopqrstuvwxyz.,"]
+REPOSITORY = "lab/tiny-60k"
+STEPS = (0, 1, 2, 512)
+
+
+def trained(step: int) -> Transformer:
+    return Transformer(CFG, seed=step).eval()
+
+
+def save_tokenizer(folder: Path, *, bos: bool = False, n_more: int = 0) -> Path:
+    """One token for each character, and `n_more`; with `bos`, "<s>" before every text."""
+    symbols = [*SYMBOLS, *(f"more {number}" for number in range(n_more))]
+    vocabulary = {symbol: number for number, symbol in enumerate(symbols)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="."))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.add_special_tokens(["<s>"])
+    if bos:
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+def save_trainer(folder: Path, steps: tuple[int, ...] = STEPS) -> Path:
+    for step in steps:
+        to_huggingface(trained(step)).save_pretrained(folder / f"checkpoint-{step}")
+    return folder
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Path:
+    """Trainer's output_dir."""
+    return save_trainer(tmp_path / "out")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    for step in STEPS:
+        folder = tmp_path / "hub" / REPOSITORY / f"step{step}"
+        to_huggingface(trained(step)).save_pretrained(folder)
+        save_tokenizer(folder, bos=True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+    monkeypatch.setattr(hub_files, "WAITS", (0.0,))
+    with serving(tmp_path / "hub") as served:
+        monkeypatch.setenv("HF_ENDPOINT", served.address)
+        yield served
+
+
+def run_command(*words: object) -> int:
+    return main([*map(str, words), *(["--device", "cpu"] if words[0] not in ("list", "audit") else [])])
+
+
+def page(run: Path) -> str:
+    return (run / "report.html").read_text()
+
+
+def test_a_hub_from_nothing_to_a_report_that_needs_no_network(
+    hub: LocalHub, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run = tmp_path / "pythia"
+    assert run_command("analyze", f"hub:{REPOSITORY}", "--every", 3, "--run", run, "--quiet") == 0
+    asked = len(hub.requests)
+    assert run_command("report", run) == 0
+    assert "exact-match accuracy on hexadecimal strings" in capsys.readouterr().out
+    assert run_command("reproduce", "copying/fig6", "--run", run) == 0
+    assert run_command("reproduce", "copying/fig2", "--run", run) == 0
+    assert len(hub.requests) == asked, "only the command that names the hub uses the network"
+    assert Run.open(run).steps == (0, 512)
+    text = page(run)
+    assert f"hub:{REPOSITORY}" in text and "token 0 (BOS) is first" in text
+    assert f"{512 * 2_097_152:,} tokens" in text
+    assert "No validation text was named" in text
+    assert (run / "figures" / "copying_fig6.pdf").stat().st_size > 1000
+    inputs = evaluation_inputs(Run.open(run))
+    assert inputs.samples.task.bos == 0 and inputs.tokens.shape[1] % 2 == 1
+    assert inputs.hexadecimal is not None
+    assert inputs.hexadecimal.task.alphabet == tuple(SYMBOLS.index(digit) for digit in "0123456789abcdef")
+
+
+def test_what_was_evaluated_is_kept_when_the_hub_is_lost(
+    hub: LocalHub, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, lost = tmp_path / "pythia", hub_files.HubRepository.download
+
+    def download(repository: hub_files.HubRepository, revision: str) -> Path:
+        if revision == "step2":
+            monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+            repository._infos.clear()
+        return lost(repository, revision)
+
+    monkeypatch.setattr(hub_files.HubRepository, "download", download)
+    assert run_command("analyze", f"hub:{REPOSITORY}", "--run", run) == 2
+    assert "cannot be reached" in capsys.readouterr().err
+    monkeypatch.setenv("HF_ENDPOINT", hub.address)
+    assert run_command("report", run) == 0
+    assert "Partial: evaluated at 2 of 4 checkpoints" in page(run)
+    monkeypatch.setattr(hub_files.HubRepository, "download", lost)
+    hub.requests.clear()
+    shutil.rmtree(tmp_path / "cache")
+    assert run_command("analyze", f"hub:{REPOSITORY}", "--run", run) == 0
+    assert run_command("report", run) == 0
+    assert "Partial" not in page(run)
+
+
+def test_trainers_folder_without_a_tokenizer(trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [fact["result"] for fact in facts] == ["accuracy", "induction"], "without text or digits"
+    shutil.rmtree(trainer)
+    assert run_command("report", run) == 0
+    text = page(run)
+    assert "tokens are numbers; no token is put first" in text
+    assert "hexadecimal strings are left out" in text
+    assert is_run(run) and isinstance(Run.open(run), SeriesRun)
+    capsys.readouterr()
+    assert run_command("list", "runs", "--folder", tmp_path, "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["checkpoints"] == len(STEPS) and row["parameters"] == CFG.n_params and row["report"]
+
+
+def test_text_gives_a_loss_and_ablations(trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, text = tmp_path / "run", tmp_path / "text.txt"
+    save_tokenizer(trainer)
+    text.write_text("a plain text of letters, digits and more. " * 60)
+    assert run_command("analyze", trainer, "--run", run, "--text", text, "--figure", "copying/ablation") == 0
+    shutil.rmtree(trainer)
+    capsys.readouterr()
+    assert run_command("reproduce", "copying/ablation", "--run", run) == 0
+    assert run_command("report", run) == 0
+    assert "whether the models were trained on it is not known" in page(run)
+    assert "of its total fall the validation loss" in capsys.readouterr().out
+    assert run_command("reproduce", "copying/heads", "--run", run) == 2
+    message = capsys.readouterr().err
+    assert f"not evaluated at step 512: `grok-interp analyze {trainer} --run {run}` does it" in message
+
+
+def test_files_of_a_plain_torch_model(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, pattern, shell = tmp_path / "run", tmp_path / "ckpt_{step}.pt", tmp_path / "my_gpt.py"
+    for step in STEPS:
+        torch.save({"model": nano_gpt.trained(step).state_dict()}, str(pattern).format(step=step))
+    shutil.copy(nano_gpt.__file__, shell)
+    assert run_command("analyze", pattern, "--run", run) == 2
+    assert "files of weights: give --model" in capsys.readouterr().err
+    assert run_command("analyze", pattern, "--run", run, "--model", f"{shell}:nothing") == 2
+    assert "my_gpt.py has no 'nothing'" in capsys.readouterr().err
+    assert run_command("analyze", pattern, "--run", run, "--model", f"{shell}:adapted", "--bos", 3) == 0
+    shell.unlink()
+    assert run_command("report", run) == 0
+    assert "21 numbered symbols" in page(run), "23 without BOS and the end of a string"
+    assert "token 3 (BOS) is first" in page(run)
+    found = induction_scores([(512, nano_gpt.adapted(512))], evaluation_inputs(Run.open(run)).tokens)
+    stored = analyze(Run.open(run)).induction["I"].sel(checkpoint=[512])
+    torch.testing.assert_close(torch.tensor(stored.values), torch.tensor(found["I"].values), atol=1e-6, rtol=1e-5)
+
+
+def test_watch_shows_what_is_stored(trainer: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--every", 3, "--quiet") == 0
+    shutil.rmtree(trainer)
+
+    def shown(step: int) -> None:
+        assert step == 512
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch_run(Run.open(run), port=0, on_page=shown, seconds=0)
+
+
+def test_figures_of_a_flagged_series_say_so(trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    shutil.rmtree(trainer / "checkpoint-2")
+    shutil.copytree(trainer / "checkpoint-512", trainer / "checkpoint-2")
+    assert run_command("analyze", trainer, "--run", run) == 0
+    assert "audit: duplicate: steps 2, 512 have the same weights" in capsys.readouterr().out
+    assert run_command("reproduce", "copying/fig6", "--run", run) == 0
+    assert "Audit of the checkpoints" in (run / "figures" / "copying_fig6.svg").read_text()
+    assert run_command("report", run) == 0
+    assert "steps 2, 512 have the same weights" in page(run)
+    capsys.readouterr()
+    assert run_command("audit", run) == 0
+    assert "duplicate: steps 2, 512" in capsys.readouterr().out
+
+
+def test_new_checkpoints_alone_are_evaluated(trainer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from grok_interp.runs.huggingface_folders import HuggingFaceFolders
+
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--every", 3, "--quiet") == 0
+    loaded: list[int] = []
+    load = HuggingFaceFolders.load
+
+    def noted(series: HuggingFaceFolders, step: int) -> object:
+        loaded.append(step)
+        return load(series, step)
+
+    monkeypatch.setattr(HuggingFaceFolders, "load", noted)
+    assert run_command("analyze", trainer, "--run", run, "--every", 3, "--quiet") == 0
+    assert loaded == []
+    assert run_command("analyze", trainer, "--run", run, "--quiet") == 0
+    assert loaded[:2] == [1, 2]
+    assert Run.open(run).steps == STEPS
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["out"], "give --run DIR, where results are kept"),
+        (["out", "--run", "run", "--every", "0"], "--every must be 1 or more"),
+        (["out", "--run", "run", "--revisions", "step{step}"], "--revisions are those of a hub"),
+        (["out", "--run", "run", "--text", "nothing.txt"], "no file nothing.txt"),
+        (["out", "--run", "run", "--text", "notes.txt"], "no tokenizer came with the checkpoints: give --tokenizer"),
+        (["out", "--run", "run", "--tokenizer", "notes.txt"], "notes.txt is no tokenizer.json"),
+        (["out", "--run", "run", "--tokenizer", "large/tokenizer.json"], "has 60 tokens, the model's vocabulary 47"),
+        (["out", "--run", "run", "--figure", "copying/fig99"], "no figure copying/fig99"),
+        (["out", "--run", "other"], "other holds files but no run"),
+        (["empty", "--run", "run"], "no series of checkpoints at empty: expected"),
+        (["out/check-{step}", "--run", "run"], "nothing fits 'out/check-{step}'"),
+        (["hub:lab/nothing", "--run", "run"], "HF_HUB_OFFLINE"),
+        (["w_{step}.pt", "--run", "run", "--model", "gone.py:model"], "neither a preset nor FILE.py:NAME"),
+        (["w_{step}.p*", "--run", "run", "--model", "copier-tiny"], "one checkpoint per step is needed"),
+    ],
+)
+def test_bad_input_gets_one_message(
+    trainer: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    words: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("empty", "other", "large"):
+        Path(folder).mkdir()
+    save_tokenizer(Path("large"), n_more=20)
+    for file in ("notes.txt", "other/notes.txt", "w_1.pt", "w_1.pth"):
+        Path(file).write_text("some words")
+    assert run_command("analyze", *words) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_mixed_architectures_keep_what_was_evaluated(
+    trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    other = llama_copier(n_layers=1, n_heads=2, d_model=16, d_mlp=20, d_vocab=47, n_ctx=64)
+    to_huggingface(Transformer(other, seed=0)).save_pretrained(trainer / "checkpoint-2")
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run) == 2
+    assert "checkpoint-2 has n_layers 1 where the others have 2" in capsys.readouterr().err
+    assert run_command("report", run) == 0
+    assert "evaluated at 2 of 4 checkpoints" in page(run)
+
+
+def test_a_folder_belongs_to_one_series(trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--every", 3) == 0
+    shutil.copytree(trainer, tmp_path / "out2")
+    assert run_command("analyze", tmp_path / "out2", "--run", run) == 2
+    assert f"holds the results of {trainer}: give --run another directory" in capsys.readouterr().err
+    assert run_command("train", "copier-tiny", "--run", run) == 2
+    assert "has checkpoints from elsewhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("source", 3), ("options", "--every"), ("checksums", {}), ("model", {"n_layers": 2}), ("tokens_per_step", -1)],
+)
+def test_a_reference_that_is_not_valid_is_refused(
+    trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str, value: object
+) -> None:
+    file = tmp_path / "run" / "config.json"
+    file.parent.mkdir()
+    sizes = {name: 1 for name in ("n_layers", "n_heads", "d_model", "d_vocab", "n_ctx", "n_params")}
+    series = {"source": "out", "options": [], "checksums": {"0": "00"}, "tokens_per_step": None}
+    series["model"] = {"architecture": "tiny", **sizes}
+    file.write_text(json.dumps({"series": series | {name: value}}))
+    assert run_command("report", file.parent) == 2
+    assert f"series.{name}" in capsys.readouterr().err
