@@ -126,7 +126,7 @@ DESCRIBED: dict[str, tuple[str, TrainConfig]] = {  # each for who chooses one
     # A curriculum of contexts, then uniform contexts; many tasks, so that they are hard to memorize (dev/LOG.md).
     # Weights start about sqrt(512 / 64) times as large as the paper's.
     "modular-p11": (
-        "4 layers, 199k parameters: modular arithmetic at p = 11, Ratio Matching then Modular Regression.",
+        "4 layers, 198k parameters: modular arithmetic at p = 11, Ratio Matching then Modular Regression.",
         TrainConfig(
             model=modular_gpt(n_layers=4, d_model=64, d_vocab=11, n_ctx=36, initializer_range=0.06),
             data=ModularConfig(

@@ -12,7 +12,7 @@ from grok_interp.studies.experiment import Experiment
 
 BASELINES = {
     "paper": training_preset("modular-paper-d6"),
-    # A cell takes 45 minutes of one core. The paper stops early too: a run counts at its best checkpoint.
+    # A cell takes 40 minutes of one core. The paper stops early too: a run counts at its best checkpoint.
     "mini": replace(training_preset("modular-p11"), n_steps=12_000, checkpoint_steps=linear_steps(12_000, every=500)),
     "tiny": training_preset("modular-tiny"),
 }
