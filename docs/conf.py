@@ -44,7 +44,8 @@ maximum_signature_line_length = 80
 
 nitpicky = True
 NOT_CLASSES = (  # type variables and aliases, and names that a module imports for its annotations alone
-    "results.store.Result",
+    "results.store.Kind",
+    "results.order.Labeled",
     "studies.copying.evaluation_text.EvaluationText",
     "analysis.intervals.Array",
     "analysis.ablation_edits.Seen",
