@@ -39,21 +39,23 @@ class Interventions:
         self.frozen = {layer: torch.zeros(cfg.n_heads, 1, 1, dtype=torch.bool, device=device) for layer in frozen}
 
     def prepare(self, step: int, batch: Int64[Tensor, "batch pos"]) -> None:
-        """Set the tensors to what is in effect in the update after `step` updates."""
+        """Set the tensors to what is in effect in the update after `step` updates: first nothing, then each that is."""
+        active = [each for each in self.each if each.is_active(step)]
+        clamped = {(each.layer, each.head) for each in active if each.way == "clamp"}
         for each in self.each:
-            active = each.is_active(step)
             if each.way == "freeze":
-                self.frozen[each.layer][each.head] = active
+                self.frozen[each.layer][each.head] = False
             else:
-                self.kept[each.layer][each.head] = float(not active)
-            if each.way != "clamp" or not active:
-                self._hold(each, 0.0)
-            elif step == each.first:
-                self._hold(each, self._mean_z(each, batch))
-
-    def _hold(self, each: Intervention, value: Any) -> None:
-        if each.layer in self.held and each.way != "freeze":
-            self.held[each.layer][each.head] = value
+                self.kept[each.layer][each.head] = 1.0
+                if (each.layer, each.head) not in clamped:
+                    self.held[each.layer][each.head] = 0.0
+        for each in active:
+            if each.way == "freeze":
+                self.frozen[each.layer][each.head] = True
+            else:
+                self.kept[each.layer][each.head] = 0.0
+            if each.way == "clamp" and step == each.first:
+                self.held[each.layer][each.head] = self._mean_z(each, batch)
 
     @torch.no_grad()
     def _mean_z(self, each: Intervention, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, " d_head"]:

@@ -1,7 +1,7 @@
 """The training loop: `train(config)` yields (step, model) at every checkpoint step.
 
     for step, model in train(config):
-        ...                                   # the live model; it changes when the next pair is asked for
+        print(step)                           # `model` is the live one: it changes when the next pair is asked for
 
 Step s is the model after s updates, so step 0 is the initialization. The loop writes no files: `run_training`
 keeps what it yields and resumes it.

@@ -108,6 +108,15 @@ def test_several_at_once() -> None:
     assert not any(moved(state, 0, 0).values()) and not any(moved(state, 0, 1).values())
 
 
+@pytest.mark.parametrize("texts", [("L1H0 clamp from 1", "L1H0 zero to 1"), ("L1H0 zero to 1", "L1H0 clamp from 1")])
+def test_one_after_the_other_on_a_head_in_any_order(texts: tuple[str, ...]) -> None:
+    state = trained(3, *texts)
+    assert state.interventions.kept[1].flatten().tolist() == [0.0, 1.0]
+    assert state.interventions.held[1][0].abs().sum() > 0
+    frozen = trained(2, *(text.replace("clamp", "freeze") for text in texts))
+    assert not any(moved(frozen, 1, 0).values())
+
+
 def test_micro_batches_have_them_too() -> None:
     whole, split = trained(2, "L1H0 zero"), trained(2, "L1H0 zero", micro_batch_size=8)
     for one, other in zip(whole.model.parameters(), split.model.parameters(), strict=True):
