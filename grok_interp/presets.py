@@ -16,7 +16,7 @@ from grok_interp.configs import (
     modular_gpt,
 )
 from grok_interp.configs.data import plugin_sources
-from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps
+from grok_interp.configs.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps
 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
 Part = TypeVar("Part")

@@ -52,7 +52,9 @@ def test_the_index_of_the_api_lists_every_public_name() -> None:
     assert set(grok_interp.__all__) - listed == set()
 
 
-@pytest.mark.parametrize("module", ["analysis.checkpoints_of", "data.token_rows", "activations", "results.result"])
+@pytest.mark.parametrize(
+    "module", ["analysis.checkpoints_of", "data.token_rows", "models.activations", "results.result"]
+)
 def test_what_docstrings_refer_to_has_a_place_in_the_api_reference(module: str) -> None:
     pages = [page.read_text() for page in (DOCS / "api").glob("*.md")]
     assert sum(f".. automodule:: grok_interp.{module}\n   :members:" in page for page in pages) == 1

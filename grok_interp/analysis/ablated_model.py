@@ -34,10 +34,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from grok_interp.activations import ByRow, HookedModel, in_batches, pattern_name, read, z_name
 from grok_interp.analysis.ablation_edits import Edit, Seen, constant, mean, replaced, resampled
 from grok_interp.analysis.copying import Caching
 from grok_interp.analysis.edge_edits import EdgeCut
+from grok_interp.models.activations import ByRow, HookedModel, in_batches, pattern_name, read, z_name
 from grok_interp.models.value_biases import value_constants
 
 WAYS = ("zero", "mean", "resample", "edges")

@@ -24,7 +24,6 @@ import xarray as xr
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named, require_ablation
 from grok_interp.analysis.ablation_controls import (
     attention_entropies,
@@ -46,6 +45,7 @@ from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Result
 
 CONTROLS = ["random", "entropy"]

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.intervals import BOUNDS, in_percent, mean_interval, wilson_interval
 from grok_interp.analysis.loss import window_losses
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Measure
 
 MEASURES = {

@@ -10,11 +10,11 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from grok_interp.activations import pattern_name, read, rotates_any_position
 from grok_interp.analysis.ablated_model import Head, named
 from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.checkpoints_of import Checkpoints, Model, checkpoints_of, require_model, require_readable
 from grok_interp.data.token_rows import Tokens, token_rows
+from grok_interp.models.activations import pattern_name, read, rotates_any_position
 from grok_interp.results.result import Measure, Result
 
 

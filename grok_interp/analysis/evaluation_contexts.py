@@ -19,11 +19,11 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, in_batches, logits
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.queries import query_kinds, solved_queries
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers, draw_inputs, sequences
 from grok_interp.data.token_rows import batches_of
+from grok_interp.models.activations import HookedModel, in_batches, logits
 
 EVALUATION_CONTEXTS, NOISE = 2, 3  # which stream of random numbers a seed is used for
 

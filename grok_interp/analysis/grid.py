@@ -15,13 +15,13 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Branching, prefix_cache
 from grok_interp.data.modular import answers, numbers_of, require_task, sequences
 from grok_interp.data.token_rows import Tokens
+from grok_interp.models.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.results.result import Measure, Result
 
 

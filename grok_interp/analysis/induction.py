@@ -26,12 +26,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, has_finite_weights, mean_of_patterns
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.short_windows import warn_of_short_windows
 from grok_interp.data.copying import induction_targets
 from grok_interp.data.token_rows import Tokens, batches_of, token_rows
+from grok_interp.models.activations import HookedModel, device_of, evaluating, has_finite_weights, mean_of_patterns
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.processing import Processing, require_same_processing
 from grok_interp.models.weights_of import HeadWeights, NormGain, weights_of

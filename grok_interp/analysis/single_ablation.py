@@ -16,7 +16,6 @@ import xarray as xr
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
@@ -31,6 +30,7 @@ from grok_interp.analysis.ablation_samples import (
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Result
 
 

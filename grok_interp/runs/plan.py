@@ -24,10 +24,10 @@ from torch.utils.benchmark import Timer
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.configs.data import Batches
 from grok_interp.data.sources import text_files
+from grok_interp.runs.units import duration, size, three_digits
 from grok_interp.training.batches import next_token_loss, open_batches
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, add_gradient, loss_share, update_weights
-from grok_interp.units import duration, size, three_digits
 
 SHORT = 6  # tokens of a short sequence: two examples x y z of modular arithmetic
 TIMING_SECONDS = 1.0  # passes are repeated for at least as long

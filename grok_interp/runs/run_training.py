@@ -17,7 +17,7 @@ import filelock
 
 from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
-from grok_interp.interrupts import termination_signals
+from grok_interp.runs.interrupts import termination_signals
 from grok_interp.runs.record import is_run, read_record
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good, resume_points
 from grok_interp.runs.run import Run
