@@ -56,7 +56,7 @@ class Transformer(HookedRootModule):
     def __init__(self, cfg: ModelConfig, *, seed: int | None = None, initialize: bool = True) -> None:
         super().__init__()
         self.cfg = cfg
-        self.embed = cast(nn.Embedding, nn.utils.skip_init(nn.Embedding, cfg.d_vocab, cfg.d_model))
+        self.embed = nn.Embedding(cfg.d_vocab, cfg.d_model, _weight=torch.empty(cfg.d_vocab, cfg.d_model))
         self.hook_embed = HookPoint()
         positions = rotary(cfg)  # its tables serve every layer
         self.blocks = nn.ModuleList(Block(cfg, layer, positions) for layer in range(cfg.n_layers))

@@ -35,12 +35,20 @@ class TrainingState:
         config: the training run.
         device: where it trains.
         precision: of the matrix products; by default what `config.precision` resolves to on this device.
+        model: on this device; by default the config's, initialized with its seed.
     """
 
-    def __init__(self, config: TrainConfig, *, device: str = "cpu", precision: Precision | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        device: str = "cpu",
+        precision: Precision | None = None,
+        model: Transformer | None = None,
+    ) -> None:
         self.config, self.device = config, torch.device(device)
         self.precision: Precision = precision or resolve_precision(config.precision, self.device)
-        self.model = Transformer(config.model, seed=config.init_seed).to(self.device)
+        self.model = model or Transformer(config.model, seed=config.init_seed).to(self.device)
         half = self.precision == "bfloat16"
         self.optimizers = build_optimizers(self.model.named_parameters(), config, half=half)
         self.interventions = Interventions(config, self.model)
