@@ -42,7 +42,7 @@ def measured_by_sample(
     return [exact_match.to_numpy(), per_token.to_numpy(), losses.numpy()]
 
 
-def stacked(rows: Sequence[BySample], shape: tuple[int, ...]) -> list[np.ndarray]:
+def arrays_by_sample(rows: Sequence[BySample], shape: tuple[int, ...]) -> list[np.ndarray]:
     """One array per measure, of this shape with the samples as a last axis."""
     return [np.array(of_measure).reshape(*shape, -1) for of_measure in zip(*rows, strict=True)]
 

@@ -72,7 +72,7 @@ class EvaluationContexts:
             torch.Size([9, 289, 12, 2])
         """
         if not 0 <= noise < 1:
-            raise ValueError(f"noise is the share of wrong answers shown, in [0, 1), got {noise}")
+            raise ValueError(f"noise is the fraction of wrong answers shown, in [0, 1), got {noise}")
         if n_contexts < 1 or n_examples < 1:
             raise ValueError(
                 f"needed are n_contexts of 1 or more and a context of 3 tokens or more, got {n_contexts} contexts of "

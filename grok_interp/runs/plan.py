@@ -32,7 +32,7 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.runs.units import duration, size, three_digits
 from grok_interp.training.batches import next_token_loss, open_batches
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, add_gradient, loss_share, update_weights
+from grok_interp.training.loop import TrainingState, add_gradient, loss_part, update_weights
 from grok_interp.training.optimizer import take_step
 
 CPU_OPERATIONS = 1e11  # of the sequences timed on a CPU: seconds on a slow one
@@ -171,7 +171,7 @@ def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss_share(state, batch.to(state.device), _loss(state.config))
+        loss_part(state, batch.to(state.device), _loss(state.config))
     for parameter in state.model.parameters():
         kept.pop(parameter.untyped_storage()._cdata, None)
     return sum(kept.values())

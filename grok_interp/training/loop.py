@@ -76,13 +76,28 @@ def train(
     on_update: Callable[[Update], None] | None = None,
     compiled: bool = False,
 ) -> Iterator[tuple[int, Transformer]]:
-    """Train from `state` (default: from the initialization, on the CPU) to the end of the config.
+    """Train from the initialization, or from `state`, to the end of the config.
 
-    `on_update` is called after every update, when the state is whole: it may save it, or raise to stop. `compiled`
-    compiles the loss of a micro-batch with torch.compile: it pays on a GPU, and on a CPU only for long runs.
-    Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn; and
-    DivergedError (a ValueError) when a loss, a gradient norm or the weights are not finite. Such a model is never
-    yielded.
+    Args:
+        config: the training run.
+        state: what training starts from; by default the initialization, on the CPU.
+        batches: what is trained on; by default opened from the config.
+        on_update: is called after every update, when the state is whole: it may save it, or raise to stop.
+        compiled: compile the loss of a micro-batch with torch.compile: pays on a GPU, and on a CPU only for long runs.
+
+    Yields:
+        (step, model) at every checkpoint step; the model is the live one: it changes when the next pair is asked for.
+
+    Raises:
+        ValueError: for a corpus that is missing, empty or too short, and for tasks that cannot be drawn.
+        DivergedError: (a ValueError) when a loss, a gradient norm or the weights are not finite. Such a model is never
+            yielded.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from grok_interp import training_preset
+        >>> [step for step, model in train(replace(training_preset("modular-tiny"), n_steps=2))]
+        [0, 2]
     """
     state = state or TrainingState(config)
     batches = batches or open_batches(config)
@@ -134,13 +149,13 @@ def learn_batch(
 
 
 def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
-    """This micro-batch's share of the batch's mean loss; its gradient is added to the others'."""
-    loss = loss_share(state, micro, loss_function)
+    """This micro-batch's part of the batch's mean loss; its gradient is added to the others'."""
+    loss = loss_part(state, micro, loss_function)
     loss.backward()
     return loss.detach()
 
 
-def loss_share(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
+def loss_part(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
     with autocast(state.device, state.precision):
         return loss_function(state.model, micro) * (len(micro) / state.config.batch_size)
 

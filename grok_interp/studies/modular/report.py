@@ -125,7 +125,7 @@ def _shots_section(results: ModularResults, step: int) -> Section:
 
 def _algorithm_section(results: ModularResults, step: int) -> Section:
     text = (
-        "How likely the model's own answers are, right or wrong, under each algorithm with a fitted share of random "
+        "How likely the model's own answers are, right or wrong, under each algorithm with a fitted fraction of random "
         f"answers; tasks with a = b and queries with a zero left out. {_intervals(results)}"
     )
     best = results.at([step]).agreement
