@@ -172,7 +172,8 @@ def run_ensemble(
         stack.enter_context(releasing_if_failed(*opened))
         interrupted = stack.enter_context(deferred_interrupts())
         stack.enter_context(execution.threads())
-        members = [TrainingState(config, device=device, precision=execution.precision) for config in configs]
+        own: dict[str, Any] = dict(device=device, precision=execution.precision, n_parts=execution.n_parts)
+        members = [TrainingState(config, **own) for config in configs]
         each_recorder = [
             Recorder(run, member, load_newest_resume_point(member, run.directory))
             for run, member in zip(opened, members, strict=True)

@@ -49,7 +49,7 @@ def run_training(
     """
     run, execution = claim(Path(directory), config, Execution.resolve(config, device=device, compiled=compiled))
     with only_process(run), releasing_if_failed(run), deferred_interrupts() as interrupted, execution.threads():
-        state = TrainingState(config, device=device, precision=execution.precision)
+        state = TrainingState(config, device=device, precision=execution.precision, n_parts=execution.n_parts)
         recorder = Recorder(run, state, load_newest_resume_point(state, run.directory))
         recorders = Recorders([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update)
         if on_start:
