@@ -35,11 +35,17 @@ def choose_threads(n_params: int) -> int:
     """How many CPU threads torch should use: 1 for a small model, unless $OMP_NUM_THREADS says otherwise.
 
     For copier-mini a second thread saves a fifth of the time on an idle machine and costs ten times on a busy one. The
-    number of threads also decides how sums are rounded: with one, a run gives the same bits on 2 cores and on 20.
+    number of threads also decides how sums are rounded: with one, a run gives the same bits on 2 cores and on 20. A
+    training step uses a second core otherwise (`training.parallel`).
     """
     import torch
 
-    return 1 if n_params < SMALL_MODEL and "OMP_NUM_THREADS" not in os.environ else torch.get_num_threads()
+    return 1 if is_small(n_params) and "OMP_NUM_THREADS" not in os.environ else torch.get_num_threads()
+
+
+def is_small(n_params: int) -> bool:
+    """Is the model so small that its operations are too short to be shared by threads?"""
+    return n_params < SMALL_MODEL
 
 
 def use_threads(n_params: int) -> None:

@@ -46,10 +46,10 @@ def run_ensemble(
         >>> from dataclasses import replace
         >>> from tempfile import mkdtemp
         >>> from grok_interp import training_preset
-        >>> config, folder = replace(training_preset("modular-tiny"), n_steps=2), Path(mkdtemp())
+        >>> config, folder = replace(training_preset("modular-tiny"), n_steps=5), Path(mkdtemp())
         >>> found = run_ensemble({folder / f"seed{seed}": replace(config, init_seed=seed) for seed in (0, 1)})
         >>> [run.steps for run in found]
-        [(0, 2), (0, 2)]
+        [(0, 5), (0, 5)]
     """
     configs = list(runs.values())
     require_lockstep(configs)
@@ -62,7 +62,8 @@ def run_ensemble(
         stack.enter_context(releasing_if_failed(*opened))
         interrupted = stack.enter_context(deferred_interrupts())
         stack.enter_context(execution.threads())
-        members = [TrainingState(config, device=device, precision=execution.precision) for config in configs]
+        own: dict[str, Any] = dict(device=device, precision=execution.precision, n_parts=execution.n_parts)
+        members = [TrainingState(config, **own) for config in configs]
         each_recorder = [
             Recorder(run, member, load_newest_resume_point(member, run.directory))
             for run, member in zip(opened, members, strict=True)

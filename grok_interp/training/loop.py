@@ -20,11 +20,13 @@ from torch import Tensor, nn
 
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
+from grok_interp.training import parallel
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.cuda_graph import Step, graphed
 from grok_interp.training.divergence import FiniteCheck, Update
 from grok_interp.training.interventions import Interventions
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, set_learning_rates, take_step
+from grok_interp.training.parallel import choose_parts
 from grok_interp.training.precision import Precision, autocast, resolve_precision
 
 
@@ -35,6 +37,7 @@ class TrainingState:
         config: the training run.
         device: where it trains.
         precision: of the matrix products; by default what `config.precision` resolves to on this device.
+        n_parts: parts of a micro-batch that are computed at once; by default what `choose_parts` says.
         model: on this device; by default the config's, initialized with its seed.
     """
 
@@ -44,10 +47,12 @@ class TrainingState:
         *,
         device: str = "cpu",
         precision: Precision | None = None,
+        n_parts: int | None = None,
         model: Transformer | None = None,
     ) -> None:
         self.config, self.device = config, torch.device(device)
         self.precision: Precision = precision or resolve_precision(config.precision, self.device)
+        self.n_parts = n_parts or choose_parts(config, self.device)
         self.model = model or Transformer(config.model, seed=config.init_seed).to(self.device)
         half = self.precision == "bfloat16"
         self.optimizers = build_optimizers(self.model.named_parameters(), config, half=half)
@@ -96,8 +101,8 @@ def train(
     Example:
         >>> from dataclasses import replace
         >>> from grok_interp import training_preset
-        >>> [step for step, model in train(replace(training_preset("modular-tiny"), n_steps=2))]
-        [0, 2]
+        >>> [step for step, model in train(replace(training_preset("modular-tiny"), n_steps=5))]
+        [0, 5]
     """
     state = state or TrainingState(config)
     batches = batches or open_batches(config)
@@ -150,9 +155,9 @@ def learn_batch(
 
 def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
     """This micro-batch's part of the batch's mean loss; its gradient is added to the others'."""
-    loss = loss_part(state, micro, loss_function)
-    loss.backward()
-    return loss.detach()
+    parts = micro.tensor_split(state.n_parts) if len(micro) >= state.n_parts else (micro,)
+    loss = partial(loss_part, state, loss_function=loss_function)
+    return parallel.add_gradient(loss, parts, list(state.model.parameters()))
 
 
 def loss_part(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:

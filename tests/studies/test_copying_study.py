@@ -117,6 +117,20 @@ def test_the_alphabet_is_printable_and_beside_it_hexadecimal(run: Run) -> None:
     assert stored == {"copying_accuracy", "hexadecimal_copying_accuracy"}
 
 
+def test_with_the_papers_alphabet_the_test_is_on_hexadecimal_strings_alone(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(
+        tmp_path / "paper", replace(tiny.with_data(test_alphabet="hexadecimal"), n_steps=5, checkpoint_steps=(5,))
+    )
+    run = Run.open(tmp_path / "paper")
+    inputs = evaluation_inputs(run)
+    assert bytes(inputs.samples.task.alphabet) == b"0123456789abcdef"
+    results = analyze(run, inputs)
+    assert results.hexadecimal is None
+    assert results.accuracy.dataset.attrs["alphabet"] == "hexadecimal"
+    page = write_report(run, report_page(run, results, inputs, threshold=0.1)).read_text()
+    assert "16 hexadecimal symbols; so does the paper." in page
+
+
 def accuracies(results: CopyingResults) -> list[CopyingAccuracy]:
     return [results.accuracy, results.hexadecimal]
 

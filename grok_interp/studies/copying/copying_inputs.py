@@ -20,9 +20,10 @@ PAPER_HALF = 100  # tokens of each half of a repeated sequence
 class CopyingInputs:
     """The evaluation inputs; all of them a function of the context length, the corpus and fixed seeds.
 
-    `samples` are the copying test on printable strings, `hexadecimal` the same test on hexadecimal strings. Of models
-    that were trained elsewhere `hexadecimal` is None where the digits are no tokens of theirs, and `held_out` where no
-    text was named; `samples` are on numbered tokens where there is no tokenizer.
+    `samples` are the copying test on strings of the run's `test_alphabet`, printable ones by default; `hexadecimal` is
+    the same test on hexadecimal strings, None where `samples` are. Of models that were trained elsewhere `hexadecimal`
+    is None where the digits are no tokens of theirs, and `held_out` where no text was named; `samples` are on numbered
+    tokens where there is no tokenizer.
     """
 
     samples: CopySamples
@@ -55,17 +56,20 @@ class CopyingInputs:
             "hexadecimal": tuple(int(vocabulary.encode(bytes([symbol]))[0]) for symbol in HEXADECIMAL),
         }
         options = {"n_samples": n_samples, "separator": newline}
-        printable, hexadecimal = (
-            CopyTask.fitting(n_ctx, alphabet=alphabet, alphabet_label=label, **options).sample()
+        samples = {
+            label: CopyTask.fitting(n_ctx, alphabet=alphabet, alphabet_label=label, **options).sample()
             for label, alphabet in alphabets.items()
-        )
+        }
+        primary = samples.pop(text.test_alphabet)
         half = min(PAPER_HALF, n_ctx // 2)
         tokens = repeated_tokens(n_sequences=n_sequences, half=half, alphabet=vocabulary.common, seed=0)
-        return cls(printable, hexadecimal, tokens, text.windows(n_windows), text.held_out, text.corpus_hash)
+        return cls(
+            primary, samples.get("hexadecimal"), tokens, text.windows(n_windows), text.held_out, text.corpus_hash
+        )
 
     @property
     def tasks(self) -> list[CopyTask]:
-        """Of the printable and, where they are defined, of the hexadecimal strings."""
+        """Of `samples` and, where they are another test, of `hexadecimal`."""
         return [each.task for each in (self.samples, self.hexadecimal) if each]
 
     def description(self) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class EvaluationText:
         """Of the text that the run was trained on."""
         return self.run.data_hash
 
+    @property
+    def test_alphabet(self) -> str:
+        """Of the copying test: printable or hexadecimal."""
+        return self.config.data.test_alphabet if isinstance(self.config.data, TextConfig) else "printable"
+
     @cached_property
     def corpus(self) -> Corpus:
         return corpus_of_run(self.run)
