@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 SMALL_MODEL = 1_000_000  # parameters
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+MEMINFO = Path("/proc/meminfo")
 
 
 def choose_device(name: str) -> str:
@@ -71,6 +74,21 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def memory_of(device: str, *, n_threads: int) -> tuple[str, int, int]:
+    """(what computes, its memory, how much of it is free), in bytes; a container's limit is the memory it has."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return torch.cuda.get_device_name(device), total, free
+    limits = [Path(file).read_text().strip() for file in CONTAINER_LIMITS if Path(file).is_file()]
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = min([physical, *(int(limit) for limit in limits if limit.isdigit())])
+    known = dict(line.split(":") for line in MEMINFO.read_text().splitlines()) if MEMINFO.is_file() else {}
+    free = 1024 * int(known["MemAvailable"].split()[0]) if "MemAvailable" in known else total
+    return f"{n_threads} thread{'s' * (n_threads > 1)}", total, min(free, total)
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # options of glibc's mallopt

@@ -23,6 +23,13 @@ def is_run(directory: Path | str) -> bool:
 
     Args:
         directory: any path, existing or not.
+
+    Returns:
+        Whether `Run.open` would find a run there.
+
+    Example:
+        >>> is_run("no/such/folder")
+        False
     """
     try:
         return parsed_record(Path(directory)) is not None

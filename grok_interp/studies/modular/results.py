@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.agreement import AlgorithmAgreement, agreement_of
 from grok_interp.analysis.evaluation_contexts import Answers, answers_of
 from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
 from grok_interp.analysis.shots import ShotCurves, shot_curve_of
 from grok_interp.data.modular import Split
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.modular_inputs import ModularInputs, evaluation_inputs
