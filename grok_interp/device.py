@@ -48,6 +48,14 @@ def is_small(n_params: int) -> bool:
     return n_params < SMALL_MODEL
 
 
+def models_at_once(n_params: int, device: str) -> int:
+    """How many models to evaluate at a time: 2 small ones on a CPU with two cores, unless $OMP_NUM_THREADS is set."""
+    import joblib
+
+    free = device == "cpu" and is_small(n_params) and "OMP_NUM_THREADS" not in os.environ
+    return min(2, joblib.cpu_count()) if free else 1
+
+
 def use_threads(n_params: int) -> None:
     """Make torch use `choose_threads(n_params)` threads from now on."""
     import torch

@@ -121,7 +121,7 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
     looked for.
     """
     data, execution = _data(config), Execution.resolve(config, device=device, compiled=compiled)
-    name, total, free = memory_of(device, n_threads=execution.n_threads)
+    name, total, free = memory_of(device, n_threads=execution.n_threads * execution.n_parts)
     with torch.random.fork_rng():  # dropout draws from the global generator
         weights, moments, one, two = bytes_of_training(config, device)
     plan = TrainingPlan(

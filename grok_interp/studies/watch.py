@@ -4,8 +4,8 @@
     /version    changes with the page, which asks for it and reloads itself
 
 Nothing else is served. A request must name this machine as its host, once: a page elsewhere that has its own name
-resolved to 127.0.0.1 (DNS rebinding) gets no answer. The page runs the package's scripts alone
-(see `plots.content_security_policy`).
+resolved to 127.0.0.1 (DNS rebinding) gets no answer. The page runs the package's scripts alone (see
+`plots.content_security_policy`).
 Connections are bounded in number and in time, so that no client keeps the others out.
 """
 

@@ -155,9 +155,9 @@ def learn_batch(
 
 def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
     """This micro-batch's part of the batch's mean loss; its gradient is added to the others'."""
-    parts = micro.tensor_split(state.n_parts) if len(micro) >= state.n_parts else (micro,)
-    loss = partial(loss_part, state, loss_function=loss_function)
-    return parallel.add_gradient(loss, parts, list(state.model.parameters()))
+    sequences = micro.tensor_split(state.n_parts) if len(micro) >= state.n_parts else (micro,)
+    loss_of = partial(loss_part, state, loss_function=loss_function)
+    return parallel.add_gradient(loss_of, sequences, list(state.model.parameters()))
 
 
 def loss_part(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:

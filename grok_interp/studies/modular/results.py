@@ -36,7 +36,7 @@ class ModularResults(RunResults):
     def analyzers(cls, inputs: ModularInputs) -> list[Analyzer]:
         """Both are computed from the same predictions, which each model makes once."""
 
-        @lru_cache(maxsize=1)
+        @lru_cache(maxsize=2)  # models are evaluated two at a time
         def predictions(model: HookedModel) -> list[Answers]:
             return answers_of(model, inputs.contexts)
 
