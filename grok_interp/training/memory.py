@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.configs.data import Batches
 from grok_interp.models.transformer import Transformer
-from grok_interp.training.batches import next_token_loss
+from grok_interp.training.batches import next_token_loss, open_batches
 from grok_interp.training.loop import TrainingState, loss_part
 from grok_interp.training.optimizer import take_step
 
