@@ -81,7 +81,8 @@ def after_the_loss(baseline: Onsets) -> Claim:
     delay = mean_effect((onsets - settled).dropna().to_numpy())
     made = [float(fraction_of_change(losses[run]).interp(checkpoint=onsets[run])) for run in onsets.index]
     share = f"; {np.mean(made):.0%} of its fall was made at the onset" if made else ""
-    text = f"onset less the end of the loss's fall: {delay} updates{share}"
+    unit = " updates" if np.isfinite(delay.value) else ""
+    text = f"onset minus the end of the loss's fall: {delay}{unit}{share}"
     return _on_copying("Copying emerges after the loss has settled", "Figure 2", baseline, delay, text)
 
 
