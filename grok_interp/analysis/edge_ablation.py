@@ -17,12 +17,12 @@ from torch import Tensor
 
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
+    arrays_by_sample,
     bounds,
     effect_bounds,
     in_words,
     means,
     measured_by_sample,
-    stacked,
     value_bounds,
 )
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
@@ -109,7 +109,7 @@ def edge_ablation(
         models = [model, *(edge_ablated(model, edges, reference=reference) for edges in groups.values())]
         rows.extend(measured_by_sample(each, samples, text, batch_size=batch_size) for each in models)
         steps.append(step)
-    by_sample = stacked(rows, (len(steps), 1 + len(groups)))
+    by_sample = arrays_by_sample(rows, (len(steps), 1 + len(groups)))
     without, intact = [each[:, 1:] for each in by_sample], [each[:, 0] for each in by_sample]
     arrays = means(without) | value_bounds(without, len(samples.task.queries))
     arrays |= effect_bounds(without, [each[:, None] for each in intact]) | means(intact, suffix="_intact")

@@ -22,10 +22,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, in_batches, read, z_name
 from grok_interp.analysis.ablated_model import AblatedModel, CachingAblatedModel, Head, named
 from grok_interp.analysis.ablation_edits import Edit, Seen
 from grok_interp.analysis.copying import Caching
+from grok_interp.models.activations import HookedModel, in_batches, read, z_name
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.weights_of import weights_of
 

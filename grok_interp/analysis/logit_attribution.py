@@ -29,11 +29,11 @@ from einops import einsum
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, in_batches, logits, read, z_name
 from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import mean_interval
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import HookedModel, device_of, in_batches, logits, read, z_name
 from grok_interp.models.norm_gains import norm_after_attention, norm_gains
 from grok_interp.models.value_biases import value_constants
 from grok_interp.models.weights_of import weights_of

@@ -24,6 +24,10 @@ class TextConfig(DataConfig):
     the same window, otherwise it is the text that was there. A random window has random printable characters (of a BPE
     vocabulary: random tokens) in place of its text. Whether a window has copies and whether it is random are drawn
     independently.
+
+    Example:
+        >>> TextConfig(source="books/", vocabulary="bpe").copy_fraction
+        0.0
     """
 
     kind: ClassVar[str] = "text"

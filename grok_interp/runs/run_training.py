@@ -17,7 +17,7 @@ import filelock
 
 from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
-from grok_interp.interrupts import termination_signals
+from grok_interp.runs.interrupts import termination_signals
 from grok_interp.runs.record import is_run, read_record
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good, resume_points
 from grok_interp.runs.run import Run
@@ -40,16 +40,39 @@ def run_training(
 ) -> Run:
     """Train into a run directory, from its last resume point if it has one.
 
-    Every `resume_seconds` a resume point is written; Ctrl-C, SIGTERM and SIGHUP write one too and raise
-    KeyboardInterrupt. A first command that fails before it has trained leaves no run behind.
-    `compiled` counts for a new run; a run that is resumed keeps its precision, number of threads and compilation.
-    `on_start` is told the step it starts from. Raises ValueError when the directory holds another config, data that has
-    changed since, files that are no run, or a run that another process is training; and DivergedError, which names the
-    last good checkpoint, when a loss, a gradient norm or the weights are not finite: nothing of it is kept.
+    A first command that fails before it has trained leaves no run behind.
+
+    Args:
+        directory: the run's folder, which need not be there.
+        config: what is trained; that of the run where the directory holds one.
+        device: where it trains, a torch device.
+        compiled: compile the step with torch.compile. Counts for a new run; a run that is resumed keeps its precision,
+            number of threads and compilation.
+        resume_seconds: a resume point is written as often; Ctrl-C, SIGTERM and SIGHUP write one too and raise
+            KeyboardInterrupt.
+        on_start: is told the step that training starts from.
+        on_update: is called after every update.
+
+    Returns:
+        The run, finished.
+
+    Raises:
+        ValueError: when the directory holds another config, data that has changed since, files that are no run, or a
+            run that another process is training.
+        DivergedError: when a loss, a gradient norm or the weights are not finite: nothing of it is kept, and the last
+            good checkpoint is named.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from tempfile import mkdtemp
+        >>> from grok_interp import training_preset
+        >>> config = replace(training_preset("modular-tiny"), n_steps=2)
+        >>> run_training(Path(mkdtemp()) / "run", config).steps
+        (0, 2)
     """
     run, execution = claim(Path(directory), config, Execution.resolve(config, device=device, compiled=compiled))
     with only_process(run), releasing_if_failed(run), deferred_interrupts() as interrupted, execution.threads():
-        state = TrainingState(config, device=device, precision=execution.precision)
+        state = TrainingState(config, device=device, precision=execution.precision, n_parts=execution.n_parts)
         recorder = Recorder(run, state, load_newest_resume_point(state, run.directory))
         recorders = Recorders([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update)
         if on_start:

@@ -20,11 +20,13 @@ from torch import Tensor, nn
 
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
+from grok_interp.training import parallel
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.cuda_graph import Step, graphed
 from grok_interp.training.divergence import FiniteCheck, Update
 from grok_interp.training.interventions import Interventions
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, set_learning_rates, take_step
+from grok_interp.training.parallel import choose_parts
 from grok_interp.training.precision import Precision, autocast, resolve_precision
 
 
@@ -35,12 +37,23 @@ class TrainingState:
         config: the training run.
         device: where it trains.
         precision: of the matrix products; by default what `config.precision` resolves to on this device.
+        n_parts: parts of a micro-batch that are computed at once; by default what `choose_parts` says.
+        model: on this device; by default the config's, initialized with its seed.
     """
 
-    def __init__(self, config: TrainConfig, *, device: str = "cpu", precision: Precision | None = None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        device: str = "cpu",
+        precision: Precision | None = None,
+        n_parts: int | None = None,
+        model: Transformer | None = None,
+    ) -> None:
         self.config, self.device = config, torch.device(device)
         self.precision: Precision = precision or resolve_precision(config.precision, self.device)
-        self.model = Transformer(config.model, seed=config.init_seed).to(self.device)
+        self.n_parts = n_parts or choose_parts(config, self.device)
+        self.model = model or Transformer(config.model, seed=config.init_seed).to(self.device)
         half = self.precision == "bfloat16"
         self.optimizers = build_optimizers(self.model.named_parameters(), config, half=half)
         self.interventions = Interventions(config, self.model)
@@ -68,13 +81,28 @@ def train(
     on_update: Callable[[Update], None] | None = None,
     compiled: bool = False,
 ) -> Iterator[tuple[int, Transformer]]:
-    """Train from `state` (default: from the initialization, on the CPU) to the end of the config.
+    """Train from the initialization, or from `state`, to the end of the config.
 
-    `on_update` is called after every update, when the state is whole: it may save it, or raise to stop. `compiled`
-    compiles the loss of a micro-batch with torch.compile: it pays on a GPU, and on a CPU only for long runs.
-    Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn; and
-    DivergedError (a ValueError) when a loss, a gradient norm or the weights are not finite. Such a model is never
-    yielded.
+    Args:
+        config: the training run.
+        state: what training starts from; by default the initialization, on the CPU.
+        batches: what is trained on; by default opened from the config.
+        on_update: is called after every update, when the state is whole: it may save it, or raise to stop.
+        compiled: compile the loss of a micro-batch with torch.compile: pays on a GPU, and on a CPU only for long runs.
+
+    Yields:
+        (step, model) at every checkpoint step; the model is the live one: it changes when the next pair is asked for.
+
+    Raises:
+        ValueError: for a corpus that is missing, empty or too short, and for tasks that cannot be drawn.
+        DivergedError: (a ValueError) when a loss, a gradient norm or the weights are not finite. Such a model is never
+            yielded.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from grok_interp import training_preset
+        >>> [step for step, model in train(replace(training_preset("modular-tiny"), n_steps=2))]
+        [0, 2]
     """
     state = state or TrainingState(config)
     batches = batches or open_batches(config)
@@ -126,13 +154,13 @@ def learn_batch(
 
 
 def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
-    """This micro-batch's share of the batch's mean loss; its gradient is added to the others'."""
-    loss = loss_share(state, micro, loss_function)
-    loss.backward()
-    return loss.detach()
+    """This micro-batch's part of the batch's mean loss; its gradient is added to the others'."""
+    sequences = micro.tensor_split(state.n_parts) if len(micro) >= state.n_parts else (micro,)
+    loss_of = partial(loss_part, state, loss_function=loss_function)
+    return parallel.add_gradient(loss_of, sequences, list(state.model.parameters()))
 
 
-def loss_share(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
+def loss_part(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
     with autocast(state.device, state.precision):
         return loss_function(state.model, micro) * (len(micro) / state.config.batch_size)
 

@@ -18,9 +18,9 @@ from ground_truth import (
 )
 
 from grok_interp import to_hooked_transformer
-from grok_interp.activations import read, z_name
 from grok_interp.analysis.edge_ablation import edge_ablation
 from grok_interp.analysis.edge_paths import Edge, edge_ablated, edges_between, random_edges
+from grok_interp.models.activations import read, z_name
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.weights_of import weights_of
 

@@ -18,9 +18,9 @@ from ground_truth import (
 )
 
 from grok_interp import CopyTask, direct_logit_attribution, to_hooked_transformer
-from grok_interp.activations import logits_of
 from grok_interp.analysis.logit_attribution import LogitAttribution, direct_contribution
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import logits_of
 
 SIZES: dict[str, Any] = {"n_sequences": 2, "n_prefix": 2, "n_suffix": 3, "n_samples": 5, "query_every": 1}
 SAMPLES = CopyTask(**SIZES, alphabet=tuple(range(1, D_VOCAB)), separator=0).sample()

@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head
 from grok_interp.analysis.edge_ablation import EdgeAblation, edge_ablation
 from grok_interp.analysis.edge_paths import Edge, edges_between, random_edges
 from grok_interp.analysis.head_scores import HeadScores
 from grok_interp.analysis.induction import InductionScores
+from grok_interp.configs.schedules import spread_steps
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
-from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs, circuit_scores, formed_heads
 from grok_interp.studies.copying.results import analyze
 

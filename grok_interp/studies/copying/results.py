@@ -22,13 +22,13 @@ from typing import Any
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.comparison import MeasuredRun
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.run import Run, once_per_run
 from grok_interp.runs.series_run import SeriesRun
