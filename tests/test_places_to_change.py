@@ -153,7 +153,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         add(site / "grok_interp", edits)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
     command = [sys.executable, "-c", LOOK, str(tmp_path_factory.mktemp("run"))]
-    printed = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=site, timeout=240)
+    printed = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=site)
     assert printed.returncode == 0, printed.stderr
     return json.loads(printed.stdout.splitlines()[-1])
 
