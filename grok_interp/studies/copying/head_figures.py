@@ -91,7 +91,7 @@ def store_circuit(run: Run, device: str, show: ShowProgress) -> None:
 
 @FIGURES.of_run(
     "edges",
-    "accuracy without the edges between previous-token and induction heads, over training",
+    "accuracy without edges from previous-token to induction heads, over training",
     experiment=BASELINE,
     prepare=store_circuit,
 )
