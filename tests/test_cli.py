@@ -91,11 +91,11 @@ def test_ctrl_c_exits_with_130_says_how_to_go_on_and_a_partial_report_is_possibl
 ) -> None:
     process = in_a_process(*train_tiny, "--n-steps", "1000000")
     checkpoint = tmp_path / "run" / "checkpoints" / "step_00000020.safetensors"
-    deadline = time.monotonic() + 60
-    while not checkpoint.exists() and time.monotonic() < deadline:
+    while not checkpoint.exists():
+        assert process.poll() is None, "the training ended before it could be interrupted"
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate()
     assert process.returncode == 130
     assert "nothing is lost, the same command resumes from here" in errors
     assert "Traceback" not in errors
@@ -266,7 +266,7 @@ def on_a_terminal(*arguments: str, **environment: str) -> str:
         while piece := os.read(parent, 4096):
             seen += piece
     os.close(parent)
-    assert process.wait(timeout=60) == 0
+    assert process.wait() == 0
     return seen.decode()
 
 
