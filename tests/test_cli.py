@@ -247,6 +247,20 @@ def test_checkpoints_every_so_many_tokens_and_resumed_with_the_same_flag(
     assert "checkpoint_steps: (0, 8, 16, 20) there" in capsys.readouterr().err
 
 
+def test_more_checkpoints_than_anybody_wants_are_refused_at_once(train_tiny: list[str], tmp_path: Path, capsys) -> None:
+    assert main([*train_tiny, "--n-steps", "1000000000", "--checkpoint-tokens", "256"]) == 2
+    assert "every 256 tokens makes 1,000,000,000 checkpoints in 1,000,000,000 steps" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("jobs", ["0", "-3"])
+def test_a_number_of_jobs_below_one_is_refused(jobs: str, tmp_path: Path, capsys) -> None:
+    command = ["reproduce", "copying/fig3", "--preset", "tiny", "--folder", str(tmp_path / "sweep"), "--jobs", jobs]
+    assert main(command) == 2
+    assert f"--jobs needs 1 process or more, got {jobs}" in capsys.readouterr().err
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_checkpoints_closer_than_an_update_are_refused(train_tiny: list[str], tmp_path: Path, capsys) -> None:
     assert main([*train_tiny, "--checkpoint-tokens", "255"]) == 2
     assert "every 255 tokens was asked for, but a step trains on 256: ask for 256 or more" in capsys.readouterr().err
@@ -325,7 +339,7 @@ def test_verbs_speak_json_alone_on_stdout(train_tiny: list[str], tmp_path: Path,
     reported = spoken("report", run)
     assert Path(reported["report"]).exists()
     exact = "exact-match accuracy at the last checkpoint, 95% CI (100 samples x 2 strings)"
-    assert "% [" in reported["headlines"][exact]
+    assert "% [" in reported["numbers"][exact]
     drawn = spoken("reproduce", "copying/fig6", "--run", run)
     assert [Path(file).suffix for file in drawn["files"]] == [".svg", ".pdf"]
 
