@@ -121,6 +121,8 @@ def test_a_folder_that_holds_another_config_is_refused(tiny: TrainConfig, tmp_pa
 
 
 def test_a_sweep_without_seeds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has 10,000 seeds at most, got 10,001"):
+        Sweep(tmp_path, {}, 10_001)
     with pytest.raises(ValueError, match="needs 1 seed or more, got 0"):
         Sweep(tmp_path, {}, 0)
 
