@@ -91,7 +91,7 @@ def figure_7(*runs: Run, device: str = "cpu") -> Drawing:
 
 @FIGURES.of_runs("strings", "exact-match accuracy string by string, two alphabets", experiment=BASELINE)
 def strings(*runs: Run, device: str = "cpu") -> Drawing:
-    """Exact-match accuracy string by string over training, on printable and on hexadecimal strings.
+    """Exact-match accuracy string by string over training, for each alphabet of the copying test.
 
     With 95% intervals: over samples of one run, over seeds of several.
     """
