@@ -52,9 +52,7 @@ from grok_interp.results.result import Result
 
 CONTROLS = ["random", "entropy"]
 CONDITIONS = ["intact", "ablated", *CONTROLS]
-Cell = (
-    tuple[tuple[Head, ...], int] | None
-)  # ablated heads and the seed of their donors; None where controls are missing
+Cell = tuple[tuple[Head, ...], int] | None  # heads, seed of their donors; None where controls are missing
 
 
 class HeadAblation(Result):

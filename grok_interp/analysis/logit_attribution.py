@@ -20,7 +20,6 @@ copying paper; after nostalgebraist's logit lens and Elhage et al. 2021. Interva
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -197,9 +196,10 @@ class _Reader:
     def _of_query(self, model: HookedModel, samples: CopySamples, index: int) -> Parts:
         """sample x suffix position, then the dimensions of each part."""
         tokens = torch.cat([samples.context, samples.query(index)[:, :-1]], dim=1)
-        n_layers, last = len(self.W_O), partial(_last_positions, samples.task.n_suffix)
+        n_layers, n_suffix = len(self.W_O), samples.task.n_suffix
         streams = ["blocks.0.hook_resid_pre", *(f"blocks.{layer}.hook_resid_post" for layer in range(n_layers))]
-        found = read(model, tokens, dict.fromkeys([*streams, *map(z_name, range(n_layers))], last))
+        names = [*streams, *map(z_name, range(n_layers))]
+        found = read(model, tokens, dict.fromkeys(names, lambda activation: activation[:, -n_suffix:].clone()))
         residual = [found[name].float() for name in streams]
         direction, bias = self._direction(residual[-1], samples.suffix(index).to(device_of(model)))
         heads = torch.stack([self._of_heads(found[z_name(layer)], layer, direction) for layer in range(n_layers)], -2)
@@ -242,14 +242,7 @@ class _Reader:
             )
 
 
-def _last_positions(n: int, activation: Tensor) -> Tensor:
-    return activation[:, -n:].clone()
-
-
 def _bias(module: Any, names: tuple[str, ...], like: Tensor) -> Tensor:
     """The first of these attributes; zeros without one."""
-    for name in names:
-        found = getattr(module, name, None)
-        if isinstance(found, Tensor):
-            return found.detach().to(like)
-    return torch.zeros_like(like)
+    found = next((each for name in names if isinstance(each := getattr(module, name, None), Tensor)), None)
+    return torch.zeros_like(like) if found is None else found.detach().to(like)
