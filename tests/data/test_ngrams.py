@@ -99,7 +99,7 @@ def test_a_length_that_cannot_repeat_is_refused(n: int, message: str) -> None:
 
 def test_no_pad_stands_for_a_token() -> None:
     """Whatever a pad holds, and wherever it is: here 5, 6 would come again if the pad were read as a 6."""
-    windows = torch.tensor([[5, 6, 10, 1, 5, pad] for pad in range(12)])
+    windows = torch.tensor([[5, 6, 10, 1, 5, pad] for pad in range(11)])
     real = torch.ones_like(windows, dtype=torch.bool)
     real[:, -1] = False
     found = repeated_ngrams(windows, n=1, real=real)
