@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
-from grok_interp.plots.layout import Direction, cells_of, named_ticks, names_along, wrapped
+from grok_interp.plots.layout import Direction, cells_of, has_grid, named_ticks, names_along, wrapped
 from grok_interp.plots.marks import Cells, ColorScale, Level, Line, Points, Shade
 from grok_interp.plots.screen_marks import PLOTLY_DASHES, Trace, traces
 from grok_interp.plots.theme import GRAY, LAYER_COLORS, LEAST_TYPE
@@ -196,7 +196,11 @@ def _axis(panel: Panel, direction: Direction, length: float) -> dict[str, Any]:
     """`length` in pixels."""
     axis, cells = panel.x if direction == "x" else panel.y, cells_of(panel)
     title = wrapped(axis.text, length, PIXELS).replace("\n", "<br>")
-    shown: dict[str, Any] = {"title": {"text": title, "standoff": 8}, "hoverformat": axis.format, "showgrid": not cells}
+    shown: dict[str, Any] = {
+        "title": {"text": title, "standoff": 8},
+        "hoverformat": axis.format,
+        "showgrid": has_grid(panel),
+    }
     if axis.limits != (None, None):
         shown["range"] = list(axis.limits[::-1] if axis.reversed else axis.limits)
     elif axis.reversed:

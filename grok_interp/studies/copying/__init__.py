@@ -5,9 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from grok_interp.studies.copying.figures import (
     ablation,
-    attribution,
-    edges,
-    emergence,
     figure_2,
     figure_3,
     figure_4,
@@ -20,6 +17,7 @@ from grok_interp.studies.copying.figures import (
     strings,
     synthetic_data_diagram,
 )
+from grok_interp.studies.copying.mechanism_figures import attribution, edges, emergence
 
 if TYPE_CHECKING:
     from grok_interp.studies.copying.results import CopyingInputs, CopyingResults, analyze, evaluation_inputs
