@@ -186,7 +186,7 @@ def head_ablation(
         >>> from grok_interp import CopyTask, Transformer, preset
         >>> model, samples = Transformer(preset("copier-tiny"), seed=0), CopyTask.fitting(64, n_samples=2).sample()
         >>> text = torch.randint(256, (2, 65), generator=torch.Generator().manual_seed(0))
-        >>> found = head_ablation(model, samples, text, heads=[(1, 0)], how="zero", n_draws=2, seed=0)
+        >>> found = head_ablation(model, samples, text, heads=[(1, 0)], how="zero", n_draws=1, seed=0)
         >>> found.dataset["condition"].values.tolist()
         ['intact', 'ablated', 'random', 'entropy']
     """

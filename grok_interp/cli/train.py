@@ -93,7 +93,10 @@ def _print_plan(config: TrainConfig, run: Path, device: str, compiled: bool, out
     plan = training_plan(config, directory=run, device=choose_device(device), compiled=compiled)
     output.say(plan)
     facts = {**plan.facts(), "warnings": list(plan.warnings())}
-    output.finish(facts, made=[str(plan)], then="the same command without --dry-run")
+    then = (
+        "the same command, changed as the warnings say" if facts["warnings"] else "the same command without --dry-run"
+    )
+    output.finish(facts, made=[str(plan)], then=then)
 
 
 def _with_checkpoints_every(n_tokens: int, config: TrainConfig) -> TrainConfig:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from grok_interp.places import user_path
+
 NOT_TEXT_OF_INTEREST = {"test", "tests", "idlelib", "lib2to3", "ensurepip", "site-packages", "dist-packages"}
 TEXT_SUFFIXES = {".txt", ".md", ".rst", ".py", ".tex", ".html", ".csv", ".json", ".jsonl", ".c", ".h", ".js", ".org"}
 
@@ -42,7 +44,7 @@ def text_files(source: str) -> tuple[Path, list[Path]]:
     if source == "stdlib":
         root = Path(sysconfig.get_path("stdlib"))
         return root, sorted(_python_files(root))
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_file():
         return path.parent, [path]
     if not path.is_dir():

@@ -86,7 +86,14 @@ def on_paper(drawing: Drawing, *, width: Width = "full", step: int | None = None
 
 
 def save_figure(drawing: Drawing, stem: Path, *, width: Width = "full", step: int | None = None) -> list[Path]:
-    """stem.svg and stem.pdf, without dates inside: the same drawing gives the same bytes."""
+    """stem.svg and stem.pdf, without dates inside: the same drawing gives the same bytes.
+
+    Args:
+        drawing: what is drawn.
+        stem: the path without suffix; its folder is made.
+        width: "column" (190 points) or "full" (397 points).
+        step: that is drawn of what changes over training; the last if None.
+    """
     written, figure = [], on_paper(drawing, width=width, step=step)
     for suffix, metadata in ((".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
         path = stem.with_suffix(suffix)

@@ -66,9 +66,9 @@ def run_training(
         >>> from dataclasses import replace
         >>> from tempfile import mkdtemp
         >>> from grok_interp import training_preset
-        >>> config = replace(training_preset("modular-tiny"), n_steps=2)
+        >>> config = replace(training_preset("modular-tiny"), n_steps=5)
         >>> run_training(Path(mkdtemp()) / "run", config).steps
-        (0, 2)
+        (0, 5)
     """
     run, execution = claim(Path(directory), config, Execution.resolve(config, device=device, compiled=compiled))
     with only_process(run), releasing_if_failed(run), deferred_interrupts() as interrupted, execution.threads():
