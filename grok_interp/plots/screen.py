@@ -181,7 +181,7 @@ def _layout(panel: Panel, columns: int) -> dict[str, Any]:
 def _low(panel: Panel, layout: dict[str, Any], *, has_numbers: bool) -> dict[str, Any]:
     """Of a panel that shares its x axis with those below: equal margins at the sides, numbers below the last alone."""
     top, numbers = layout["margin"].get("t", 12), 42 if has_numbers else 6
-    x = {**layout["xaxis"], "automargin": False, "showticklabels": has_numbers}
+    x = {**layout["xaxis"], "automargin": False, "showticklabels": has_numbers, "nticks": 6, "tickangle": 0}
     title = wrapped(panel.y.text, LOW_HEIGHT, PIXELS).replace("\n", "<br>")
     return {
         **layout,
