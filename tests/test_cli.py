@@ -42,7 +42,8 @@ def test_a_reader_gets_from_text_to_a_report(train_tiny: list[str], tmp_path: Pa
     printed = capsys.readouterr().out
     assert "5 checkpoints up to step 20" in printed
     assert "I(L,H) of 2 x 2 heads at 5 checkpoints" in printed
-    assert "heads with I(L,H) above 0.2" in printed
+    assert "Cannot tell when copying emerged: 5 checkpoints are too few, 8 are needed." in printed
+    assert "heads with I(L,H) above 0.2" in (tmp_path / "run" / "report.html").read_text()
     (row,) = json.loads(printed[printed.index("[\n") :])
     assert (row["run"], row["finished"], row["analyzed"], row["report"]) == (run, True, True, True)
     assert (tmp_path / "run" / "report.html").stat().st_size > 1_000_000
@@ -54,7 +55,8 @@ def test_modular_arithmetic_gets_from_tasks_to_a_report_and_its_figures(tmp_path
     assert main(["analyze", run]) == 0
     assert "8 shots at 5 checkpoints" in capsys.readouterr().out
     assert main(["report", run, "--threshold", "0.05"]) == 0
-    assert "o.o.d. generalization >99%  phase at that step (learned: above 0.05)" in capsys.readouterr().out
+    assert "the phase is o.o.d. generalization >99%. One seed." in capsys.readouterr().out
+    assert "phase at that step (learned: above 0.05)" in (tmp_path / "run" / "report.html").read_text()
     for name in (name.removeprefix("modular/") for name in MODULAR_FIGURES):
         assert main(["reproduce", f"modular/{name}", "--run", run]) == 0
         assert (figures / f"modular_{name}.svg").stat().st_size > 5_000

@@ -169,6 +169,7 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     assert {file.stem for file in (folder / "figures").iterdir()} == {
         *(f"copying_fig{n}" for n in range(2, 8)),
         "copying_strings",
+        "overview",
         "copying_leads",
     }
     claims = pd.read_csv(folder / "tables" / "claims.csv")
