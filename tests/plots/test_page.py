@@ -122,7 +122,7 @@ def test_the_attention_shrinks_and_grows_with_the_window(report: Path, tab: Tab)
     tab.wait_for(f"{width} > 600")
     for size, condition in ((390, "< 390"), (1400, "> 600")):
         tab.call("Emulation.setDeviceMetricsOverride", width=size, height=900, deviceScaleFactor=1, mobile=False)
-        tab.wait_for(f"{width} {condition}", seconds=20)
+        tab.wait_for(f"{width} {condition}")
 
 
 @needs_a_browser
