@@ -76,12 +76,15 @@ if TYPE_CHECKING:
     from grok_interp.runs.audit import audit as audit
     from grok_interp.runs.ensemble import run_ensemble as run_ensemble
     from grok_interp.runs.ensemble import train_ensemble as train_ensemble
+    from grok_interp.runs.evaluations import StopTraining as StopTraining
+    from grok_interp.runs.evaluations import evaluations as evaluations
     from grok_interp.runs.record import is_run as is_run
     from grok_interp.runs.revision_names import training_point as training_point
     from grok_interp.runs.run import Run as Run
     from grok_interp.runs.run_training import run_training as run_training
     from grok_interp.runs.series import CheckpointSeries as CheckpointSeries
     from grok_interp.training.loop import train as train
+    from grok_interp.training.own_optimizer import OwnOptimizer as OwnOptimizer
 
 _HOME = {
     "configs": (
@@ -100,9 +103,11 @@ _HOME = {
     "models.transformer_lens": ("to_hooked_transformer",),
     "models.interchange": ("from_huggingface", "to_huggingface"),
     "training.loop": ("train",),
+    "training.own_optimizer": ("OwnOptimizer",),
     "runs.record": ("is_run",),
     "runs.run": ("Run",),
     "runs.audit": ("audit",),
+    "runs.evaluations": ("StopTraining", "evaluations"),
     "runs.revision_names": ("training_point",),
     "runs.series": ("CheckpointSeries",),
     "runs.run_training": ("run_training",),

@@ -19,12 +19,15 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from grok_interp.configs import TrainConfig
+from grok_interp.interrupts import deferred_interrupts
 from grok_interp.models.ensemble_logits import ensemble_logits
 from grok_interp.models.rotary import rotary
 from grok_interp.models.transformer import Transformer
+from grok_interp.runs.continuation import continue_under
+from grok_interp.runs.lockstep import require_lockstep
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
 from grok_interp.runs.run import Run
-from grok_interp.runs.run_training import claim, deferred_interrupts, only_process, releasing_if_failed
+from grok_interp.runs.run_training import claim, only_process, releasing_if_failed
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.cuda_graph import Step, graphed
 from grok_interp.training.divergence import DivergedError, FiniteCheck, Update
@@ -95,25 +98,6 @@ def _shared(parameters: list[nn.Parameter]) -> nn.Parameter:
     return stacked
 
 
-def shared_fields(config: TrainConfig) -> dict[str, Any]:
-    """What members of an ensemble have in common: all but seeds and data."""
-    return {k: v for k, v in config.flattened().items() if k not in ("init_seed", "data_seed") and k[:5] != "data."}
-
-
-def require_lockstep(configs: Sequence[TrainConfig]) -> None:
-    """Raises ValueError unless the configs differ in seeds and data alone, for attention dropout and interventions."""
-    if not configs:
-        raise ValueError("an ensemble needs a run or more, got none")
-    if configs[0].model.attn_dropout or configs[0].intervene:
-        raise ValueError("an ensemble has no attention dropout and no interventions: train such runs one by one")
-    first = shared_fields(configs[0])
-    for config in configs[1:]:
-        if differ := [f"{k}: {first[k]!r} and {v!r}" for k, v in shared_fields(config).items() if first[k] != v]:
-            raise ValueError(
-                f"members of an ensemble may differ in seeds and data only, these differ in {', '.join(differ)}"
-            )
-
-
 def train_ensemble(
     configs: Sequence[TrainConfig],
     *,
@@ -172,6 +156,7 @@ def run_ensemble(
         stack.enter_context(releasing_if_failed(*opened))
         interrupted = stack.enter_context(deferred_interrupts())
         stack.enter_context(execution.threads())
+        opened = [continue_under(run, config) for run, config in zip(opened, configs, strict=True)]
         members = [TrainingState(config, device=device, precision=execution.precision) for config in configs]
         each_recorder = [
             Recorder(run, member, load_newest_resume_point(member, run.directory))
@@ -204,7 +189,7 @@ def step_function(state: EnsembleState, loss: Callable, *, compiled: bool) -> Ca
     one_or_all = partial(ensemble_losses, loss) if state.stacked else loss
     one_or_all = torch.compile(one_or_all) if compiled else one_or_all
     if state.stacked:
-        learn = graphed(partial(_learn_batches, state, one_or_all), state.device, random=False)
+        learn = graphed(partial(_learn_batches, state, one_or_all), state.device)
         return partial(_stacked_step, state, learn)
     return lambda batch: [train_step(member, own, one_or_all) for member, own in zip(state.members, batch, strict=True)]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from grok_interp.configs import TrainConfig
 from grok_interp.interrupts import ending_with
-from grok_interp.runs.ensemble import shared_fields
+from grok_interp.runs.lockstep import shared_fields
 from grok_interp.runs.record import is_run
 from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run_training import is_finished
