@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from grok_interp.runs.ensemble import train_ensemble as train_ensemble
     from grok_interp.runs.evaluations import StopTraining as StopTraining
     from grok_interp.runs.evaluations import evaluations as evaluations
+    from grok_interp.runs.hub_push import push as push
     from grok_interp.runs.record import is_run as is_run
     from grok_interp.runs.revision_names import training_point as training_point
     from grok_interp.runs.run import Run as Run
@@ -108,6 +109,7 @@ _HOME = {
     "runs.run": ("Run",),
     "runs.audit": ("audit",),
     "runs.evaluations": ("StopTraining", "evaluations"),
+    "runs.hub_push": ("push",),
     "runs.revision_names": ("training_point",),
     "runs.series": ("CheckpointSeries",),
     "runs.run_training": ("run_training",),

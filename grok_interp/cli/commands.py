@@ -12,6 +12,7 @@ from grok_interp.cli.audit import audit
 from grok_interp.cli.faults import described, is_lost_process, is_out_of_memory
 from grok_interp.cli.listing import doctor, list_
 from grok_interp.cli.output import printable
+from grok_interp.cli.push import push
 from grok_interp.cli.reproduce import reproduce
 from grok_interp.cli.run import analyze, report, watch
 from grok_interp.cli.train import demo, train
@@ -33,6 +34,7 @@ VERBS = {
     "watch": watch,
     "reproduce": reproduce,
     "audit": audit,
+    "push": push,
     "list": list_,
     "doctor": doctor,
 }
