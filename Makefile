@@ -19,7 +19,7 @@ test: .venv/developing  ## the whole test suite, on two cores
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-transformer-lens-4: .venv/developing .tl4/installed  ## models and analyses against TransformerLens 4.3
-	PYTHONPATH=.tl4 $(BIN)/pytest tests/models tests/analysis tests/test_activations.py
+	PYTHONPATH=.tl4 $(BIN)/pytest tests/models tests/analysis
 
 check: .venv/developing  ## lint, format, spelling and types; changes nothing
 	$(BIN)/ruff check .

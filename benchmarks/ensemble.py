@@ -18,10 +18,10 @@ from side_by_side import prepare, print_header, print_row, round_robin, seconds,
 
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
-from grok_interp.runs import ensemble
-from grok_interp.runs.ensemble import EnsembleState, step_function
+from grok_interp.training import ensemble
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import Update
+from grok_interp.training.ensemble import EnsembleState, step_function
 from grok_interp.training.loop import TrainingState, train_step
 
 

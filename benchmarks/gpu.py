@@ -41,10 +41,10 @@ from grok_interp.models.interchange import to_huggingface
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.transformer_lens import to_hooked_transformer
 from grok_interp.presets import preset, training_preset
-from grok_interp.runs.ensemble import EnsembleState
-from grok_interp.runs.ensemble import step_function as ensemble_step_function
 from grok_interp.training.batches import answer_loss, next_token_loss, open_batches
 from grok_interp.training.cuda_graph import graphed
+from grok_interp.training.ensemble import EnsembleState
+from grok_interp.training.ensemble import step_function as ensemble_step_function
 from grok_interp.training.loop import TrainingState, step_function
 from grok_interp.training.precision import autocast
 
@@ -103,7 +103,7 @@ def steps(out: Path, sizes: Sizes) -> None:  # noqa: ARG001
     peak = matrix_rate(sizes.matrix)
     print(f"A product of two {sizes.matrix} x {sizes.matrix} matrices in bfloat16: {peak / 1e12:.0f} TFLOP/s.")
     header = ["training step", "peer", "ours", "peer's", "times faster than the peer (quartiles)"]
-    print_header([*header, "our tokens/s", "our share of the matrix product's rate"])
+    print_header([*header, "our tokens/s", "our fraction of the matrix product's rate"])
     for name, config in sizes.cases:
         compare_steps(name, config, sizes.rounds, peak)
 

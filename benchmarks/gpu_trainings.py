@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 from grok_interp.configs import TrainConfig
+from grok_interp.configs.schedules import linear_steps
 from grok_interp.presets import training_preset
 from grok_interp.runs.checkpoint_files import load_state
 from grok_interp.runs.ensemble import run_ensemble
@@ -28,7 +29,6 @@ from grok_interp.runs.record import is_run
 from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.schedules import linear_steps
 from grok_interp.studies.catalog import study_of
 from grok_interp.studies.copying.figures import FIGURES
 from grok_interp.studies.modular.experiments import BASELINES, PHASES

@@ -35,10 +35,10 @@ from torch import Tensor
 from transformer_lens.head_detector import detect_head
 
 from grok_interp import PRESETS, ModelConfig, Transformer, induction_scores, llama_copier, to_hooked_transformer
-from grok_interp.activations import mean_of_patterns, pattern_name
 from grok_interp.analysis.head_scores import head_scores
 from grok_interp.analysis.induction import InductionScores, induction_attention
 from grok_interp.data.copying import induction_targets
+from grok_interp.models.activations import mean_of_patterns, pattern_name
 
 MIDDLE = llama_copier(n_layers=4, n_heads=4, d_model=128, d_mlp=344, d_vocab=1024, n_ctx=1024)
 WIDE = llama_copier(n_layers=4, n_heads=8, d_model=512, d_mlp=1408, d_vocab=4096, n_ctx=1024)

@@ -14,9 +14,9 @@ import tyro
 from side_by_side import prepare
 from speedup import print_speedup, print_speedup_header
 
-from grok_interp.activations import logits
 from grok_interp.analysis.grid import grid_comparisons
 from grok_interp.configs import modular_gpt
+from grok_interp.models.activations import logits
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import preset
 

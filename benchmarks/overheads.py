@@ -48,16 +48,16 @@ def main(*, short: bool = False) -> None:
     names = ("copier-mini", "modular-p11")
     print_header(["making a batch", "time", "of a step", "share", "target"])
     for name in names:
-        share_of_batches(name, training_preset(name), n_steps=10 if short else 50)
-    print_header(["200 checkpoints along a run", "time of one", "of an update", "share of the run", "target"])
+        fraction_of_batches(name, training_preset(name), n_steps=10 if short else 50)
+    print_header(["200 checkpoints along a run", "time of one", "of an update", "fraction of the run", "target"])
     for name in names:
-        share_of_checkpoints(name, training_preset(name), n_steps=100 if short else 1_000)
+        fraction_of_checkpoints(name, training_preset(name), n_steps=100 if short else 1_000)
     print_header(["start", "wall, median of 5", "heavy packages loaded", "target"])
     for name, arguments in COMMANDS.items():
         start_of(name, arguments)
 
 
-def share_of_batches(name: str, config: TrainConfig, *, n_steps: int) -> None:
+def fraction_of_batches(name: str, config: TrainConfig, *, n_steps: int) -> None:
     batches, state, device = open_batches(config), TrainingState(config), torch.device("cpu")
     batch = batches.batch(0, device)
     train_step(state, batch, batches.loss)  # a warm-up
@@ -66,7 +66,7 @@ def share_of_batches(name: str, config: TrainConfig, *, n_steps: int) -> None:
     print_row([name, seconds(making), seconds(training), f"{making / training:.2%}", "3%"])
 
 
-def share_of_checkpoints(name: str, config: TrainConfig, *, n_steps: int) -> None:
+def fraction_of_checkpoints(name: str, config: TrainConfig, *, n_steps: int) -> None:
     every = UPDATES_OF_A_RUN // CHECKPOINTS_OF_A_RUN
     config = replace(config, n_steps=n_steps, checkpoint_steps=tuple(range(0, n_steps, every)))
     saving: list[float] = []

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 SMALL_MODEL = 1_000_000  # parameters
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+MEMINFO = Path("/proc/meminfo")
 
 
 def choose_device(name: str) -> str:
@@ -32,11 +35,25 @@ def choose_threads(n_params: int) -> int:
     """How many CPU threads torch should use: 1 for a small model, unless $OMP_NUM_THREADS says otherwise.
 
     For copier-mini a second thread saves a fifth of the time on an idle machine and costs ten times on a busy one. The
-    number of threads also decides how sums are rounded: with one, a run gives the same bits on 2 cores and on 20.
+    number of threads also decides how sums are rounded: with one, a run gives the same bits on 2 cores and on 20. A
+    training step uses a second core otherwise (`training.parallel`).
     """
     import torch
 
-    return 1 if n_params < SMALL_MODEL and "OMP_NUM_THREADS" not in os.environ else torch.get_num_threads()
+    return 1 if is_small(n_params) and "OMP_NUM_THREADS" not in os.environ else torch.get_num_threads()
+
+
+def is_small(n_params: int) -> bool:
+    """Is the model so small that its operations are too short to be shared by threads?"""
+    return n_params < SMALL_MODEL
+
+
+def models_at_once(n_params: int, device: str) -> int:
+    """How many models to evaluate at a time: 2 small ones on a CPU with two cores, unless $OMP_NUM_THREADS is set."""
+    import joblib
+
+    free = device == "cpu" and is_small(n_params) and "OMP_NUM_THREADS" not in os.environ
+    return min(2, joblib.cpu_count()) if free else 1
 
 
 def use_threads(n_params: int) -> None:
@@ -57,6 +74,21 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def memory_of(device: str, *, n_threads: int) -> tuple[str, int, int]:
+    """(what computes, its memory, how much of it is free), in bytes; a container's limit is the memory it has."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return torch.cuda.get_device_name(device), total, free
+    limits = [Path(file).read_text().strip() for file in CONTAINER_LIMITS if Path(file).is_file()]
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = min([physical, *(int(limit) for limit in limits if limit.isdigit())])
+    known = dict(line.split(":") for line in MEMINFO.read_text().splitlines()) if MEMINFO.is_file() else {}
+    free = 1024 * int(known["MemAvailable"].split()[0]) if "MemAvailable" in known else total
+    return f"{n_threads} thread{'s' * (n_threads > 1)}", total, min(free, total)
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # options of glibc's mallopt

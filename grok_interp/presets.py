@@ -16,7 +16,7 @@ from grok_interp.configs import (
     modular_gpt,
 )
 from grok_interp.configs.data import plugin_sources
-from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps
+from grok_interp.configs.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps
 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
 Part = TypeVar("Part")
@@ -206,12 +206,40 @@ PRESETS = Presets(lambda _, run: run.model)
 
 
 def preset(name: str) -> ModelConfig:
-    """The model of that name. Raises ValueError for an unknown one."""
+    """The model of that name.
+
+    Args:
+        name: of `PRESETS`; `grok-interp list presets` shows them.
+
+    Returns:
+        Its configuration.
+
+    Raises:
+        ValueError: for an unknown name; it lists those that there are.
+
+    Example:
+        >>> preset("copier-mini").n_layers
+        3
+    """
     return _known(PRESETS, name)
 
 
 def training_preset(name: str) -> TrainConfig:
-    """The training run of that name. Raises ValueError for an unknown one."""
+    """The training run of that name.
+
+    Args:
+        name: of `TRAINING_PRESETS`; `grok-interp list presets` shows them.
+
+    Returns:
+        Its configuration.
+
+    Raises:
+        ValueError: for an unknown name; it lists those that there are.
+
+    Example:
+        >>> training_preset("copier-mini").n_steps
+        4000
+    """
     return _known(TRAINING_PRESETS, name)
 
 

@@ -10,13 +10,12 @@ PACKAGE = Path(grok_interp.__file__).parent
 
 # From top to bottom. A line may import from itself and from lines above it. Names on one line share a level.
 LEVELS = """
-    units  device  files  interrupts  checksums  plugins
+    device  files  checksums  plugins
     places
     configs
-    schedules  presets
+    presets
     data
     statistics
-    activations
     models
     training
     progress

@@ -137,6 +137,18 @@ def test_figures_are_listed_with_what_they_show(capsys: pytest.CaptureFixture[st
     assert list(rows) == list(figures())
 
 
+def test_claims_of_every_study_are_listed(capsys) -> None:
+    assert main(["list", "claims", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {
+        "study": "copying",
+        "claim": "The loss follows the number of tokens",
+        "source": "Figure 4",
+        "varied": "batch_size",
+    } in rows
+    assert len(rows) == len({row["claim"] for row in rows}) == 10
+
+
 def test_lists_and_doctor_speak_json(capsys) -> None:
     assert main(["list", "presets", "--json"]) == 0
     rows = {row["preset"]: row for row in json.loads(capsys.readouterr().out)}
@@ -334,10 +346,10 @@ def test_verbs_name_the_command_to_type_next_and_it_works(train_tiny: list[str],
 def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(
     tiny: TrainConfig, tmp_path: Path, monkeypatch, capsys
 ) -> None:
+    from grok_interp.studies.claim import JudgedClaim
     from grok_interp.studies.copying import sweep_report
-    from grok_interp.studies.copying.claims import Claim
 
-    claim = Claim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]", 3, 12)
+    claim = JudgedClaim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]", 3, 12)
     page = tmp_path / "report.html"
     monkeypatch.setattr(sweep_report, "write_sweep_report", lambda _, **options: (page, [claim]))
     Run.create(tmp_path / "baseline" / "seed0", tiny)

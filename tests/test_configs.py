@@ -59,6 +59,7 @@ def test_a_model_is_refused_with_the_number_that_is_wrong(change: dict[str, Any]
         ({"segment_lengths": (9, 4)}, r"segment_lengths must be .* got \(9, 4\)"),
         ({"segment_lengths": (0, 4)}, r"segment_lengths must be .* got \(0, 4\)"),
         ({"span_sources": "near"}, "span_sources must be balanced or uniform, got 'near'"),
+        ({"test_alphabet": "digits"}, "test_alphabet must be printable or hexadecimal, got 'digits'"),
     ],
 )
 def test_a_text_is_refused_with_the_number_that_is_wrong(change: dict[str, Any], reason: str) -> None:

@@ -52,7 +52,16 @@ def test_the_index_of_the_api_lists_every_public_name() -> None:
     assert set(grok_interp.__all__) - listed == set()
 
 
-@pytest.mark.parametrize("module", ["analysis.checkpoints_of", "data.token_rows", "activations", "results.result"])
+def test_the_public_api_is_on_one_screen() -> None:
+    screen = (DOCS / "api" / "index.md").read_text().partition("## On one screen\n\n```\n")[2].partition("```")[0]
+    words = [word.partition(".")[0] for line in screen.splitlines() for word in line[12:].split()]
+    assert set(words) == set(grok_interp.__all__)
+    assert len(screen.splitlines()) <= 24
+
+
+@pytest.mark.parametrize(
+    "module", ["analysis.checkpoints_of", "data.token_rows", "models.activations", "results.result"]
+)
 def test_what_docstrings_refer_to_has_a_place_in_the_api_reference(module: str) -> None:
     pages = [page.read_text() for page in (DOCS / "api").glob("*.md")]
     assert sum(f".. automodule:: grok_interp.{module}\n   :members:" in page for page in pages) == 1

@@ -19,8 +19,8 @@ from grok_interp import (
     load_reference,
     slot_sequences,
 )
-from grok_interp.activations import pattern_name, read
 from grok_interp.analysis.fraction_of_change import fraction_of_change
+from grok_interp.models.activations import pattern_name, read
 from grok_interp.reference import FOLDER
 from grok_interp.studies import copying, modular
 from grok_interp.studies.copying.examples import copy_examples

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grok_interp.schedules import dense_steps, join_steps, linear_steps, logarithmic_steps, spread_steps, token_steps
+from grok_interp.configs.schedules import (
+    dense_steps,
+    join_steps,
+    linear_steps,
+    logarithmic_steps,
+    spread_steps,
+    token_steps,
+)
 
 lengths = st.integers(1, 5_000)
 

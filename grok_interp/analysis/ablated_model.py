@@ -34,10 +34,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from grok_interp.activations import ByRow, HookedModel, in_batches, pattern_name, read, z_name
 from grok_interp.analysis.ablation_edits import Edit, Seen, constant, mean, replaced, resampled
 from grok_interp.analysis.copying import Caching
 from grok_interp.analysis.edge_edits import EdgeCut
+from grok_interp.models.activations import ByRow, HookedModel, in_batches, pattern_name, read, z_name
 from grok_interp.models.value_biases import value_constants
 
 WAYS = ("zero", "mean", "resample", "edges")
@@ -149,9 +149,27 @@ def ablated(
 ) -> AblatedModel:
     """The model without `heads` in one of the `WAYS`; the model itself is not changed.
 
-    `reference` is for mean and resample, `n_match` for edges. Under resample, row r of an evaluation takes the z of the
-    r-th reference sequence that `seed` draws, whatever the batch size.
-    Raises ValueError for another `how`, for heads that the model does not have, and for options that are missing.
+    Args:
+        model: any hooked model.
+        heads: (layer, head) of those that are ablated, one or more.
+        how: "zero", "mean", "resample" or "edges".
+        reference: token indices, batch x pos, from which mean and resample take their z; not for the others.
+        n_match: length of the match from which "edges" cuts the attention, 1 or more; not for the others.
+        seed: draws the reference sequences of "resample": row r of an evaluation takes the z of the r-th that is drawn,
+            whatever the batch size.
+
+    Returns:
+        A model that analyzers take like any other.
+
+    Raises:
+        ValueError: for another `how`, for heads that the model does not have, and for options that are missing.
+
+    Example:
+        >>> from grok_interp import Transformer, preset
+        >>> model = Transformer(preset("copier-tiny"), seed=0)
+        >>> tokens = torch.arange(8)[None]
+        >>> bool((ablated(model, [(0, 1)], "zero")(tokens) == model(tokens)).all())
+        False
     """
     require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
     by_layer = {layer: [head for at, head in heads if at == layer] for layer, _ in sorted(heads)}

@@ -24,7 +24,6 @@ import xarray as xr
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named, require_ablation
 from grok_interp.analysis.ablation_controls import (
     attention_entropies,
@@ -34,18 +33,19 @@ from grok_interp.analysis.ablation_controls import (
 )
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
+    arrays_by_sample,
     bounds,
     effect_bounds,
     in_words,
     means,
     measured_by_sample,
-    stacked,
     value_bounds,
 )
 from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Result
 
 CONTROLS = ["random", "entropy"]
@@ -138,12 +138,36 @@ def head_ablation(
     n_match: int | None = None,
     batch_size: int = 64,
 ) -> HeadAblation:
-    """Every (step, model) with and without `heads`, beside controls; `how` and its options as in `ablated`.
+    """Copying accuracy and loss of every (step, model) with and without `heads`, beside controls.
 
-    `windows` are held-out text as in `position_losses`. Heads in `spared` are never controls: induction heads that are
-    not ablated, and heads of the same circuit. The controls are NaN, and their names empty, where fewer heads are left
-    than are ablated.
-    Raises ValueError for what `ablated` refuses and for more draws than there are sets of controls.
+    The controls are NaN, and their names empty, where fewer heads are left than are ablated.
+
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        samples: strings of the copying test, from `CopyTask.sample()`.
+        windows: held-out text as in `position_losses`, batch x pos.
+        heads: (layer, head) of those that are ablated, one or more.
+        how: "zero", "mean", "resample" or "edges", as in `ablated`.
+        n_draws: sets of random control heads, 1 or more.
+        seed: draws the controls, and the reference sequences of "resample".
+        spared: heads that are never controls: induction heads that are not ablated, and heads of the same circuit.
+        reference: as in `ablated`.
+        n_match: as in `ablated`.
+        batch_size: samples or windows per forward pass; changes memory, never the result.
+
+    Returns:
+        Accuracies and loss by checkpoint, condition and draw.
+
+    Raises:
+        ValueError: for what `ablated` refuses and for more draws than there are sets of controls.
+
+    Example:
+        >>> from grok_interp import CopyTask, Transformer, preset
+        >>> model, samples = Transformer(preset("copier-tiny"), seed=0), CopyTask.fitting(64, n_samples=2).sample()
+        >>> text = torch.randint(256, (2, 65), generator=torch.Generator().manual_seed(0))
+        >>> found = head_ablation(model, samples, text, heads=[(1, 0)], how="zero", n_draws=2, seed=0)
+        >>> found.dataset["condition"].values.tolist()
+        ['intact', 'ablated', 'random', 'entropy']
     """
 
     def measured(model: HookedModel, chosen: tuple[Head, ...], donors: int) -> list[np.ndarray]:
@@ -162,7 +186,7 @@ def head_ablation(
         steps.append(step)
         rows.extend(known[cell] for draws in cells for cell in draws)
         names.append([[named(chosen or ()) for chosen in draws] for draws in conditions])
-    by_sample = stacked(rows, (len(steps), len(CONDITIONS), n_draws))
+    by_sample = arrays_by_sample(rows, (len(steps), len(CONDITIONS), n_draws))
     over_draws = [each.mean(axis=-2) for each in by_sample]
     arrays = means(by_sample) | value_bounds(over_draws, len(samples.task.queries))
     arrays |= effect_bounds(over_draws, [each[:, :1] for each in over_draws])

@@ -21,8 +21,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, mean_of_patterns
 from grok_interp.analysis.ablated_model import Head, named
+from grok_interp.models.activations import HookedModel, mean_of_patterns
 
 
 def random_controls(

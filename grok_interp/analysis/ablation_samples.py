@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.intervals import BOUNDS, in_percent, mean_interval, wilson_interval
 from grok_interp.analysis.loss import window_losses
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Measure
 
 MEASURES = {
@@ -42,7 +42,7 @@ def measured_by_sample(
     return [exact_match.to_numpy(), per_token.to_numpy(), losses.numpy()]
 
 
-def stacked(rows: Sequence[BySample], shape: tuple[int, ...]) -> list[np.ndarray]:
+def arrays_by_sample(rows: Sequence[BySample], shape: tuple[int, ...]) -> list[np.ndarray]:
     """One array per measure, of this shape with the samples as a last axis."""
     return [np.array(of_measure).reshape(*shape, -1) for of_measure in zip(*rows, strict=True)]
 

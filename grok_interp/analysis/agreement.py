@@ -41,6 +41,7 @@ from grok_interp.analysis.evaluation_contexts import (
     sampling_coordinates,
 )
 from grok_interp.analysis.intervals import Z, mean_and_error
+from grok_interp.analysis.random_answers import random_fraction, with_random_answers
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
 from grok_interp.results.result import Measure, Result
 
@@ -137,7 +138,29 @@ def algorithm_agreement(
     splits: Sequence[Split] = SPLITS,
     batch_size: int = 256,
 ) -> AlgorithmAgreement:
-    """Every (step, model) on the contexts of `shot_curve` with the same seed; it raises the same errors."""
+    """The likelihood of every (step, model)'s answers under each algorithm, on the contexts of `shot_curve`.
+
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        tasks: the tasks and inputs of the four splits.
+        n_contexts: contexts of each split, rounded up to an equal number of two or more for each task.
+        seed: draws the contexts; the same seed draws those of `shot_curve`.
+        splits: those to evaluate.
+        batch_size: contexts per forward pass; changes memory, never the result.
+
+    Returns:
+        The agreement by algorithm, split and number of shots, in nats.
+
+    Raises:
+        ValueError: for no checkpoints, no contexts, and a vocabulary without all of Z_p.
+
+    Example:
+        >>> from grok_interp import ModularTasks, Transformer, preset, training_preset
+        >>> tasks = ModularTasks.draw(training_preset("modular-tiny").data)
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> algorithm_agreement(model, tasks, n_contexts=16, seed=0).dataset.sizes["shot"]
+        8
+    """
     steps, rows, contexts = [], [], None
     for step, model in checkpoints_of(checkpoints):
         size = model.cfg.n_ctx // 3
@@ -212,27 +235,9 @@ def log_likelihood(
     task_fraction: float = 1.0,
 ) -> Float[Tensor, "hypothesis measure shot"]:
     """Each hypothesis in the measures of `AlgorithmAgreement`, at each number of shots. Kernel."""
-    e, n_queries = random_share(h, counted, p), counted.sum(dim=(0, 1))
-    logs = _mixed(h, e, p).log()
+    e, n_queries = random_fraction(h, counted, p), counted.sum(dim=(0, 1))
+    logs = with_random_answers(h, e, p).log()
     mean, error = mean_and_error(logs, counted, task_fraction=task_fraction)
     errors_from = [mean_and_error(logs - other, counted, task_fraction=task_fraction)[1] for other in logs]
-    share = e.masked_fill(mean.isnan(), torch.nan)
-    return torch.stack([mean, error, share, n_queries.expand_as(mean), *errors_from], dim=1)
-
-
-def random_share(
-    h: Float[Tensor, "*hypothesis task context shot"], counted: Bool[Tensor, "task context shot"], p: int
-) -> Float[Tensor, "*hypothesis shot"]:
-    """The e of the largest likelihood. The likelihood is concave in e: its slope is bisected to the 24th bit."""
-    low = torch.zeros(*h.shape[:-3], h.shape[-1])
-    high = torch.ones_like(low)
-    for _ in range(24):
-        e = (low + high) / 2
-        slope = (((1 / p - h) / _mixed(h, e, p)) * counted).sum(dim=(-3, -2))
-        low, high = torch.where(slope > 0, e, low), torch.where(slope > 0, high, e)
-    return (low + high) / 2
-
-
-def _mixed(h: Tensor, e: Float[Tensor, "*hypothesis shot"], p: int) -> Tensor:
-    e = e.unsqueeze(-2).unsqueeze(-2)
-    return (1 - e) * h + e / p
+    at_random = e.masked_fill(mean.isnan(), torch.nan)
+    return torch.stack([mean, error, at_random, n_queries.expand_as(mean), *errors_from], dim=1)

@@ -10,11 +10,11 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from grok_interp.activations import pattern_name, read, rotates_any_position
 from grok_interp.analysis.ablated_model import Head, named
 from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.checkpoints_of import Checkpoints, Model, checkpoints_of, require_model, require_readable
 from grok_interp.data.token_rows import Tokens, token_rows
+from grok_interp.models.activations import pattern_name, read, rotates_any_position
 from grok_interp.results.result import Measure, Result
 
 
@@ -97,7 +97,21 @@ def _place(name: str) -> Head:
 def attention_maps(model: Model, tokens: Tokens) -> AttentionMaps:
     """The patterns of all heads on one sequence of tokens.
 
-    Raises ValueError for a model without hooks, for several sequences, and for tokens that the model cannot read.
+    Args:
+        model: any hooked model.
+        tokens: token indices of one sequence: pos, or 1 x pos.
+
+    Returns:
+        Attention with dims (layer, head, query, key), between 0 and 1.
+
+    Raises:
+        ValueError: for a model without hooks, for several sequences, and for tokens that the model cannot read.
+
+    Example:
+        >>> from grok_interp import Transformer, preset
+        >>> maps = attention_maps(Transformer(preset("copier-tiny"), seed=0), [1, 2, 3, 1])
+        >>> dict(maps.dataset.sizes)
+        {'layer': 2, 'head': 2, 'query': 4, 'key': 4}
     """
     require_model(model)
     rows = token_rows(tokens)

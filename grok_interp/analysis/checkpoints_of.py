@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from grok_interp.activations import HookedModel, beyond_context, rotates_any_position
+from grok_interp.models.activations import HookedModel, beyond_context, rotates_any_position
 
 if TYPE_CHECKING:
     Checkpoints = HookedModel | Iterable[tuple[int, HookedModel]] | Iterable[HookedModel] | Mapping[int, HookedModel]

@@ -58,7 +58,7 @@ class CirclePCA(Result):
 def principal_components(
     vectors: Float[Tensor, "point feature"], n_components: int
 ) -> tuple[Float[Tensor, "point component"], Float[Tensor, " component"]]:
-    """(components, share of the variance that each explains); zeros where all vectors are the same, NaN where one is
+    """(components, fraction of the variance that each explains); zeros where all vectors are the same, NaN where one is
     not finite. Kernel."""
     from sklearn.decomposition import PCA  # takes a second to import
 
@@ -84,10 +84,31 @@ def circle_pca(
     root: int | None = None,
     batch_size: int = 256,
 ) -> CirclePCA:
-    """One head of each (step, model), on tokens from `slot_sequences`; logarithms to the smallest root if none is
-    given.
+    """The principal components of one head's output over all pairs (x, y), for each (step, model).
 
-    Raises ValueError for tokens of another slot, for a root that is not primitive and for a head that is not there.
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        p: the modulus, a prime.
+        tokens: from `slot_sequences`, pair x pos.
+        slot: the example whose x and y are looked at, counted from 0.
+        layer: of the head.
+        head: counted from 0.
+        n_components: how many are kept, 1 to p^2.
+        root: a primitive root mod p, to which logarithms are taken; the smallest if None.
+        batch_size: sequences per forward pass; changes memory, never the result.
+
+    Returns:
+        Projections by checkpoint, pair and component, with the discrete logarithms of the pairs.
+
+    Raises:
+        ValueError: for tokens of another slot, for a root that is not primitive and for a head that is not there.
+
+    Example:
+        >>> from grok_interp import Transformer, preset, slot_sequences
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=3, seed=0)
+        >>> found = circle_pca(Transformer(preset("modular-tiny"), seed=0), 5, tokens, slot=1, layer=1, head=0)
+        >>> found.dataset.sizes["component"]
+        2
     """
     tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)
@@ -98,10 +119,10 @@ def circle_pca(
     steps, components, explained = [], [], []
     for step, model in checkpoints_of(checkpoints, tokens=tokens, n_read=max(positions) + 1):
         vectors = head_outputs(model, tokens, layer=layer, head=head, positions=positions, batch_size=batch_size)
-        found, shares = principal_components(vectors.flatten(1), n_components)
+        found, fractions = principal_components(vectors.flatten(1), n_components)
         steps.append(step)
         components.append(found.unflatten(0, (p, p)))
-        explained.append(shares)
+        explained.append(fractions)
     coords = {
         "checkpoint": steps,
         "x": np.arange(p),

@@ -57,7 +57,7 @@ class Circularity(Result):
         )
 
 
-def mode_shares(
+def mode_fractions(
     components: Float[Tensor, "x y component"], logs: Int64[Tensor, " number"]
 ) -> Float[Tensor, "variable frequency"]:
     """fraction_x(k) and fraction_y(k) for k = 1 .. (p - 3) / 2; zeros where the components do not vary. Kernel."""
@@ -67,12 +67,31 @@ def mode_shares(
     variance, n = grid.square().mean(dim=(0, 1)).sum(), len(order)
     curves = torch.stack([grid.mean(dim=1), grid.mean(dim=0)])  # variable logarithm component
     modes = torch.fft.rfft(curves, dim=1)[:, 1 : n // 2] / n
-    shares = 2 * modes.abs().square().sum(dim=-1) / variance.clamp_min(torch.finfo(variance.dtype).tiny)
-    return shares.float()
+    fractions = 2 * modes.abs().square().sum(dim=-1) / variance.clamp_min(torch.finfo(variance.dtype).tiny)
+    return fractions.float()
 
 
 def circularity(circles: CirclePCA, *, seed: int, n_shuffles: int = N_SHUFFLES) -> Circularity:
-    """Of every checkpoint, each against the same shuffles. Raises ValueError for p < 5, which has no circle."""
+    """How circular the projections of every checkpoint are, each against the same shuffles.
+
+    Args:
+        circles: from `circle_pca`, with p of 5 or more.
+        seed: draws the shuffles.
+        n_shuffles: how many, 1 or more.
+
+    Returns:
+        The score by checkpoint, and what shuffles of the logarithms reach.
+
+    Raises:
+        ValueError: for p below 5, which has no circle.
+
+    Example:
+        >>> from grok_interp import Transformer, circle_pca, preset, slot_sequences
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=3, seed=0)
+        >>> circles = circle_pca(Transformer(preset("modular-tiny"), seed=0), 5, tokens, slot=1, layer=1, head=0)
+        >>> circularity(circles, seed=0, n_shuffles=10).steps
+        (0,)
+    """
     p, logs = circles.dataset.sizes["x"], torch.as_tensor(circles.dataset["log_x"].to_numpy(), dtype=torch.int64)
     if p < 5:
         raise ValueError(f"circularity needs p of 5 or more, got {p}: fewer logarithms than 4 are on no circle")
@@ -80,7 +99,7 @@ def circularity(circles: CirclePCA, *, seed: int, n_shuffles: int = N_SHUFFLES) 
     rows = []
     for values in circles["projection"].to_numpy():
         components = torch.as_tensor(values)
-        best = mode_shares(components, logs).max(dim=1)
+        best = mode_fractions(components, logs).max(dim=1)
         null = torch.stack([_circularity(components, torch.cat([logs[:1], logs[1:][order]])) for order in orders])
         frequencies = (best.indices + 1).where(best.values.isfinite(), torch.nan)  # NaN is not the best of frequencies
         rows.append(torch.cat([best.values.sum()[None], best.values, frequencies, mean_and_quantile(null)]))
@@ -90,4 +109,4 @@ def circularity(circles: CirclePCA, *, seed: int, n_shuffles: int = N_SHUFFLES) 
 
 
 def _circularity(components: Float[Tensor, "x y component"], logs: Int64[Tensor, " number"]) -> Float[Tensor, ""]:
-    return mode_shares(components, logs).amax(dim=1).sum()
+    return mode_fractions(components, logs).amax(dim=1).sum()

@@ -65,10 +65,28 @@ class TrainingCurves(Result):
 
 
 def training_curves(runs: Iterable[MeasuredRun], *, varied: Sequence[str] = ()) -> TrainingCurves:
-    """Of runs that differ in their seeds and in the `varied` fields of their config ("batch_size") and in nothing else.
+    """Copying accuracies, loss and induction of runs that differ in seeds and in the `varied` fields, side by side.
 
-    Raises ValueError for runs that differ in more, two of the same condition and seed, and conditions whose weights
-    were drawn from other seeds: then a difference would not be the condition's.
+    Args:
+        runs: (config, copying accuracy, loss, induction scores) of each run.
+        varied: dotted fields of the config in which the runs may differ ("batch_size", "data.copy_fraction").
+
+    Returns:
+        The curves by condition, seed and checkpoint.
+
+    Raises:
+        ValueError: for runs that differ in more, two of the same condition and seed, and conditions whose weights were
+            drawn from other seeds: then a difference would not be the condition's.
+
+    Example:
+        >>> from grok_interp import CopyTask, Transformer, repeated_tokens, training_preset
+        >>> from grok_interp import copying_accuracy, induction_scores, position_losses
+        >>> config, samples = training_preset("copier-tiny"), CopyTask.fitting(64, n_samples=2).sample()
+        >>> model = Transformer(config.model, seed=0)
+        >>> tokens = repeated_tokens(n_sequences=2, half=8, alphabet=range(40), seed=0)
+        >>> measured = copying_accuracy(model, samples), position_losses(model, tokens), induction_scores(model, tokens)
+        >>> training_curves([(config, *measured)]).dataset.sizes["condition"]
+        1
     """
     runs = list(runs)
     if not runs:
@@ -156,7 +174,7 @@ def _require_same_seeds(cells: Mapping[tuple[str, int], Any]) -> None:
         )
 
 
-def final(curve: xr.DataArray, *, share: float = 0.1) -> float:
-    """The mean over the checkpoints of the last `share` of training."""
+def final(curve: xr.DataArray, *, fraction: float = 0.1) -> float:
+    """The mean over the checkpoints of the last `fraction` of training."""
     steps = curve["checkpoint"]
-    return float(np.mean(curve.to_numpy()[steps.to_numpy() >= (1 - share) * float(steps[-1])]))
+    return float(np.mean(curve.to_numpy()[steps.to_numpy() >= (1 - fraction) * float(steps[-1])]))

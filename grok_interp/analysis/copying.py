@@ -18,12 +18,12 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import BOUNDS, in_percent, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Caching, prefix_cache
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.results.result import Measure, Result
 
 

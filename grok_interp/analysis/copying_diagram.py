@@ -41,13 +41,24 @@ class CopyingDiagram(Result):
 
 
 def copying_diagram(runs: Iterable[tuple[TrainConfig, CopyingAccuracy]]) -> CopyingDiagram:
-    """One cell per (copy_fraction, random_fraction, init_seed).
+    """Copying accuracy over fractions of synthetic windows: one cell per (copy_fraction, random_fraction, init_seed).
 
     Args:
         runs: (config, accuracy) of each run; the accuracy at its last checkpoint counts.
 
+    Returns:
+        Exact-match accuracy by copy_fraction, random_fraction and seed, between 0 and 1.
+
     Raises:
         ValueError: for no runs, two runs of one cell, and runs that are not on text.
+
+    Example:
+        >>> from grok_interp import CopyTask, Transformer, copying_accuracy, training_preset
+        >>> config = training_preset("copier-tiny")
+        >>> model = Transformer(config.model, seed=0)
+        >>> accuracy = copying_accuracy(model, CopyTask.fitting(64, n_samples=3).sample())
+        >>> copying_diagram([(config, accuracy)]).dataset.sizes["copy_fraction"]
+        1
     """
     cells: dict[tuple[float, float, int], float] = {}
     for config, accuracy in runs:

@@ -15,8 +15,8 @@ from einops import einsum
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from grok_interp.activations import pattern_name, z_name
 from grok_interp.analysis.ablation_edits import Edit, Seen
+from grok_interp.models.activations import pattern_name, z_name
 
 
 def induction_edges(tokens: Int[Tensor, "batch pos"], n_match: int) -> Bool[Tensor, "batch pos pos"]:

@@ -2,7 +2,7 @@
 
 In the paper's model of two layers the first three components put the numbers of even and of odd discrete logarithm on
 two planes, 0 between them. `parity_separation` says how far that is so, between 0 and 1: of the component that
-separates best, the share of variance over 1 .. p - 1 that lies between the two classes (the squared correlation with
+separates best, the fraction of variance over 1 .. p - 1 that lies between the two classes (the squared correlation with
 the parity). 1: two parallel planes; 0: both classes have the same mean. Even logarithms are the squares modulo p: no
 primitive root is needed to tell. The null shuffles which numbers are even and again takes the best component.
 """
@@ -62,15 +62,15 @@ class ParitySeparation(Result):
         )
 
 
-def between_class_share(
+def between_class_fraction(
     values: Float[Tensor, "point component"], even: Bool[Tensor, "*shuffle point"]
 ) -> Float[Tensor, "*shuffle component"]:
     """Of each component, the variance between the means of two classes over all variance; 0 if it has none. Kernel."""
     centered = (values - values.mean(dim=0)).double()
-    share = even.double().mean(dim=-1, keepdim=True)
+    of_even = even.double().mean(dim=-1, keepdim=True)
     mean = even.double() @ centered / even.sum(dim=-1, keepdim=True)  # of the even ones; the odd ones balance it
     variance = centered.square().mean(dim=0).clamp_min(torch.finfo(centered.dtype).tiny)
-    return (mean.square() * share / (1 - share) / variance).float()
+    return (mean.square() * of_even / (1 - of_even) / variance).float()
 
 
 def number_embeddings(model: Any, p: int) -> Float[Tensor, "number d_model"]:
@@ -86,19 +86,34 @@ def number_embeddings(model: Any, p: int) -> Float[Tensor, "number d_model"]:
 def embedding_pca(
     checkpoints: WithEmbedding, p: int, *, n_components: int = 3, root: int | None = None
 ) -> EmbeddingPCA:
-    """Rows 0 .. p - 1 of each model's W_E; logarithms to the smallest root if none is given.
+    """The principal components of the embeddings of 0 .. p - 1, for each (step, model).
 
-    Raises ValueError for a root that is not primitive and for a vocabulary of fewer than p tokens.
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model); models need `W_E` only.
+        p: the modulus, a prime.
+        n_components: how many are kept, 1 to p.
+        root: a primitive root mod p, to which logarithms are taken; the smallest if None.
+
+    Returns:
+        Projections by checkpoint, number and component, with the discrete logarithms of the numbers.
+
+    Raises:
+        ValueError: for a root that is not primitive and for a vocabulary of fewer than p tokens.
+
+    Example:
+        >>> from grok_interp import Transformer, preset
+        >>> embedding_pca(Transformer(preset("modular-tiny"), seed=0), 5).dataset.sizes["component"]
+        3
     """
     root = primitive_root(p) if root is None else root
     require_count(n_components, "n_components", most=p)
     logs = discrete_log(p, root).numpy()
     steps, components, explained = [], [], []
     for step, model in checkpoints_of(checkpoints, needs=EMBEDDING):
-        found, shares = principal_components(number_embeddings(model, p), n_components)
+        found, fractions = principal_components(number_embeddings(model, p), n_components)
         steps.append(step)
         components.append(found)
-        explained.append(shares)
+        explained.append(fractions)
     coords = {
         "checkpoint": steps,
         "number": np.arange(p),
@@ -118,7 +133,7 @@ def parity_separation(embedding: EmbeddingPCA, *, seed: int, n_shuffles: int = N
     rows = []
     for values in embedding["projection"].to_numpy():
         numbers = torch.as_tensor(values[1:])
-        best, null = (between_class_share(numbers, parity).max(dim=-1) for parity in (even, shuffled))
+        best, null = (between_class_fraction(numbers, parity).max(dim=-1) for parity in (even, shuffled))
         component = best.indices.where(best.values.isfinite(), torch.nan)  # NaN is not the best of components
         rows.append(torch.cat([best.values[None], component[None], mean_and_quantile(null.values)]))
     arrays = dict(zip(ParitySeparation.measures, torch.stack(rows, dim=1), strict=True))

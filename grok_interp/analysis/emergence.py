@@ -96,6 +96,9 @@ def emergence(
             `chance`.
         level: confidence level of the intervals, between 0 and 1; the test of a flat curve has size 1 - level.
 
+    Returns:
+        Onset, midpoint and end of the rise with their intervals, or why there is none.
+
     Raises:
         ValueError: for other dimensions than `checkpoint`, fewer than 8 checkpoints, missing or infinite values, steps
             that are given twice or are not numbers, or `chance` without `margin`.

@@ -19,11 +19,11 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, in_batches, logits
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.queries import query_kinds, solved_queries
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers, draw_inputs, sequences
 from grok_interp.data.token_rows import batches_of
+from grok_interp.models.activations import HookedModel, in_batches, logits
 
 EVALUATION_CONTEXTS, NOISE = 2, 3  # which stream of random numbers a seed is used for
 
@@ -72,7 +72,7 @@ class EvaluationContexts:
             torch.Size([9, 289, 12, 2])
         """
         if not 0 <= noise < 1:
-            raise ValueError(f"noise is the share of wrong answers shown, in [0, 1), got {noise}")
+            raise ValueError(f"noise is the fraction of wrong answers shown, in [0, 1), got {noise}")
         if n_contexts < 1 or n_examples < 1:
             raise ValueError(
                 f"needed are n_contexts of 1 or more and a context of 3 tokens or more, got {n_contexts} contexts of "

@@ -2,7 +2,7 @@
 
 The paper (A.4, Figure 6) says that induction heads form from shallow to deep layers. Kendall's tau between the depth of
 a head and its onset says how strictly (1: every deeper head later, 0: no order, -1: reversed); its p-value, two-sided,
-is the share of relabellings of the heads' depths that give a |tau| as large.
+is the fraction of relabelings of the heads' depths that give a |tau| as large.
 """
 
 from __future__ import annotations

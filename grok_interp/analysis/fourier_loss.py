@@ -34,7 +34,6 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, read
 from grok_interp.analysis.ablated_model import AblatedModel
 from grok_interp.analysis.ablation_edits import Edit
 from grok_interp.analysis.checkpoints_of import HOOKED, Checkpoints, checkpoints_of
@@ -43,6 +42,7 @@ from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.fourier import group_elements, projection
 from grok_interp.data.discrete_log import primitive_root
 from grok_interp.data.token_rows import Tokens, token_rows
+from grok_interp.models.activations import HookedModel, read
 from grok_interp.results.result import Measure, Result
 
 CONDITIONS = ("full", "restricted", "excluded")

@@ -15,13 +15,13 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Branching, prefix_cache
 from grok_interp.data.modular import answers, numbers_of, require_task, sequences
 from grok_interp.data.token_rows import Tokens
+from grok_interp.models.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.results.result import Measure, Result
 
 
@@ -53,9 +53,26 @@ class GridComparison(Result):
 def grid_comparison(
     model: Model, p: int, task: tuple[int, int], inputs: Tokens, *, batch_size: int = 512
 ) -> GridComparison:
-    """Every query after the given examples of a task; `inputs` as in `grid_comparisons`.
+    """Every query (x, y) after the given examples of a task: the model's answers beside those of each algorithm.
 
-    Raises ValueError for a task outside Z_p and for more examples than the model's context holds.
+    Args:
+        model: any hooked model.
+        p: the modulus.
+        task: (a, b) in Z_p.
+        inputs: the pairs (x, y) of the examples: a tensor, an array, or a list of pairs.
+        batch_size: queries per forward pass; changes memory, never the result.
+
+    Returns:
+        Answers over all p^2 queries.
+
+    Raises:
+        ValueError: for a task outside Z_p and for more examples than the model's context holds.
+
+    Example:
+        >>> from grok_interp import Transformer, preset
+        >>> grid = grid_comparison(Transformer(preset("modular-tiny"), seed=0), 5, (2, 1), [(0, 1), (3, 4)])
+        >>> grid.dataset.sizes["x"], grid.dataset.sizes["y"]
+        (5, 5)
     """
     return grid_comparisons(model, p, task, inputs, shots=[len(inputs)], batch_size=batch_size)[0]
 
@@ -71,10 +88,26 @@ def grid_comparisons(
 ) -> list[GridComparison]:
     """Every query after the first k of the examples, for each k of `shots`; all k share one run over the examples.
 
-    `inputs` are the pairs (x, y) of the examples: a tensor, an array, or a list of pairs.
+    Args:
+        model: any hooked model.
+        p: the modulus.
+        task: (a, b) in Z_p.
+        inputs: the pairs (x, y) of the examples: a tensor, an array, or a list of pairs.
+        shots: numbers of examples, each 0 to len(inputs).
+        batch_size: queries per forward pass; changes memory, never the result.
 
-    Raises ValueError for a task or inputs outside Z_p, for more examples than are given or than the model's context
-    holds, and for a model without hooks or with a vocabulary without all of Z_p.
+    Returns:
+        One grid for each number of shots, in their order.
+
+    Raises:
+        ValueError: for a task or inputs outside Z_p, for more examples than are given or than the model's context
+            holds, and for a model without hooks or with a vocabulary without all of Z_p.
+
+    Example:
+        >>> from grok_interp import Transformer, preset
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> len(grid_comparisons(model, 5, (2, 1), [(0, 1), (3, 4)], shots=[1, 2]))
+        2
     """
     require_task(task, p)
     require_model(model)

@@ -3,7 +3,7 @@
     mean over queries that have a target of  sum over their targets of  A[query, key], between 0 and 1
 
 Queries without a target are left out, so a perfect head scores 1. TransformerLens' `detect_head` divides by the
-attention of all queries instead: on one sequence its number is this one times the share of queries with a target.
+attention of all queries instead: on one sequence its number is this one times the fraction of queries with a target.
 """
 
 from __future__ import annotations

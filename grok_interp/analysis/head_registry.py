@@ -27,7 +27,7 @@ from grok_interp.plugins import HEAD_SCORE_GROUP, plugins
 ELHAGE = "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits"
 OLSSON = "Olsson et al. 2022, In-context Learning and Induction Heads, arXiv 2209.11895"
 WANG = "Wang et al. 2022, Interpretability in the Wild, arXiv 2211.00593"
-SHARE_OF_QUERIES = "divides by the attention of all queries: this score times the share of queries with a target"
+FRACTION_OF_QUERIES = "divides by the attention of all queries: this score times the fraction of queries with a target"
 PATTERNS_ONLY = "reads patterns only and has no such score"
 
 
@@ -78,7 +78,7 @@ _ALL: tuple[HeadScore, ...] = (
         formula="mean over queries q >= 1 of A[q, q - 1]",
         source=ELHAGE,
         ideal_head="looks one token back, always",
-        compared_to_detect_head=f"previous_token_head {SHARE_OF_QUERIES}, (pos - 1) / pos",
+        compared_to_detect_head=f"previous_token_head {FRACTION_OF_QUERIES}, (pos - 1) / pos",
         targets=previous_token_targets,
     ),
     AttentionScore(
@@ -86,7 +86,7 @@ _ALL: tuple[HeadScore, ...] = (
         formula="mean over queries q whose token came before of sum over k < q with t[k] = t[q] of A[q, k]",
         source=WANG,
         ideal_head="looks only at earlier occurrences of its token, where there are any",
-        compared_to_detect_head=f"duplicate_token_head {SHARE_OF_QUERIES}, about 1/2 on tokens repeated once",
+        compared_to_detect_head=f"duplicate_token_head {FRACTION_OF_QUERIES}, about 1/2 on tokens repeated once",
         targets=duplicate_token_targets,
     ),
     AttentionScore(
@@ -94,12 +94,12 @@ _ALL: tuple[HeadScore, ...] = (
         formula="mean over queries q whose token came before of sum over k <= q with t[k - 1] = t[q] of A[q, k]",
         source=OLSSON,
         ideal_head="looks only at what followed earlier occurrences of its token, where there are any",
-        compared_to_detect_head=f"induction_head {SHARE_OF_QUERIES}, about 1/2 on tokens repeated once",
+        compared_to_detect_head=f"induction_head {FRACTION_OF_QUERIES}, about 1/2 on tokens repeated once",
         targets=prefix_targets,
     ),
     WeightScore(
         name="ov_copying",
-        formula="share of the tokens t whose row of W_E W_V W_O W_U is largest at t",
+        formula="fraction of the tokens t whose row of W_E W_V W_O W_U is largest at t",
         source=f"{WANG}: its copy score, with the first logit for the first five and no MLP before the head",
         ideal=1.0,
         ideal_head="raises the logit of the token looked at above all others, whichever it is",

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, has_finite_weights, in_batches, pattern_name, read
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.head_attention import (
@@ -26,6 +25,7 @@ from grok_interp.analysis.head_attention import (
 from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, HeadScore, WeightScore
 from grok_interp.analysis.short_windows import nearest_target, warn_of_short_windows
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
+from grok_interp.models.activations import HookedModel, has_finite_weights, in_batches, pattern_name, read
 from grok_interp.models.processing import require_same_processing
 from grok_interp.results.result import Measure, Result
 

@@ -25,7 +25,7 @@ def qk_circuits(model: Any) -> Float[Tensor, "layer head d_head d_head"]:
 
 
 def top_1_copying(circuit: Float[Tensor, "token d_vocab"], tokens: Int64[Tensor, " token"]) -> Float[Tensor, ""]:
-    """Kernel: the share of tokens whose row, what the head adds to all logits, is largest at the token itself.
+    """Kernel: the fraction of tokens whose row, what the head adds to all logits, is largest at the token itself.
 
     A tie does not count, so a head that writes nothing copies nothing.
     """

@@ -26,12 +26,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, evaluating, has_finite_weights, mean_of_patterns
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.short_windows import warn_of_short_windows
 from grok_interp.data.copying import induction_targets
 from grok_interp.data.token_rows import Tokens, batches_of, token_rows
+from grok_interp.models.activations import HookedModel, device_of, evaluating, has_finite_weights, mean_of_patterns
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.processing import Processing, require_same_processing
 from grok_interp.models.weights_of import HeadWeights, NormGain, weights_of
@@ -102,14 +102,31 @@ def induction_scores(
 ) -> InductionScores:
     """I(L, H) of each (step, model), all on the same tokens from `repeated_tokens`.
 
-    The paper does not say how the gains of the norms enter EP: "ignored" takes the weights as they are; "folded"
-    multiplies every gain between a token and the logits into the weights (see `weights_of`). The result's attributes
-    name the `processing` of the weights, and `norm_gain` as it is in effect: "folded" for weights that have all gains
-    folded in already.
-    Rows with an odd number of tokens begin with BOS (`repeated_tokens(..., bos=...)`), which is no target.
-    Values are NaN where weights or activations are not finite. Raises ValueError for tokens that are not repeated, for
-    checkpoints whose weights were processed differently, and as `checkpoints_of` does.
-    Warns when a layer's attention window is shorter than the distance to the induction target.
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        tokens: batch x pos, each half the same (`repeated_tokens`). Rows with an odd number of tokens begin with BOS
+            (`repeated_tokens(..., bos=...)`), which is no target.
+        norm_gain: how the gains of the norms enter EP, which the paper does not say: "ignored" takes the weights as
+            they are; "folded" multiplies every gain between a token and the logits into the weights (see `weights_of`).
+        batch_size: sequences per forward pass; changes memory, never the result.
+
+    Returns:
+        I, EP and the attention to targets with dims (checkpoint, layer, head); NaN where weights or activations are not
+        finite. Attributes name the `processing` of the weights, and `norm_gain` as it is in effect: "folded" for
+        weights that have all gains folded in already.
+
+    Raises:
+        ValueError: for tokens that are not repeated, for checkpoints whose weights were processed differently, and as
+            `checkpoints_of` does.
+
+    Warns:
+        UserWarning: when a layer's attention window is shorter than the distance to the induction target.
+
+    Example:
+        >>> from grok_interp import Transformer, preset, repeated_tokens
+        >>> tokens = repeated_tokens(n_sequences=2, half=8, alphabet=range(40), seed=0)
+        >>> dict(induction_scores(Transformer(preset("copier-tiny"), seed=0), tokens)["I"].sizes)
+        {'checkpoint': 1, 'layer': 2, 'head': 2}
     """
     tokens = token_rows(tokens)
     bos = _require_two_halves(tokens)

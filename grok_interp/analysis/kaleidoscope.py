@@ -9,7 +9,7 @@ The two patterns are uncorrelated, for every prime p > 2 and every task but (0, 
 
 `spearman` is Spearman's rank correlation of similarity and pattern (1 alike, 0 not) over all cells above the diagonal.
 It is 1 only for a matrix of two values; one without ties cannot pass sqrt(3 q (1 - q)), where q, about 1 / p, is the
-share of alike cells. `rank_biserial` is the same lead in ranks without that limit: 1 when every two pairs that are
+fraction of alike cells. `rank_biserial` is the same lead in ranks without that limit: 1 when every two pairs that are
 alike are more similar than any two that are not, -1 when less, 0 by chance. The null shuffles the pairs, rows and
 columns together, and is that of `spearman`.
 
@@ -81,13 +81,13 @@ def rank_correlations(
 def _correlations_of_ranks(ranks: Tensor, alike: Tensor, orders: Tensor) -> Float[Tensor, "kind order"]:
     row, column = alike.triu(1).nonzero(as_tuple=True)
     n_cells = len(alike) * (len(alike) - 1) // 2
-    share, middle = len(row) / n_cells, (n_cells + 1) / 2
+    fraction, middle = len(row) / n_cells, (n_cells + 1) / 2
     flat = ranks.flatten()
     lead = torch.stack([flat[order[row] * len(ranks) + order[column]].mean() - middle for order in orders])
     cells = ranks[tuple(torch.triu_indices(*ranks.shape, offset=1))]
     spread = cells.std(correction=0).clamp_min(torch.finfo(cells.dtype).tiny)
-    spearman = lead / spread * (share / (1 - share)) ** 0.5
-    return torch.stack([spearman, 2 * lead / (1 - share) / n_cells]).float()
+    spearman = lead / spread * (fraction / (1 - fraction)) ** 0.5
+    return torch.stack([spearman, 2 * lead / (1 - fraction) / n_cells]).float()
 
 
 def _ranks(similarity: Float[Tensor, "pair other_pair"]) -> Float[Tensor, "pair other_pair"]:
@@ -101,9 +101,26 @@ def _ranks(similarity: Float[Tensor, "pair other_pair"]) -> Float[Tensor, "pair 
 
 
 def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N_SHUFFLES) -> Kaleidoscope:
-    """Both patterns at every checkpoint, each against the same shuffles.
+    """Both patterns, of equal ratios and of equal answers, at every checkpoint, each against the same shuffles.
 
-    Raises ValueError for task (0, 0), to which all pairs are alike, and for p = 2, which has no two pairs of one ratio.
+    Args:
+        similarity: from `cosine_similarity`.
+        seed: draws the shuffles.
+        n_shuffles: how many, 1 or more.
+
+    Returns:
+        The contrast of each pattern by checkpoint, and what shuffles reach.
+
+    Raises:
+        ValueError: for task (0, 0), to which all pairs are alike, and for p = 2, which has no two pairs of one ratio.
+
+    Example:
+        >>> from grok_interp import Transformer, cosine_similarity, preset, slot_sequences
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=3, seed=0)
+        >>> similarity = cosine_similarity(model, 5, tokens, slot=1, position="y", layer=1)
+        >>> kaleidoscope(similarity, seed=0, n_shuffles=10).steps
+        (0,)
     """
     attrs = similarity.dataset.attrs
     p, task = attrs["p"], (attrs["a"], attrs["b"])

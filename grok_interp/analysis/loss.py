@@ -15,9 +15,9 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.data.token_rows import Mask, Tokens, batches_of, token_rows, unpadded
+from grok_interp.models.activations import HookedModel, in_batches, logits
 from grok_interp.results.result import Measure, Result
 
 

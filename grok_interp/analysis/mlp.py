@@ -50,9 +50,30 @@ def mlp_activations(
     layer: int,
     batch_size: int = 256,
 ) -> MLPActivations:
-    """`mlp.hook_post` of one block of each (step, model), at one token of the slot, on tokens from `slot_sequences`.
+    """`mlp.hook_post` of one block of each (step, model), at one token of the slot, for every pair (x, y).
 
-    Raises ValueError for tokens of another slot and for a layer that is not there.
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        p: the modulus.
+        tokens: from `slot_sequences`, pair x pos.
+        slot: the example that is looked at, counted from 0.
+        position: "x", "y" or "z" of the slot.
+        layer: of the block.
+        batch_size: sequences per forward pass; changes memory, never the result.
+
+    Returns:
+        Activations with dims (checkpoint, neuron, x, y).
+
+    Raises:
+        ValueError: for tokens of another slot and for a layer that is not there.
+
+    Example:
+        >>> from grok_interp import Transformer, preset, slot_sequences
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=3, seed=0)
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> found = mlp_activations(model, 5, tokens, slot=1, position="y", layer=0)
+        >>> found.dataset.sizes["neuron"]
+        64
     """
     tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)

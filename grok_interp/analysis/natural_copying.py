@@ -36,11 +36,11 @@ import xarray as xr
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, in_batches, logits
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.pair_estimates import LEVEL, pair_estimates
 from grok_interp.data.ngrams import repeated_ngrams
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
+from grok_interp.models.activations import HookedModel, device_of, in_batches, logits
 from grok_interp.results.result import Measure, Result
 
 ESTIMATES = ("mean", "low", "high")

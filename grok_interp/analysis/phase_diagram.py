@@ -86,7 +86,25 @@ def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: st
     """From the (config, shot curves) of every run of a sweep over n_id, alpha and init_seed (Figure 1b).
 
     A run counts with the checkpoint of the largest mean over the splits: early stopping, as in the paper, because
-    o.o.d. generalization can be transient. Raises ValueError for no runs, two runs of the same cell, and runs on text.
+    o.o.d. generalization can be transient.
+
+    Args:
+        runs: (config, shot curves) of each run.
+        queries: "all" or "new", those that no example answers.
+
+    Returns:
+        Last-shot accuracy by split, n_id, alpha and seed.
+
+    Raises:
+        ValueError: for no runs, two runs of the same cell, and runs on text.
+
+    Example:
+        >>> from grok_interp import ModularTasks, Transformer, shot_curve, training_preset
+        >>> config = training_preset("modular-tiny")
+        >>> model, tasks = Transformer(config.model, seed=0), ModularTasks.draw(config.data)
+        >>> curves = shot_curve(model, tasks, n_contexts=16, seed=0)
+        >>> phase_diagram([(config, curves)]).dataset.sizes["alpha"]
+        1
     """
     cells: dict[tuple[int, float, int], pd.DataFrame] = {}
     for config, curves in runs:

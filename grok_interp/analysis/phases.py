@@ -37,9 +37,21 @@ PHASES = {
 
 
 def phase(accuracies: Mapping[Split, float], *, threshold: float) -> str:
-    """The phase's name; a combination that the paper does not name is listed by its splits.
+    """The name of the modular paper's phase; a combination that the paper does not name is listed by its splits.
 
-    Raises ValueError for accuracies that are missing or outside [0, 1], and for a threshold outside it.
+    Args:
+        accuracies: split -> accuracy, of all four splits, each in [0, 1].
+        threshold: above which a split counts as learned, in [0, 1].
+
+    Returns:
+        The phase's name.
+
+    Raises:
+        ValueError: for accuracies that are missing or outside [0, 1], and for a threshold outside it.
+
+    Example:
+        >>> phase(dict(id_train=1.0, id_test=0.9, ood_train=0.8, ood_test=0.8), threshold=0.75)
+        'o.o.d. generalization'
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is an accuracy in [0, 1], got {threshold}")

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Int
 from torch import Tensor
 
-from grok_interp.activations import device_of, evaluating
+from grok_interp.models.activations import device_of, evaluating
 
 
 @runtime_checkable

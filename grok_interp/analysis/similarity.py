@@ -64,9 +64,30 @@ def cosine_similarity(
     head: int | None = None,
     batch_size: int = 256,
 ) -> CosineSimilarity:
-    """Of a block's output (`hook_resid_post`), or of one head's output if a head is named, at one token of the slot.
+    """The cosine similarity of one token's vector between all pairs (x, y): of a block's output, or of one head's.
 
-    Raises ValueError for tokens of another slot and for a layer or head that is not there.
+    Args:
+        checkpoints: a run, one model, or any iterable of (step, model), as `checkpoints_of` takes them.
+        p: the modulus.
+        tokens: from `slot_sequences`, pair x pos.
+        slot: the example that is looked at, counted from 0.
+        position: "x", "y" or "z" of the slot.
+        layer: of the block.
+        head: of that layer; the block's output (`hook_resid_post`) if None.
+        batch_size: sequences per forward pass; changes memory, never the result.
+
+    Returns:
+        Similarities between -1 and 1, pair against pair, by checkpoint.
+
+    Raises:
+        ValueError: for tokens of another slot and for a layer or head that is not there.
+
+    Example:
+        >>> from grok_interp import Transformer, preset, slot_sequences
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=3, seed=0)
+        >>> cosine_similarity(model, 5, tokens, slot=1, position="y", layer=1).steps
+        (0,)
     """
     tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)

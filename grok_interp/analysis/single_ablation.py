@@ -16,21 +16,21 @@ import xarray as xr
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, ablated, named
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
+    arrays_by_sample,
     bounds,
     effect_bounds,
     in_words,
     means,
     measured_by_sample,
-    stacked,
     value_bounds,
 )
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Result
 
 
@@ -110,7 +110,7 @@ def single_ablation(
             if on_model:
                 on_model(done, n_models)
         steps.append(step)
-    by_sample = stacked(rows, (len(steps), 1 + int(np.prod(shape))))  # intact, then head by head
+    by_sample = arrays_by_sample(rows, (len(steps), 1 + int(np.prod(shape))))  # intact, then head by head
     without_head = [each[:, 1:].reshape(len(steps), *shape, -1) for each in by_sample]
     n_strings, of_intact = len(samples.task.queries), [each[:, 0] for each in by_sample]
     arrays = means(without_head) | value_bounds(without_head, n_strings)

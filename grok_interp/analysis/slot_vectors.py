@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, Reducer, read
 from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.prefixes import after_shared_tokens
 from grok_interp.data.token_rows import batches_of
+from grok_interp.models.activations import HookedModel, Reducer, read
 
 
 def activations_at(

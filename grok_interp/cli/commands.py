@@ -17,7 +17,7 @@ from grok_interp.cli.reproduce import reproduce
 from grok_interp.cli.run import analyze, report, watch
 from grok_interp.cli.train import demo, train
 from grok_interp.device import is_first_process
-from grok_interp.interrupts import INTERRUPTED, terminations_interrupt
+from grok_interp.runs.interrupts import INTERRUPTED, terminations_interrupt
 from grok_interp.studies.catalog import studies
 
 INPUT_WAS_WRONG, NO_ACCESS, NO_MEMORY, PROCESS_LOST = 2, 3, 4, 5

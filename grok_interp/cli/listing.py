@@ -17,7 +17,7 @@ from grok_interp.cli.output import command
 from grok_interp.presets import PRESETS, TRAINING_PRESETS
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
-from grok_interp.studies.catalog import figures
+from grok_interp.studies.catalog import figures, studies
 
 Row = dict[str, Any]
 PACKAGES = ("torch", "transformer-lens", "circuitsvis", "safetensors", "xarray", "scikit-learn", "matplotlib", "plotly")
@@ -25,26 +25,27 @@ EXTRAS = {"datasets": "hub data sets: pip install 'grok-interp[hub]'"}
 
 
 def list_(
-    kind: Annotated[Literal["figures", "presets", "runs"], tyro.conf.Positional] = "runs",
+    kind: Annotated[Literal["claims", "figures", "presets", "runs"], tyro.conf.Positional] = "runs",
     /,
     *,
     folder: Path = Path("runs"),
     output: OutputFlags = READABLE,
 ) -> None:
-    """List the runs in a folder, the presets, or the figures that `reproduce` draws.
+    """List the runs in a folder, the presets, the figures that `reproduce` draws, or the claims that `report` tests.
 
     Args:
         kind: what to list.
         folder: of the runs.
     """
     runs = partial(run_rows, folder, on_damage=output.warn)
-    rows = {"figures": figure_rows, "presets": preset_rows, "runs": runs}[kind]()
+    rows = {"claims": claim_rows, "figures": figure_rows, "presets": preset_rows, "runs": runs}[kind]()
     names = [row[kind.removesuffix("s")] for row in rows]
     if rows:
         output.show(rows)
     else:
         output.say(f"no runs in {folder}")
     then = {
+        "claims": "grok-interp report FOLDER",
         "figures": "grok-interp reproduce FIGURE --run runs/NAME",
         "presets": "grok-interp train PRESET --run runs/NAME",
         "runs": command("grok-interp", "report", names[-1]) if rows else "grok-interp demo",
@@ -65,6 +66,15 @@ def figure_rows() -> list[Row]:
     return [
         {"figure": name, "runs": "one or more" if picture.of_many else "one", "shows": picture.description}
         for name, picture in figures().items()
+    ]
+
+
+def claim_rows() -> list[Row]:
+    """One row per claim of each study."""
+    return [
+        {"study": name, "claim": claim.text, "source": claim.source, "varied": ", ".join(claim.experiment.varied)}
+        for name, study in studies().items()
+        for claim in study.claims
     ]
 
 

@@ -12,10 +12,10 @@ from grok_interp.cli.options import READABLE, OutputFlags, RunFolder
 from grok_interp.cli.output import command
 from grok_interp.cli.run import report
 from grok_interp.configs import TrainConfig
+from grok_interp.configs.schedules import token_steps
 from grok_interp.device import choose_device, is_first_process
 from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
 from grok_interp.runs.trackers import TrackerName
-from grok_interp.schedules import token_steps
 
 
 def _training_preset() -> type[TrainConfig]:

@@ -26,6 +26,11 @@ class DataConfig:
     """What a run is trained on. A subclass is a frozen, keyword-only dataclass of plain values and tuples of them.
 
     Values of wrong types are refused, with those of `reasons`.
+
+    Example:
+        >>> from grok_interp import ModularConfig, TextConfig
+        >>> [kind.kind for kind in (TextConfig, ModularConfig) if issubclass(kind, DataConfig)]
+        ['text', 'modular']
     """
 
     kind: ClassVar[str]  # names the class in config.json

@@ -24,6 +24,12 @@ class ModelConfig:
     """A pre-norm decoder with rotary positions and bias-free linear maps: both papers' families and what is between.
 
     Matrices start as N(0, initializer_range^2).
+
+    Example:
+        >>> from grok_interp import preset
+        >>> cfg = preset("copier-tiny")
+        >>> isinstance(cfg, ModelConfig), cfg.n_heads * cfg.d_head
+        (True, 16)
     """
 
     n_layers: int
@@ -91,7 +97,24 @@ def _split_heads(d_model: int, n_heads: int) -> int:
 def llama_copier(
     *, n_layers: int, n_heads: int, d_model: int, d_mlp: int, d_vocab: int, n_ctx: int, **options: Any
 ) -> ModelConfig:
-    """The copying paper's family (A.1): RMSNorm, rotary half-split pairs, SwiGLU, untied, no biases."""
+    """The copying paper's family (A.1): RMSNorm, rotary half-split pairs, SwiGLU, untied, no biases.
+
+    Args:
+        n_layers: blocks, 1 or more.
+        n_heads: heads of each block.
+        d_model: width of the residual stream; d_model / n_heads features a head, unless `d_head` is given.
+        d_mlp: hidden units of the MLP.
+        d_vocab: tokens.
+        n_ctx: longest sequence, in tokens.
+        options: other fields of `ModelConfig`.
+
+    Returns:
+        The configuration.
+
+    Example:
+        >>> llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=256, n_ctx=64).n_params
+        13392
+    """
     family = dict(act_fn="silu", gated_mlp=True, normalization_type="RMS", eps=1e-6)
     wiring = dict(rotary_adjacent_pairs=False, tie_word_embeddings=False)
     sizes = dict(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=d_mlp, d_vocab=d_vocab, n_ctx=n_ctx)
@@ -106,6 +129,21 @@ def modular_gpt(
 
     LayerNorm keeps gain and bias, as the published code does (the paper says no bias anywhere). The published
     vocabulary is 0..p and 17 signs that no sequence uses: 47 for p = 29, hence the default.
+
+    Args:
+        n_layers: blocks, 1 or more.
+        d_model: width of the residual stream; the MLP has 4 d_model hidden units.
+        n_heads: heads of each block.
+        d_vocab: tokens, p or more.
+        n_ctx: longest sequence, in tokens: three for each example.
+        options: other fields of `ModelConfig`.
+
+    Returns:
+        The configuration.
+
+    Example:
+        >>> modular_gpt(n_layers=1, d_model=16, n_heads=2, d_vocab=5, n_ctx=24).d_mlp
+        64
     """
     family = dict(act_fn="relu", gated_mlp=False, normalization_type="LN", eps=1e-5)
     wiring = dict(rotary_adjacent_pairs=True, tie_word_embeddings=True, depth_scaled_mlp_out=True)

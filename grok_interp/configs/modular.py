@@ -32,13 +32,17 @@ class ModularConfig(DataConfig):
     first. Each example after the first is, with `repeat_probability`, an exact repeat of an earlier one and, with
     `line_probability`, another training input c (x, y) mod p on the line of an earlier (x, y), so that Ratio Matching
     has something to match. Both probabilities fall linearly to 0 over `curriculum_steps`. Evaluation is always uniform.
+
+    Example:
+        >>> ModularConfig(p=29, n_id=512, alpha=0.8).n_train_inputs
+        673
     """
 
     kind: ClassVar[str] = "modular"
 
     p: int  # a prime
     n_id: int  # tasks trained on (the paper's n_id)
-    alpha: float  # share of the p^2 inputs (x, y) that are trained on, the same for every task
+    alpha: float  # fraction of the p^2 inputs (x, y) that are trained on, the same for every task
     rule: Literal["rectangular", "random", "published"] = "rectangular"  # how the tasks are chosen
     task_seed: int = 1  # draws the tasks
     input_seed: int = 0  # draws the split of the inputs

@@ -26,6 +26,10 @@ class TextConfig(DataConfig):
     the same window, otherwise it is the text that was there. A random window has random printable characters (of a BPE
     vocabulary: random tokens) in place of its text. Whether a window has copies and whether it is random are drawn
     independently.
+
+    Example:
+        >>> TextConfig(source="books/", vocabulary="bpe").copy_fraction
+        0.0
     """
 
     kind: ClassVar[str] = "text"
@@ -43,6 +47,8 @@ class TextConfig(DataConfig):
     segment_copy_probability: float = 0.5  # that a segment of a window with copies is a copy
     # Where copied spans begin: anywhere, or balanced between the window's first tokens, the nearest ones and anywhere
     span_sources: Literal["balanced", "uniform"] = "balanced"
+    # Symbols of the copying test's strings; hexadecimal is the paper's, and is measured beside printable ones too
+    test_alphabet: Literal["printable", "hexadecimal"] = "printable"
 
     def reasons(self) -> Iterator[str]:
         if not self.source:
@@ -62,6 +68,8 @@ class TextConfig(DataConfig):
             yield f"segment_lengths must be two lengths, 1 <= shortest <= longest, got {self.segment_lengths}"
         if self.span_sources not in ("balanced", "uniform"):
             yield f"span_sources must be balanced or uniform, got {self.span_sources!r}"
+        if self.test_alphabet not in ("printable", "hexadecimal"):
+            yield f"test_alphabet must be printable or hexadecimal, got {self.test_alphabet!r}"
 
     @property
     def is_stream(self) -> bool:

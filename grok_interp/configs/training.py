@@ -24,6 +24,12 @@ class TrainConfig:
 
     The learning rate rises linearly from `warmup_start_factor` to 1 times `learning_rate` over `warmup_steps`, then
     follows a cosine to `final_factor` times `learning_rate`.
+
+    Example:
+        >>> from grok_interp import training_preset
+        >>> config = training_preset("copier-tiny").with_data(copy_fraction=0.2)
+        >>> config.n_steps, config.data.copy_fraction
+        (20, 0.2)
     """
 
     model: ModelConfig
@@ -35,7 +41,7 @@ class TrainConfig:
     micro_batch_size: int | None = None  # split a batch for gradient accumulation; None takes it whole
     warmup_steps: int = 0
     warmup_start_factor: float = 0.0
-    final_factor: float = 0.1  # learning rate at the end, as a share of its peak; 1 keeps it constant
+    final_factor: float = 0.1  # learning rate at the end, as a fraction of its peak; 1 keeps it constant
     optimizer: Literal["adamw", "muon"] = "adamw"  # muon: Muon on the matrices inside blocks, AdamW on the rest
     muon_learning_rate: float | None = None  # of Muon at its peak, on the same schedule; None with adamw
     muon_momentum: float = 0.95

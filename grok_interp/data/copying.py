@@ -28,6 +28,11 @@ class CopyTask:
     `alphabet_name` says without one) and its size. Hexadecimal strings repeat pairs of symbols by chance, so that
     longer matches are needed to find the place to copy from; among the 94 symbols of `vocabulary.printable_alphabet` a
     match of two symbols is almost always the right one.
+
+    Example:
+        >>> task = CopyTask(n_sequences=5, n_samples=3)
+        >>> task.n_tokens, list(task.queries)
+        (113, [0])
     """
 
     n_sequences: int = PAPER_N_SEQUENCES

@@ -41,6 +41,9 @@ def document_windows(
         leaks: for each token, the length of the span of training text that starts there, 0 for none (`Corpus.leaks`);
             windows that contain such a span are dropped. None drops nothing.
 
+    Returns:
+        Token indices, window x n_ctx + 1, and the document of each window.
+
     Raises:
         ValueError: for n_ctx or n_windows below 1, when no document holds one window, and when all windows are dropped.
 

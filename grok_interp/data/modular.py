@@ -25,7 +25,13 @@ MAX_OOD_TASKS = 256
 
 @dataclass(frozen=True)
 class ModularTasks:
-    """The tasks and inputs of a config; the same for the same config."""
+    """The tasks and inputs of a config; the same for the same config.
+
+    Example:
+        >>> tasks = ModularTasks.draw(ModularConfig(p=5, n_id=8, alpha=0.6, rule="random"))
+        >>> len(tasks.id_tasks), len(tasks.ood_tasks), len(tasks.train_inputs)
+        (8, 17, 15)
+    """
 
     p: int
     id_tasks: Int64[Tensor, "id_task 2"]

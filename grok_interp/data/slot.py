@@ -28,9 +28,24 @@ def slot_position(slot: int, position: Position) -> int:
 def slot_sequences(
     task: tuple[int, int], p: int, *, slot: int, n_examples: int, seed: int
 ) -> Int64[Tensor, "pair pos"]:
-    """The p^2 sequences of a task, each of `n_examples` examples.
+    """The p^2 sequences of a task, one for each pair (x, y) in the slot; the other examples are the same in all.
 
-    Raises ValueError for a task outside Z_p and for a slot outside the sequence.
+    Args:
+        task: (a, b) in Z_p.
+        p: the modulus.
+        slot: the example that takes every pair, counted from 0.
+        n_examples: examples of a sequence, each of three tokens x y z.
+        seed: draws the other examples.
+
+    Returns:
+        Token indices, pair x pos, in the order (0, 0), (0, 1), ...
+
+    Raises:
+        ValueError: for a task outside Z_p and for a slot outside the sequence.
+
+    Example:
+        >>> slot_sequences((2, 1), 5, slot=1, n_examples=3, seed=0).shape
+        torch.Size([25, 9])
     """
     require_task(task, p)
     if not 0 <= slot < n_examples:

@@ -35,7 +35,19 @@ PLAIN_MLP = {"mlp.W_in": "mlp.c_fc.weight", "mlp.W_out": "mlp.c_proj.weight"}
 def to_huggingface(model: Transformer) -> Any:
     """A `LlamaForCausalLM` or `Starcoder2ForCausalLM` in eval mode with a copy of the model's weights.
 
-    Raises ValueError for a config of neither family.
+    Args:
+        model: of one of both papers' families; its device is kept.
+
+    Returns:
+        The Hugging Face model, which gives the same logits, equal to rounding.
+
+    Raises:
+        ValueError: for a config of neither family.
+
+    Example:
+        >>> from grok_interp import preset
+        >>> type(to_huggingface(Transformer(preset("copier-tiny"), seed=0))).__name__
+        'LlamaForCausalLM'
     """
     with torch.device(model.embed.weight.device), torch.random.fork_rng():  # it draws weights, to be replaced
         theirs = _empty_huggingface(model.cfg)
@@ -53,7 +65,20 @@ def to_huggingface(model: Transformer) -> Any:
 def from_huggingface(theirs: Any) -> Transformer:
     """A `Transformer` in eval mode with a copy of the weights of a `LlamaForCausalLM`; grouped heads are written out.
 
-    Raises ValueError for another architecture, biases or scaled rotary positions.
+    Args:
+        theirs: the Hugging Face model; its device is kept.
+
+    Returns:
+        The same function of tokens, equal to rounding.
+
+    Raises:
+        ValueError: for another architecture, biases or scaled rotary positions.
+
+    Example:
+        >>> from grok_interp import preset, to_huggingface
+        >>> model = Transformer(preset("copier-tiny"), seed=0)
+        >>> from_huggingface(to_huggingface(model)).cfg == model.cfg
+        True
     """
     cfg = _config_from_huggingface(theirs.config)
     model = Transformer(cfg, initialize=False).to(theirs.device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +26,9 @@ def hooked(*points: HookPoint) -> bool:
 
 def linear(d_in: int, d_out: int) -> nn.Linear:
     """Bias-free, and uninitialized: `Transformer` writes every weight once."""
-    return cast(nn.Linear, nn.utils.skip_init(nn.Linear, d_in, d_out, bias=False))
+    layer = nn.Linear(d_in, d_out, bias=False, device="meta")
+    layer.weight = nn.Parameter(torch.empty(d_out, d_in))
+    return layer
 
 
 class Norm(nn.Module):

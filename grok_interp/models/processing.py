@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grok_interp.activations import has_finite_weights
+from grok_interp.models.activations import has_finite_weights
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.value_biases import has_output_biases, has_value_biases
 from grok_interp.models.weights_of import weights_of

@@ -68,6 +68,9 @@ def from_published(
         act_name: "relu", "gelu" or "swiglu", from the file's name (`published_file`). By default SwiGLU for tensors
             with a gate and ReLU, the paper's, for others.
 
+    Returns:
+        The model, on the device of the tensors.
+
     Raises:
         ValueError: if tensors are missing, unknown or misshapen, if `n_heads` is not the trained one, if the rotary
             frequencies have another base, if the head is not tied, or if `act_name` does not fit the tensors.
@@ -94,7 +97,20 @@ def from_published(
 def to_published(model: Transformer) -> dict[str, Tensor]:
     """A copy of the model's weights as a published state dict, where embedding and head are one tensor.
 
-    The official code loads it if d_mlp is a multiple of d_model. Raises ValueError for a model of another family.
+    Args:
+        model: of the modular paper's family. The official code loads it if d_mlp is a multiple of d_model.
+
+    Returns:
+        Name in the official code -> tensor.
+
+    Raises:
+        ValueError: for a model of another family.
+
+    Example:
+        >>> from grok_interp import Transformer, modular_gpt
+        >>> state = to_published(Transformer(modular_gpt(n_layers=1, d_model=16, n_heads=2), seed=0))
+        >>> state[EMBEDDING] is state[HEAD]
+        True
     """
     _refuse_other_families(model.cfg)
     views, state = canonical_views(model), {}

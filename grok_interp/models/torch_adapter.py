@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grok_interp.activations import logits_of
+from grok_interp.models.activations import logits_of
 
 NORMS = ("ln1", "ln_final")
 MATRICES = ("W_E", "W_U", "W_O")

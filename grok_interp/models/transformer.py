@@ -49,14 +49,21 @@ class Block(nn.Module):
 class Transformer(HookedRootModule):
     """A language model of either paper's family, from its config.
 
-    `seed` draws the weights with a generator of its own; without it they come from torch's global one. A model whose
-    weights are loaded next needs none drawn: with `initialize=False` matrices hold whatever was in memory.
+    Args:
+        cfg: its sizes and family.
+        seed: draws the weights with a generator of its own; without it they come from torch's global one.
+        initialize: False for a model whose weights are loaded next: matrices hold whatever was in memory.
+
+    Example:
+        >>> from grok_interp import preset
+        >>> Transformer(preset("copier-tiny"), seed=0)(torch.arange(8)[None]).shape
+        torch.Size([1, 8, 256])
     """
 
     def __init__(self, cfg: ModelConfig, *, seed: int | None = None, initialize: bool = True) -> None:
         super().__init__()
         self.cfg = cfg
-        self.embed = cast(nn.Embedding, nn.utils.skip_init(nn.Embedding, cfg.d_vocab, cfg.d_model))
+        self.embed = nn.Embedding(cfg.d_vocab, cfg.d_model, _weight=torch.empty(cfg.d_vocab, cfg.d_model))
         self.hook_embed = HookPoint()
         positions = rotary(cfg)  # its tables serve every layer
         self.blocks = nn.ModuleList(Block(cfg, layer, positions) for layer in range(cfg.n_layers))

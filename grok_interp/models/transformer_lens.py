@@ -55,6 +55,23 @@ def to_hooked_transformer(model: Transformer) -> Any:
 
     `HookedTransformer` on 3.x: biases it adds are zero and frozen, and a tied embedding becomes two equal matrices.
     `TransformerBridge` on 4.x: for the two families that Hugging Face has, see `to_huggingface`.
+
+    Args:
+        model: ours; its device is kept.
+
+    Returns:
+        A model of TransformerLens.
+
+    Raises:
+        ValueError: on 4.x, for a config of neither family.
+
+    Example:
+        >>> import warnings
+        >>> from grok_interp import Transformer, preset
+        >>> with warnings.catch_warnings(action="ignore"):  # TransformerLens calls its own class deprecated
+        ...     theirs = to_hooked_transformer(Transformer(preset("copier-tiny"), seed=0))
+        >>> theirs.cfg.n_layers
+        2
     """
     config_class = _config_class()
     return _bridge(model) if config_class.__name__ == "TransformerBridgeConfig" else _hooked_transformer(model)

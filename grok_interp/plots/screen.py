@@ -68,7 +68,7 @@ class Graph:
 class Screen:
     """What a page needs of a drawing: graphs side by side, and their color key.
 
-    `steps` are those that the slider stops at; `still` says why nothing here follows it, and is empty where it does.
+    `steps` are those that the slider stops at; `not_following` says why nothing here follows it; empty where it does.
     """
 
     graphs: Sequence[Graph]
@@ -78,7 +78,7 @@ class Screen:
     scales: Sequence[ColorScale]
     steps: Sequence[int]
     title: str
-    still: str
+    not_following: str
 
     def _repr_html_(self) -> str:
         """A page of its own in a frame, which works without a network; it holds all of plotly, 5 MB."""
@@ -98,6 +98,12 @@ def on_screen(drawing: Drawing) -> Screen:
     Returns:
         Graphs with a hover of values and units. What changes over training follows the page's step slider, and axes of
         training steps mark its step.
+
+    Example:
+        >>> from grok_interp.plots import TRAINING_STEP, Axis, Drawing, Line, Panel
+        >>> panel = Panel(TRAINING_STEP, Axis("loss"), [Line([0, 1], [2.0, 1.0], "loss", "black")])
+        >>> len(on_screen(Drawing([panel])).graphs)
+        1
     """
     scales = [cells.scale for panel in drawing.panels for cells in cells_of(panel) if cells.scale.bar]
     return Screen(
@@ -108,7 +114,7 @@ def on_screen(drawing: Drawing) -> Screen:
         scales=list(dict.fromkeys(scales)),
         steps=drawing.steps,
         title=drawing.title,
-        still=_still(drawing),
+        not_following=_not_following(drawing),
     )
 
 
@@ -119,7 +125,7 @@ def plotly_javascript() -> str:
     return get_plotlyjs()
 
 
-def _still(drawing: Drawing) -> str:
+def _not_following(drawing: Drawing) -> str:
     steps = drawing.frame_steps
     if len(steps) > 1 or any(panel.x.markers for panel in drawing.panels):
         return ""

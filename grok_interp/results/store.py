@@ -15,12 +15,13 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from grok_interp.files import remove_abandoned, write_atomically
+from grok_interp.results.of_each import Checkpoints, of_each
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,17 +34,6 @@ SAVE_EVERY = 8  # checkpoints evaluated between two saves: what a kill can cost
 KEY_DIGITS = 12
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 Kind = TypeVar("Kind", bound="Result")
-
-
-class Checkpoints(Protocol):
-    """Checkpoints whose weights have a name; see `CheckpointSeries`."""
-
-    @property
-    def steps(self) -> tuple[int, ...]: ...
-
-    def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterable[tuple[int, Any]]: ...
-
-    def checksum(self, step: int) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -107,6 +97,7 @@ class ResultStore:
         *,
         steps: Sequence[int],
         device: str = "cpu",
+        at_once: int = 1,
         on_checkpoint: Callable[[int, int], None] | None = None,
     ) -> list[Any]:
         """The result of each analyzer at these steps; only what is not stored is evaluated, and stored.
@@ -116,6 +107,7 @@ class ResultStore:
             checkpoints: the series.
             steps: of the series, one or more; one if a result has no dimension `checkpoint`.
             device: where models run, a torch device.
+            at_once: checkpoints in memory, each evaluated on a thread of its own.
             on_checkpoint: is told (checkpoints done, checkpoints to do).
 
         Raises:
@@ -133,11 +125,18 @@ class ResultStore:
                     stored[number] = self._add(analyzer, stored[number], fresh[number])
                     fresh[number] = []
 
+        def evaluated(step: int, model: Any) -> list[xr.Dataset | None]:
+            return [
+                _labeled(analyzer.evaluate(step, model), step, checksums[step]) if step in lacking else None
+                for analyzer, lacking in zip(analyzers, missing, strict=True)
+            ]
+
         try:
-            for done, (step, model) in enumerate(checkpoints.at(to_do, device=device), start=1):
-                for analyzer, lacking, new in zip(analyzers, missing, fresh, strict=True):
-                    if step in lacking:
-                        new.append(_labeled(analyzer.evaluate(step, model), step, checksums[step]))
+            for done, found in enumerate(
+                of_each(evaluated, checkpoints, to_do, device=device, at_once=at_once), start=1
+            ):
+                for new, dataset in zip(fresh, found, strict=True):
+                    new += [dataset] if dataset is not None else []
                 if done % SAVE_EVERY == 0:
                     save()
                 if on_checkpoint:

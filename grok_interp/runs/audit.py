@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from grok_interp.runs.findings import Finding, distances_between, duplicates, exchanged_neighbors, gaps, jumps
-from grok_interp.runs.sketch import sketch
+from grok_interp.runs.weight_sketches import sketch
 
 
 class Series(Protocol):
@@ -133,8 +133,8 @@ class _Read:
             self.findings.append(
                 Finding("not finite", (step,), f"step {step} has weights with NaN or infinity: training diverged")
             )
-        elif twin := [earlier for earlier, other in self.sketches.items() if torch.equal(found, other)]:
-            self.checksums[step] = self.checksums[twin[0]]
+        elif same := [earlier for earlier, other in self.sketches.items() if torch.equal(found, other)]:
+            self.checksums[step] = self.checksums[same[0]]
         else:
             self.sketches[step] = found
 

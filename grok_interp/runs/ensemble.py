@@ -1,135 +1,22 @@
-"""Same-shaped runs in lockstep. `train_ensemble(configs)` yields (step, models); `run_ensemble` trains run directories.
-
-Weights and the optimizers' moments of all members are stacked in one tensor each, and a member's own model and
-optimizers are views of it. So small models keep a GPU busy, and a member can be saved, resumed and analyzed as if it
-trained alone, to rounding. Where one member keeps the processor busy, they take their steps in turn.
-"""
+"""`run_ensemble` trains run directories in lockstep (training/ensemble.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
-from torch.func import vmap
-
 from grok_interp.configs import TrainConfig
-from grok_interp.interrupts import deferred_interrupts
-from grok_interp.models.ensemble_logits import ensemble_logits
-from grok_interp.models.rotary import rotary
-from grok_interp.models.transformer import Transformer
 from grok_interp.runs.continuation import continue_under
-from grok_interp.runs.lockstep import require_lockstep
+from grok_interp.runs.interrupts import deferred_interrupts
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import claim, only_process, releasing_if_failed
-from grok_interp.training.batches import Batches, open_batches
-from grok_interp.training.cuda_graph import Step, graphed
-from grok_interp.training.divergence import DivergedError, FiniteCheck, Update
+from grok_interp.training.divergence import Update
+from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, train_step
-from grok_interp.training.muon import Muon
-from grok_interp.training.optimizer import build_optimizers, clip_each, schedule_factor, set_learning_rates, take_step
-from grok_interp.training.precision import autocast
-
-MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), Muon: ("momentum_buffer",)}
-STACKED_ON_CPU = 2**17  # numbers in a member's largest activation, up to which stacking pays on a CPU (benchmarks/)
-
-
-class EnsembleState:
-    """The members' states, laid into stacked tensors that they then share.
-
-    Raises ValueError for members of different shape or schedule, at different steps, or with attention dropout.
-    """
-
-    def __init__(self, members: Sequence[TrainingState]) -> None:
-        require_lockstep([member.config for member in members])
-        if len(steps := {member.step for member in members}) > 1:
-            raise ValueError(
-                f"members of an ensemble must stand at one step, these stand at {sorted(steps)}: train those that are "
-                "behind one by one first, or in an ensemble of their own"
-            )
-        self.members, self.config, self.device = list(members), members[0].config, members[0].device
-        self.rotary = rotary(self.config.model).to(self.device)
-        self.stacked = stacking_pays(self.config, self.device)
-        if self.stacked:
-            self._stack()
-
-    @property
-    def step(self) -> int:
-        return self.members[0].step
-
-    def _stack(self) -> None:
-        named = [dict(member.model.named_parameters()) for member in self.members]
-        self.weights = {name: _shared([each[name] for each in named]) for name in named[0]}
-        half = self.members[0].precision == "bfloat16"
-        self.optimizers = build_optimizers(self.weights.items(), self.config, stacked=True, half=half)
-        names = {stacked: name for name, stacked in self.weights.items()}
-        for index, optimizer in enumerate(self.optimizers):
-            for stacked in (p for group in optimizer.param_groups for p in group["params"]):
-                own = [each[names[stacked]] for each in named]
-                states = [m.optimizers[index].state[p] for m, p in zip(self.members, own, strict=True)]
-                optimizer.state[stacked] = self._shared_moments(stacked, states, MOMENTS[type(optimizer)])
-
-    def _shared_moments(self, stacked: Tensor, own: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, Tensor]:
-        """A member that has made no update has no moments: they are zero then, which is where both optimizers begin."""
-        moments = {key: torch.stack([s.get(key, torch.zeros_like(stacked[0])) for s in own]) for key in names}
-        count = {"step": own[0].get("step", torch.zeros((), device=self.device))} if "exp_avg" in names else {}
-        for index, state in enumerate(own):
-            state.update({**count, **{key: moment[index] for key, moment in moments.items()}})
-        return {**count, **moments}
-
-
-def stacking_pays(config: TrainConfig, device: torch.device) -> bool:
-    """On a GPU always; on a CPU while the activations of all members stay in its cache."""
-    n_tokens = (config.micro_batch_size or config.batch_size) * config.model.n_ctx
-    return device.type != "cpu" or n_tokens * config.model.d_mlp <= STACKED_ON_CPU
-
-
-def _shared(parameters: list[nn.Parameter]) -> nn.Parameter:
-    stacked = nn.Parameter(torch.stack([p.detach() for p in parameters]))
-    for index, parameter in enumerate(parameters):
-        parameter.data = stacked.detach()[index]
-    return stacked
-
-
-def train_ensemble(
-    configs: Sequence[TrainConfig],
-    *,
-    state: EnsembleState | None = None,
-    batches: Sequence[Batches] | None = None,
-    on_update: Callable[[list[Update]], None] | None = None,
-    compiled: bool = False,
-) -> Iterator[tuple[int, list[Transformer]]]:
-    """Train all members from `state` (default: from their initializations, on the CPU) to the end of their config.
-
-    `on_update` gets one `Update` a member. Raises ValueError as `EnsembleState` and `train` do, and DivergedError when
-    one member diverges.
-    """
-    state = state or EnsembleState([TrainingState(config) for config in configs])
-    batches = batches or [open_batches(config) for config in configs]
-    step = step_function(state, batches[0].loss, compiled=compiled)
-    kept_steps = frozenset(state.config.kept_steps)
-    checks = [FiniteCheck.of(member, own) for member, own in zip(state.members, batches, strict=True)]
-    while True:
-        if state.step in kept_steps:
-            for number, check in enumerate(checks):
-                with _naming(number, configs):
-                    check.require_finite()
-            yield state.step, [member.model for member in state.members]
-        if state.step == state.config.n_steps:
-            return
-        updates = step([each.batch(state.step, state.device) for each in batches])
-        for number, (check, update) in enumerate(zip(checks, updates, strict=True)):
-            with _naming(number, configs):
-                check.note(update)
-        if on_update:
-            on_update(updates)
+from grok_interp.training.loop import TrainingState
 
 
 def run_ensemble(
@@ -143,7 +30,28 @@ def run_ensemble(
 ) -> list[Run]:
     """Train directory -> config as `run_training` does, all in lockstep. Either function resumes what the other began.
 
-    `on_update` gets the first run's updates. Raises ValueError besides for members that `EnsembleState` refuses.
+    Args:
+        runs: folder -> config; configs differ in seeds and data only.
+        device: where they train, a torch device.
+        compiled: compile the step with torch.compile; counts for new runs.
+        resume_seconds: a resume point of every run is written as often.
+        on_start: is told the step that training starts from.
+        on_update: gets the first run's updates.
+
+    Returns:
+        The runs, in the order of `runs`.
+
+    Raises:
+        ValueError: as `run_training` does, and for members that `EnsembleState` refuses.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from tempfile import mkdtemp
+        >>> from grok_interp import training_preset
+        >>> config, folder = replace(training_preset("modular-tiny"), n_steps=2), Path(mkdtemp())
+        >>> found = run_ensemble({folder / f"seed{seed}": replace(config, init_seed=seed) for seed in (0, 1)})
+        >>> [run.steps for run in found]
+        [(0, 2), (0, 2)]
     """
     configs = list(runs.values())
     require_lockstep(configs)
@@ -157,7 +65,8 @@ def run_ensemble(
         interrupted = stack.enter_context(deferred_interrupts())
         stack.enter_context(execution.threads())
         opened = [continue_under(run, config) for run, config in zip(opened, configs, strict=True)]
-        members = [TrainingState(config, device=device, precision=execution.precision) for config in configs]
+        own: dict[str, Any] = dict(device=device, precision=execution.precision, n_parts=execution.n_parts)
+        members = [TrainingState(config, **own) for config in configs]
         each_recorder = [
             Recorder(run, member, load_newest_resume_point(member, run.directory))
             for run, member in zip(opened, members, strict=True)
@@ -173,61 +82,3 @@ def run_ensemble(
                     run.checkpoints.save(step, model)
             recorders.save()
     return opened
-
-
-@contextmanager
-def _naming(number: int, configs: Sequence[TrainConfig]) -> Iterator[None]:
-    """A divergence says which member it is of."""
-    try:
-        yield
-    except DivergedError as error:
-        raise DivergedError(f"member {number} (init_seed {configs[number].init_seed}): {error}") from None
-
-
-def step_function(state: EnsembleState, loss: Callable, *, compiled: bool) -> Callable[[list[Tensor]], list[Update]]:
-    """What makes an update of every member from a batch of each: stacked where that pays, or in turn."""
-    one_or_all = partial(ensemble_losses, loss) if state.stacked else loss
-    one_or_all = torch.compile(one_or_all) if compiled else one_or_all
-    if state.stacked:
-        learn = graphed(partial(_learn_batches, state, one_or_all), state.device)
-        return partial(_stacked_step, state, learn)
-    return lambda batch: [train_step(member, own, one_or_all) for member, own in zip(state.members, batch, strict=True)]
-
-
-def _stacked_step(state: EnsembleState, learn: Step, batch: Sequence[Int64[Tensor, "batch pos"]]) -> list[Update]:
-    """One update of every member, each on its own batch and with its own clipping."""
-    factor = schedule_factor(state.config, state.step)
-    set_learning_rates(state.optimizers, factor)
-    losses, norms = learn(torch.stack(list(batch)))
-    for member in state.members:
-        member.step += 1
-    rate = state.config.learning_rate * factor
-    return [Update(state.step, loss, norm, rate) for loss, norm in zip(losses, norms, strict=True)]
-
-
-def _learn_batches(
-    state: EnsembleState, losses: Callable, batch: Int64[Tensor, "member batch pos"]
-) -> tuple[Float[Tensor, " member"], Float[Tensor, " member"]]:
-    """(losses, gradient norms before clipping) of one update of every member."""
-    for member in state.members:
-        member.model.train()
-    parts = batch.split(state.config.micro_batch_size or state.config.batch_size, dim=1)
-    means = torch.stack([_add_gradients(state, part, losses) for part in parts]).sum(dim=0)
-    norms = clip_each(list(state.weights.values()), state.config.max_grad_norm)
-    take_step(state.optimizers)
-    return means, norms
-
-
-def _add_gradients(state: EnsembleState, part: Tensor, losses: Callable) -> Tensor:
-    with autocast(state.device, state.members[0].precision):
-        found = losses(state, part) * (part.shape[1] / state.config.batch_size)
-    found.sum().backward()
-    return found.detach()
-
-
-def ensemble_losses(
-    loss_of_one: Callable, state: EnsembleState, batch: Int64[Tensor, "member batch pos"]
-) -> Float[Tensor, " member"]:
-    """`loss_of_one(model, batch)` of each member, with all members' logits made at once."""
-    logits = ensemble_logits(state.config.model, state.weights, state.rotary, batch[..., :-1])
-    return vmap(lambda own, tokens: loss_of_one(lambda _: own, tokens))(logits, batch)

@@ -2,37 +2,41 @@
 
     print(training_plan(training_preset("copier-paper"), directory=Path("runs/paper"), device="cuda"))
 
-Memory and time are measured with the loop's own functions on random tokens. A micro-batch of n sequences keeps a + n b
-bytes for its backward pass: b per sequence, and a once (the rotary tables; under autocast the weights' bfloat16
-copies). Passes over one and two short sequences give a, one over a whole sequence gives b.
+Memory is counted with the loop's own functions on tensors that have shapes and no contents: a model of any size gets an
+answer. A micro-batch of n sequences keeps a + n b bytes for its backward pass, b per sequence and a once (the rotary
+tables; under autocast the weights' bfloat16 copies); passes over one and two sequences give both. Time is measured on
+random tokens, in as many sequences as fit the free memory.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import nan
 from pathlib import Path
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.benchmark import Timer
 
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.configs.data import Batches
 from grok_interp.data.sources import text_files
+from grok_interp.device import memory_of
+from grok_interp.models.transformer import Transformer
+from grok_interp.runs.units import duration, size, three_digits
 from grok_interp.training.batches import next_token_loss, open_batches
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, add_gradient, loss_share, update_weights
-from grok_interp.units import duration, size, three_digits
+from grok_interp.training.loop import TrainingState, add_gradient, loss_part, update_weights
+from grok_interp.training.optimizer import take_step
 
-SHORT = 6  # tokens of a short sequence: two examples x y z of modular arithmetic
-TIMING_SECONDS = 1.0  # passes are repeated for at least as long
 CPU_OPERATIONS = 1e11  # of the sequences timed on a CPU: seconds on a slow one
-GPU_FRACTION = 0.8  # of the free memory, for the sequences timed on a GPU
+USABLE = 0.8  # of the free memory, for the sequences that are timed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +56,9 @@ class TrainingPlan:
     kept_once: int  # for the backward pass of a micro-batch
     kept_per_sequence: int
     logits_per_sequence: int  # where forward turns into backward: the logits in float32, and their gradient
-    seconds_per_sequence: float  # forward and backward
-    seconds_per_update: float  # clipping and the optimizer
-    n_timed: int  # sequences that were timed together
+    seconds_per_sequence: float = nan  # forward and backward
+    seconds_per_update: float = nan  # clipping and the optimizer
+    n_timed: int = 0  # sequences that were timed together
 
     @property
     def micro_batch_size(self) -> int:
@@ -94,6 +98,10 @@ class TrainingPlan:
         """Label -> what is said of it, for a reader."""
         config, micro, n_ctx = self.config, self.micro_batch_size, self.config.model.n_ctx
         tokens, n_micro, update = config.tokens_per_step, config.batch_size // micro, self.seconds / config.n_steps
+        time = (
+            f"{duration(self.seconds)}, {duration(update)} an update: {tokens / update:,.0f} tokens/s, "
+            f"measured on {self.n_timed * n_ctx:,} tokens; reading text and saving come on top"
+        )
         return {
             "parameters": f"{config.model.n_params:,}",
             "tokens": f"{config.n_steps * tokens:,} in {config.n_steps:,} updates of {tokens:,}",
@@ -103,8 +111,7 @@ class TrainingPlan:
             "device": self.device,
             "memory": f"{size(self.memory())} of {size(self.device_memory)}: weights {size(self.weights)}, gradients "
             f"{size(self.weights)}, optimizer {size(self.optimizer)}, a micro-batch {size(self.activations(micro))}",
-            "time": f"{duration(self.seconds)}, {duration(update)} an update: {tokens / update:,.0f} tokens/s, "
-            f"measured on {self.n_timed * n_ctx:,} tokens; reading text and saving come on top",
+            "time": time if self.n_timed else "not measured: training on one sequence does not fit the free memory",
             "checkpoints": f"{len(config.kept_steps):,} of {size(self.checkpoint_file)}",
             "resume points": f"2 of {size(self.resume_file)}, and a third while it is written",
             "disk": f"{size(self.disk)} of {size(self.free_disk)} free at {self.directory}",
@@ -121,25 +128,17 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
     Raises ValueError for local text that is missing, and for tasks that cannot be drawn; a data set of the hub is not
     looked for.
     """
-    data, state = _data(config), TrainingState(config, device=device)
-    execution = Execution.resolve(config, device=device, compiled=compiled)
-    with execution.threads(), torch.random.fork_rng():  # attention dropout draws from torch's global generator
-        one, two, whole = (kept_bytes(state, random_batch(config, *shape)) for shape in ((1, SHORT), (2, SHORT), (1,)))
-        logits = 2 * 4 * config.model.n_ctx * config.model.d_vocab
-        batch = random_batch(config, _n_timed(state, whole + logits)).to(state.device)
-        sequence_seconds, update_seconds = _seconds_per_sequence_and_update(state, batch, compiled)
-    weights = sum(parameter.nbytes for parameter in state.model.parameters())
-    states = [own for optimizer in state.optimizers for own in optimizer.state.values()]
-    moments = sum(moment.nbytes for own in states for moment in own.values())
-    n = execution.n_threads
-    name, memory = f"{n} thread{'s' * (n > 1)}", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if state.device.type == "cuda":
-        name, memory = torch.cuda.get_device_name(state.device), torch.cuda.mem_get_info(state.device)[1]
-    return TrainingPlan(
+    data, execution = _data(config), Execution.resolve(config, device=device, compiled=compiled)
+    name, total, free = memory_of(device, n_threads=execution.n_threads * execution.n_parts)
+    batches = [random_batch(config, n_sequences) for n_sequences in (1, 2)]
+    with torch.random.fork_rng(), without_contents(config, device) as state:  # dropout draws from the global generator
+        one, two = (kept_bytes(state, batch) for batch in batches)
+        weights, moments = sum(parameter.nbytes for parameter in state.model.parameters()), _moments(state)
+    plan = TrainingPlan(
         config=config,
         data=data,
-        device=f"{state.device}, {name}",
-        device_memory=memory,
+        device=f"{torch.device(device)}, {name}",
+        device_memory=total,
         directory=directory,
         free_disk=shutil.disk_usage(next(f for f in (directory.absolute() / "x").parents if f.exists())).free,
         checkpoint_file=weights,
@@ -147,12 +146,20 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
         weights=weights,
         optimizer=moments,
         kept_once=2 * one - two,
-        kept_per_sequence=whole - (2 * one - two),
-        logits_per_sequence=logits,
-        seconds_per_sequence=sequence_seconds,
-        seconds_per_update=update_seconds,
-        n_timed=len(batch),
+        kept_per_sequence=two - one,
+        logits_per_sequence=2 * 4 * config.model.n_ctx * config.model.d_vocab,
     )
+    if plan.memory(1) > USABLE * free:
+        return plan
+    with execution.threads(), torch.random.fork_rng():
+        return _timed(plan, device, execution, USABLE * free)
+
+
+@contextmanager
+def without_contents(config: TrainConfig, device: str) -> Iterator[TrainingState]:
+    """A state whose tensors take no memory; nor do those that are computed from them meanwhile."""
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device(device):
+        yield TrainingState(config, device=device, model=Transformer(config.model, initialize=False))
 
 
 def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
@@ -164,20 +171,53 @@ def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss_share(state, batch.to(state.device), _loss(state.config))
+        loss_part(state, batch.to(state.device), _loss(state.config))
     for parameter in state.model.parameters():
         kept.pop(parameter.untyped_storage()._cdata, None)
     return sum(kept.values())
 
 
-def random_batch(config: TrainConfig, n_sequences: int, n_tokens: int | None = None) -> Int64[Tensor, "batch pos"]:
+def _moments(state: TrainingState) -> int:
+    """Bytes that the optimizers keep from one update to the next."""
+    for parameter in state.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    take_step(state.optimizers)
+    states = [own for optimizer in state.optimizers for own in optimizer.state.values()]
+    return sum(moment.nbytes for own in states for moment in own.values())
+
+
+def _timed(plan: TrainingPlan, device: str, execution: Execution, usable: float) -> TrainingPlan:
+    """With the time of as many sequences as show the speed of a whole micro-batch, and as memory and patience allow."""
+    config = plan.config
+    operations = 6 * config.model.n_params * config.model.n_ctx  # 6 per parameter and token
+    fit = 1 + (usable - plan.memory(1)) / (plan.memory(2) - plan.memory(1))
+    n = max(1, int(min(plan.micro_batch_size, fit, CPU_OPERATIONS / operations if device == "cpu" else fit)))
+    state = TrainingState(config, device=device, n_parts=execution.n_parts)
+    batch = random_batch(config, n).to(device)
+    loss = torch.compile(_loss(config)) if execution.compiled else _loss(config)
+    passes = _seconds(lambda: add_gradient(state, batch, loss))
+    gradients = [(parameter, parameter.grad) for parameter in state.model.parameters()]
+
+    def update() -> None:  # an update drops the gradients
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+        update_weights(state)
+
+    return replace(plan, seconds_per_sequence=passes / n, seconds_per_update=_seconds(update), n_timed=n)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Per call, until the device has done it. The first one also compiles, or makes the optimizer's tensors."""
+    timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
+    return timer.blocked_autorange(min_run_time=1.0).mean
+
+
+def random_batch(config: TrainConfig, n_sequences: int) -> Int64[Tensor, "batch pos"]:
     """Of the shape that is trained on: of text, the token after the context is predicted too."""
-    n_ctx = config.model.n_ctx
-    after = (
-        1 if isinstance(config.data, TextConfig) else _batches(config).batch(0, torch.device("cpu")).shape[1] - n_ctx
-    )
-    shape = (n_sequences, min(n_tokens or n_ctx, n_ctx) + after)
-    return torch.randint(config.model.d_vocab, shape, generator=torch.Generator().manual_seed(0))
+    of_text, device = isinstance(config.data, TextConfig), torch.device("cpu")
+    n_tokens = config.model.n_ctx + 1 if of_text else _batches(config).batch(0, device).shape[1]
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(config.model.d_vocab, (n_sequences, n_tokens), generator=generator)
 
 
 def _loss(config: TrainConfig) -> Callable:
@@ -188,34 +228,6 @@ def _loss(config: TrainConfig) -> Callable:
 def _batches(config: TrainConfig) -> Batches:
     """Of data other than text, which may be large and far away."""
     return open_batches(config)
-
-
-def _n_timed(state: TrainingState, sequence_bytes: int) -> int:
-    """As many sequences as show the speed of a whole micro-batch, and as memory and patience allow."""
-    config = state.config
-    enough = CPU_OPERATIONS / (6 * config.model.n_params * config.model.n_ctx)  # 6 operations per parameter and token
-    if state.device.type == "cuda":
-        enough = GPU_FRACTION * torch.cuda.mem_get_info(state.device)[0] / sequence_bytes
-    return max(1, min(config.micro_batch_size or config.batch_size, int(enough)))
-
-
-def _seconds_per_sequence_and_update(state: TrainingState, batch: Tensor, compiled: bool) -> tuple[float, float]:
-    loss = torch.compile(_loss(state.config)) if compiled else _loss(state.config)
-    passes = _seconds(lambda: add_gradient(state, batch, loss))
-    gradients = [(parameter, parameter.grad) for parameter in state.model.parameters()]
-
-    def update() -> None:  # an update drops the gradients
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        update_weights(state)
-
-    return passes / len(batch), _seconds(update)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    """Per call, until the device has done it. The first one also compiles, or makes the optimizer's tensors."""
-    timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
-    return timer.blocked_autorange(min_run_time=TIMING_SECONDS).mean
 
 
 def _data(config: TrainConfig) -> str:

@@ -14,7 +14,8 @@ from grok_interp.runs.series_record import SeriesRecord
 
 LARGEST_FILE = 2**24  # bytes
 MOST_THREADS = 4_096
-EXECUTION = {"precision": str, "n_threads": int, "compiled": bool}
+EXECUTION = {"precision": str, "n_threads": int, "compiled": bool, "n_parts": int}
+MAY_LACK = {"n_parts"}  # runs begun before there were parts
 DATA = {"hash": str, "description": str}
 
 
@@ -23,6 +24,13 @@ def is_run(directory: Path | str) -> bool:
 
     Args:
         directory: any path, existing or not.
+
+    Returns:
+        Whether `Run.open` would find a run there.
+
+    Example:
+        >>> is_run("no/such/folder")
+        False
     """
     try:
         return parsed_record(Path(directory)) is not None
@@ -89,13 +97,13 @@ def _reasons(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _reasons_of(name: str, part: object, kinds: dict[str, type]) -> Iterator[str]:
-    if not isinstance(part, dict) or part.keys() != kinds.keys():
+    if not isinstance(part, dict) or not kinds.keys() - MAY_LACK <= part.keys() <= kinds.keys():
         yield f"{name} must have the fields {', '.join(kinds)}"
         return
-    for field, kind in kinds.items():
+    for field, kind in ((field, kinds[field]) for field in part):
         if type(part[field]) is not kind:
             yield f"{name}.{field} must be of type {kind.__name__}"
-        elif field == "n_threads" and not 1 <= part[field] <= MOST_THREADS:
+        elif field in ("n_threads", "n_parts") and not 1 <= part[field] <= MOST_THREADS:
             yield f"{name}.{field} must be within 1..{MOST_THREADS}, got {part[field]}"
         elif field == "precision" and part[field] not in ("float32", "bfloat16", "float16"):
             yield f"{name}.{field} must be float32, bfloat16 or float16, got {part[field]!r}"

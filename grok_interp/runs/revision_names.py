@@ -82,6 +82,9 @@ def training_point(name: str, *, pattern: str | None = None) -> TrainingPoint:
         name: `step3000`, `stage1-step1000-tokens5B`, `checkpoint-100`, ...
         pattern: for other names, with `{step}` and perhaps `{tokens}` (in billions).
 
+    Returns:
+        The optimizer step, and the training tokens where the name tells them.
+
     Raises:
         ValueError: for a name that fits no suite, or not the pattern.
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from grok_interp.configs import ModelConfig, TrainConfig
+from grok_interp.device import models_at_once
 from grok_interp.results.store import Analyzer, ResultStore
 from grok_interp.runs.metrics import COLUMNS, metric_rows
 from grok_interp.runs.outside import name_source, open_data, require_no_links_out
@@ -191,11 +192,12 @@ class Run:
         Raises:
             ValueError: for a run without checkpoints and for a damaged one; what was evaluated before it is stored.
         """
-        steps = self.steps if steps is None else steps
-        if not steps:
+        if not (steps := self.steps if steps is None else steps):
             raise ValueError(f"{self} has no checkpoints yet: train it first, with the same directory")
+        reusable = not isinstance(self.checkpoints, SavedCheckpoints)  # a series from elsewhere uses one model for all
+        at_once = 1 if reusable else models_at_once(self.model.n_params, device)
         return self.results.evaluate(
-            analyzers, self.checkpoints, steps=steps, device=device, on_checkpoint=on_checkpoint
+            analyzers, self.checkpoints, steps=steps, device=device, at_once=at_once, on_checkpoint=on_checkpoint
         )
 
     @property
@@ -228,9 +230,7 @@ class Run:
         return f"Run.open({str(self)!r})"
 
 
-def once_per_run(
-    make: Callable[Concatenate[Run, Options], Made],
-) -> Callable[Concatenate[Run, Options], Made]:
+def once_per_run(make: Callable[Concatenate[Run, Options], Made]) -> Callable[Concatenate[Run, Options], Made]:
     """A function of a run that is worked out once for each opened run and each choice of options."""
 
     @wraps(make)

@@ -17,9 +17,9 @@ import filelock
 
 from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
-from grok_interp.interrupts import deferred_interrupts
 from grok_interp.runs.continuation import CHANGEABLE, another_config, continue_under
 from grok_interp.runs.evaluations import Evaluate, Evaluations, StopTraining
+from grok_interp.runs.interrupts import deferred_interrupts
 from grok_interp.runs.record import is_run, read_record
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good, resume_points
 from grok_interp.runs.run import Run
@@ -93,7 +93,8 @@ def run_training(
         run, execution = claim(Path(directory), config, execution, own.label if own else "")
         with only_process(run), releasing_if_failed(run), deferred_interrupts() as interrupted, execution.threads():
             run = continue_under(run, config)
-            state = TrainingState(config, precision=processes.from_first(execution).precision, **options)
+            processes.from_first(execution)
+            state = TrainingState(config, precision=execution.precision, n_parts=execution.n_parts, **options)
             seconds = load_newest_resume_point(state, run.directory)
             processes.from_first(state.state_dict())
             with opened_trackers(track, run.directory, state.step) as trackers:

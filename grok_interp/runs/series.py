@@ -23,6 +23,12 @@ class CheckpointSeries(ABC):
     """Any ordered series of (step, model), from wherever it comes; every analyzer takes one.
 
     Iterating loads one model at a time, in eval mode; nothing is held after it was passed on.
+
+    Example:
+        >>> from grok_interp import Transformer, preset
+        >>> models = [(step, Transformer(preset("copier-tiny"), seed=step)) for step in (0, 10)]
+        >>> CheckpointSeries.from_models(models).steps
+        (0, 10)
     """
 
     @property

@@ -100,8 +100,8 @@ def _of_best_line(log_l: Float[np.ndarray, "rho curve pair"]) -> Float[np.ndarra
 def _on_table(weights: Float[np.ndarray, "rho curve"]) -> Float[np.ndarray, "tabled curve"]:
     """The weights of `RHOS`, shifted, each shared by its two neighbors in `RHO_TABLE`."""
     shifted = np.minimum(RHOS + RHO_SHIFT, RHO_TABLE[-1])
-    shares = np.stack([np.interp(shifted, RHO_TABLE, row) for row in np.eye(len(RHO_TABLE))])
-    shared = shares @ weights
+    parts = np.stack([np.interp(shifted, RHO_TABLE, row) for row in np.eye(len(RHO_TABLE))])
+    shared = parts @ weights
     return np.where(shared < NEGLIGIBLE, 0, shared)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
-from grok_interp.activations import HookedModel
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.order import shown_steps
 from grok_interp.results.result import Result
 from grok_interp.results.store import Analyzer

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from grok_interp.configs.data import DataSource
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
+from grok_interp.studies.claim import Claim
 from grok_interp.studies.picture import Picture
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ class Study(DataSource):
         data: the class of the runs' `config.data`.
         presets: name -> (one line for who chooses one, the run).
         pictures: full name -> figure, in the order of `grok-interp list figures`.
+        claims: what the study's paper claims, and which experiment decides it; `grok-interp list claims`.
         folders: the first part of the names of its presets and of the folders that `reproduce --preset` fills.
         next_figure: the figure that is suggested after a report.
     """
 
     pictures: Mapping[str, Picture]
+    claims: Sequence[Claim] = ()
     folders: str
     next_figure: str
 

@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from grok_interp.configs import TrainConfig
-from grok_interp.interrupts import ending_with
-from grok_interp.runs.lockstep import shared_fields
+from grok_interp.runs.interrupts import ending_with
 from grok_interp.runs.record import is_run
 from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run_training import is_finished
+from grok_interp.training.ensemble import shared_fields
 
 
 @dataclass(frozen=True)

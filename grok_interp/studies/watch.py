@@ -4,7 +4,8 @@
     /version    changes with the page, which asks for it and reloads itself
 
 Nothing else is served. A request must name this machine as its host, once: a page elsewhere that has its own name
-resolved to 127.0.0.1 (DNS rebinding) gets no answer. The page runs the package's scripts alone (see `plots.policy`).
+resolved to 127.0.0.1 (DNS rebinding) gets no answer. The page runs the package's scripts alone (see
+`plots.content_security_policy`).
 Connections are bounded in number and in time, so that no client keeps the others out.
 """
 
@@ -26,8 +27,8 @@ from socket import SHUT_RDWR, socket
 from typing import Any
 
 from grok_interp.device import threads
+from grok_interp.plots.content_security_policy import content_security_policy
 from grok_interp.plots.page import Page
-from grok_interp.plots.policy import content_security_policy
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.catalog import study_of

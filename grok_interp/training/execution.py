@@ -13,22 +13,31 @@ import torch
 
 from grok_interp.configs import TrainConfig
 from grok_interp.device import choose_threads, threads
+from grok_interp.training.parallel import choose_parts
 from grok_interp.training.precision import Precision, resolve_precision
 
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Precision of matrix products, CPU threads and whether the step is compiled."""
+    """Precision of matrix products, CPU threads of an operation, parts of a micro-batch that are computed at once on
+    threads of their own, and whether the step is compiled.
+    """
 
     precision: Precision
     n_threads: int
     compiled: bool
+    n_parts: int = 1
 
     @classmethod
     def resolve(cls, config: TrainConfig, *, device: str, compiled: bool) -> Execution:
         """What `config` amounts to on this machine."""
-        precision = resolve_precision(config.precision, torch.device(device))
-        return cls(precision=precision, n_threads=choose_threads(config.model.n_params), compiled=compiled)
+        on = torch.device(device)
+        return cls(
+            precision=resolve_precision(config.precision, on),
+            n_threads=choose_threads(config.model.n_params),
+            compiled=compiled,
+            n_parts=choose_parts(config, on, compiled=compiled),
+        )
 
     def threads(self) -> AbstractContextManager[None]:
         """torch computes with `n_threads` threads inside, and with as many as before afterwards."""

@@ -20,13 +20,15 @@ from torch import Tensor, nn
 
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
+from grok_interp.training import parallel
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.cuda_graph import Step, graphed
-from grok_interp.training.divergence import REMEDY, DivergedError, FiniteCheck, Update
+from grok_interp.training.divergence import FiniteCheck, Update, skip_overflow
 from grok_interp.training.interventions import Interventions
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, set_learning_rates, take_step
 from grok_interp.training.own_optimizer import OwnOptimizer, require_plain
-from grok_interp.training.precision import SMALLEST_SCALE, Precision, autocast, loss_scaler, resolve_precision
+from grok_interp.training.parallel import choose_parts
+from grok_interp.training.precision import Precision, autocast, loss_scaler, resolve_precision
 from grok_interp.training.processes import ALONE, Processes
 
 
@@ -37,6 +39,9 @@ class TrainingState:
         config: the training run.
         device: where it trains.
         precision: of the matrix products; by default what `config.precision` resolves to on this device.
+        n_parts: parts of a micro-batch that are computed at once; by default what `choose_parts` says. One on each of
+            several processes.
+        model: on this device; by default the config's, initialized with its seed.
         own: updates the weights in place of the optimizers of the config.
         processes: that train it together.
     """
@@ -47,14 +52,16 @@ class TrainingState:
         *,
         device: str = "cpu",
         precision: Precision | None = None,
+        n_parts: int | None = None,
+        model: Transformer | None = None,
         own: OwnOptimizer | None = None,
         processes: Processes = ALONE,
     ) -> None:
         processes.require_fit(config.batch_size, dropout=config.model.attn_dropout)
-        self.processes = processes
-        self.config, self.device = config, torch.device(device)
+        self.config, self.device, self.processes = config, torch.device(device), processes
         self.precision: Precision = precision or resolve_precision(config.precision, self.device)
-        self.model = Transformer(config.model, seed=config.init_seed).to(self.device)
+        self.n_parts = 1 if processes.number > 1 else n_parts or choose_parts(config, self.device)
+        self.model = model or Transformer(config.model, seed=config.init_seed).to(self.device)
         self.own, self.scheduler = own, None
         if own:
             optimizer, self.scheduler = own.built(self.model)
@@ -98,13 +105,28 @@ def train(
     on_update: Callable[[Update], None] | None = None,
     compiled: bool = False,
 ) -> Iterator[tuple[int, Transformer]]:
-    """Train from `state` (default: from the initialization, on the CPU) to the end of the config.
+    """Train from the initialization, or from `state`, to the end of the config.
 
-    `on_update` is called after every update, when the state is whole: it may save it, or raise to stop. `compiled`
-    compiles the loss of a micro-batch with torch.compile: it pays on a GPU, and on a CPU only for long runs.
-    Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn; and
-    DivergedError (a ValueError) when a loss, a gradient norm or the weights are not finite. Such a model is never
-    yielded.
+    Args:
+        config: the training run.
+        state: what training starts from; by default the initialization, on the CPU.
+        batches: what is trained on; by default opened from the config.
+        on_update: is called after every update, when the state is whole: it may save it, or raise to stop.
+        compiled: compile the loss of a micro-batch with torch.compile: pays on a GPU, and on a CPU only for long runs.
+
+    Yields:
+        (step, model) at every checkpoint step; the model is the live one: it changes when the next pair is asked for.
+
+    Raises:
+        ValueError: for a corpus that is missing, empty or too short, and for tasks that cannot be drawn.
+        DivergedError: (a ValueError) when a loss, a gradient norm or the weights are not finite. Such a model is never
+            yielded.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from grok_interp import training_preset
+        >>> [step for step, model in train(replace(training_preset("modular-tiny"), n_steps=2))]
+        [0, 2]
     """
     state = state or TrainingState(config)
     batches = batches or open_batches(config)
@@ -174,13 +196,18 @@ def learn_batch(
 
 
 def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
-    """This micro-batch's share of the batch's mean loss; its gradient is added to the others'."""
-    loss = loss_share(state, micro, loss_function)
-    state.scaler.scale(loss * state.processes.number).backward()  # the mean over processes is their sum
-    return loss.detach()
+    """This micro-batch's part of the batch's mean loss; its gradient is added to the others'."""
+    sequences = micro.tensor_split(state.n_parts) if len(micro) >= state.n_parts else (micro,)
+    number = state.processes.number  # their gradients are averaged, and this makes it a sum
+
+    def scaled(part: Int64[Tensor, "part pos"]) -> Float[Tensor, ""]:
+        return state.scaler.scale(loss_part(state, part, loss_function=loss_function) * number)
+
+    loss = parallel.add_gradient(scaled, sequences, list(state.model.parameters()))
+    return loss / (number * state.scaler.get_scale())
 
 
-def loss_share(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
+def loss_part(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
     with autocast(state.device, state.precision):
         return loss_function(state.wrapped, micro) * (len(micro) / state.config.batch_size)
 
@@ -191,24 +218,12 @@ def update_weights(state: TrainingState) -> Float[Tensor, ""]:
         state.scaler.unscale_(optimizer)
     grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.max_grad_norm or torch.inf)
     if state.scaler.is_enabled() and not grad_norm.isfinite():
-        return _skip_update(state)
+        return skip_overflow(state)
     before = state.interventions.before_update()
     take_step(state.optimizers)
     state.interventions.restore(before)
     state.scaler.update()
     return grad_norm
-
-
-def _skip_update(state: TrainingState) -> Float[Tensor, ""]:
-    """The gradient overflowed in float16: it is dropped, and the loss scale is halved."""
-    for optimizer in state.optimizers:
-        optimizer.zero_grad(set_to_none=True)
-    state.scaler.update()
-    if state.scaler.get_scale() < SMALLEST_SCALE:
-        raise DivergedError(
-            f"training diverged: at step {state.step + 1} the gradient is not finite at any loss scale; {REMEDY}"
-        )
-    return torch.zeros((), device=state.device)
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from scipy import stats
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
-from grok_interp.activations import HookedModel, logits, pattern_name, read
 from grok_interp.analysis.ablated_model import AblatedModel, ablated
 from grok_interp.analysis.ablation import HeadAblation, head_ablation
 from grok_interp.analysis.ablation_controls import (
@@ -46,6 +45,7 @@ from grok_interp.analysis.intervals import wilson_interval
 from grok_interp.analysis.loss import position_losses, window_losses
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.models.activations import HookedModel, logits, pattern_name, read
 from grok_interp.models.transformer import Transformer
 
 FAMILIES = pytest.mark.parametrize("cfg", [LLAMA, MODULAR], ids=["llama", "modular"])

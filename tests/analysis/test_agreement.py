@@ -16,10 +16,10 @@ from grok_interp.analysis.agreement import (
     algorithm_agreement,
     log_likelihood,
     memorized,
-    random_share,
 )
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.evaluation_contexts import Answers, EvaluationContexts, draw_contexts
+from grok_interp.analysis.random_answers import random_fraction
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import ModularTasks
 
@@ -116,7 +116,7 @@ def test_the_fitted_share_is_the_best_of_many() -> None:
     counted = torch.rand(7, 11, 3, generator=torch.Generator().manual_seed(4)) < 0.7
     e = torch.linspace(0.001, 1, 2000)
     tried = (((1 - e) * h[..., None] + e / 5).log() * counted[..., None]).sum(dim=(0, 1))
-    torch.testing.assert_close(random_share(h, counted, 5), e[tried.argmax(dim=-1)], atol=1e-3, rtol=0)
+    torch.testing.assert_close(random_fraction(h, counted, 5), e[tried.argmax(dim=-1)], atol=1e-3, rtol=0)
 
 
 def test_recall_counts_the_tasks_that_agree_alike() -> None:

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from grok_interp import to_hooked_transformer
 from grok_interp.analysis.circles import CirclePCA, circle_pca, principal_components
-from grok_interp.analysis.circularity import circularity, mode_shares
-from grok_interp.analysis.embedding import between_class_share, embedding_pca, parity_separation
+from grok_interp.analysis.circularity import circularity, mode_fractions
+from grok_interp.analysis.embedding import between_class_fraction, embedding_pca, parity_separation
 from grok_interp.configs import ModelConfig
 from grok_interp.data.discrete_log import discrete_log, primitive_roots
 from grok_interp.data.slot import slot_sequences
@@ -128,7 +128,7 @@ def test_shares_are_regressions_on_one_frequency() -> None:
     """The same by least squares on an intercept, cos and sin."""
     p, generator = 7, torch.Generator().manual_seed(0)
     components, logs = torch.randn(p, p, 3, generator=generator), discrete_log(p, 5)
-    found = mode_shares(components, logs)
+    found = mode_fractions(components, logs)
     assert found.shape == (2, 2)
     inner = components[1:, 1:].double()
     total = (inner - inner.mean(dim=(0, 1))).square().sum()
@@ -149,9 +149,9 @@ def test_circularity_is_bounded_and_depends_on_no_root_rotation_or_scale(p: int,
     generator = torch.Generator().manual_seed(seed)
     components = torch.randn(p, p, 2, generator=generator)
     turn = torch.linalg.qr(torch.randn(2, 2, generator=generator)).Q
-    best = mode_shares(components, discrete_log(p, one)).amax(dim=1)
+    best = mode_fractions(components, discrete_log(p, one)).amax(dim=1)
     assert (best >= 0).all() and best.sum() <= 1 + 1e-6
-    turned = mode_shares(7 * components @ turn + 1, discrete_log(p, other)).amax(dim=1)
+    turned = mode_fractions(7 * components @ turn + 1, discrete_log(p, other)).amax(dim=1)
     torch.testing.assert_close(turned, best, atol=1e-5, rtol=1e-4)
 
 
@@ -160,7 +160,7 @@ def test_how_many_of_the_720_shuffles_of_p_7_keep_a_circle(frequency: int, kept:
     logs = discrete_log(7, 3)
     circle = on_circle(logs.numpy(), frequency, 7)
     components = torch.from_numpy(np.stack([circle.real, circle.imag], axis=-1))[:, None].expand(7, 7, 2).float()
-    shares = [mode_shares(components, torch.tensor([0, *order])).amax() for order in permutations(range(6))]
+    shares = [mode_fractions(components, torch.tensor([0, *order])).amax() for order in permutations(range(6))]
     assert sum(share.item() > 0.9999 for share in shares) == kept
 
 
@@ -300,7 +300,7 @@ def test_a_circle_of_odd_frequency_has_no_planes() -> None:
 def test_the_share_between_classes_read_by_eye() -> None:
     values = torch.tensor([[1.0, 1.0, 5.0], [1.0, 3.0, 5.0], [-2.0, 2.0, 5.0]])
     even = torch.tensor([True, True, False])
-    assert between_class_share(values, even).tolist() == pytest.approx([1.0, 0.0, 0.0])
+    assert between_class_fraction(values, even).tolist() == pytest.approx([1.0, 0.0, 0.0])
 
 
 @given(seed=st.integers(0, 999))
@@ -308,8 +308,8 @@ def test_the_share_between_classes_is_the_squared_correlation(seed: int) -> None
     generator = torch.Generator().manual_seed(seed)
     values, even = torch.randn(11, 2, generator=generator), torch.randperm(11, generator=generator) < 4
     expected = [np.corrcoef(column, even)[0, 1] ** 2 for column in values.T]
-    np.testing.assert_allclose(between_class_share(values, even), expected, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(between_class_share(-3 * values + 1, ~even), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(between_class_fraction(values, even), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(between_class_fraction(-3 * values + 1, ~even), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_embeddings_are_labelled_and_depend_on_no_root() -> None:

@@ -13,10 +13,10 @@ from ground_truth import CIRCUIT, LLAMA, MODULAR, distinct_copy_samples, inducti
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.copying import Caching, CopyingAccuracy, copying_accuracy, predicted
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.models.activations import HookedModel
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views
 

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
-from grok_interp.activations import pattern_name
 from grok_interp.analysis.ablated_model import AblatedModel
 from grok_interp.analysis.induction import (
     InductionScores,
@@ -35,6 +34,7 @@ from grok_interp.analysis.induction import (
 )
 from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.data.copying import repeated_tokens
+from grok_interp.models.activations import pattern_name
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views
 from grok_interp.training.loop import train

@@ -12,7 +12,6 @@ import torch
 from families import D_HEAD, D_VOCAB, FAMILIES, N_HEADS, N_LAYERS, VALUES_FROM, Built
 from torch import Tensor
 
-from grok_interp.activations import logits
 from grok_interp.analysis.ablated_model import ReadOnlyPatternsModel, ablated
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import copying_accuracy
@@ -22,6 +21,7 @@ from grok_interp.analysis.induction import induction_scores, ov_circuits
 from grok_interp.analysis.loss import position_losses
 from grok_interp.analysis.natural_copying import token_losses
 from grok_interp.data.copying import CopyTask, repeated_tokens
+from grok_interp.models.activations import logits
 from grok_interp.models.processing import processing_of
 from grok_interp.models.weights_of import NormGain
 

@@ -17,8 +17,8 @@ from grok_interp import (
     repeated_tokens,
     weights_of,
 )
-from grok_interp.activations import logits
 from grok_interp.analysis.induction import eigenvalue_positivity
+from grok_interp.models.activations import logits
 
 TOKENS = repeated_tokens(n_sequences=5, half=7, alphabet=range(D_VOCAB), seed=0)
 

@@ -12,13 +12,13 @@ from ground_truth import LLAMA, MODULAR, head_weights, measured, random_model
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
-from grok_interp.activations import logits
 from grok_interp.analysis.ablated_model import ReadOnlyPatternsModel, ablated
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.head_scores import head_scores
 from grok_interp.analysis.induction import induction_scores
 from grok_interp.analysis.loss import position_losses
 from grok_interp.data.copying import repeated_tokens
+from grok_interp.models.activations import logits
 from grok_interp.models.attention_windows import attention_windows
 from grok_interp.models.processing import Processing, processing_of
 from grok_interp.models.value_biases import per_query_head

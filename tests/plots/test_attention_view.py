@@ -132,7 +132,7 @@ def test_no_token_ends_a_script(tokens: list[str]) -> None:
 @settings(max_examples=20)  # a figure each
 @given(st.lists(any_text, min_size=2, max_size=2))
 def test_any_token_stands_in_the_picture(tokens: list[str]) -> None:
-    assert attention_view(uniform(1, 1, 2), tokens).still().startswith(b"\x89PNG")
+    assert attention_view(uniform(1, 1, 2), tokens).png().startswith(b"\x89PNG")
 
 
 # What a view is made of

@@ -106,7 +106,7 @@ def test_screen_has_the_data_the_units_and_the_key() -> None:
         ("i.d.", True),
         ("chance", False),
     ]
-    assert screen.steps == STEPS and screen.scales == [SCALE] and screen.still == ""
+    assert screen.steps == STEPS and screen.scales == [SCALE] and screen.not_following == ""
 
 
 def test_frames_follow_the_step() -> None:
@@ -126,9 +126,9 @@ def test_frames_follow_the_step() -> None:
 
 def test_a_drawing_of_one_step_says_that_it_does_not_follow_the_slider() -> None:
     alone = Drawing([replace(FRAMES, frames={500: shots(500)})])
-    assert on_screen(alone).still == "Step 500. This figure does not follow the slider."
+    assert on_screen(alone).not_following == "Step 500. This figure does not follow the slider."
     of_runs = Drawing([replace(FRAMES, marks=shots(500), frames={})])
-    assert on_screen(of_runs).still == "This figure does not follow the slider."
+    assert on_screen(of_runs).not_following == "This figure does not follow the slider."
 
 
 def test_panels_that_have_no_room_go_below() -> None:

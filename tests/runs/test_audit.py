@@ -14,7 +14,7 @@ from grok_interp import CheckpointSeries, Run, audit, load_reference, to_hugging
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.audit import Finding
-from grok_interp.runs.sketch import sketch
+from grok_interp.runs.weight_sketches import sketch
 
 STEPS = tuple(range(0, 100, 10))
 

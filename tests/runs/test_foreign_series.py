@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from grok_interp import CheckpointSeries, Transformer, induction_scores, llama_copier, repeated_tokens, to_huggingface
-from grok_interp.activations import logits
 from grok_interp.files import DamagedFileError
+from grok_interp.models.activations import logits
 from grok_interp.models.weights import canonical_views
 from grok_interp.results.store import Analyzer, ResultStore
 from grok_interp.runs.state_dicts import read_state_dict

@@ -1,5 +1,6 @@
 """Plans: arithmetic by hand, bytes counted by hand and against the files of a real run, and what a reader is told."""
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
+from grok_interp.runs import plan as plan_module
 from grok_interp.runs.plan import TrainingPlan, kept_bytes, random_batch, training_plan
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.loop import TrainingState
@@ -150,7 +153,7 @@ def test_a_linear_map_keeps_its_input() -> None:
     state = TrainingState(training_preset("copier-tiny"))
     state.model = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256, bias=False))
     tokens = 7 * 8  # int64; inputs and targets are two views of the seven tokens of the window
-    assert kept_bytes(state, random_batch(state.config, 1, 6)) == tokens + 6 * 16 * 4 + 6 * 256 * 4 + 4
+    assert kept_bytes(state, random_batch(state.config, 1)[:, :7].clone()) == tokens + 6 * 16 * 4 + 6 * 256 * 4 + 4
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -174,6 +177,30 @@ def test_the_whole_micro_batch_of_a_small_model_is_timed(tiny_plan: TrainingPlan
     assert tiny_plan.n_timed == 4
     assert tiny_plan.seconds_per_sequence > 0
     assert tiny_plan.seconds_per_update > 0
+
+
+def test_a_model_that_does_not_fit_is_told_of_and_allocates_nothing(
+    text_file: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    """55 GB of weights: the model is never built, and nothing is timed."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    monkeypatch.setattr(plan_module, "_timed", lambda *_: pytest.fail("timed what does not fit"))
+    monkeypatch.setattr(plan_module, "memory_of", lambda *_, **__: ("an abacus", 20 * GB, 10 * GB))
+    command = ["train", "copier-paper", "--dry-run", "--data.source", str(text_file), "--model.d-model", "65536"]
+    assert main([*command, "--run", str(tmp_path / "run")]) == 0
+    printed = capsys.readouterr().out
+    assert "weights 55.4 GB" in printed
+    assert "time           not measured: training on one sequence does not fit the free memory" in printed
+    assert "there are 20 GB: even one sequence needs" in printed and "take a smaller model" in printed
+    assert 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 1 * GB
+
+
+def test_what_is_free_decides_how_many_sequences_are_timed(tiny: TrainConfig, tmp_path: Path, monkeypatch) -> None:
+    whole = training_plan(tiny, directory=tmp_path)
+    for n in (1, 3):
+        free = int(whole.memory(n) / plan_module.USABLE) + 1000
+        monkeypatch.setattr(plan_module, "memory_of", lambda *_, free=free, **__: ("an abacus", 20 * GB, free))
+        assert training_plan(tiny, directory=tmp_path).n_timed == n
 
 
 def test_measuring_leaves_the_callers_random_state_alone(tiny: TrainConfig, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from training_truth import curves_of_runs
 from grok_interp.analysis.effects_over_seeds import mean_effect
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.formation import FormationOrder
-from grok_interp.studies.copying.claims import (
+from grok_interp.studies.copying.onsets import Onsets, by_run, onsets_of, varied_value
+from grok_interp.studies.copying.verdicts import (
     NOT_SUPPORTED,
     SUPPORTED,
     UNDECIDED,
@@ -17,13 +18,12 @@ from grok_interp.studies.copying.claims import (
     by_updates,
     curve_claims,
     earlier_at_higher_rates,
-    earlier_with,
+    earlier_with_dropout,
     loss_by_tokens,
     shallow_to_deep,
     stronger_at_higher_rates,
     verdict,
 )
-from grok_interp.studies.copying.onsets import Onsets, by_run, onsets_of, varied_value
 
 SIZES = {"batch_size=8": 8, "batch_size=16": 16, "batch_size=32": 32}
 RATES = {"learning_rate=0.003": 3, "learning_rate=0.006": 6, "learning_rate=0.012": 12}
@@ -99,7 +99,7 @@ def test_regularization_is_judged_seed_by_seed() -> None:
     runs = three_seeds({"neither": (1600, 0.4), "attn_dropout=0.1": (800, 0.6), "weight_decay=0.1": (1600, 0.2)})
     regularized = onsets(runs)
     assert better_with("attn_dropout=0.1", "attention dropout", regularized).verdict == SUPPORTED
-    assert earlier_with("attn_dropout=0.1", "attention dropout", regularized).verdict == SUPPORTED
+    assert earlier_with_dropout("attn_dropout=0.1", regularized).verdict == SUPPORTED
     assert better_with("weight_decay=0.1", "weight decay", regularized).verdict == NOT_SUPPORTED
 
 

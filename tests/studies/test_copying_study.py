@@ -71,7 +71,11 @@ def test_other_inputs_start_anew(run: Run, loaded: list[int]) -> None:
     assert results.accuracy.dataset.sizes["sample"] == 7
 
 
-def test_what_was_analyzed_before_an_interrupt_is_kept(run: Run, loaded: list[int]) -> None:
+def test_what_was_analyzed_before_an_interrupt_is_kept(
+    run: Run, loaded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # one at a time: otherwise a third may have been loaded
+
     def interrupt(done: int, total: int) -> None:
         assert total == 5
         if done == 2:
@@ -115,6 +119,20 @@ def test_the_alphabet_is_printable_and_beside_it_hexadecimal(run: Run) -> None:
     assert found == [("printable", 94), ("hexadecimal", 16)]
     stored = {file.name.partition("-")[0] for file in run.results.folder.glob("*copying_accuracy*")}
     assert stored == {"copying_accuracy", "hexadecimal_copying_accuracy"}
+
+
+def test_with_the_papers_alphabet_the_test_is_on_hexadecimal_strings_alone(tiny: TrainConfig, tmp_path: Path) -> None:
+    run_training(
+        tmp_path / "paper", replace(tiny.with_data(test_alphabet="hexadecimal"), n_steps=5, checkpoint_steps=(5,))
+    )
+    run = Run.open(tmp_path / "paper")
+    inputs = evaluation_inputs(run)
+    assert bytes(inputs.samples.task.alphabet) == b"0123456789abcdef"
+    results = analyze(run, inputs)
+    assert results.hexadecimal is None
+    assert results.accuracy.dataset.attrs["alphabet"] == "hexadecimal"
+    page = write_report(run, report_page(run, results, inputs, threshold=0.1)).read_text()
+    assert "16 hexadecimal symbols; so does the paper." in page
 
 
 def accuracies(results: CopyingResults) -> list[CopyingAccuracy]:

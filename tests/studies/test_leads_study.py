@@ -8,9 +8,9 @@ from ground_truth import measured
 
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
+from grok_interp.configs.schedules import linear_steps
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.schedules import linear_steps
 from grok_interp.studies.copying.leading_scores import indicators_of_run, leads_of_runs, leads_section
 
 

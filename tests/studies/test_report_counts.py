@@ -39,6 +39,12 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return count
 
+    def load(series: SavedCheckpoints, step: int) -> Transformer:
+        found[f"loads of step {step}"] += 1
+        return loaded(series, step)
+
+    loaded = SavedCheckpoints.load
+    monkeypatch.setattr(SavedCheckpoints, "load", load)
     for name, (owner, attribute) in COUNTED.items():
         monkeypatch.setattr(owner, attribute, counted(name, getattr(owner, attribute)))
     return found
@@ -62,6 +68,17 @@ def test_the_first_report_opens_the_data_once(run: Run, counts: Counter[str]) ->
     assert counts["corpora" if kind == "copying" else "tasks"] == 1
     assert counts[f"{kind} inputs"] == 1
     assert counts["forward passes"] > 0
+
+
+def test_the_first_report_loads_a_checkpoint_at_most_once_for_each_stored_result(
+    run: Run, counts: Counter[str]
+) -> None:
+    """A result is stored for each analyzer; examples and attention patterns on the page take one more."""
+    counts.clear()
+    report(run)
+    n_analyzers = len({file.name.rpartition("-")[0] for file in (run.directory / "results").glob("*.nc*")})
+    loads = {step: counts[f"loads of step {step}"] for step in run.steps}
+    assert 1 <= max(loads.values()) <= n_analyzers + 1
 
 
 def test_a_second_report_computes_nothing(run: Run, counts: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:

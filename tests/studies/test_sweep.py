@@ -11,6 +11,7 @@ from grok_interp.cli.listing import run_rows
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
 from grok_interp.runs.checkpoint_files import save_state
 from grok_interp.runs.run_training import run_training
+from grok_interp.studies.catalog import studies
 from grok_interp.studies.copying import figure_3
 from grok_interp.studies.copying.experiments import BASELINE, BASELINES, REGULARIZATION
 from grok_interp.studies.copying.figures import FIGURES
@@ -169,6 +170,7 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
         "copying_leads",
     }
     claims = pd.read_csv(folder / "tables" / "claims.csv")
+    assert set(claims["text"]) == {claim.text for claim in studies()["copying"].claims}
     assert len(claims) == 18 and set(claims["verdict"]) <= {"supported", "not supported", "undecided"}
     curves = pd.read_csv(folder / "tables" / "curves.csv")
     assert set(curves.columns) == {

@@ -15,8 +15,8 @@ import torch
 
 from grok_interp.configs import TrainConfig
 from grok_interp.files import HOST, write_text
-from grok_interp.interrupts import ending_with
 from grok_interp.runs.checkpoint_files import load_state
+from grok_interp.runs.interrupts import ending_with
 from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run import Run
 
@@ -24,7 +24,7 @@ PROGRAM = """
 import os, sys
 from pathlib import Path
 import torch
-from grok_interp.interrupts import terminations_interrupt
+from grok_interp.runs.interrupts import terminations_interrupt
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.sweep import Sweep

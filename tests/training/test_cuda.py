@@ -15,11 +15,11 @@ from grok_interp.analysis.induction import induction_scores
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import preset, training_preset
-from grok_interp.runs.ensemble import EnsembleState, train_ensemble
-from grok_interp.runs.ensemble import step_function as ensemble_step_function
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import ModularBatches
 from grok_interp.training.cuda_graph import CALLS_BEFORE, GraphedStep
+from grok_interp.training.ensemble import EnsembleState, train_ensemble
+from grok_interp.training.ensemble import step_function as ensemble_step_function
 from grok_interp.training.loop import TrainingState, step_function, train, train_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

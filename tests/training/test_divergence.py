@@ -11,12 +11,13 @@ from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.runs.checkpoint_files import load_state
-from grok_interp.runs.ensemble import run_ensemble, train_ensemble
+from grok_interp.runs.ensemble import run_ensemble
 from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import UPDATES_AT_ONCE, DivergedError, FiniteCheck, Update
+from grok_interp.training.ensemble import train_ensemble
 from grok_interp.training.loop import TrainingState, train
 
 

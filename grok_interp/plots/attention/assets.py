@@ -37,12 +37,12 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(assets=attention_assets, error=ERROR, show=SHOW_VIEW, **values)
 
 
-def notebook_html(page: str, still: bytes, title: str) -> str:
+def notebook_html(page: str, png: bytes, title: str) -> str:
     """A picture, and a frame with the page that hides the picture when its scripts run and takes the height it needs.
 
     An output needs no other output's script this way, and an untrusted notebook, in which none runs, shows the picture.
     """
-    picture = base64.b64encode(still).decode()
+    picture = base64.b64encode(png).decode()
     title = html.escape(title)
     page = page.replace("&", "&amp;").replace('"', "&quot;")  # all that an attribute needs
     return (

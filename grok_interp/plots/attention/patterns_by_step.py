@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head
 from grok_interp.analysis.attention import AttentionMaps, attention_maps
+from grok_interp.models.activations import HookedModel
 from grok_interp.plots.attention.view_size import ViewSize
 from grok_interp.runs.run import Run
 from grok_interp.runs.series import CheckpointSeries

@@ -38,6 +38,12 @@ class AttentionView:
 
     As the last line of a notebook's cell it shows itself. `heads` stand in the order of their scores. What is drawn is
     within 1/510 of the weights; rows that are no distribution are drawn in vermilion and told in words.
+
+    Example:
+        >>> from grok_interp import Transformer, attention_view, preset
+        >>> view = attention_view(Transformer(preset("copier-tiny"), seed=0), [1, 2, 3, 1], names=str)
+        >>> "<script" in view.page()
+        True
     """
 
     tokens: Sequence[str]
@@ -59,7 +65,7 @@ class AttentionView:
         write_text(Path(path), self.page())
         return Path(path)
 
-    def still(self) -> bytes:
+    def png(self) -> bytes:
         """The first head at the last step, as a PNG: what is shown where no script may run."""
         return static_png(self.patterns.levels[-1, 0] / LEVELS, self.patterns.faults[-1, 0], self.tokens, self.title())
 
@@ -79,10 +85,10 @@ class AttentionView:
         return told[:MOST_NAMED] + [f"and {len(told) - MOST_NAMED} more heads"] * (len(told) > MOST_NAMED)
 
     def _repr_html_(self) -> str:
-        return notebook_html(self.page(), self.still(), f"Attention of {self.title()}")
+        return notebook_html(self.page(), self.png(), f"Attention of {self.title()}")
 
     def _repr_png_(self) -> bytes:
-        return self.still()
+        return self.png()
 
     def __repr__(self) -> str:  # notebooks keep it as the output's text
         return str(self)
@@ -116,14 +122,29 @@ def attention_view(
     scores: Scores | None = None,
     score_name: str = "score",
 ) -> AttentionView:
-    """A view of maps, of a hooked model, or of (step, maps or model) pairs such as a `Run`.
+    """A view of attention maps, of a hooked model, or of (step, maps or model) pairs such as a `Run`.
 
-    `tokens` are strings; for a model they are its token numbers, which `names` turns into strings: `vocabulary.show`, a
-    tokenizer's `convert_ids_to_tokens`. `heads` are (layer, head) and all by default; those of the largest `scores`
-    (layer x head) come first, those without one last.
+    Args:
+        attention: maps, a hooked model, or an iterable of (step, maps or model).
+        tokens: strings; for a model its token indices, of one sequence.
+        names: turns token indices into strings: `vocabulary.show`, a tokenizer's `convert_ids_to_tokens`.
+        heads: (layer, head) of those that are shown; all by default.
+        steps: those that are shown; all by default.
+        scores: layer x head; heads of the largest scores come first, those without one last.
+        score_name: of the scores, for the reader.
 
-    Raises ValueError for another number of tokens, heads or steps that are not there, maps of different models, and for
-    more than a browser draws: 256 tokens, 256 heads, 8 MB.
+    Returns:
+        A view, which a notebook shows; `write` makes a page of it.
+
+    Raises:
+        ValueError: for another number of tokens, heads or steps that are not there, maps of different models, and for
+            more than a browser draws: 256 tokens, 256 heads, 8 MB.
+
+    Example:
+        >>> from grok_interp import Transformer, preset
+        >>> view = attention_view(Transformer(preset("copier-tiny"), seed=0), [1, 2, 3, 1], names=str)
+        >>> len(view.heads), view.steps
+        (4, [None])
     """
     if heads is not None and (not heads or len(set(heads)) < len(heads)):
         raise ValueError(f"heads= needs one (layer, head) or more, each once, got {list(heads)}")

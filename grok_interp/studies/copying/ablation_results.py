@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import WAYS, Head
 from grok_interp.analysis.ablation import HeadAblation, head_ablation
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
+from grok_interp.configs.schedules import spread_steps
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
-from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs
 from grok_interp.studies.copying.results import analyze
 

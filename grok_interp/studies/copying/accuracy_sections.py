@@ -42,6 +42,8 @@ def copying_section(curves: TrainingCurves, results: CopyingResults, inputs: Cop
 
 
 def _of_the_paper(inputs: CopyingInputs) -> str:
+    if inputs.samples.task.alphabet_name == "hexadecimal":
+        return "so does the paper."
     if inputs.hexadecimal is None:
         return "the paper's hexadecimal strings are left out, because not each digit is known to be one token."
     return f"the paper uses {_alphabet(inputs.hexadecimal.task)}."

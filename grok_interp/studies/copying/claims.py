@@ -1,204 +1,32 @@
-"""The claims of "Language Models 'Grok' to Copy", each with a test of its own and a verdict at the size that was run.
-
-An interval (95%, over seeds) decides: wholly on the claim's side it is supported, wholly on the other not supported,
-anything else is undecided, too few runs and onsets that never came included. Each function says which side is which.
-Onsets are change points (`emergence`), final values means over the last tenth of training. Copying is judged twice: by
-exact-match accuracy, the paper's, and by per-token accuracy.
-
-Each claim says how many seeds would decide it with a probability of 80%, from the spread over the seeds that there are:
-`seeds_needed` if the effect is as far from the boundary as observed, `seeds_needed_half` if it is half as far. Seeds
-without an onset do not count. For formation order, whose verdict is a permutation test, this is the t-test of each
-seed's own tau.
-"""
+"""The claims of "Language Models 'Grok' to Copy", and one beyond it. verdicts.py tests them. Imports nothing heavy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from grok_interp.studies.claim import Claim
+from grok_interp.studies.copying.experiments import BASELINE, BATCH_SIZE, LEARNING_RATE, REGULARIZATION
 
-import numpy as np
+AFTER_THE_LOSS = Claim("Copying emerges after the loss has settled", "Figure 2", BASELINE)
+BY_UPDATES = Claim("Copying emerges after a number of updates, whatever the number of tokens", "Figure 3", BATCH_SIZE)
+LOSS_BY_TOKENS = Claim("The loss follows the number of tokens", "Figure 4", BATCH_SIZE)
+EARLIER_AT_HIGHER_RATES = Claim("A larger learning rate makes copying emerge earlier", "Figure 5", LEARNING_RATE)
+STRONGER_AT_HIGHER_RATES = Claim("A larger learning rate makes copying stronger", "Figure 5", LEARNING_RATE)
+SHALLOW_TO_DEEP = Claim("Induction heads form from shallow to deep layers", "Figure 6", BASELINE)
+REGULARIZERS = ("attention dropout", "weight decay")
+BETTER_WITH = {
+    name: Claim(f"{name.capitalize()} improves the final copying accuracy", "Figure 7", REGULARIZATION)
+    for name in REGULARIZERS
+}
+EARLIER_WITH_DROPOUT = Claim("Attention dropout makes copying emerge earlier", "Figure 7", REGULARIZATION)
+HEADS_THAT_COPY = Claim("The heads that I(L, H) finds do the copying", "beyond the paper", BASELINE)
 
-from grok_interp.analysis.ablation import HeadAblation
-from grok_interp.analysis.comparison import NEITHER, final
-from grok_interp.analysis.effects_over_seeds import POWER, Effect, mean_effect, slope
-from grok_interp.analysis.emergence import Estimate, emergence
-from grok_interp.analysis.formation import FormationOrder, pooled_depth_order
-from grok_interp.analysis.fraction_of_change import fraction_of_change
-from grok_interp.statistics.power import MOST
-from grok_interp.studies.copying.onsets import ByMeasure, Onsets, by_run, log_slope, paired_effect, varied_value
-
-COPYING = {"exact_match": "exact match", "per_token": "per token"}
-HALFWAY = -0.5  # between the slopes of what counts updates (0) and of what counts tokens (-1)
-SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What is claimed, where, by which measure it is judged here, and what came out."""
-
-    text: str
-    source: str
-    measure: str
-    verdict: str
-    evidence: str
-    seeds: int | None = None
-    seeds_needed: int | None = None
-    seeds_needed_half: int | None = None
-
-
-def claim(
-    text: str, source: str, measure: str, found: Effect, evidence: str, *, boundary: float = 0.0, decided: str
-) -> Claim:
-    """With the number of seeds that a decision needs; an undecided claim says it in its evidence too."""
-    needed = [found.seeds_needed(boundary=boundary, fraction=fraction) for fraction in (1.0, 0.5)]
-    if decided == UNDECIDED:
-        evidence += f"; {_plan(needed)}"
-    whole = (int(n) if np.isfinite(n) else None for n in needed)
-    return Claim(text, source, measure, decided, evidence, round(found.n_seeds), *whole)
-
-
-def _plan(needed: Sequence[float]) -> str:
-    if np.isnan(needed[0]):
-        return "how many seeds would decide it cannot be estimated: fewer than two have a value"
-    observed, half = (f"{n:,.0f} seeds" if np.isfinite(n) else f"more than {MOST:,} seeds" for n in needed)
-    return f"{observed} would decide it with a power of {POWER:.0%} if the effect is as observed, {half} if it is half"
-
-
-def verdict(found: Estimate, *, boundary: float = 0.0, above: bool = True) -> str:
-    """Supported when the whole interval is above (or below) the boundary, not supported when on the other side."""
-    if found.low > boundary:
-        return SUPPORTED if above else NOT_SUPPORTED
-    if found.high < boundary:
-        return NOT_SUPPORTED if above else SUPPORTED
-    return UNDECIDED
-
-
-def after_the_loss(baseline: Onsets) -> Claim:
-    """Onset of copying less the end of the loss's fall; supported above 0."""
-    losses, onsets = baseline.curves.each("loss"), baseline.onsets.dropna()
-    settled = by_run({run: emergence(losses[run]).end.value for run in onsets.index})
-    delay = mean_effect((onsets - settled).dropna().to_numpy())
-    made = [float(fraction_of_change(losses[run]).interp(checkpoint=onsets[run])) for run in onsets.index]
-    share = f"; {np.mean(made):.0%} of its fall was made at the onset" if made else ""
-    text = f"onset less the end of the loss's fall: {delay} updates{share}"
-    return _on_copying("Copying emerges after the loss has settled", "Figure 2", baseline, delay, text)
-
-
-def by_updates(batches: Onsets) -> Claim:
-    """Slope of log onset on log batch size: 0 if updates count, -1 if tokens do; supported above -1/2."""
-    found = log_slope(batches.onsets)
-    text = f"slope of log onset on log batch size {found} (0: updates count, -1: tokens)"
-    claimed = "Copying emerges after a number of updates, whatever the number of tokens"
-    return _on_copying(claimed, "Figure 3", batches, found, text, boundary=HALFWAY)
-
-
-def loss_by_tokens(batches: Onsets) -> Claim:
-    """The same slope, of the step at which the loss first is where the worst run ends; supported below -1/2."""
-    losses = batches.curves.each("loss")
-    level = max(final(curve) for curve in losses.values())
-    found = log_slope(by_run({run: float(curve["checkpoint"][curve <= level][0]) for run, curve in losses.items()}))
-    text = f"slope of log updates to a loss of {level:.2f} on log batch size {found} (0: updates count, -1: tokens)"
-    decided = verdict(found, boundary=HALFWAY, above=False)
-    claimed = "The loss follows the number of tokens"
-    return claim(claimed, "Figure 4", "loss", found, text, boundary=HALFWAY, decided=decided)
-
-
-def earlier_at_higher_rates(rates: Onsets) -> Claim:
-    """Slope of log onset on log learning rate; supported below 0."""
-    found = log_slope(rates.onsets)
-    text = f"slope of log onset on log learning rate {found}"
-    claimed = "A larger learning rate makes copying emerge earlier"
-    return _on_copying(claimed, "Figure 5", rates, found, text, above=False)
-
-
-def stronger_at_higher_rates(rates: Onsets) -> Claim:
-    """Slope of the final value on log2 of the learning rate; supported above 0."""
-    finals = rates.finals
-    found = slope(np.log2(varied_value(finals)), finals.to_numpy())
-    text = f"final share gained by each doubling of the learning rate {found}"
-    return _on_copying("A larger learning rate makes copying stronger", "Figure 5", rates, found, text)
-
-
-def shallow_to_deep(orders: Sequence[FormationOrder]) -> Claim:
-    """Kendall's tau of depth against onset, over the heads of all runs; supported above 0 at p <= .05, permuted."""
-    found = pooled_depth_order(orders)
-    decided = UNDECIDED
-    if found.p_value <= 0.05:
-        decided = SUPPORTED if found.tau > 0 else NOT_SUPPORTED
-    taus = np.array([order.depth_order().tau for order in orders])
-    of_seeds = mean_effect(taus[np.isfinite(taus)])
-    claimed = "Induction heads form from shallow to deep layers"
-    return claim(claimed, "Figure 6", "I(L, H)", of_seeds, str(found), decided=decided)
-
-
-def better_with(condition: str, name: str, regularized: Onsets) -> Claim:
-    """Final value with minus without, seed by seed; supported above 0."""
-    found = paired_effect(regularized.finals, condition, NEITHER)
-    text = f"final share with {name} less without {found}"
-    claimed = f"{name.capitalize()} improves the final copying accuracy"
-    return _on_copying(claimed, "Figure 7", regularized, found, text)
-
-
-def earlier_with(condition: str, name: str, regularized: Onsets) -> Claim:
-    """Log2 of the onset with less without, seed by seed; supported below 0."""
-    onsets = regularized.onsets
-    found = paired_effect(onsets.where(onsets > 0).map(np.log2), condition, NEITHER)
-    text = f"log2 of the onset with {name} less without {found}"
-    claimed = f"{name.capitalize()} makes copying emerge earlier"
-    return _on_copying(claimed, "Figure 7", regularized, found, text, above=False)
-
-
-def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[Claim]:
-    """Beyond the paper. At the last checkpoint: accuracy under the kinder control less without the heads, of each
-    measure; supported above 0."""
-    claims = []
-    for measure, name in COPYING.items():
-        last = [each[measure].isel(checkpoint=-1).mean("draw") for each in ablations]
-        lost = np.array(
-            [float(each.sel(condition=["random", "entropy"]).min() - each.sel(condition="ablated")) for each in last]
-        )
-        found = mean_effect(lost[np.isfinite(lost)])  # a run without heads that may be controls has none
-        heads = ", ".join(each.dataset.attrs["heads"] for each in ablations)
-        text = f"share lost without {heads} beyond what the worse control loses {found}"
-        claimed = "The heads that I(L, H) finds do the copying"
-        claims.append(claim(claimed, "beyond the paper", name, found, text, decided=verdict(found)))
-    return claims
-
-
-def curve_claims(
-    baseline: ByMeasure,
-    batches: ByMeasure | None = None,
-    rates: ByMeasure | None = None,
-    regularized: ByMeasure | None = None,
-) -> Iterator[Claim]:
-    """All claims that the training curves of these experiments can decide, in the paper's order."""
-    tests: list[tuple[Callable[[Onsets], Claim], ByMeasure | None]] = [
-        (after_the_loss, baseline),
-        (by_updates, batches),
-        (earlier_at_higher_rates, rates),
-        (stronger_at_higher_rates, rates),
-    ]
-    if regularized:
-        _, dropout, decay = regularized["loss"].curves.dataset["condition"].values.tolist()
-        tests += [
-            (partial(better_with, dropout, "attention dropout"), regularized),
-            (partial(earlier_with, dropout, "attention dropout"), regularized),
-            (partial(better_with, decay, "weight decay"), regularized),
-        ]
-    for test, onsets in tests:
-        if onsets is None:
-            continue
-        yield from (test(onsets[measure]) for measure in COPYING)
-        if test is by_updates:
-            yield loss_by_tokens(onsets["loss"])
-
-
-def _on_copying(
-    text: str, source: str, onsets: Onsets, found: Effect, evidence: str, *, boundary: float = 0.0, above: bool = True
-) -> Claim:
-    never = int(onsets.onsets.isna().sum())
-    note = f"; never emerged in {never} of {len(onsets.onsets)} runs" if never else ""
-    decided = verdict(found, boundary=boundary, above=above)
-    measure = COPYING[onsets.measure]
-    return claim(text, source, measure, found, evidence + note, boundary=boundary, decided=decided)
+CLAIMS = (
+    AFTER_THE_LOSS,
+    BY_UPDATES,
+    LOSS_BY_TOKENS,
+    EARLIER_AT_HIGHER_RATES,
+    STRONGER_AT_HIGHER_RATES,
+    SHALLOW_TO_DEEP,
+    *BETTER_WITH.values(),
+    EARLIER_WITH_DROPOUT,
+    HEADS_THAT_COPY,
+)

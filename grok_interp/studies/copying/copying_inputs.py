@@ -21,9 +21,10 @@ PAPER_HALF = 100  # tokens of each half of a repeated sequence
 class CopyingInputs:
     """The evaluation inputs; all of them a function of the context length, the corpus and fixed seeds.
 
-    `samples` are the copying test on printable strings, `hexadecimal` the same test on hexadecimal strings. Of models
-    that were trained elsewhere `hexadecimal` is None where the digits are no tokens of theirs, and `held_out` where no
-    text was named; `samples` are on numbered tokens where there is no tokenizer.
+    `samples` are the copying test on strings of the run's `test_alphabet`, printable ones by default; `hexadecimal` is
+    the same test on hexadecimal strings, None where `samples` are. Of models that were trained elsewhere `hexadecimal`
+    is None where the digits are no tokens of theirs, and `held_out` where no text was named; `samples` are on numbered
+    tokens where there is no tokenizer.
     """
 
     samples: CopySamples
@@ -52,18 +53,20 @@ class CopyingInputs:
         vocabulary, n_ctx = text.vocabulary, text.config.model.n_ctx
         separator, alphabets = _alphabets(vocabulary)
         options = {"n_samples": n_samples, "separator": separator}
-        samples, hexadecimal = (
-            CopyTask.fitting(n_ctx, alphabet=alphabet, alphabet_label=label, **options).sample() if alphabet else None
+        samples = {
+            label: CopyTask.fitting(n_ctx, alphabet=alphabet, alphabet_label=label, **options).sample()
             for label, alphabet in alphabets.items()
-        )
-        assert samples, "the first alphabet is never empty"
+        }
+        primary = samples.pop("numbered" if "numbered" in samples else text.test_alphabet)
         half = min(PAPER_HALF, n_ctx // 2)
         tokens = repeated_tokens(n_sequences=n_sequences, half=half, alphabet=vocabulary.common, seed=0)
-        return cls(samples, hexadecimal, tokens, text.windows(n_windows), text.held_out, text.corpus_hash)
+        return cls(
+            primary, samples.get("hexadecimal"), tokens, text.windows(n_windows), text.held_out, text.corpus_hash
+        )
 
     @property
     def tasks(self) -> list[CopyTask]:
-        """Of the printable and, where they are defined, of the hexadecimal strings."""
+        """Of `samples` and, where they are another test, of `hexadecimal`."""
         return [each.task for each in (self.samples, self.hexadecimal) if each]
 
     def description(self) -> dict[str, Any]:
@@ -92,6 +95,6 @@ def _alphabets(vocabulary: Vocabulary | NumberedVocabulary) -> tuple[int, dict[s
     """The token that ends a string, and the tokens of the strings; hexadecimal digits where there are any."""
     if isinstance(vocabulary, NumberedVocabulary):
         *others, last = vocabulary.common
-        return last, {"numbered": tuple(others), "hexadecimal": ()}
+        return last, {"numbered": tuple(others)}
     digits = tuple(int(vocabulary.encode(bytes([symbol]))[0]) for symbol in HEXADECIMAL)
     return int(vocabulary.encode(b"\n")[0]), {"printable": printable_alphabet(vocabulary), "hexadecimal": digits}

@@ -62,6 +62,11 @@ class EvaluationText:
         """Of the text that the run was trained on."""
         return self.run.data_hash
 
+    @property
+    def test_alphabet(self) -> str:
+        """Of the copying test: printable or hexadecimal."""
+        return self.config.data.test_alphabet if isinstance(self.config.data, TextConfig) else "printable"
+
     @cached_property
     def corpus(self) -> Corpus:
         return corpus_of_run(self.run)
@@ -92,8 +97,9 @@ class EvaluationText:
         """`document_windows` of the run's context length."""
         name = f"documents_{n_windows}"
         if name not in self.tensors:
-            numbered = isinstance(self.vocabulary, NumberedVocabulary)  # a stream in which no token ends a document
-            end = -1 if numbered else int(self.vocabulary.encode(END_OF_DOCUMENT.encode())[0])
+            vocabulary = self.vocabulary  # numbered is a stream in which no token ends a document
+            numbered = isinstance(vocabulary, NumberedVocabulary)
+            end = -1 if numbered else int(vocabulary.encode(END_OF_DOCUMENT.encode())[0])
             options = {"n_ctx": self.config.model.n_ctx, "n_windows": n_windows, "end": end}
             found = document_windows(self.corpus.validation, leaks=self.corpus.leaks, **options)
             self._keep({name: found.windows, f"{name}_index": found.documents}, {})

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 import pandas as pd
 import torch
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.predictions import NO_PREDICTION
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import HookedModel
 from grok_interp.plots.page import Section, table_html
 from grok_interp.studies.copying.examples import CopyExample, first_string, within
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of, logits
 from grok_interp.analysis.copying import CopyingAccuracy, suffix_scores
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.data.copying import CopySamples, CopyTask
+from grok_interp.models.activations import HookedModel, device_of, logits
 
 Place = tuple[int, int]  # sample, queried string
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import product
 
 from grok_interp.configs import TrainConfig
+from grok_interp.configs.schedules import linear_steps
 from grok_interp.presets import training_preset
-from grok_interp.schedules import linear_steps
 from grok_interp.studies.experiment import Experiment
 
 FACTORS = (0.5, 1, 2)  # of the batch size: 32, 64, 128 a GPU; of the learning rate: 1e-4, 2e-4, 4e-4 (A.4)

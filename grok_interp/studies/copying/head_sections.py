@@ -8,12 +8,12 @@ from torch import Tensor
 
 from grok_interp.analysis.attention import AttentionMaps
 from grok_interp.analysis.formation import FormationOrder
+from grok_interp.configs.schedules import spread_steps
 from grok_interp.plots.attention import attention_view
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.formation import formation
 from grok_interp.plots.pictures.head_map import induction_map
 from grok_interp.runs.run import Run
-from grok_interp.schedules import spread_steps
 from grok_interp.studies.attention import stored_attention
 from grok_interp.studies.copying.example_section import Show
 from grok_interp.studies.copying.results import CopyingResults

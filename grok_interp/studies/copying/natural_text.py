@@ -5,13 +5,13 @@ The result is stored with the run.
 
 from __future__ import annotations
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.natural_copying import NaturalCopying, natural_copying
+from grok_interp.configs.schedules import spread_steps
 from grok_interp.data.foreign_vocabulary import NumberedVocabulary
 from grok_interp.data.vocabulary import ByteVocabulary, Vocabulary
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
-from grok_interp.schedules import spread_steps
 from grok_interp.studies.copying.evaluation_text import evaluation_text
 
 N_BYTES = 8  # in 512 windows of 128 bytes of the standard library: 4,236 pairs in 38 documents (n = 12: 2,412 in 34)

@@ -1,14 +1,14 @@
 """The study of "Language Models 'Grok' to Copy": four results of every checkpoint of a run.
 
-    accuracy      the copying test (Figure 1) on printable strings, as many as the context holds
+    accuracy      the copying test (Figure 1) on strings of the run's `test_alphabet`, as many as the context holds
     hexadecimal   the same test on hexadecimal strings, as in the paper
     loss          the loss on held-out text, position by position
     induction     Abar, EP and I of every head (A.3)
 
 The alphabet of the copying test is a choice, recorded in every result (`attrs["alphabet"]`). Printable strings are the
-primary test, which curves, claims and ablations use: among 94 symbols a match of two symbols nearly always leads to the
-right place, so the test measures copying. Among 16 symbols matches by chance are common, and the test also measures how
-long a match the model can find.
+default of `test_alphabet`, which curves, claims and ablations use: among 94 symbols a match of two symbols nearly
+always leads to the right place, so the test measures copying. Among 16 symbols matches by chance are common, and the
+test also measures how long a match the model can find.
 
 `analyze` evaluates only checkpoints whose results are not stored yet, so it can be called while a run trains.
 """
@@ -22,13 +22,13 @@ from typing import Any
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.comparison import MeasuredRun
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.run import Run, once_per_run
 from grok_interp.runs.series_run import SeriesRun
@@ -44,9 +44,10 @@ MOST_LOGITS = 2**28  # of a forward pass: 1 GB
 
 @dataclass(frozen=True)
 class CopyingResults(RunResults):
-    """The results of the same checkpoints; `accuracy` is on printable strings.
+    """The results of the same checkpoints; `accuracy` is on strings of the run's `test_alphabet`.
 
-    `hexadecimal` and `loss` are None where the inputs have no such strings, or no text.
+    `hexadecimal` is None where `accuracy` is on hexadecimal strings, or the inputs have none; `loss` where they have no
+    text.
     """
 
     accuracy: CopyingAccuracy
@@ -61,7 +62,7 @@ class CopyingResults(RunResults):
 
     @property
     def accuracies(self) -> list[CopyingAccuracy]:
-        """On printable and, where they are defined, on hexadecimal strings."""
+        """`accuracy` and, where it is another test, `hexadecimal`."""
         return [each for each in (self.accuracy, self.hexadecimal) if each]
 
     @classmethod

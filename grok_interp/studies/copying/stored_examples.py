@@ -9,8 +9,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from grok_interp.activations import HookedModel
 from grok_interp.data.copying import CopySamples
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Measure, Result
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run

@@ -10,6 +10,7 @@ from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.presets import own_presets
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
+from grok_interp.studies.copying.claims import CLAIMS
 from grok_interp.studies.copying.figures import FIGURES
 from grok_interp.studies.study import FolderReport, Study
 
@@ -26,7 +27,7 @@ class CopyingStudy(Study):
     """When context copying appears, which heads carry it, and in which order they form."""
 
     name, folders, next_figure = "copying", "copier", "copying/ablation"
-    data, presets, pictures = TextConfig, own_presets(TextConfig), FIGURES
+    data, presets, pictures, claims = TextConfig, own_presets(TextConfig), FIGURES, CLAIMS
 
     def has(self, run: Run) -> bool:
         """Series of checkpoints from elsewhere are this study's, whatever they were trained on."""

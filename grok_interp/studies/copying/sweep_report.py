@@ -22,10 +22,10 @@ from grok_interp.files import write_text
 from grok_interp.plots.page import Headline, Page, Section, table_html
 from grok_interp.progress import silent
 from grok_interp.runs.run import Run
+from grok_interp.studies.claim import JudgedClaim
 from grok_interp.studies.copying.ablation_report import ablation_section
 from grok_interp.studies.copying.ablation_results import ablations
 from grok_interp.studies.copying.accuracy_sections import alphabets_section
-from grok_interp.studies.copying.claims import Claim, curve_claims, heads_that_copy, shallow_to_deep
 from grok_interp.studies.copying.comparisons import curves_of, formations
 from grok_interp.studies.copying.experiments import BASELINE
 from grok_interp.studies.copying.figures import FIGURES, figure_6
@@ -40,6 +40,7 @@ from grok_interp.studies.copying.leading_scores import leads_section
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyze
 from grok_interp.studies.copying.study import COPYING
+from grok_interp.studies.copying.verdicts import curve_claims, heads_that_copy, shallow_to_deep
 from grok_interp.studies.experiment import Experiment
 from grok_interp.studies.picture import ShowProgress
 from grok_interp.studies.study import FolderReport
@@ -47,7 +48,7 @@ from grok_interp.studies.study import FolderReport
 
 def write_sweep_report(
     folder: Path, *, threshold: float | None = None, device: str = "cpu", show: ShowProgress = silent
-) -> tuple[Path, list[Claim]]:
+) -> tuple[Path, list[JudgedClaim]]:
     """The page's path, and the claims that it tests.
 
     Args:
@@ -114,7 +115,7 @@ def _evaluate(experiments: Experiments, device: str, show: ShowProgress) -> None
 
 def claims_of(
     experiments: Experiments, onsets: Mapping[Experiment, ByMeasure], *, threshold: float = FORMED
-) -> list[Claim]:
+) -> list[JudgedClaim]:
     """Every claim, in the paper's order, then those beyond it."""
     baseline = experiments.runs(BASELINE)
     order = [formation_order(analyze(run).induction, threshold=threshold) for run in baseline]
@@ -124,7 +125,7 @@ def claims_of(
     return sorted(decided, key=lambda claim: claim.source) + causal
 
 
-def _tables(onsets: Mapping[Experiment, ByMeasure], claims: Sequence[Claim]) -> dict[str, pd.DataFrame]:
+def _tables(onsets: Mapping[Experiment, ByMeasure], claims: Sequence[JudgedClaim]) -> dict[str, pd.DataFrame]:
     compared = [of for each, of in onsets.items() if each is not BASELINE]  # which each of them holds
     whole = dict.fromkeys(("seeds", "seeds_needed", "seeds_needed_half"), "Int64")
     return {

@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import product
 
 from grok_interp.configs import ModularConfig, TrainConfig
+from grok_interp.configs.schedules import linear_steps
 from grok_interp.presets import training_preset
-from grok_interp.schedules import linear_steps
 from grok_interp.studies.experiment import Experiment
 
 BASELINES = {

@@ -12,13 +12,13 @@ from grok_interp import plots
 from grok_interp.analysis.evaluation_contexts import sampled_over
 from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.configs import ModularConfig, TrainConfig
+from grok_interp.configs.schedules import spread_steps
 from grok_interp.data.modular import SPLITS
 from grok_interp.plots.attention import attention_view
 from grok_interp.plots.page import Headline, Page, Section
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.results.result import Result
 from grok_interp.runs.run import Run
-from grok_interp.schedules import spread_steps
 from grok_interp.studies.attention import stored_attention
 from grok_interp.studies.modular.grids import grids
 from grok_interp.studies.modular.headlines import headlines
@@ -125,7 +125,7 @@ def _shots_section(results: ModularResults, step: int) -> Section:
 
 def _algorithm_section(results: ModularResults, step: int) -> Section:
     text = (
-        "How likely the model's own answers are, right or wrong, under each algorithm with a fitted share of random "
+        "How likely the model's own answers are, right or wrong, under each algorithm with a fitted fraction of random "
         f"answers; tasks with a = b and queries with a zero left out. {_intervals(results)}"
     )
     best = results.at([step]).agreement

@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.ablated_model import Head, named
 from grok_interp.analysis.circles import CirclePCA, circle_pca
 from grok_interp.analysis.circularity import Circularity, circularity
 from grok_interp.analysis.kaleidoscope import Kaleidoscope, kaleidoscope
 from grok_interp.analysis.similarity import CosineSimilarity, cosine_similarity
 from grok_interp.data.slot import Position
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.run import Run, once_per_run
 from grok_interp.studies.modular.modular_inputs import last_slot, slot_tokens, tasks_of_run

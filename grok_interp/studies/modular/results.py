@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from grok_interp.activations import HookedModel
 from grok_interp.analysis.agreement import AlgorithmAgreement, agreement_of
 from grok_interp.analysis.evaluation_contexts import Answers, answers_of
 from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
 from grok_interp.analysis.shots import ShotCurves, shot_curve_of
 from grok_interp.data.modular import Split
+from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.modular_inputs import ModularInputs, evaluation_inputs
@@ -36,7 +36,7 @@ class ModularResults(RunResults):
     def analyzers(cls, inputs: ModularInputs) -> list[Analyzer]:
         """Both are computed from the same predictions, which each model makes once."""
 
-        @lru_cache(maxsize=1)
+        @lru_cache(maxsize=2)  # models are evaluated two at a time
         def predictions(model: HookedModel) -> list[Answers]:
             return answers_of(model, inputs.contexts)
 

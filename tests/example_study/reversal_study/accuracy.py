@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from grok_interp.activations import HookedModel, device_of
+from grok_interp.models.activations import HookedModel, device_of
 from grok_interp.plots import TRAINING_STEP, Axis, Drawing, Line, Panel, ordered_colors
 from grok_interp.plots.registry import picture
 from grok_interp.results.result import Measure, Result

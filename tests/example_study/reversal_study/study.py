@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from grok_interp.configs import DataConfig, TrainConfig, llama_copier
+from grok_interp.configs.schedules import linear_steps
 from grok_interp.runs.run import Run
-from grok_interp.schedules import linear_steps
 from grok_interp.studies.experiment import Experiment
 from grok_interp.studies.picture import Pictures
 from grok_interp.studies.study import Study

@@ -10,8 +10,8 @@ from ground_truth import LLAMA, MODULAR, random_model, random_tokens
 from torch import Tensor
 
 from grok_interp import to_hooked_transformer
-from grok_interp.activations import HookedModel, device_of, evaluating, logits, pattern_name, read
 from grok_interp.configs import ModelConfig
+from grok_interp.models.activations import HookedModel, device_of, evaluating, logits, pattern_name, read
 from grok_interp.models.transformer import Transformer
 
 

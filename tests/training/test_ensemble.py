@@ -11,10 +11,9 @@ from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.models.ensemble_logits import ensemble_logits
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import preset, training_preset
-from grok_interp.runs import ensemble
-from grok_interp.runs.ensemble import EnsembleState, train_ensemble
-from grok_interp.runs.lockstep import require_lockstep
+from grok_interp.training import ensemble
 from grok_interp.training.divergence import Update
+from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
 from grok_interp.training.loop import TrainingState, train
 from grok_interp.training.optimizer import clip_each
 
