@@ -93,6 +93,14 @@ def test_two_processes_train_what_one_does_and_leave_the_same_files(tiny: TrainC
         assert record_of(together) == record_of(alone)
 
 
+@pytest.mark.slow
+def test_three_processes_train_what_one_does(tiny: TrainConfig, tmp_path: Path) -> None:
+    config = replace(tiny, batch_size=6, n_steps=10)
+    alone = run_training(tmp_path / "alone", config)
+    train_together(3, tmp_path, {tmp_path / "together": config})
+    assert_equal_to_rounding(Run.open(tmp_path / "together"), alone)
+
+
 def test_a_run_begun_on_one_process_resumes_on_two(tiny: TrainConfig, tmp_path: Path) -> None:
     def until_eight(update) -> None:
         if update.step == 8:
