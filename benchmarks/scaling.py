@@ -6,8 +6,6 @@ Rates are of RESULTS.md and dev/LOG.md. A training step is taken to need 6 opera
 layer, feature and position of the context, per token (forward and backward pass, attention included).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from grok_interp.configs import TrainConfig
