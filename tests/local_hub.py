@@ -145,6 +145,8 @@ class Handler(BaseHTTPRequestHandler):
             oid = commit_of(repository / name)
             facts = {"commitUrl": f"{self.hub.address}/{parts[0]}/{parts[1]}/commit/{oid}", "commitOid": oid}
             self.send_json({**facts, "success": True}, body=True)
+        elif (repository / name).exists():
+            self.send(409, b'{"error": "it is there"}', {}, body=True)
         else:
             start = json.loads(content)["startingPoint"]
             (from_,) = [each for each in branches(repository) if commit_of(each) == start]

@@ -86,6 +86,10 @@ def _speaks(code: int) -> bool:
 
 
 def _failed(message: str, code: int) -> int:
-    if _speaks(code):
-        print(f"grok-interp: {printable(message)}", file=sys.stderr)
+    if spoke := _speaks(code):
+        print(f"grok-interp: {printable(message)}", file=sys.stderr, flush=True)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        from grok_interp.training.processes import leave_in_turn
+
+        leave_in_turn(spoke=spoke)
     return code

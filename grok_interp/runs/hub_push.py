@@ -150,7 +150,8 @@ class Revisions:
                 return 0
             if not dry_run:
                 commit = self.hub.commit(files, f"Checkpoint at step {step:,}")
-                self.hub.branch(name, commit)
+                if name not in there:
+                    self.hub.branch(name, commit)
             return sum(file.stat().st_size for file in files.values())
 
     def write(self, step: int, folder: Path) -> dict[str, Path]:

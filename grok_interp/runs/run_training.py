@@ -123,6 +123,8 @@ def lead(recorder: Recorder, recorders: Recorders, evaluated: Evaluations | None
                     evaluated(step, model)
         except StopTraining:
             tell_stopped()
+        else:
+            state.processes.wait()
         recorders.save()
 
 
@@ -141,6 +143,7 @@ def follow(config: TrainConfig, options: Mapping[str, Any]) -> None:
             with execution.threads():
                 for _ in train(config, state=state, compiled=execution.compiled):
                     pass
+            state.processes.wait()
         except RuntimeError:
             if interrupted.is_set():  # the first process has obeyed
                 raise KeyboardInterrupt from None

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
 
 STORES: Any = distributed  # its stores are documented, and not in its list of exports
-STORE_TIMEOUT = timedelta(seconds=10)
+STORE_TIMEOUT, JOIN_TIMEOUT = timedelta(seconds=10), timedelta(minutes=10)
+RUNS = count()
 LOST = ("peer", "gloo", "nccl", "connection", "socket", "timeout")  # in what torch says of a process that has ended
 
 
@@ -78,6 +80,11 @@ class Processes:
         distributed.broadcast_object_list(values)
         return values[0]
 
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.number > 1:
+            distributed.barrier()
+
     @contextmanager
     def naming_lost(self) -> Iterator[None]:
         """Raises LostProcessError where an exchange fails because another process has ended."""
@@ -110,8 +117,13 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
     if on_gpu:
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
-    processes = Processes(int(os.environ["RANK"]), number)
+    rank, backend = int(os.environ["RANK"]), "nccl" if on_gpu else "gloo"
+    if store := _store(JOIN_TIMEOUT):  # a part of it for each run, so that one process may train several in turn
+        own_part = STORES.PrefixStore(f"run{next(RUNS)}", store)
+        distributed.init_process_group(backend, store=own_part, rank=rank, world_size=number)
+    else:
+        distributed.init_process_group(backend)
+    processes = Processes(rank, number)
     try:
         yield processes, device
     except LostProcessError:
@@ -141,13 +153,23 @@ def was_stopped() -> bool:
     return store is not None and store.check(["grok_interp/stopped"])
 
 
-def _store() -> Any:
+def leave_in_turn(*, spoke: bool) -> None:
+    """Torchrun ends all processes when one has left: the one that says why leaves first."""
+    store = _store()
+    if store is not None and spoke:
+        store.set("grok_interp/spoken", "yes")
+    elif store is not None:
+        with suppress(RuntimeError):  # nobody had to say anything
+            store.wait(["grok_interp/spoken"], STORE_TIMEOUT)
+
+
+def _store(timeout: timedelta = STORE_TIMEOUT) -> Any:
     """That of torchrun, which lives until all processes have ended; None without torchrun, and when it has ended."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
-        store = STORES.TCPStore(address, port, is_master=False, timeout=STORE_TIMEOUT)
+        store = STORES.TCPStore(address, port, is_master=False, timeout=timeout)
     except RuntimeError:
         return None
     return STORES.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
