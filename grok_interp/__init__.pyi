@@ -27,6 +27,7 @@ from grok_interp.analysis.induction import induction_scores as induction_scores
 from grok_interp.analysis.kaleidoscope import kaleidoscope as kaleidoscope
 from grok_interp.analysis.leading_indicators import indicator_scores as indicator_scores
 from grok_interp.analysis.leading_indicators import leading_indicators as leading_indicators
+from grok_interp.analysis.logit_attribution import direct_logit_attribution as direct_logit_attribution
 from grok_interp.analysis.loss import position_losses as position_losses
 from grok_interp.analysis.mlp import mlp_activations as mlp_activations
 from grok_interp.analysis.natural_copying import natural_copying as natural_copying

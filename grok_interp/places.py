@@ -60,7 +60,7 @@ def links_out(folder: Path, *, of: Path | None = None) -> Iterator[Path]:
 
 
 def _is_in(place: str, folder: Path) -> bool:
-    return Path(place).expanduser().resolve().is_relative_to(folder.resolve())
+    return real_path(place).is_relative_to(real_path(folder))
 
 
 def _note(place: str) -> Path:
@@ -70,5 +70,15 @@ def _note(place: str) -> Path:
 def _absolute(place: str) -> str:
     """The same for every way to write it, and from every working directory."""
     prefix, path = (HUB, place.removeprefix(HUB)) if place.startswith(HUB) else ("", place)
-    resolved = Path(path).expanduser()
-    return prefix + str(resolved.resolve() if not prefix or resolved.exists() else path)
+    resolved = real_path(path)
+    return prefix + str(resolved if not prefix or resolved.exists() else path)
+
+
+def user_path(place: str | Path) -> Path:
+    """With the home directory in place of ~; where there is none of that name, it is a name like any other."""
+    return Path(os.path.expanduser(place))
+
+
+def real_path(place: str | Path) -> Path:
+    """Without links, as far as they lead: a link to itself stays."""
+    return Path(os.path.realpath(user_path(place)))

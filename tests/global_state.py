@@ -108,6 +108,7 @@ def of_analyzers() -> dict[str, Call]:
         "circularity": lambda: grok_interp.circularity(circle, seed=0, n_shuffles=20),
         "copying_accuracy": lambda: grok_interp.copying_accuracy(MODELS, samples),
         "cosine_similarity": lambda: grok_interp.cosine_similarity(NUMBER_MODELS, **where, position="y"),
+        "direct_logit_attribution": lambda: grok_interp.direct_logit_attribution(MODELS, samples),
         "embedding_pca": lambda: grok_interp.embedding_pca(NUMBER_MODELS, P),
         "fourier_losses": lambda: grok_interp.fourier_losses(
             NUMBER_MODELS, P, slots, group="additive", frequencies=[1]

@@ -325,7 +325,7 @@ def test_verbs_speak_json_alone_on_stdout(train_tiny: list[str], tmp_path: Path,
     reported = spoken("report", run)
     assert Path(reported["report"]).exists()
     exact = "exact-match accuracy at the last checkpoint, 95% CI (100 samples x 2 strings)"
-    assert "% [" in reported["headlines"][exact]
+    assert "% [" in reported["numbers"][exact]
     drawn = spoken("reproduce", "copying/fig6", "--run", run)
     assert [Path(file).suffix for file in drawn["files"]] == [".svg", ".pdf"]
 

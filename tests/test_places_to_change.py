@@ -153,7 +153,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         add(site / "grok_interp", edits)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
     command = [sys.executable, "-c", LOOK, str(tmp_path_factory.mktemp("run"))]
-    printed = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=site, timeout=240)
+    printed = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=site)
     assert printed.returncode == 0, printed.stderr
     return json.loads(printed.stdout.splitlines()[-1])
 
@@ -167,13 +167,13 @@ def test_a_head_score_is_added_in_one_file(found: dict[str, Any]) -> None:
 def test_an_analyzer_with_a_picture_is_added_in_two_files(found: dict[str, Any]) -> None:
     assert len(ANALYZER_WITH_PICTURE) == 2
     assert found["norms"] == "weight norms at 2 checkpoints"
-    assert found["drawn"] == found["named"] == "Drawing of 1 panel: norm against training step"
+    assert found["drawn"] == found["named"] == "Drawing of 1 panel: norm against training step (updates)"
 
 
 def test_a_figure_is_added_in_one_file(found: dict[str, Any]) -> None:
     assert len(FIGURE) == 1
     assert found["figure"] == "the steps at which a run keeps its checkpoints"
-    assert found["figure drawn"] == "Drawing of 1 panel: kept against training step"
+    assert found["figure drawn"] == "Drawing of 1 panel: kept against training step (updates)"
 
 
 def test_a_preset_is_added_in_one_place(found: dict[str, Any]) -> None:

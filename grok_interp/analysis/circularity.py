@@ -77,7 +77,7 @@ def circularity(circles: CirclePCA, *, seed: int, n_shuffles: int = N_SHUFFLES) 
     Args:
         circles: from `circle_pca`, with p of 5 or more.
         seed: draws the shuffles.
-        n_shuffles: how many, 1 or more.
+        n_shuffles: how many, 20 or more.
 
     Returns:
         The score by checkpoint, and what shuffles of the logarithms reach.
@@ -89,8 +89,8 @@ def circularity(circles: CirclePCA, *, seed: int, n_shuffles: int = N_SHUFFLES) 
         >>> from grok_interp import Transformer, circle_pca, preset, slot_sequences
         >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=3, seed=0)
         >>> circles = circle_pca(Transformer(preset("modular-tiny"), seed=0), 5, tokens, slot=1, layer=1, head=0)
-        >>> circularity(circles, seed=0, n_shuffles=10).steps
-        (0,)
+        >>> circularity(circles, seed=0, n_shuffles=20).dataset.sizes["checkpoint"]
+        1
     """
     p, logs = circles.dataset.sizes["x"], torch.as_tensor(circles.dataset["log_x"].to_numpy(), dtype=torch.int64)
     if p < 5:

@@ -46,7 +46,10 @@ class Estimate:
     high: float = NEVER
 
     def __str__(self) -> str:
-        return "none" if np.isnan(self.value) else f"{self.value:,.4g} [{self.low:,.4g}, {self.high:,.4g}]"
+        if np.isnan(self.value):
+            return "none"
+        known = np.isfinite([self.low, self.high]).all()
+        return f"{self.value:,.4g} " + (f"[{self.low:,.4g}, {self.high:,.4g}]" if known else "(no interval)")
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class EvaluationContexts:
             ValueError: for noise outside [0, 1), and for fewer than one context or example.
 
         Example:
+            >>> from grok_interp import ModularConfig
             >>> tasks = ModularTasks.draw(ModularConfig(p=7, n_id=40, alpha=0.8, rule="random"))
             >>> EvaluationContexts.draw(tasks, "ood_train", n_examples=12, n_contexts=2600, seed=0).inputs.shape
             torch.Size([9, 289, 12, 2])

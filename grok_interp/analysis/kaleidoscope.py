@@ -106,7 +106,7 @@ def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N
     Args:
         similarity: from `cosine_similarity`.
         seed: draws the shuffles.
-        n_shuffles: how many, 1 or more.
+        n_shuffles: how many, 20 or more.
 
     Returns:
         The contrast of each pattern by checkpoint, and what shuffles reach.
@@ -119,8 +119,8 @@ def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N
         >>> model = Transformer(preset("modular-tiny"), seed=0)
         >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=3, seed=0)
         >>> similarity = cosine_similarity(model, 5, tokens, slot=1, position="y", layer=1)
-        >>> kaleidoscope(similarity, seed=0, n_shuffles=10).steps
-        (0,)
+        >>> kaleidoscope(similarity, seed=0, n_shuffles=20).dataset.sizes["checkpoint"]
+        1
     """
     attrs = similarity.dataset.attrs
     p, task = attrs["p"], (attrs["a"], attrs["b"])

@@ -99,7 +99,8 @@ class LeadingIndicators(Result):
     def __str__(self) -> str:
         of_strongest = self.summary().query("followed == @STRONGEST")
         shown = [
-            f"{row.score} {self.effect(str(row.score))} updates in {row.seeds} of {self.dataset.sizes['seed']} seeds"
+            f"{row.score} {self.effect(str(row.score))}{' updates' * bool(row.seeds)} in {row.seeds} of "
+            f"{self.dataset.sizes['seed']} seeds"
             for row in of_strongest.itertuples()
         ]
         return f"lead of the strongest head's score over the onset, mean and 95% CI over seeds: {'; '.join(shown)}"

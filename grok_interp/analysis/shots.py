@@ -83,6 +83,12 @@ class ShotCurves(Result):
         """checkpoint x split: the accuracy with as many examples as the context holds."""
         return self.accuracy(queries).isel(shot=-1, drop=True)
 
+    def last_shot_with_interval(self, split: Split, step: int, queries: str = "all") -> tuple[float, float, float]:
+        """The last-shot accuracy on one split at one step, and both ends of its 95% interval."""
+        ends = [self.last_shot(queries), *(end.isel(shot=-1) for end in self.interval(queries))]
+        value, low, high = (float(each.sel(checkpoint=step, split=split)) for each in ends)
+        return value, low, high
+
     def best_checkpoint(self, *splits: Split, queries: str = "all") -> int:
         """The step of the largest last-shot accuracy, mean over these splits: early stopping, as in the paper.
 

@@ -86,8 +86,8 @@ def cosine_similarity(
         >>> from grok_interp import Transformer, preset, slot_sequences
         >>> model = Transformer(preset("modular-tiny"), seed=0)
         >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=3, seed=0)
-        >>> cosine_similarity(model, 5, tokens, slot=1, position="y", layer=1).steps
-        (0,)
+        >>> cosine_similarity(model, 5, tokens, slot=1, position="y", layer=1).dataset.sizes["checkpoint"]
+        1
     """
     tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)

@@ -15,6 +15,7 @@ ADVICE = {
     errno.ENOENT: "it was moved or deleted meanwhile: restore it, or repeat the command",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOTDIR: "a part of this path is a file: choose another folder",
+    errno.ELOOP: "a link leads to itself: delete it",
     errno.EISDIR: "a folder is where a file is expected: move it away",
     errno.EEXIST: "a file is where a folder is expected: move it away",
 }

@@ -18,10 +18,14 @@ def report_on_run(run: Run, device: str, threshold: float | None, output: Output
     page = study.report_page(run, threshold=threshold, device=device)
     file = write_report(run, page)
     found = {headline.label: headline.value for headline in page.headlines}
-    output.show_facts(found)
+    if page.answer:
+        output.say(page.answer)
+    else:
+        output.show_facts(found)
     output.say(f"report: {file}")
     then = command("grok-interp", "reproduce", study.next_figure, "--run", run)
-    output.finish({"report": file, "headlines": found}, made=[file], then=then)
+    facts = {"report": file, "answer": page.answer, "headlines": found, "numbers": dict(page.numbers)}
+    output.finish(facts, made=[file], then=then)
     return file
 
 
@@ -32,7 +36,10 @@ def report_on_folder(folder: Path, device: str, threshold: float | None, output:
         if not (own := [run for run in runs if study.has(run)]):
             continue
         if written := study.folder_report(folder, own, threshold=threshold, device=device, show=output.progress):
-            output.show(written.rows)
+            if written.answer:
+                output.say(written.answer)
+            if written.rows:
+                output.show(written.rows)
             output.say(f"report: {written.page}")
             output.finish({"report": written.page, **written.facts}, made=[written.page])
             return written.page

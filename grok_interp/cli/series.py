@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from grok_interp.cli.output import Output
+from grok_interp.places import user_path
 from grok_interp.presets import PRESETS
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
@@ -125,9 +126,9 @@ def series_at(source: str, options: SeriesOptions = DEFAULTS, *, with_models: bo
 def _local(source: str, options: SeriesOptions, with_models: bool) -> Any:
     from grok_interp.runs.series import CheckpointSeries
 
-    place = Path(source)
+    place = user_path(source)
     if "{" not in source:
-        if not next(place.expanduser().glob("checkpoint-*"), None):
+        if not next(place.glob("checkpoint-*"), None):
             raise ValueError(NO_SERIES.format(source))
         return CheckpointSeries.from_huggingface_folder(place)
     found: Any = CheckpointSeries.from_files(place, model=_shell(options.model) if options.model else None)

@@ -41,12 +41,17 @@ def demo(
         device: auto, cpu, cuda or cuda:N.
     """
     from grok_interp.cli.with_progress import analyze_run, train_run
-    from grok_interp.studies.copying.figures import store_single_ablations
+    from grok_interp.progress import silent
+    from grok_interp.studies.copying.figures import store_circuit, store_claimed_ablation, store_single_ablations
 
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
     run = train_run(config, directory, device, output)
     analyze_run(run, device, output)
-    store_single_ablations(run, choose_device(device), output.progress)
+    stores = (store_single_ablations, store_claimed_ablation, store_circuit)
+    with output.progress("ablating heads and edges") as advance:
+        for done, store in enumerate(stores, start=1):
+            store(run, choose_device(device), silent)
+            advance(done, len(stores))
     report(directory, device=device, output=output)
 
 
@@ -92,7 +97,10 @@ def _print_plan(config: TrainConfig, run: Path, device: str, compiled: bool, out
     plan = training_plan(config, directory=run, device=choose_device(device), compiled=compiled)
     output.say(plan)
     facts = {**plan.facts(), "warnings": list(plan.warnings())}
-    output.finish(facts, made=[str(plan)], then="the same command without --dry-run")
+    then = (
+        "the same command, changed as the warnings say" if facts["warnings"] else "the same command without --dry-run"
+    )
+    output.finish(facts, made=[str(plan)], then=then)
 
 
 def _with_checkpoints_every(n_tokens: int, config: TrainConfig) -> TrainConfig:

@@ -35,7 +35,7 @@ class ModularConfig(DataConfig):
 
     Example:
         >>> ModularConfig(p=29, n_id=512, alpha=0.8).n_train_inputs
-        673
+        672
     """
 
     kind: ClassVar[str] = "modular"

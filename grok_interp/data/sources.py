@@ -17,6 +17,8 @@ from pathlib import Path
 from grok_interp.data.hub_rows import hub_documents
 from grok_interp.data.rows import ROW_SUFFIXES, is_table, row_texts
 
+from grok_interp.places import user_path
+
 NOT_TEXT_OF_INTEREST = {"test", "tests", "idlelib", "lib2to3", "ensurepip", "site-packages", "dist-packages"}
 TEXT_SUFFIXES = {".txt", ".md", ".rst", ".py", ".tex", ".html", ".csv", ".json", ".c", ".h", ".js", ".org"}
 
@@ -56,7 +58,7 @@ def text_files(source: str) -> tuple[Path, list[Path]]:
     if source == "stdlib":
         root = Path(sysconfig.get_path("stdlib"))
         return root, sorted(_python_files(root))
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_file():
         return path.parent, [path]
     if not path.is_dir():

@@ -86,6 +86,7 @@ class Drawing:
         key_title: above the key.
         step: the training step that paper shows of the frames, the last if None. Without frames: the only step that
             the drawing is of.
+        aligned: panels below one another share their x axis: they are low, and the last one alone has its numbers.
 
     Example:
         >>> from grok_interp.plots.marks import TRAINING_STEP
@@ -100,10 +101,14 @@ class Drawing:
     key: Sequence[KeyEntry] | None = None
     key_title: str = ""
     step: int | None = None
+    aligned: bool = False
 
     def __post_init__(self) -> None:
         if not self.panels:
             raise ValueError("a drawing needs one panel or more, got none")
+        if self.aligned and len({panel.x.text for panel in self.panels}) > 1:
+            axes = ", ".join(dict.fromkeys(panel.x.text for panel in self.panels))
+            raise ValueError(f"aligned panels share one x axis, got {axes}: draw them without `aligned`")
 
     def __repr__(self) -> str:
         axes = dict.fromkeys(f"{panel.y.text} against {panel.x.text}" for panel in self.panels)

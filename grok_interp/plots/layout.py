@@ -21,6 +21,7 @@ MOST_BROKEN = 6  # characters that are on one line at least
 CHARACTER = MEAN_WIDTH * LEAST_TYPE
 LINE = 1.25 * LEAST_TYPE  # height of one
 HANDLE = 28  # of an entry of the color key, with the space around
+LOW = 84.0  # height of a panel that shares its x axis with those below
 LEAST_PANEL, LEAST_NAMED, LEAST_CELLS = 96.0, 125.0, 62.0  # widths, with names beside points, and of cells
 
 
@@ -49,6 +50,8 @@ def columns_in(drawing: Drawing, width: float) -> int:
 
 
 def row_heights(drawing: Drawing, columns: int, width: float) -> list[float]:
+    if drawing.aligned:
+        return [LOW] * math.ceil(len(drawing.panels) / columns)
     heights = [
         _height(panel, width / columns) + LINE * _title_lines(panel, width / columns) for panel in drawing.panels
     ]

@@ -163,8 +163,9 @@ class Level:
 
 @dataclass(frozen=True)
 class Shade:
-    """A range of y that is shaded across the panel."""
+    """A range of y, or of x, that is shaded across the panel."""
 
     low: float
     high: float
     label: str = ""
+    along: Literal["x", "y"] = "y"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from importlib.resources import files
@@ -81,9 +81,28 @@ class Section:
         return f"data:text/csv;base64,{base64.b64encode(text).decode()}" if len(text) <= MOST_CSV else ""
 
 
+MOST_HEADLINES = 6  # on the first screen
+
+
 @dataclass(frozen=True)
 class Page:
-    """`start` is the step that the slider begins at, the last if none is named."""
+    """A first screen, then sections.
+
+    Args:
+        title: the question.
+        summary: what was run, below the first screen.
+        headlines: at most `MOST_HEADLINES` numbers, each with its uncertainty.
+        sections: below the first screen.
+        settings: name -> value, at the end.
+        warnings: what a reader must know before the numbers.
+        start: the step that the slider begins at, the last if None.
+        answer: the result in one sentence.
+        overview: the figure of the first screen.
+        numbers: label -> value, every number of the report, as its last section.
+
+    Raises:
+        ValueError: for too many headlines.
+    """
 
     title: str
     summary: str
@@ -92,6 +111,15 @@ class Page:
     settings: Mapping[str, Any]
     warnings: Sequence[str] = ()
     start: int | None = None
+    answer: str = ""
+    overview: Section | None = None
+    numbers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.headlines) > MOST_HEADLINES:
+            raise ValueError(
+                f"a page has at most {MOST_HEADLINES} headlines, got {len(self.headlines)}: put the others in a section"
+            )
 
     def html(self, *, version: str = "") -> str:
         """`version` makes the page reload itself when its server's /version says another one."""
@@ -99,8 +127,10 @@ class Page:
         return _template("page.html.jinja").render(
             title=self.title,
             summary=self.summary,
+            answer=self.answer,
+            overview=self.overview,
             headlines=self.headlines,
-            sections=self.sections,
+            sections=[*self.sections, *([_numbers_section(self.numbers)] if self.numbers else [])],
             warnings=self.warnings,
             settings={**self.settings, **_versions()} if self.settings else {},
             steps=steps,
@@ -115,7 +145,11 @@ class Page:
     @property
     def steps(self) -> list[int]:
         """Where the slider stops: every training step of every drawing."""
-        return sorted({step for section in self.sections if section.screen for step in section.screen.steps})
+        return sorted({step for section in self._figures if section.screen for step in section.screen.steps})
+
+    @property
+    def _figures(self) -> list[Section]:
+        return [*([self.overview] if self.overview else []), *self.sections]
 
     def write(self, path: Path) -> Path:
         write_text(path, self.html())
@@ -123,7 +157,7 @@ class Page:
 
     def save_figures(self, folder: Path) -> list[Path]:
         """Every drawing that has a file name, as SVG and PDF."""
-        kept = [(section.file, section.drawing) for section in self.sections if section.file and section.drawing]
+        kept = [(section.file, section.drawing) for section in self._figures if section.file and section.drawing]
         return [path for name, drawing in kept for path in save_figure(drawing, Path(folder) / name)]
 
 
@@ -143,6 +177,11 @@ def page_of(screen: Screen) -> str:
 def table_html(table: pd.DataFrame) -> str:
     """A table as HTML, every cell escaped."""
     return table.to_html(index=False, border=0, na_rep="-", escape=True)
+
+
+def _numbers_section(numbers: Mapping[str, str]) -> Section:
+    table = pd.DataFrame({"": list(numbers), "value": list(numbers.values())})
+    return Section("All numbers", "", html=f'<div class="wide">{table_html(table)}</div>', table=table)
 
 
 def _template(name: str) -> Any:

@@ -75,6 +75,8 @@ def on_paper(drawing: Drawing, *, width: Width = "full", step: int | None = None
             left = drawing.panels[index - 1] if index % columns else None
             below = drawing.panels[index + columns] if index + columns < len(drawing.panels) else None
             _draw_panel(axis, panel, step, left, below, (points / columns, heights[index // columns]))
+            if drawing.aligned and below is not None:
+                axis.tick_params(labelbottom=False)
         height = sum(heights) + _draw_bars(figure, shown, points)
         height += _draw_title(figure, drawing, step, points) + _draw_key(figure, drawing, points)
         figure.set_size_inches(points / 72, height / 72)
@@ -83,7 +85,14 @@ def on_paper(drawing: Drawing, *, width: Width = "full", step: int | None = None
 
 
 def save_figure(drawing: Drawing, stem: Path, *, width: Width = "full", step: int | None = None) -> list[Path]:
-    """stem.svg and stem.pdf, without dates inside: the same drawing gives the same bytes."""
+    """stem.svg and stem.pdf, without dates inside: the same drawing gives the same bytes.
+
+    Args:
+        drawing: what is drawn.
+        stem: the path without suffix; its folder is made.
+        width: "column" (190 points) or "full" (397 points).
+        step: that is drawn of what changes over training; the last if None.
+    """
     written, figure = [], on_paper(drawing, width=width, step=step)
     for suffix, metadata in ((".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
         path = stem.with_suffix(suffix)
@@ -139,7 +148,8 @@ def _draw_panel(
     size: tuple[float, float],
 ) -> None:
     for shade in panel.shades:
-        axis.axhspan(shade.low, shade.high, color=SHADED, lw=0, zorder=0)
+        shaded = axis.axvspan if shade.along == "x" else axis.axhspan
+        shaded(shade.low, shade.high, color=SHADED, lw=0, zorder=0)
     for level in panel.levels:
         axis.axhline(level.value, color=GRAY, lw=0.8, ls=level.dash, zorder=1)
     for mark in panel.at(step):

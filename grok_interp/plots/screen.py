@@ -36,6 +36,7 @@ TEMPLATE = {
 }
 MOST_UNIFIED = 8  # lines whose values a hover lists together
 PAGE, LEAST_HEIGHT, LINES_HEIGHT, MOST_HEIGHT = 930, 230, 310, 600  # pixels
+LOW_HEIGHT = 104  # of the marks in a panel that shares its x axis with those below
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,10 @@ def _graph(panel: Panel, drawing: Drawing) -> Graph:
     moves = len(panel.frames) > 1
     shown = traces(panel, panel.at(drawing.step if panel.frames else None), packed=not moves)
     by_step = {step: traces(panel, panel.at(step), packed=False) for step in panel.frames} if moves else {}
-    return Graph(shown, _layout(panel, drawing.columns), panel.x.markers, _updates(by_step))
+    layout = _layout(panel, drawing.columns)
+    if drawing.aligned:
+        layout = _low(panel, layout, has_numbers=panel in drawing.panels[-drawing.columns :])
+    return Graph(shown, layout, panel.x.markers, _updates(by_step))
 
 
 def _updates(by_step: Mapping[int, list[Trace]]) -> dict[int, dict[str, list[Any]]]:
@@ -171,6 +175,20 @@ def _layout(panel: Panel, columns: int) -> dict[str, Any]:
         "xaxis": x,
         "yaxis": y,
         "shapes": [*map(_level, panel.levels), *map(_shade, panel.shades)],
+    }
+
+
+def _low(panel: Panel, layout: dict[str, Any], *, has_numbers: bool) -> dict[str, Any]:
+    """Of a panel that shares its x axis with those below: equal margins at the sides, numbers below the last alone."""
+    top, numbers = layout["margin"].get("t", 12), 42 if has_numbers else 6
+    x = {**layout["xaxis"], "automargin": False, "showticklabels": has_numbers}
+    title = wrapped(panel.y.text, LOW_HEIGHT, PIXELS).replace("\n", "<br>")
+    return {
+        **layout,
+        "height": LOW_HEIGHT + top + numbers,
+        "margin": {"l": 72, "r": 14, "t": top, "b": numbers},
+        "xaxis": x if has_numbers else {**x, "title": {"text": ""}},
+        "yaxis": {**layout["yaxis"], "title": {"text": title, "standoff": 8}, "automargin": False, "nticks": 4},
     }
 
 
@@ -216,5 +234,7 @@ def _level(level: Level) -> dict[str, Any]:
 
 
 def _shade(shade: Shade) -> dict[str, Any]:
-    place = {"xref": "paper", "x0": 0, "x1": 1, "y0": shade.low, "y1": shade.high, "layer": "below"}
+    across = "y" if shade.along == "x" else "x"
+    place = {f"{across}ref": "paper", f"{across}0": 0, f"{across}1": 1, "layer": "below"}
+    place |= {f"{shade.along}0": shade.low, f"{shade.along}1": shade.high}
     return {"type": "rect", **place, "fillcolor": GRAY, "opacity": 0.2, "line": {"width": 0}}

@@ -54,11 +54,16 @@ STYLE: dict[Any, Any] = {
 
 
 def layer_color(layer: int) -> str:
+    """Layers beyond the palette begin it again."""
     return LAYER_COLORS[layer % len(LAYER_COLORS)]
 
 
 def ordered_colors(n: int) -> list[str]:
-    """Colors for n things in an order, dark to light; none is too light to be seen on white."""
+    """Colors for n things in an order, dark to light; none is too light to be seen on white.
+
+    Args:
+        n: how many.
+    """
     return [to_hex(colormap(SEQUENTIAL)(float(place))) for place in np.linspace(0, 0.85, n)]
 
 

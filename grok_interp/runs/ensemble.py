@@ -48,10 +48,10 @@ def run_ensemble(
         >>> from dataclasses import replace
         >>> from tempfile import mkdtemp
         >>> from grok_interp import training_preset
-        >>> config, folder = replace(training_preset("modular-tiny"), n_steps=2), Path(mkdtemp())
+        >>> config, folder = replace(training_preset("modular-tiny"), n_steps=5), Path(mkdtemp())
         >>> found = run_ensemble({folder / f"seed{seed}": replace(config, init_seed=seed) for seed in (0, 1)})
         >>> [run.steps for run in found]
-        [(0, 2), (0, 2)]
+        [(0, 5), (0, 5)]
     """
     configs = list(runs.values())
     require_lockstep(configs)

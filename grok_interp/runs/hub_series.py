@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grok_interp.places import cache_directory
+from grok_interp.places import cache_directory, user_path
 from grok_interp.runs.foreign_series import require_step
 from grok_interp.runs.hub_files import HubRepository
 from grok_interp.runs.huggingface_folders import TOKENIZER, HuggingFaceFolders, read_huggingface
@@ -72,7 +72,7 @@ def hub_series(
     """See `CheckpointSeries.from_hub`."""
     if every < 1 or max_gb <= 0:
         raise ValueError(f"every must be 1 or more and max_gb above 0, got every {every} and max_gb {max_gb}")
-    folder = Path(cache).expanduser() if cache else cache_directory() / "hub"
+    folder = user_path(cache) if cache else cache_directory() / "hub"
     hub = HubRepository(repository, folder, int(max_gb * GB))
     points = _points(hub, revisions)
     names = by_step((point.step, name) for name, point in points.items())

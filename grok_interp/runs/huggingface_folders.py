@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from grok_interp.files import DamagedFileError
+from grok_interp.places import user_path
 from grok_interp.runs.foreign_series import FileSeries, checkpoint_files
 from grok_interp.runs.step_patterns import files_by_step
 
@@ -27,7 +28,7 @@ class HuggingFaceFolders(FileSeries):
 
 def huggingface_folders(folder: str | Path, pattern: str = "checkpoint-{step}") -> HuggingFaceFolders:
     """See `CheckpointSeries.from_huggingface_folder`."""
-    if not Path(folder).expanduser().is_dir():
+    if not user_path(folder).is_dir():
         raise ValueError(f"no folder {folder}: give Trainer's output_dir, which holds checkpoint-500 and the like")
     return HuggingFaceFolders(files_by_step(Path(folder) / pattern), read_huggingface)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grok_interp.configs import TextConfig, TrainConfig
-from grok_interp.places import HUB, is_named, links_out, name_place
+from grok_interp.places import HUB, is_named, links_out, name_place, real_path
 
 if TYPE_CHECKING:
     from grok_interp.training.batches import Batches
@@ -54,4 +54,4 @@ def require_no_links_out(directory: Path, *, trust: bool) -> None:
         if trust:
             name_place(str(link))
         elif not is_named(str(link), inside=directory):
-            raise ValueError(f"{link} is a link out of the run, to {link.resolve()}. {REMEDY}")
+            raise ValueError(f"{link} is a link out of the run, to {real_path(link)}. {REMEDY}")

@@ -2,38 +2,30 @@
 
     print(training_plan(training_preset("copier-paper"), directory=Path("runs/paper"), device="cuda"))
 
-Memory is counted with the loop's own functions on tensors that have shapes and no contents: a model of any size gets an
-answer. A micro-batch of n sequences keeps a + n b bytes for its backward pass, b per sequence and a once (the rotary
-tables; under autocast the weights' bfloat16 copies); passes over one and two sequences give both. Time is measured on
-random tokens, in as many sequences as fit the free memory.
+Memory is counted without allocating any (training/memory.py): a model of any size gets an answer. A micro-batch of n
+sequences keeps a + n b bytes for its backward pass, b per sequence and a once (the rotary tables; under autocast the
+weights' bfloat16 copies); passes over one and two sequences give both. Time is measured on random tokens, in as many
+sequences as fit the free memory.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from math import nan
 from pathlib import Path
 
 import torch
-from jaxtyping import Int64
-from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.benchmark import Timer
 
 from grok_interp.configs import TextConfig, TrainConfig
-from grok_interp.configs.data import Batches
 from grok_interp.data.sources import text_files
 from grok_interp.device import memory_of
-from grok_interp.models.transformer import Transformer
 from grok_interp.runs.units import duration, size, three_digits
-from grok_interp.training.batches import next_token_loss, open_batches
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, add_gradient, loss_part, update_weights
-from grok_interp.training.optimizer import take_step
+from grok_interp.training.loop import TrainingState, add_gradient, update_weights
+from grok_interp.training.memory import batches_of, bytes_of_training, loss_of, random_batch
 
 CPU_OPERATIONS = 1e11  # of the sequences timed on a CPU: seconds on a slow one
 USABLE = 0.8  # of the free memory, for the sequences that are timed
@@ -130,10 +122,8 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
     """
     data, execution = _data(config), Execution.resolve(config, device=device, compiled=compiled)
     name, total, free = memory_of(device, n_threads=execution.n_threads * execution.n_parts)
-    batches = [random_batch(config, n_sequences) for n_sequences in (1, 2)]
-    with torch.random.fork_rng(), without_contents(config, device) as state:  # dropout draws from the global generator
-        one, two = (kept_bytes(state, batch) for batch in batches)
-        weights, moments = sum(parameter.nbytes for parameter in state.model.parameters()), _moments(state)
+    with torch.random.fork_rng():  # dropout draws from the global generator
+        weights, moments, one, two = bytes_of_training(config, device)
     plan = TrainingPlan(
         config=config,
         data=data,
@@ -155,46 +145,15 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
         return _timed(plan, device, execution, USABLE * free)
 
 
-@contextmanager
-def without_contents(config: TrainConfig, device: str) -> Iterator[TrainingState]:
-    """A state whose tensors take no memory; nor do those that are computed from them meanwhile."""
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.device(device):
-        yield TrainingState(config, device=device, model=Transformer(config.model, initialize=False))
-
-
-def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
-    """What the loss of a micro-batch keeps for its backward pass, besides parameters; shared storages count once."""
-    kept: dict[int, int] = {}  # all are alive until the backward pass, so no two have one address
-
-    def note(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss_part(state, batch.to(state.device), _loss(state.config))
-    for parameter in state.model.parameters():
-        kept.pop(parameter.untyped_storage()._cdata, None)
-    return sum(kept.values())
-
-
-def _moments(state: TrainingState) -> int:
-    """Bytes that the optimizers keep from one update to the next."""
-    for parameter in state.model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    take_step(state.optimizers)
-    states = [own for optimizer in state.optimizers for own in optimizer.state.values()]
-    return sum(moment.nbytes for own in states for moment in own.values())
-
-
 def _timed(plan: TrainingPlan, device: str, execution: Execution, usable: float) -> TrainingPlan:
     """With the time of as many sequences as show the speed of a whole micro-batch, and as memory and patience allow."""
     config = plan.config
     operations = 6 * config.model.n_params * config.model.n_ctx  # 6 per parameter and token
     fit = 1 + (usable - plan.memory(1)) / (plan.memory(2) - plan.memory(1))
     n = max(1, int(min(plan.micro_batch_size, fit, CPU_OPERATIONS / operations if device == "cpu" else fit)))
-    state = TrainingState(config, device=device, n_parts=execution.n_parts)
+    state = TrainingState(config, device=device, precision=execution.precision, n_parts=execution.n_parts)
     batch = random_batch(config, n).to(device)
-    loss = torch.compile(_loss(config)) if execution.compiled else _loss(config)
+    loss = torch.compile(loss_of(config)) if execution.compiled else loss_of(config)
     passes = _seconds(lambda: add_gradient(state, batch, loss))
     gradients = [(parameter, parameter.grad) for parameter in state.model.parameters()]
 
@@ -212,29 +171,11 @@ def _seconds(call: Callable[[], object]) -> float:
     return timer.blocked_autorange(min_run_time=1.0).mean
 
 
-def random_batch(config: TrainConfig, n_sequences: int) -> Int64[Tensor, "batch pos"]:
-    """Of the shape that is trained on: of text, the token after the context is predicted too."""
-    of_text, device = isinstance(config.data, TextConfig), torch.device("cpu")
-    n_tokens = config.model.n_ctx + 1 if of_text else _batches(config).batch(0, device).shape[1]
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(config.model.d_vocab, (n_sequences, n_tokens), generator=generator)
-
-
-def _loss(config: TrainConfig) -> Callable:
-    return next_token_loss if isinstance(config.data, TextConfig) else _batches(config).loss
-
-
-@lru_cache(maxsize=1)
-def _batches(config: TrainConfig) -> Batches:
-    """Of data other than text, which may be large and far away."""
-    return open_batches(config)
-
-
 def _data(config: TrainConfig) -> str:
     """What is known of it. A token is one byte, or of a BPE vocabulary several: then the text is read more often."""
     data = config.data
     if not isinstance(data, TextConfig):
-        return _batches(config).description
+        return batches_of(config).description
     if data.source.startswith("hub:"):
         return f"{data.source}, not looked at: a dry run downloads nothing"
     _, files = text_files(data.source)

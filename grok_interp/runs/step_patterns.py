@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from grok_interp.places import user_path
+
 Name = TypeVar("Name")
 FIELDS = {"step": r"\d+", "tokens": r"\d+(?:\.\d+)?"}
 FIELD = re.compile(r"\{(\w*)\}")
@@ -51,7 +53,7 @@ def files_by_step(pattern: str | Path) -> dict[int, Path]:
     Raises:
         ValueError: if nothing fits, or two files say one step.
     """
-    text = str(Path(pattern).expanduser())
+    text = str(user_path(pattern))
     named = name_pattern(text)
     wildcard = "*".join(glob.escape(part).replace("[*]", "*") for part in FIELD.split(text)[::2])
     found = [(match, path) for path in sorted(glob.glob(wildcard)) if (match := named.fullmatch(path))]

@@ -6,7 +6,7 @@ from typing import Literal
 
 import xarray as xr
 
-from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, emergence
+from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate, emergence
 
 MARGIN = 0.05  # an onset needs an accuracy of more than 5 percentage points above chance
 
@@ -32,3 +32,13 @@ def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"
     if found.rises:
         return str(getattr(found, estimate))
     return "cannot tell" if found.outcome == "cannot tell" else "never"
+
+
+def step_in_words(step: Estimate) -> str:
+    """A step with its interval, as a sentence says it.
+
+    Example:
+        >>> step_in_words(Estimate(620.1, 610.1, 1250.0))
+        '620 (95% CI 610-1,250)'
+    """
+    return f"{step.value:,.0f} (95% CI {step.low:,.0f}-{step.high:,.0f})"

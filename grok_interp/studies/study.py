@@ -35,11 +35,13 @@ class FolderReport:
         page: the file that was written.
         rows: what a terminal shows, a column for each key.
         facts: what a program is told, in plain values.
+        answer: the result in one sentence.
     """
 
     page: Path
     rows: Sequence[Mapping[str, object]]
     facts: Mapping[str, object]
+    answer: str = ""
 
 
 class Study(DataSource):

@@ -138,9 +138,9 @@ def train_ensemble(
     Example:
         >>> from dataclasses import replace
         >>> from grok_interp import training_preset
-        >>> config = replace(training_preset("modular-tiny"), n_steps=2)
+        >>> config = replace(training_preset("modular-tiny"), n_steps=5)
         >>> [(step, len(models)) for step, models in train_ensemble([config, replace(config, init_seed=1)])]
-        [(0, 2), (2, 2)]
+        [(0, 2), (5, 2)]
     """
     state = state or EnsembleState([TrainingState(config) for config in configs])
     batches = batches or [open_batches(config) for config in configs]

@@ -125,8 +125,8 @@ def train(
     Example:
         >>> from dataclasses import replace
         >>> from grok_interp import training_preset
-        >>> [step for step, model in train(replace(training_preset("modular-tiny"), n_steps=2))]
-        [0, 2]
+        >>> [step for step, model in train(replace(training_preset("modular-tiny"), n_steps=5))]
+        [0, 5]
     """
     state = state or TrainingState(config)
     batches = batches or open_batches(config)

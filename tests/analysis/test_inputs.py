@@ -27,6 +27,7 @@ from grok_interp import (
     circle_pca,
     copying_accuracy,
     cosine_similarity,
+    direct_logit_attribution,
     embedding_pca,
     fourier_losses,
     fourier_spectrum,
@@ -93,6 +94,7 @@ DRIVERS = {
     "head_ablation": Driver(
         head_ablation, tokens=REPEATED, between=(SAMPLES,), options=lambda: {"heads": [(1, 0)], "n_draws": 1, **REST}
     ),
+    "direct_logit_attribution": Driver(direct_logit_attribution, between=(SAMPLES,)),
     "single_ablation": Driver(single_ablation, tokens=REPEATED, between=(SAMPLES,), options=lambda: REST),
     "shot_curve": Driver(shot_curve, True, between=(TASKS,), options=lambda: {"n_contexts": 4, "seed": 0}),
     "algorithm_agreement": Driver(

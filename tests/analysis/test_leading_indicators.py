@@ -92,7 +92,7 @@ def test_the_head_that_is_followed_is_named(found: LeadingIndicators) -> None:
 def test_it_is_told_in_one_line(found: LeadingIndicators) -> None:
     text = str(found)
     assert f"early {found.effect('early')} updates in 3 of 3 seeds" in text
-    assert "never none updates in 0 of 3 seeds" in text
+    assert "never none in 0 of 3 seeds" in text
 
 
 def test_an_ability_that_never_comes_leads_nothing_and_is_counted() -> None:

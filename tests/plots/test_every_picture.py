@@ -9,6 +9,7 @@ from fourier_truth import N_EXAMPLES
 from ground_truth import (
     INDUCTION_HEAD,
     MODULAR,
+    PREVIOUS_TOKEN_HEAD,
     distinct_copy_samples,
     induction_circuit,
     random_model,
@@ -23,6 +24,7 @@ from grok_interp import (
     circle_pca,
     circularity,
     cosine_similarity,
+    direct_logit_attribution,
     embedding_pca,
     formation_order,
     fourier_losses,
@@ -39,9 +41,15 @@ from grok_interp import (
     top_frequency_fraction,
     training_curves,
 )
+from grok_interp.analysis.aligned_curves import aligned_curves
 from grok_interp.analysis.copying_diagram import copying_diagram
+from grok_interp.analysis.edge_ablation import edge_ablation
+from grok_interp.analysis.edge_paths import Edge
+from grok_interp.analysis.emergence import Estimate
+from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.analysis.leading_indicators import LeadingIndicators
 from grok_interp.analysis.phase_diagram import phase_diagram
+from grok_interp.analysis.phases import phases
 from grok_interp.analysis.single_ablation import single_ablation
 from grok_interp.plots import Cells, Drawing, Line, draw, on_paper, on_screen
 from grok_interp.plots.registry import every_picture
@@ -53,6 +61,7 @@ from grok_interp.studies import copying, modular
 CIRCUITS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (1000, 30.0))]
 MODELS = [(step, random_model(MODULAR, seed=step)) for step in (0, 10)]
 TOKENS = slot_sequences((2, 1), 5, slot=1, n_examples=N_EXAMPLES, seed=0)
+THE_EDGE = Edge(PREVIOUS_TOKEN_HEAD, INDUCTION_HEAD)
 WHERE: dict[str, Any] = {"p": 5, "slot": 1}
 
 
@@ -77,6 +86,11 @@ def of_circuits() -> dict[str, Drawing]:
         "induction_map": draw(scores),
         "head_map": plots.head_map(scores["EP"], label="EP"),
         "natural_copying": draw(natural_copying(CIRCUITS, repeated_distinct_tokens(half=19), n=3)),
+        "edge_ablation": draw(
+            edge_ablation(CIRCUITS, samples, tokens, groups={"the edge": [THE_EDGE]}, reference=tokens)
+        ),
+        "circuit": plots.circuit([THE_EDGE], n_layers=2, n_heads=5),
+        "logit_attribution": draw(direct_logit_attribution(CIRCUITS, samples)),
         "attention_patterns": draw(attention_maps(CIRCUITS[1][1], tokens[:1])),
     }
 
@@ -88,8 +102,15 @@ def of_copying() -> dict[str, Drawing]:
     curves = training_curves([results.with_config(config)])
     panels = [("loss", "updates"), ("exact_match", "tokens")]
     return {
+        "copying_emergence": plots.copying_emergence(
+            results.accuracy,
+            results.induction,
+            loss_fall=fraction_of_change(results.loss.mean()),
+            onset=Estimate(700.0, 650.0, 750.0),
+        ),
         "copying_and_loss": plots.copying_and_loss(curves, results.accuracy),
         "conditions": draw(curves, panels=panels),
+        "aligned_seeds": draw(aligned_curves(curves, {config.init_seed: 620.0})),
         "strings": plots.strings([results.accuracy, results.hexadecimal], [results.accuracy, results.hexadecimal]),
         "strings_of_run": draw(results.accuracy, results.hexadecimal),
         "leads": draw(of_leads()),
@@ -118,6 +139,9 @@ def of_arithmetic(run: Run) -> dict[str, Drawing]:
     spectrum, tops = fourier_spectrum(MODELS, p=5), top_frequency_fraction(MODELS, p=5, n_key=1, seed=0)
     grids = grid_comparisons(MODELS[0][1], 5, (2, 1), TOKENS[0, :6].reshape(2, 3)[:, :2], shots=[1, 2])
     return {
+        "modular_emergence": plots.modular_emergence(
+            results.shots, phases(results.shots, threshold=0.5), threshold=0.5, onset=Estimate(5.0, 2.0, 8.0)
+        ),
         "last_shot": plots.last_shot(results.shots, threshold=0.75),
         "shot_curves": draw(results.shots),
         "label_noise": plots.label_noise(

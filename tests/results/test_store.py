@@ -242,7 +242,7 @@ def test_two_processes_write_at_once_and_lose_nothing(store: ResultStore) -> Non
     arguments = [sys.executable, "-c", WRITER, str(store.folder)]
     here = str(Path(__file__).parent)
     writers = [subprocess.Popen([*arguments, str(first), here]) for first in (0, 1)]
-    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    assert [writer.wait() for writer in writers] == [0, 0]
     series = Series({step: str(step) for step in range(60)})
     (result,) = evaluate(store, series)
     assert series.loaded == []

@@ -125,6 +125,22 @@ def test_links_within_a_run_and_to_a_run_are_followed(strangers_run: Path, tmp_p
     assert Run.open(tmp_path / "alias").steps == (0, 1)
 
 
+def test_a_link_to_itself_is_named_and_breaks_no_list(strangers_run: Path, tmp_path: Path, capsys) -> None:
+    (link := strangers_run / "checkpoints" / "step_00000007.safetensors").symlink_to(link)
+    assert main(["list", "--folder", str(tmp_path), "--json"]) == 0
+    assert [row["run"] for row in json.loads(capsys.readouterr().out)] == [str(strangers_run)]
+    assert main(["analyze", str(strangers_run), "--trust-source"]) == 3
+    assert f"{link}: Too many levels of symbolic links; a link leads to itself: delete it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["~nobody-of-that-name", "~nobody-of-that-name/{step}.pt"])
+def test_the_home_of_nobody_is_a_name_like_any_other(place: str, own_cache: Path, tmp_path: Path, capsys) -> None:
+    assert main(["audit", place]) == 2
+    assert place in capsys.readouterr().err
+    assert main(["train", "copier-tiny", "--run", str(tmp_path / "run"), "--data.source", place]) == 2
+    assert f"no corpus at '{place}'" in capsys.readouterr().err
+
+
 def test_a_place_has_many_spellings(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -13,9 +13,10 @@ from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.runs import plan as plan_module
-from grok_interp.runs.plan import TrainingPlan, kept_bytes, random_batch, training_plan
+from grok_interp.runs.plan import TrainingPlan, training_plan
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.loop import TrainingState
+from grok_interp.training.memory import kept_bytes, random_batch
 
 GB = 10**9
 NAMES, STATE_NAMES = 5_000, 25_000  # bytes for the names and shapes of tensors, which files of tiny models are full of
@@ -177,6 +178,17 @@ def test_the_whole_micro_batch_of_a_small_model_is_timed(tiny_plan: TrainingPlan
     assert tiny_plan.n_timed == 4
     assert tiny_plan.seconds_per_sequence > 0
     assert tiny_plan.seconds_per_update > 0
+
+
+@pytest.mark.parametrize("name", ["copier-tiny", "modular-tiny"])
+def test_deep_models_are_counted_by_their_first_layers(name: str, tmp_path: Path) -> None:
+    config = training_preset(name).with_model(n_layers=5)
+    config = replace(config, intervene=("L4H1 zero from 5",))
+    planned, state = training_plan(config, directory=tmp_path), TrainingState(config)
+    assert planned.weights == sum(parameter.nbytes for parameter in state.model.parameters())
+    for n_sequences in (1, 2):
+        expected = planned.kept_once + n_sequences * planned.kept_per_sequence
+        assert kept_bytes(state, random_batch(config, n_sequences)) == expected
 
 
 def test_a_model_that_does_not_fit_is_told_of_and_allocates_nothing(

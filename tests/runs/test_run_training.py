@@ -36,10 +36,8 @@ def start(directory: Path, config: TrainConfig) -> subprocess.Popen:
 
 def wait_for_step(directory: Path, step: int, process: subprocess.Popen) -> None:
     """Until a resume point past that step lies on disk."""
-    deadline = time.monotonic() + 60
     while not any(int(path.stem.removeprefix("step_")) >= step for path in resume_points(directory)):
         assert process.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < deadline, "no resume point within a minute"
         time.sleep(0.01)
 
 

@@ -16,7 +16,7 @@ from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies.copying import CopyingResults, analyze, evaluation_inputs, figure_2, figure_6, strings
 from grok_interp.studies.copying.accuracy_sections import strings_table
 from grok_interp.studies.copying.example_section import prompt
-from grok_interp.studies.copying.report import headlines, report_page
+from grok_interp.studies.copying.report import numbers, report_page
 from grok_interp.studies.study import write_report
 
 
@@ -168,7 +168,7 @@ def test_the_prompt_is_a_test_with_its_answer(run: Run) -> None:
 
 def test_headlines_of_a_run_in_which_nothing_emerged(run: Run) -> None:
     results = analyze(run, evaluation_inputs(run))
-    found = headlines(results, threshold=0.9)
+    found = numbers(results, threshold=0.9)
     assert found["exact-match accuracy at the last checkpoint, 95% CI (100 samples x 2 strings)"] == "0.0% [0.0, 1.9]"
     assert found["exact-match accuracy by string 0-1"] == "0 / 0%"
     assert found["exact-match accuracy on hexadecimal strings by string 0-1"] == "0 / 0%"
@@ -194,7 +194,9 @@ def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Run, tiny: Tr
     dropped, examined = inputs.held_out.n_dropped, inputs.held_out.n_examined
     assert f"{dropped:,} of {examined:,} validation windows were dropped because they share a 50-token span" in page
     assert {file.name for file in (run.directory / "figures").iterdir()} == {
-        f"{name}.{suffix}" for name in ("copying_and_loss", "strings", "formation") for suffix in ("svg", "pdf")
+        f"{name}.{suffix}"
+        for name in ("overview", "copying_and_loss", "strings", "formation")
+        for suffix in ("svg", "pdf")
     }
     assert "printable strings, last checkpoint: 0.0% [0.0, 1.9] exact match (100 samples x 2 strings)" in page.lower()
     assert "No suffix is copied at the last checkpoint. Shown: the first evaluation input" in page
@@ -210,7 +212,7 @@ def test_the_report_names_checkpoints_without_an_accuracy(run: Run) -> None:
     inputs = evaluation_inputs(run, n_samples=3, n_windows=4)
     results = analyze(run, inputs)
     assert results.accuracy.undefined_steps == [10, 20]
-    assert headlines(results, threshold=0.1)["exact-match accuracy by string 0-1"] == "undefined"
+    assert numbers(results, threshold=0.1)["exact-match accuracy by string 0-1"] == "undefined"
     page = write_report(run, report_page(run, results, inputs, threshold=0.1)).read_text()
     for alphabet in ("printable", "hexadecimal"):
         assert f"Logits are not finite at step 10, 20: accuracy on {alphabet} strings is undefined there." in page

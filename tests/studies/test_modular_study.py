@@ -20,8 +20,8 @@ from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import modular
 from grok_interp.studies.modular import ModularResults, analyze, evaluation_inputs
+from grok_interp.studies.modular.all_numbers import numbers
 from grok_interp.studies.modular.fourier import fourier_analysis
-from grok_interp.studies.modular.headlines import headlines
 from grok_interp.studies.modular.modular_inputs import (
     N_CONTEXTS,
     evaluation_seed,
@@ -142,7 +142,7 @@ def test_the_report_says_that_nothing_was_learned(run: Run) -> None:
     inputs = evaluation_inputs(run)
     results = analyze(run, inputs)
     page = write_report(run, report_page(run, results, inputs, threshold=0.75)).read_text()
-    assert page.count('class="has-drawing"') == page.count("<figure") - 1, "all but the attention, which is a view"
+    assert page.count('class="has-drawing"') == page.count("<figure") - 2, "all but the attention and the numbers"
     assert len(page.encode()) < 15_000_000
     assert "Never above 75% at the last shot, over new queries: i.d. train, i.d. test, o.o.d. train" in page
     assert "with 8 of the 25 tasks (a, b) and 15 of the 25 inputs" in page
@@ -153,7 +153,7 @@ def test_the_report_says_that_nothing_was_learned(run: Run) -> None:
         "grids",
     }
     label = "phase at that step (learned: above 0.75), probability over contexts, 1 seed"
-    assert headlines(results, threshold=0.75)[label] == "nothing learned >99%"
+    assert numbers(results, threshold=0.75)[label] == "nothing learned >99%"
     assert "o.o.d. test 2,601 contexts (153 for each of all 17 tasks)" in page
     assert "Ranges: 95% CI of one run (1 seed) over contexts: i.d. train 2,600 contexts (325 for each of all 8" in page
 

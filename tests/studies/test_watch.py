@@ -45,7 +45,7 @@ def uncover(run: Run, step: int) -> None:
 def answer(address: str, path: str = "/", *, host: str | None = None, method: str = "GET") -> tuple[int, str]:
     """(status, body); `host` is what the request says that it is for."""
     place = urlsplit(address)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port)
     try:
         connection.request(method, path, headers={"Host": host} if host else {})
         found = connection.getresponse()
@@ -91,7 +91,7 @@ def test_only_the_page_is_served_and_only_to_this_machine(tmp_path: Path) -> Non
 def raw(address: str, request: bytes) -> bytes:
     """All that the server answers to these bytes."""
     place = urlsplit(address)
-    with socket.create_connection((place.hostname, place.port), timeout=240) as connection:
+    with socket.create_connection((place.hostname, place.port)) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
@@ -145,12 +145,12 @@ def test_a_client_that_sends_its_request_forever_is_given_up(monkeypatch: pytest
     with serving(Shown(), 0) as address:
         place = urlsplit(address)
         with (
-            socket.create_connection((place.hostname, place.port), timeout=240) as connection,
-            pytest.raises(OSError),  # without the limit this goes on until there are 100 headers
+            socket.create_connection((place.hostname, place.port)) as connection,
+            pytest.raises(OSError),  # without the limit this goes on for half an hour
         ):
             connection.sendall(b"GET / HTTP/1.1\r\n")
-            for _ in range(99):
-                connection.sendall(b"X: y\r\n")
+            while True:
+                connection.sendall(b"X: ")  # one header that does not end
                 time.sleep(0.1)
         assert answer(address, "/version") == (200, "")
 
@@ -161,7 +161,7 @@ def test_connections_are_bounded_and_a_place_is_free_again(monkeypatch: pytest.M
     shown.show(Page("", "", [], [], {}))
     with serving(shown, 0) as address:
         place = urlsplit(address)
-        silent = [socket.create_connection((place.hostname, place.port), timeout=240) for _ in range(3)]
+        silent = [socket.create_connection((place.hostname, place.port)) for _ in range(3)]
         try:
             assert raw(address, b"").startswith(b"HTTP/1.0 503 ")
         finally:
@@ -263,14 +263,14 @@ def test_a_run_is_watched_from_before_its_first_checkpoint(run: Run, tmp_path: P
         assert tab.ask("[document.getElementById('step').value, Math.round(scrollY)]") == ["1", 700]
         assert tab.errors == []
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
         assert process.returncode == 0 and errors == "", errors
         tab.wait_for("!document.getElementById('gone').hidden")
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "grok_interp.cli", "watch", str(tmp_path)]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = subprocess.run(command, capture_output=True, text=True)
     assert found.returncode == 2
     assert found.stderr.startswith("grok-interp: no run at") and "Traceback" not in found.stderr
     assert not os.listdir(tmp_path)

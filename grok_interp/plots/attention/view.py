@@ -40,8 +40,10 @@ class AttentionView:
     within 1/510 of the weights; rows that are no distribution are drawn in vermilion and told in words.
 
     Example:
-        >>> from grok_interp import Transformer, attention_view, preset
-        >>> view = attention_view(Transformer(preset("copier-tiny"), seed=0), [1, 2, 3, 1], names=str)
+        >>> import torch
+    >>> from grok_interp import Transformer, attention_view, preset
+        >>> model, tokens = Transformer(preset("copier-tiny"), seed=0), torch.tensor([1, 2, 3, 1])
+        >>> view = attention_view(model, tokens, names=lambda numbers: [str(n) for n in numbers])
         >>> "<script" in view.page()
         True
     """
@@ -141,8 +143,10 @@ def attention_view(
             more than a browser draws: 256 tokens, 256 heads, 8 MB.
 
     Example:
+        >>> import torch
         >>> from grok_interp import Transformer, preset
-        >>> view = attention_view(Transformer(preset("copier-tiny"), seed=0), [1, 2, 3, 1], names=str)
+        >>> model, tokens = Transformer(preset("copier-tiny"), seed=0), torch.tensor([1, 2, 3, 1])
+        >>> view = attention_view(model, tokens, names=lambda numbers: [str(n) for n in numbers])
         >>> len(view.heads), view.steps
         (4, [None])
     """

@@ -20,6 +20,9 @@ def circles(circles: CirclePCA) -> Drawing:
 
     A point is a dot, with p up to 11 the number x or y itself; pairs with a zero, which has no logarithm, are gray.
 
+    Args:
+        circles: of one head, with two components or more.
+
     Raises:
         ValueError: for fewer than two components.
     """

@@ -15,6 +15,9 @@ def copying_diagram(diagram: CopyingDiagram) -> Drawing:
     """Exact-match accuracy by the fractions of windows with copies and of random windows.
 
     Each cell is the mean over seeds, with half of their range and their number.
+
+    Args:
+        diagram: of the runs of a sweep.
     """
     mean, spread, n_seeds = diagram.mean(), diagram.spread(), diagram.n_seeds()
     texts = np.full(mean.shape, "", dtype=object)

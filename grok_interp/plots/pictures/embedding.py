@@ -18,6 +18,9 @@ from grok_interp.plots.theme import BLACK, BLUE, ORANGE
 def embedding(embedding: EmbeddingPCA) -> Drawing:
     """Every two of the first three components over training; a point has its number.
 
+    Args:
+        embedding: with two components or more.
+
     Raises:
         ValueError: for fewer than two components.
     """

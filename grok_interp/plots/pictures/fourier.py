@@ -38,6 +38,9 @@ def fourier(spectrum: FourierSpectrum, losses: Sequence[FourierLoss], tops: TopF
 def fourier_spectra(spectrum: FourierSpectrum) -> Drawing:
     """A panel for each group: the fraction of the variance of each frequency, against the training step.
 
+    Args:
+        spectrum: at two checkpoints or more.
+
     Raises:
         ValueError: for a spectrum of one checkpoint, which has no training to show.
     """
@@ -80,7 +83,11 @@ def fourier_losses(losses: Sequence[FourierLoss]) -> Drawing:
 
 @picture(TopFrequencyFraction)
 def top_frequencies(tops: TopFrequencyFraction) -> Drawing:
-    """The fraction of the variance in the top frequencies of both groups; dotted: 95% quantile of shuffled numbers."""
+    """The fraction of the variance in the top frequencies of both groups; dotted: 95% quantile of shuffled numbers.
+
+    Args:
+        tops: of both groups over training.
+    """
     lines = []
     for group, color in GROUP_COLORS.items():
         of_group = tops.dataset.sel(group=group)

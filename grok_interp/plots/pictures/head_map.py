@@ -37,7 +37,11 @@ def head_map(scores: xr.DataArray, *, label: str, unit: str = "") -> Drawing:
 
 @picture(InductionScores)
 def induction_map(scores: InductionScores) -> Drawing:
-    """I(L, H) of every head, each at its place, over training."""
+    """I(L, H) of every head, each at its place, over training.
+
+    Args:
+        scores: of one checkpoint or more.
+    """
     return head_map(scores["I"], label="I(L, H)")
 
 

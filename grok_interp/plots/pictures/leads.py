@@ -20,6 +20,9 @@ def leads(result: LeadingIndicators) -> Drawing:
     """A panel for the strongest head and one for the median over heads; right of 0 the score moves first.
 
     Dots are seeds, bars the mean and its 95% interval over seeds. Under each score: how many seeds have a lead.
+
+    Args:
+        result: of one seed or more.
     """
     table, n_seeds = result.summary(), result.dataset.sizes["seed"]
     panels = []

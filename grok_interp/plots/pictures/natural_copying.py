@@ -21,6 +21,9 @@ def natural_copying(result: NaturalCopying) -> Drawing:
 
     Left: the loss on the same tokens at first occurrences and at repeats. Right: their difference, beside the
     difference of unrepeated tokens at the same positions. Copying is the gap between the two.
+
+    Args:
+        result: at every checkpoint of a run.
     """
     attrs = result.dataset.attrs
     panels = [

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from grok_interp.studies.copying.figures import (
     ablation,
+    attribution,
+    edges,
+    emergence,
     figure_2,
     figure_3,
     figure_4,
@@ -28,6 +31,9 @@ __all__ = [
     "CopyingResults",
     "ablation",
     "analyze",
+    "attribution",
+    "edges",
+    "emergence",
     "evaluation_inputs",
     "figure_2",
     "figure_3",

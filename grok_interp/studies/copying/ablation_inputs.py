@@ -88,7 +88,7 @@ def ablation_inputs(
     if len(inputs.windows) < 2:
         raise ValueError(f"the held-out text of {run} has one window, an ablation needs two: take a larger corpus")
     cfg, induction = run.model, results.induction
-    (scores,) = run.evaluate([_circuit_scores(inputs.tokens)], steps=results.steps[-1:], device=device)
+    scores = circuit_scores(run, results, device=device)
     formed = formed_heads(induction)
     if heads is None:
         strongest = formed or induction.strongest()
@@ -108,14 +108,17 @@ def ablation_inputs(
     )
 
 
-def _circuit_scores(tokens: Int64[Tensor, "batch pos"]) -> Analyzer[HeadScores]:
-    names = ["previous_token", "k_composition"]
-    return Analyzer(
+def circuit_scores(run: Run, results: CopyingResults, *, device: str = "cpu") -> HeadScores:
+    """Previous-token score and K-composition of every head at the last checkpoint; stored with the run."""
+    names, tokens = ["previous_token", "k_composition"], evaluation_inputs(run).tokens
+    analyzer = Analyzer(
         "circuit_scores",
         HeadScores,
         {"scores": names, "tokens": tokens_hash(tokens)},
         lambda step, model: head_scores([(step, model)], tokens, scores=names),
     )
+    (scores,) = run.evaluate([analyzer], steps=results.steps[-1:], device=device)
+    return scores
 
 
 def formed_heads(induction: InductionScores) -> list[Head]:

@@ -20,6 +20,7 @@ from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation
 from grok_interp.studies.copying.results import analyze
 
 N_CHECKPOINTS = 12  # four ways at so many take copier-mini about a minute on one slow core
+CLAIMED_WAYS = ("mean",)  # of ablation, where a head is said to carry copying
 SEED = 0
 Progress = Callable[[int, int], None]  # (done, to do)
 
@@ -103,12 +104,18 @@ def _single_ablation(inputs: AblationInputs, how: str, on_model: Progress | None
     return Analyzer(f"single_ablation_{how}", SingleAblation, {**inputs.text(), "seed": SEED}, evaluate)
 
 
-def are_stored(run: Run, name: str) -> bool:
-    """Are the results of `ablation`, or `single_ablation`, stored in every way, for the checkpoints there are now?"""
-    if not all(run.results.has(f"{name}_{how}") for how in WAYS):
+def are_stored(run: Run, name: str, ways: Sequence[str] = WAYS) -> bool:
+    """Are the results of `ablation`, or `single_ablation`, stored in these ways, for the checkpoints there are now?"""
+    if not all(run.results.has(f"{name}_{how}") for how in ways):
         return False
     results = analyze(run)
     inputs = ablation_inputs(run, results)
     analyzer = _ablation if name == "ablation" else _single_ablation
     steps = spread_steps(results.steps, N_CHECKPOINTS) if name == "ablation" else results.steps[-1:]
-    return not any(run.results.missing(analyzer(inputs, how), run.checkpoints, steps) for how in WAYS)
+    return not any(run.results.missing(analyzer(inputs, how), run.checkpoints, steps) for how in ways)
+
+
+def stored_ablation(run: Run) -> HeadAblation | None:
+    """The mean ablation of the induction heads over training, where it was evaluated: an ablation takes longer than a
+    report."""
+    return ablations(run, ways=CLAIMED_WAYS)[0] if are_stored(run, "ablation", CLAIMED_WAYS) else None

@@ -11,12 +11,12 @@ from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.run import Run
+from grok_interp.studies.copying.ablation_results import CLAIMED_WAYS
 from grok_interp.studies.copying.comparisons import curves_of
 from grok_interp.studies.copying.experiments import BASELINE, BATCH_SIZE, LEARNING_RATE, REGULARIZATION
 from grok_interp.studies.copying.figures import FIGURES
 from grok_interp.studies.experiment import Experiment
 
-CLAIMED_WAYS = ("mean",)  # of ablation, in the claim on heads
 COMPARED = (BASELINE, BATCH_SIZE, LEARNING_RATE, REGULARIZATION)
 OF_THE_PAPER = tuple(name for name in FIGURES if name.startswith("copying/fig"))
 

@@ -14,12 +14,15 @@ from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.fraction_of_change import fraction_of_change, half_change
 from grok_interp.analysis.loss import PositionLoss
 from grok_interp.configs import TextConfig, TrainConfig
-from grok_interp.plots.page import Headline, Page
+from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_report import stored_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
+from grok_interp.studies.copying.attribution import attribution_sections
+from grok_interp.studies.copying.circuit_sections import circuit_sections
 from grok_interp.studies.copying.evaluation_text import evaluation_text
 from grok_interp.studies.copying.example_section import example_section
+from grok_interp.studies.copying.first_screen import FirstScreen
 from grok_interp.studies.copying.head_sections import attention_section, formation_section, head_map_section
 from grok_interp.studies.copying.results import FORMED, CopyingInputs, CopyingResults
 from grok_interp.studies.copying.stored_examples import stored_examples, stored_prompt
@@ -34,26 +37,32 @@ def report_page(
     config, order = run.config, formation_order(results.induction, threshold=threshold)
     curves = training_curves([results.with_config(config)])
     show, options = evaluation_text(run).vocabulary.show, {"device": device}
+    first = FirstScreen.of_run(run, results)
     return Page(
         title="When does copying emerge?",
+        answer=first.answer(),
+        overview=first.overview(),
         summary=_summary(config, results, inputs),
-        headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
+        headlines=first.cards(),
         sections=[
             copying_section(curves, results, inputs),
             strings_section(results),
+            *circuit_sections(run),
             example_section(stored_examples(run, results, inputs, **options), results.accuracy, show),
             head_map_section(results),
             formation_section(results, order),
             *stored_sections(run),
+            *attribution_sections(run),
             attention_section(run, results, stored_prompt(run, results, inputs, **options), show, device),
         ],
+        numbers=numbers(results, threshold=threshold),
         settings=_settings(run, inputs),
         warnings=list(_warnings(config, results, order)),
     )
 
 
-def headlines(results: CopyingResults, *, threshold: float) -> dict[str, str]:
-    """What the page and the command line say first: label -> value."""
+def numbers(results: CopyingResults, *, threshold: float) -> dict[str, str]:
+    """Every number of the report: label -> value."""
     order = formation_order(results.induction, threshold=threshold)
     accuracy = results.accuracy
     token = accuracy.per_token().dropna("checkpoint")

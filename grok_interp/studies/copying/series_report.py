@@ -7,20 +7,22 @@ from dataclasses import replace
 from typing import Any
 
 from grok_interp.analysis.formation import FormationOrder, formation_order
-from grok_interp.plots.page import Headline, Page, Section
+from grok_interp.plots.page import Page, Section
 from grok_interp.runs.series_run import NotEvaluatedError, SeriesRun
 from grok_interp.studies.copying.ablation_report import stored_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
+from grok_interp.studies.copying.attribution import attribution_sections
 from grok_interp.studies.copying.comparisons import curves_of_series_run
 from grok_interp.studies.copying.copying_inputs import CopyingInputs
 from grok_interp.studies.copying.example_section import TITLE, example_section
+from grok_interp.studies.copying.first_screen import FirstScreen
 from grok_interp.studies.copying.head_sections import (
     attention_of,
     attention_section,
     formation_section,
     head_map_section,
 )
-from grok_interp.studies.copying.report import headlines, warnings_on
+from grok_interp.studies.copying.report import numbers, warnings_on
 from grok_interp.studies.copying.results import FORMED, CopyingResults
 from grok_interp.studies.copying.series_inputs import noted_inputs
 from grok_interp.studies.copying.stored_examples import stored_examples, stored_prompt
@@ -57,13 +59,18 @@ def series_page(
         head_map_section(results),
         formation_section(results, order),
         *stored_sections(run),
+        *attribution_sections(run),
         _or_why("Attention of the strongest heads", attention),
     ]
+    first = FirstScreen.of_run(run, results)
     return Page(
         title="When does copying emerge?",
         summary=_summary(run, results, inputs),
-        headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
+        answer=first.answer("One series of checkpoints."),
+        overview=_flagged(first.overview(), run),
+        headlines=first.cards(),
         sections=[_flagged(section, run) for section in sections],
+        numbers=numbers(results, threshold=threshold),
         settings=_settings(run, inputs),
         warnings=list(_warnings(run, results, order)),
     )

@@ -65,12 +65,13 @@ class CopyingStudy(Study):
     def folder_report(
         self, folder: Path, runs: Sequence[Run], *, threshold: float | None, device: str, show: ShowProgress
     ) -> FolderReport | None:
-        """Of a folder that `reproduce --preset` filled: every claim of the paper, tested."""
+        """Of a folder that `reproduce --preset` filled: the claims of the paper, tested. Of one of seeds: the seeds."""
+        from grok_interp.studies.copying.seeds_report import are_seeds, report_on_seeds
         from grok_interp.studies.copying.sweep_report import report_on_experiments
 
-        if not any(folder / "baseline" in run.directory.parents for run in runs):
-            return None
-        return report_on_experiments(folder, threshold=threshold, device=device, show=show)
+        if any(folder / "baseline" in run.directory.parents for run in runs):
+            return report_on_experiments(folder, threshold=threshold, device=device, show=show)
+        return report_on_seeds(folder, runs, device=device, show=show) if are_seeds(runs) else None
 
 
 COPYING = CopyingStudy()

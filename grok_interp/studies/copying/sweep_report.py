@@ -19,18 +19,17 @@ from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS
 from grok_interp.analysis.formation import formation_order
 from grok_interp.files import write_text
-from grok_interp.plots.page import Headline, Page, Section, table_html
+from grok_interp.plots.page import Page, Section, table_html
 from grok_interp.progress import silent
 from grok_interp.runs.run import Run
-from grok_interp.studies.claim import JudgedClaim
+from grok_interp.studies.claim import NOT_SUPPORTED, SUPPORTED, UNDECIDED, JudgedClaim
 from grok_interp.studies.copying.ablation_report import ablation_section
-from grok_interp.studies.copying.ablation_results import ablations
+from grok_interp.studies.copying.ablation_results import CLAIMED_WAYS, ablations
 from grok_interp.studies.copying.accuracy_sections import alphabets_section
 from grok_interp.studies.copying.comparisons import curves_of, formations
 from grok_interp.studies.copying.experiments import BASELINE
 from grok_interp.studies.copying.figures import FIGURES, figure_6
 from grok_interp.studies.copying.finished import (
-    CLAIMED_WAYS,
     COMPARED,
     OF_THE_PAPER,
     Experiments,
@@ -39,6 +38,8 @@ from grok_interp.studies.copying.finished import (
 from grok_interp.studies.copying.leading_scores import leads_section
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyze
+from grok_interp.studies.copying.seeds import Seeds
+from grok_interp.studies.copying.seeds_heads import heads_of_seeds_section
 from grok_interp.studies.copying.study import COPYING
 from grok_interp.studies.copying.verdicts import curve_claims, heads_that_copy, shallow_to_deep
 from grok_interp.studies.experiment import Experiment
@@ -68,12 +69,17 @@ def write_sweep_report(
     tables = _tables(onsets, claims)
     for name, table in tables.items():
         write_text(experiments.folder / "tables" / f"{name}.csv", table.to_csv(index=False, float_format="%.5g"))
+    baseline = experiments.runs(BASELINE)
+    seeds = Seeds.of_runs(baseline, device=device)
     page = Page(
         title="When and how does copying emerge? Claims of the paper, tested",
         summary=_summary(experiments),
-        headlines=_headlines(tables["claims"]),
+        answer=seeds.answer(),
+        overview=seeds.overview(),
+        headlines=seeds.cards(),
         sections=[
             _claims_section(tables["claims"]),
+            heads_of_seeds_section(baseline, seeds.screens, device=device),
             *(_figure_section(experiments, name, threshold) for name in OF_THE_PAPER if experiments.has(name)),
         ]
         + [_alphabets(experiments), *_leads(experiments), ablation_section(experiments.runs(BASELINE)[0])],
@@ -153,16 +159,14 @@ def _summary(experiments: Experiments) -> str:
     )
 
 
-def _headlines(claims: pd.DataFrame) -> list[Headline]:
-    counts = claims["verdict"].value_counts()
-    return [Headline(str(counts.get(verdict, 0)), verdict) for verdict in ("supported", "not supported", "undecided")]
-
-
 def _claims_section(claims: pd.DataFrame) -> Section:
+    counts = claims["verdict"].value_counts()
+    verdicts = ", ".join(f"{counts.get(name, 0)} {name}" for name in (SUPPORTED, NOT_SUPPORTED, UNDECIDED))
     text = (
-        "Each claim of the paper with the test that decides it here. Claims on copying are judged by two measures. "
-        "seeds_needed: how many seeds decide the claim with a power of 80%, from the spread over the seeds that there "
-        "are, if the effect is as observed; seeds_needed_half: if it is half as far from the boundary."
+        f"Of {len(claims)} tests of the paper's claims: {verdicts}. Each claim with the test that decides it here. "
+        "Claims on copying are judged by two measures. seeds_needed: how many seeds decide the claim with a power of "
+        "80%, from the spread over the seeds that there are, if the effect is as observed; seeds_needed_half: if it is "
+        "half as far from the boundary."
     )
     named = claims.rename(columns={"text": "claim"})
     return Section("Claim by claim", text, html=f'<div class="wide">{table_html(named)}</div>', table=named)

@@ -78,7 +78,8 @@ def after_the_loss(baseline: Onsets) -> JudgedClaim:
     delay = mean_effect((onsets - settled).dropna().to_numpy())
     made = [float(fraction_of_change(losses[run]).interp(checkpoint=onsets[run])) for run in onsets.index]
     fallen = f"; {np.mean(made):.0%} of its fall was made at the onset" if made else ""
-    text = f"onset minus the end of the loss's fall: {delay} updates{fallen}"
+    unit = " updates" if np.isfinite(delay.value) else ""
+    text = f"onset minus the end of the loss's fall: {delay}{unit}{fallen}"
     return _on_copying(AFTER_THE_LOSS, baseline, delay, text)
 
 

@@ -15,13 +15,14 @@ from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.configs.schedules import spread_steps
 from grok_interp.data.modular import SPLITS
 from grok_interp.plots.attention import attention_view
-from grok_interp.plots.page import Headline, Page, Section
+from grok_interp.plots.page import Page, Section
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.results.result import Result
 from grok_interp.runs.run import Run
 from grok_interp.studies.attention import stored_attention
+from grok_interp.studies.modular.all_numbers import numbers
+from grok_interp.studies.modular.first_screen import FirstScreen
 from grok_interp.studies.modular.grids import grids
-from grok_interp.studies.modular.headlines import headlines
 from grok_interp.studies.modular.modular_inputs import (
     ModularInputs,
     last_slot,
@@ -52,7 +53,7 @@ def report_page(
     Models run on `device`.
     """
     threshold = PAPER_THRESHOLD if threshold is None else threshold
-    step = results.best_step
+    step, first = results.best_step, FirstScreen(results, threshold)
     sections = [
         _training_section(results, threshold),
         _shots_section(results, step),
@@ -66,8 +67,11 @@ def report_page(
     return Page(
         title="When does in-context modular arithmetic emerge?",
         summary=_summary(run.config, results),
-        headlines=[Headline(value, label) for label, value in headlines(results, threshold=threshold).items()],
+        answer=first.answer(),
+        overview=first.overview(),
+        headlines=first.cards(),
         sections=[*sections, _attention_section(run, step, device)],
+        numbers=numbers(results, threshold=threshold),
         settings=_settings(run, inputs),
         warnings=list(_warnings(run.config, results, threshold)),
         start=step,
@@ -145,7 +149,8 @@ def _circles_section(run: Run, step: int, device: str) -> Section:
     head = found.dataset.attrs["layer"], found.dataset.attrs["head"]
     measured = head_circularity(run, head, step=step, device=device)
     text = f"The head whose outputs at x and y are the most circular. {measured}"
-    return Section("Circle of circles", text, plots.circles(found), "After Figure 6.", file="circles")
+    title = "Circle of circles" if float(measured.margin()[-1]) > 0 else "No circle of circles"
+    return Section(title, text, plots.circles(found), "After Figure 6.", file="circles")
 
 
 def _similarity_section(run: Run, step: int, layer: int, device: str) -> Section:

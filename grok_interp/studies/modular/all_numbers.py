@@ -1,4 +1,4 @@
-"""What the report of a modular run and the command line say first: accuracies, early stopping, phase, transience."""
+"""The numbers of the report of a modular run: accuracies, early stopping, phase, transience."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from grok_interp.studies.modular.results import EARLY_STOPPING, ModularResults
 from grok_interp.studies.rises import rise, rise_in_words
 
 
-def headlines(results: ModularResults, *, threshold: float) -> dict[str, str]:
-    """What the page and the command line say first: label -> value."""
+def numbers(results: ModularResults, *, threshold: float) -> dict[str, str]:
+    """Every number of the report: label -> value."""
     shots, step = results.shots, results.best_step
-    found = {_accuracy_label(shots, split, step): f"{_last(shots, split, step)[0]:.1%}" for split in SPLITS}
+    found = {
+        _accuracy_label(shots, split, step): f"{shots.last_shot_with_interval(split, step)[0]:.1%}" for split in SPLITS
+    }
     ood = transience(_ood_curve(results))
     best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
     return found | {
@@ -52,15 +54,9 @@ def _ood_queries(results: ModularResults, step: int) -> float:
     return float(found) if float(found) > 0 else np.nan
 
 
-def _last(shots: ShotCurves, split: Split, step: int, queries: str = "all") -> list[float]:
-    """The last-shot accuracy and both ends of its 95% interval."""
-    ends = [each.isel(shot=-1) for each in shots.interval(queries)]
-    return [float(each.sel(checkpoint=step, split=split)) for each in (shots.last_shot(queries), *ends)]
-
-
 def _accuracy_label(shots: ShotCurves, split: Split, step: int) -> str:
-    _, low, high = _last(shots, split, step)
-    new, new_low, new_high = _last(shots, split, step, "new")
+    _, low, high = shots.last_shot_with_interval(split, step)
+    new, new_low, new_high = shots.last_shot_with_interval(split, step, "new")
     return (
         f"last-shot accuracy, {SPLIT_NAMES[split]}, 95% CI {low:.1%} to {high:.1%} over "
         f"{sampled_over(shots.dataset, split)}; new queries: {new:.1%} [{new_low:.1%}, {new_high:.1%}]"

@@ -1,0 +1,199 @@
+"""The first screen of the report: when copying emerged and which head carries it, in one sentence and one figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate
+from grok_interp.analysis.fraction_of_change import fraction_of_change
+from grok_interp.plots.drawing import Drawing
+from grok_interp.plots.page import Headline, Section
+from grok_interp.plots.pictures.copying_emergence import copying_emergence
+from grok_interp.runs.run import Run
+from grok_interp.studies.copying.ablation_results import stored_ablation
+from grok_interp.studies.copying.results import CopyingResults
+from grok_interp.studies.rises import rise, rise_in_words, step_in_words
+
+CARRIES = 0.5  # fraction of the exact-match accuracy that an ablation removes, above which the heads carry copying
+MOST_NAMED = 3  # heads in a sentence
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """What is said first of one series of checkpoints.
+
+    Args:
+        results: of every checkpoint.
+        ablation: of the induction heads, over training; None where it was not evaluated.
+    """
+
+    results: CopyingResults
+    ablation: HeadAblation | None
+
+    @classmethod
+    def of_run(cls, run: Run, results: CopyingResults) -> FirstScreen:
+        """With the ablation that is stored with the run."""
+        return cls(results, stored_ablation(run))
+
+    @cached_property
+    def rise(self) -> Emergence | None:
+        """Of per-token accuracy; None with too few checkpoints."""
+        accuracy = self.results.accuracy
+        return rise(accuracy.per_token().dropna("checkpoint"), chance=accuracy.chance["per_token"])
+
+    @property
+    def onset(self) -> Estimate:
+        """Of copying, in steps; NaN where it has none."""
+        return self.rise.onset if self.rise and self.rise.rises else Estimate()
+
+    @property
+    def loss_made(self) -> Estimate:
+        """The fraction of its total fall that the validation loss has made at the onset, over the onset's interval."""
+        curve = self.results.loss.mean().dropna("checkpoint") if self.results.loss else None
+        if curve is None or curve.size < 2 or not float(curve[-1]) < float(curve[0]) or np.isnan(self.onset.value):
+            return Estimate()
+        made, step = fraction_of_change(curve), self.onset
+        inside = made["checkpoint"].to_numpy()
+        inside = inside[(step.low < inside) & (inside < step.high)].tolist()
+        within = made.interp(checkpoint=[step.value, step.low, *inside, step.high]).to_numpy()
+        return Estimate(float(within[0]), float(within.min()), float(within.max()))
+
+    def answer(self, observed: str = "One seed.") -> str:
+        """One sentence, and what it was observed on."""
+        if self.rise is None or not self.rise.rises:
+            return f"{self._no_onset()} {observed}"
+        step, made = self.onset, self.loss_made
+        text = f"Copying emerged at step {step_in_words(step)}"
+        if np.isfinite(made.value):
+            text += f", after {made.value:.0%} of the fall of the validation loss"
+        return f"{text}; {self._carriers()}. {observed}"
+
+    def _no_onset(self) -> str:
+        n, accuracy = len(self.results.steps), self.results.accuracy
+        last = (
+            f"Per-token accuracy is {accuracy.per_token_in_words()} at step {self.results.steps[-1]:,}; chance is "
+            f"{accuracy.chance['per_token']:.1%}."
+        )
+        if self.rise is None:
+            counted = f"{n} checkpoint{'s are' if n > 1 else ' is'}"
+            return f"Cannot tell when copying emerged: {counted} too few, {MIN_CHECKPOINTS} are needed. {last}"
+        if self.rise.outcome == "cannot tell":
+            return (
+                f"Cannot tell whether copying emerged: at these {n} checkpoints a clear rise would be detected with a "
+                f"probability of {self.rise.power:.0%} only. {last}"
+            )
+        return f"Copying did not emerge within {self.results.steps[-1]:,} updates. {last}"
+
+    def _carriers(self) -> str:
+        """Which heads carry it, and how that is known."""
+        if self.ablation is None:
+            head, score = named(self.results.induction.strongest()), self._strongest_score()
+            return f"no head has been ablated yet ({head} has the largest induction score, {score:.2f})"
+        heads, removed = self._heads, self.ablation.fraction_removed()
+        if np.isnan(removed.value):
+            return "too little is copied exactly to say which head carries it"
+        one = len(self.ablation.dataset.attrs["heads"].split()) == 1
+        control = self.ablation.fraction_removed("random")
+        if removed.low <= 0 or removed.low <= control.high:
+            effect = f"ablating {heads} removes {fraction_in_words(removed)} of it{self._of_control()}"
+            return f"no head is found that carries it: {effect}"
+        part = "" if removed.low > CARRIES else " part of"
+        effect = f"ablating {'it' if one else 'them'} removes {fraction_in_words(removed)} of it{self._of_control()}"
+        return f"{heads} {'carries' if one else 'carry'}{part} it: {effect}"
+
+    def _of_control(self) -> str:
+        """What random heads remove, where there are any left."""
+        control = self.ablation.fraction_removed("random") if self.ablation else Estimate()
+        return f" (random heads: {fraction_in_words(control)})" if np.isfinite(control.value) else ""
+
+    @property
+    def _heads(self) -> str:
+        """L1H0, L2H1 and L2H2; more than three are counted."""
+        assert self.ablation
+        heads = self.ablation.dataset.attrs["heads"].split()
+        if len(heads) > MOST_NAMED:
+            return f"{heads[0]} and {len(heads) - 1} other induction heads"
+        return " and ".join([", ".join(heads[:-1]), heads[-1]]) if len(heads) > 1 else heads[0]
+
+    def _strongest_score(self) -> float:
+        layer, head = self.results.induction.strongest()[0]
+        return float(self.results.induction["I"].isel(checkpoint=-1).sel(layer=layer, head=head))
+
+    def cards(self) -> list[Headline]:
+        """At most six numbers with their intervals."""
+        step, found = f"at step {self.results.steps[-1]:,}", []
+        for accuracy in self.results.accuracies:
+            alphabet = accuracy.dataset.attrs["alphabet"]
+            label = f"exact match on {alphabet} strings {step}, 95% CI ({accuracy.sizes_in_words})"
+            found.append(Headline(accuracy.exact_match_in_words(), label))
+        found.append(Headline(rise_in_words(self.rise, "onset"), "onset of per-token accuracy (step, 95% CI)"))
+        if np.isfinite((made := self.loss_made).value):
+            label = "of its total fall the validation loss had made at the onset (95% CI of the onset)"
+            found.append(Headline(fraction_in_words(made), label))
+        return [*found, self._head_card(), *self._ablation_card()]
+
+    def _head_card(self) -> Headline:
+        layer, head = self.results.induction.strongest()[0]
+        curve = self.results.induction["I"].sel(layer=layer, head=head).dropna("checkpoint")
+        label = (
+            f"onset of I(L, H) of L{layer}H{head} (step, 95% CI), the strongest head: {self._strongest_score():.2f} at "
+            "the last checkpoint"
+        )
+        return Headline(rise_in_words(rise(curve, chance=0.0), "onset"), label)
+
+    def _ablation_card(self) -> list[Headline]:
+        if self.ablation is None or np.isnan((removed := self.ablation.fraction_removed()).value):
+            return []
+        how = self.ablation.dataset.attrs["how"]
+        label = f"of exact match removed by {how} ablation of {self._heads}, 95% CI{self._of_control()}"
+        return [Headline(fraction_in_words(removed), label)]
+
+    @property
+    def drawing(self) -> Drawing:
+        """Copying, induction scores and ablation on one step axis."""
+        loss = self.results.loss.mean().dropna("checkpoint") if self.results.loss else None
+        return copying_emergence(
+            self.results.accuracy,
+            self.results.induction,
+            loss_fall=fraction_of_change(loss) if loss is not None and loss.size else None,
+            ablation=self.ablation,
+            onset=self.onset,
+        )
+
+    def overview(self) -> Section:
+        """The figure with its caption."""
+        return Section("Overview", "", self.drawing, self._caption(), file="overview")
+
+    def _caption(self) -> str:
+        text = (
+            "Top: accuracy, and the fall of the validation loss as a fraction of its total fall. "
+            f"{'Middle' if self.ablation else 'Bottom'}: induction score of every head. "
+        )
+        if self.ablation:
+            text += f"Bottom: exact match after {self.ablation.dataset.attrs['how']} ablation. {self._of_nearest()}"
+        return text + "Bands: 95% over samples."
+
+    def _of_nearest(self) -> str:
+        """Heads of the nearest attention entropy may belong to the same circuit: then they are named."""
+        assert self.ablation
+        removed = self.ablation.fraction_removed("entropy")
+        if not removed.low > CARRIES:
+            return ""
+        heads = self.ablation.dataset["heads"].isel(checkpoint=-1, draw=0).sel(condition="entropy").item()
+        return (
+            f"At the last checkpoint the ablation of {heads.replace(' ', ', ')}, the heads of the nearest attention "
+            f"entropy, removes {fraction_in_words(removed)}: copying depends on them, too. "
+        )
+
+
+def fraction_in_words(estimate: Estimate) -> str:
+    """97% [95, 98]; undefined where it is NaN."""
+    if not np.isfinite([estimate.value, estimate.low, estimate.high]).all():
+        return "undefined" if np.isnan(estimate.value) else f"{estimate.value:.0%}"
+    value, low, high = (round(100 * each) for each in (estimate.value, estimate.low, estimate.high))
+    return f"{value}% [{low}, {high}]"

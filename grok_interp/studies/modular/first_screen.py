@@ -1,0 +1,103 @@
+"""The first screen of the report: when a run generalizes to unseen tasks, and in which phase it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate
+from grok_interp.analysis.intervals import in_percent
+from grok_interp.analysis.phases import PhaseProbabilities, percent, phases
+from grok_interp.data.modular import SPLITS
+from grok_interp.plots.drawing import Drawing
+from grok_interp.plots.page import Headline, Section
+from grok_interp.plots.pictures.modular_emergence import modular_emergence
+from grok_interp.plots.pictures.shots import SPLIT_NAMES
+from grok_interp.studies.modular.results import ModularResults
+from grok_interp.studies.rises import rise, rise_in_words, step_in_words
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """What is said first of one run.
+
+    Args:
+        results: of every checkpoint.
+        threshold: a split counts as learned when its last-shot accuracy is above it.
+    """
+
+    results: ModularResults
+    threshold: float
+
+    @property
+    def _chance(self) -> float:
+        return 1 / self.results.shots.dataset.attrs["p"]
+
+    @cached_property
+    def rise(self) -> Emergence | None:
+        """Of the accuracy on unseen tasks; None with too few checkpoints."""
+        curve = self.results.shots.last_shot().sel(split="ood_train", drop=True)
+        return rise(curve.dropna("checkpoint"), chance=self._chance)
+
+    @property
+    def onset(self) -> Estimate:
+        return self.rise.onset if self.rise and self.rise.rises else Estimate()
+
+    @cached_property
+    def phases(self) -> dict[int, PhaseProbabilities]:
+        return phases(self.results.shots, threshold=self.threshold)
+
+    def answer(self) -> str:
+        """One sentence, and what it was observed on."""
+        step = self.results.best_step
+        phase = str(self.phases[step]) if step in self.phases else "not defined: the logits are not finite"
+        return f"{self._rise()}; at step {step:,}, where it is best, the phase is {phase}. One seed."
+
+    def _rise(self) -> str:
+        n, what = len(self.results.steps), "accuracy on unseen tasks"
+        if self.rise is None:
+            counted = f"{n} checkpoint{'s are' if n > 1 else ' is'}"
+            return f"Cannot tell when {what} rose: {counted} too few, {MIN_CHECKPOINTS} are needed"
+        if self.rise.rises:
+            return f"{what.capitalize()} rose at step {step_in_words(self.onset)}"
+        if self.rise.outcome == "cannot tell":
+            return (
+                f"Cannot tell whether {what} rose: at these {n} checkpoints a clear rise would be detected with a "
+                f"probability of {self.rise.power:.0%} only"
+            )
+        return f"{what.capitalize()} did not rise above chance ({self._chance:.1%}) by more than 5 percentage points"
+
+    def cards(self) -> list[Headline]:
+        """Six numbers with their intervals."""
+        step = self.results.best_step
+        best = self.phases.get(step)
+        accuracies = [
+            Headline(
+                in_percent(*self.results.shots.last_shot_with_interval(split, step)),
+                f"accuracy, {SPLIT_NAMES[split]}, last shot, step {step:,} (95% CI over contexts)",
+            )
+            for split in SPLITS
+        ]
+        return [
+            *accuracies,
+            Headline(rise_in_words(self.rise, "onset"), "onset of o.o.d. train accuracy (step, 95% CI)"),
+            Headline(
+                percent(best.probability) if best else "undefined",
+                f"probability over contexts of the phase at step {step:,}: {best.most_probable if best else 'none'} "
+                f"(a split is learned above {self.threshold:.0%})",
+            ),
+        ]
+
+    @property
+    def drawing(self) -> Drawing:
+        """Accuracy by split, and the probability of each phase."""
+        return modular_emergence(self.results.shots, self.phases, threshold=self.threshold, onset=self.onset)
+
+    def overview(self) -> Section:
+        """The figure with its caption."""
+        caption = (
+            "Top: accuracy of the last answer of the context, by split: tasks trained on or not (i.d., o.o.d.), inputs "
+            "trained on or not (train, test). Bottom: probability of each phase. Bands and probabilities: over the "
+            "evaluation contexts, 95%."
+        )
+        return Section("Overview", "", self.drawing, caption, file="overview")
