@@ -16,7 +16,6 @@ from pathlib import Path
 
 from grok_interp.data.hub_rows import hub_documents
 from grok_interp.data.rows import ROW_SUFFIXES, is_table, row_texts
-
 from grok_interp.places import user_path
 
 NOT_TEXT_OF_INTEREST = {"test", "tests", "idlelib", "lib2to3", "ensurepip", "site-packages", "dist-packages"}

@@ -1,4 +1,4 @@
-"""One run on several processes: `torchrun --nproc-per-node 2 -m grok_interp.cli train ...`.
+"""One run on several processes: `torchrun --nproc-per-node 2 -m -- grok_interp.cli train ...`.
 
 Every process draws the whole batch of a step and trains on its own rows of it, so that the data are those of one
 process. torch's DistributedDataParallel averages the gradients, and all processes make the same update. The first

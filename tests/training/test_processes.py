@@ -34,16 +34,16 @@ def on_update(update):
         raise StopTraining
 
 for directory, config in runs.items():
-    run_training(Path(directory), TrainConfig.from_dict(config), resume_seconds=0.2, on_update=on_update)
+    run_training(Path(directory), TrainConfig.from_dict(config), on_update=on_update)
 """
-COMMAND = "import sys; from grok_interp.cli import main; sys.exit(main())"
+COMMAND = ("-m", "--", "grok_interp.cli")  # without -- torchrun takes --run for an option of its own
 
 
-def torchrun(number: int, script: Path, *arguments: object) -> subprocess.Popen:
+def torchrun(number: int, *arguments: object) -> subprocess.Popen:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*launcher, str(script), *map(str, arguments)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*launcher, *map(str, arguments)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 
@@ -119,9 +119,8 @@ def test_early_stopping_ends_all_processes(tiny: TrainConfig, tmp_path: Path) ->
 
 
 def test_a_batch_that_cannot_be_divided_is_refused_once(tiny: TrainConfig, tmp_path: Path) -> None:
-    (tmp_path / "command.py").write_text(COMMAND)
     arguments = ["train", "copier-tiny", "--run", tmp_path / "run", "--data.source", tiny.data.source]
-    process = torchrun(3, tmp_path / "command.py", *arguments)
+    process = torchrun(3, *COMMAND, *arguments)
     _, errors = process.communicate(timeout=240)
     said = re.findall(r"^grok-interp: .*$", errors.decode(), flags=re.MULTILINE)
     expected = "a batch of 4 sequences cannot be divided among 3 processes: give --batch-size a multiple of 3"
@@ -138,10 +137,9 @@ def children(process: int) -> list[int]:
 def test_when_a_process_is_killed_all_end_with_one_message_and_the_run_resumes(
     tiny: TrainConfig, tmp_path: Path
 ) -> None:
-    (tmp_path / "command.py").write_text(COMMAND)
     length = ["--n-steps", "100000", "--checkpoint-steps", "0"]
     arguments = [*length, "--data.source", tiny.data.source, "--run", tmp_path / "run"]
-    process = torchrun(2, tmp_path / "command.py", "train", "copier-tiny", *arguments)
+    process = torchrun(2, *COMMAND, "train", "copier-tiny", *arguments)
     deadline = time.monotonic() + 200
     metrics = tmp_path / "run" / "metrics.jsonl"
     while not metrics.exists() or not resume_points(tmp_path / "run"):
