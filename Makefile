@@ -7,7 +7,16 @@ GPU_PYTHON ?= 3.12
 GPU_WHEELS := transformer-lens==3.9.0 better-abc beartype typeguard tyro docstring-parser datasets dill==0.4.1 \
 	multiprocess platformdirs hypothesis plotly circuitsvis
 
-.PHONY: help demo test test-transformer-lens-4 check bench gpu gpu-bundle docs fix clean
+# What `make test` leaves out, each with a target of its own
+MODELS := tests/models/test_families.py tests/models/test_interchange.py tests/models/test_weights_of.py
+ENGINES := tests/runs/test_real_faults.py tests/runs/test_run_ensemble.py tests/runs/test_signals.py tests/studies/test_sweep.py \
+	tests/studies/test_workers.py tests/training/test_cuda.py tests/training/test_ensemble.py tests/training/test_parallel.py tests/test_gpu_script.py
+NOTEBOOKS := tests/test_notebooks.py
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
+LOWEST := tests/test_configs.py tests/test_cli.py tests/data tests/models tests/plots tests/results tests/runs tests/statistics
+
+.PHONY: help demo test test-models test-engines test-notebooks test-random-order test-transformer-lens-4 test-lowest fuzz \
+	coverage mutants check bench gpu gpu-bundle docs fix clean
 
 help:  ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -15,11 +24,36 @@ help:  ## list these targets
 demo: .venv/installed  ## train the mini copier, analyze it, write runs/demo/report.html
 	$(BIN)/grok-interp demo
 
-test: .venv/developing  ## the whole test suite, on two cores
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+test: .venv/developing  ## the tests, on two cores, but those of the next three targets
+	$(PYTEST) $(addprefix --ignore=,$(MODELS) $(ENGINES) $(NOTEBOOKS))
+
+test-models: .venv/developing  ## the families of language models
+	$(PYTEST) $(MODELS)
+
+test-engines: .venv/developing  ## several runs or processes at once, signals, GPUs
+	$(PYTEST) $(ENGINES)
+
+test-notebooks: .venv/developing  ## each notebook from top to bottom
+	$(PYTEST) $(NOTEBOOKS)
+
+test-random-order: .venv/developing  ## what `make test` runs, in another order each time; it prints the seed
+	$(PYTEST) --random-order $(addprefix --ignore=,$(MODELS) $(ENGINES) $(NOTEBOOKS))
 
 test-transformer-lens-4: .venv/developing .tl4/installed  ## models and analyses against TransformerLens 4.3
 	PYTHONPATH=.tl4 $(BIN)/pytest tests/models tests/analysis
+
+test-lowest: .lowest/installed  ## with the lowest versions that pyproject.toml admits; their deprecation warnings are no errors
+	.lowest/bin/pytest --override-ini filterwarnings=default $(LOWEST)
+
+fuzz: .venv/developing  ## odd arguments, runs, configs, corpora and results, for SECONDS=600 with SEED=0
+	$(BIN)/python tests/fuzz.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),0)
+
+coverage: .venv/developing  ## of the package by all tests; fails below 95%
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+mutants: .venv/developing  ## mutation testing, into the folder mutants; resumes
+	$(INSTALL) --editable '.[dev,hub,mutants]'
+	$(BIN)/python tests/mutants.py
 
 check: .venv/developing  ## lint, format, spelling and types; changes nothing
 	$(BIN)/ruff check .
@@ -45,7 +79,7 @@ fix: .venv/developing  ## repair what the linter and the formatter can
 	$(BIN)/ruff format .
 
 clean:  ## remove the environments and the built site; runs stay
-	rm -rf .venv .tl4 docs/_build
+	rm -rf .venv .tl4 .lowest mutants docs/_build
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -63,4 +97,10 @@ clean:  ## remove the environments and the built site; runs stay
 
 .tl4/installed: .venv/developing
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .tl4 transformer-lens==4.3.0
+	touch $@
+
+.lowest/installed: pyproject.toml constraints-lowest.txt
+	test -x .lowest/bin/python || $(PYTHON) -m venv .lowest
+	.lowest/bin/pip install --quiet --disable-pip-version-check $(shell grep ^torch== constraints.txt)
+	.lowest/bin/pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt --editable '.[dev,hub]'
 	touch $@

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without it
@@ -16,8 +17,32 @@ import torch  # noqa: E402
 from grok_interp.configs import TrainConfig  # noqa: E402
 from grok_interp.presets import training_preset  # noqa: E402
 
+CPU_SECONDS = 300  # of one test, its fixtures among them; a busy machine does not make a test fail
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # tiny models are several times slower on two threads
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    def too_slow(*_: object) -> None:
+        pytest.fail(f"{item.nodeid} took more than {CPU_SECONDS} s of CPU time")
+
+    before = signal.signal(signal.SIGPROF, too_slow)
+    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What needs a browser is not left out silently."""
+    left_out = [
+        report for report in terminalreporter.stats.get("skipped", []) if "needs chromium" in str(report.longrepr)
+    ]
+    if left_out:
+        terminalreporter.write_line(f"SKIPPED tests in a browser: {len(left_out)} (apt install chromium)", yellow=True)
 
 
 @pytest.fixture(scope="session")

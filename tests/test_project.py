@@ -43,6 +43,36 @@ def test_dependencies_are_those_that_are_used() -> None:
     assert used - declared - optional == set(), "used, not declared"
 
 
+def test_the_lowest_versions_that_are_tested_are_those_that_are_admitted() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    admitted = dict(
+        re.fullmatch(r"([\w-]+)>=([\d.]+).*", requirement).groups()
+        for requirement in (*PROJECT["project"]["dependencies"], *extras["hub"], *extras["dev"])
+        if requirement != "pandas-stubs"  # for pyright alone
+    )
+    assert admitted.pop("torch") == "2.11"
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()[1:]
+    tested = dict(line.split("==") for line in lines)
+    assert set(tested) == set(admitted)
+    for name, version in admitted.items():
+        assert (tested[name] + ".0.0").startswith(version + "."), (
+            f"{name}: {version} is admitted, {tested[name]} tested"
+        )
+
+
+def test_ci_runs_every_target_that_tests() -> None:
+    targets = set(
+        re.findall(r"^((?:test|fuzz|check|docs)[a-z0-9-]*):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
+    run = set(re.findall(r"^stage make (\S+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    assert run == targets - {"test-random-order"}
+
+
+def test_what_make_test_leaves_out_exists() -> None:
+    left_out = re.findall(r"tests/\S+\.py", (ROOT / "Makefile").read_text().split("PYTEST :=")[0])
+    assert len(left_out) == 13 and all((ROOT / file).is_file() for file in left_out)
+
+
 def test_the_citation_names_both_papers_and_the_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == PROJECT["project"]["version"]

@@ -52,9 +52,7 @@ from grok_interp.results.result import Result
 
 CONTROLS = ["random", "entropy"]
 CONDITIONS = ["intact", "ablated", *CONTROLS]
-Cell = (
-    tuple[tuple[Head, ...], int] | None
-)  # ablated heads and the seed of their donors; None where controls are missing
+Cell = tuple[tuple[Head, ...], int] | None  # heads, seed of their donors; None where controls are missing
 
 
 class HeadAblation(Result):
@@ -106,15 +104,10 @@ class HeadAblation(Result):
         return in_words(measure, *(float(each.sel(condition=condition).isel(checkpoint=-1)) for each in ends))
 
     def fraction_removed(self, condition: str = "ablated") -> Estimate:
-        """How much of the intact model's exact-match accuracy at the last checkpoint the ablation removes, 95% CI.
+        """The fraction of intact exact-match accuracy that a condition removes at the last checkpoint, 95% CI.
 
-        The errors of both accuracies are taken as independent, so the interval is too wide rather than too narrow.
-
-        Args:
-            condition: "ablated", "random" or "entropy".
-
-        Returns:
-            A fraction, at most 1 and negative where accuracy is gained; NaN where the intact accuracy may be 0.
+        At most 1, negative where accuracy is gained, NaN where the intact accuracy may be 0. The errors of both are
+        taken as independent, so the interval is too wide rather than too narrow.
         """
         ends = [self["exact_match"].mean("draw"), *self.interval("exact_match")]
 

@@ -13,14 +13,13 @@ taken from the mean over tokens is what softmax reads: raw and processed weights
     embedding     tokens and, where they are added, positions
 
 On the copying test t is the expected token at each position of the suffix, earlier ones given. Range: any real number,
-in logits. A head that acts through later layers adds nothing here: a previous-token head has about 0. Beyond the
-copying paper; after nostalgebraist's logit lens and Elhage et al. 2021. Intervals are 95% over samples.
+in nats of log-odds. A head that acts through later layers adds nothing: a previous-token head has about 0. Beyond the
+copying paper; after Elhage et al. 2021. Intervals are 95% over samples.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,7 +38,7 @@ from grok_interp.models.value_biases import value_constants
 from grok_interp.models.weights_of import weights_of
 from grok_interp.results.result import Measure, Result
 
-UNITS = "logits"
+UNITS = "nats"
 PARTS = {  # measure -> what it is, and its dimensions behind `checkpoint`
     "contribution": ("contribution of a head", ("layer", "head")),
     "mlp": ("contribution of a layer's MLP and biases", ("layer",)),
@@ -63,8 +62,8 @@ def _measures() -> dict[str, Measure]:
 class LogitAttribution(Result):
     """What each head, layer and the embedding add to the logit of the copied token; they sum to `logit`.
 
-    The mean over samples, queried strings and positions of the suffix. `contribution_low` and `contribution_high` are
-    the ends of the 95% interval over samples; the same for the other measures.
+    Means over the suffixes of the copying test. `contribution_low` and `contribution_high` are the ends of the 95%
+    interval over samples; the same for the other measures.
     """
 
     name = "logit_attribution"
@@ -77,15 +76,11 @@ class LogitAttribution(Result):
         return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
 
     def __str__(self) -> str:
-        sizes, (layer, head) = self.dataset.sizes, self.strongest()[0]
-        last = self.at()
-        value, low, high = (
-            float(last[name].sel(layer=layer, head=head))
-            for name in ("contribution", "contribution_low", "contribution_high")
-        )
+        sizes, (head, *_), last = self.dataset.sizes, self.strongest(), self.at()
+        value, low, high = (float(last[f"contribution{end}"][head]) for end in ("", "_low", "_high"))
         return (
             f"direct logit attribution of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} "
-            f"checkpoints; at the last {named([(layer, head)])} adds {value:.2f} [{low:.2f}, {high:.2f}] of "
+            f"checkpoints; at the last {named([head])} adds {value:.2f} [{low:.2f}, {high:.2f}] of "
             f"{float(last['logit']):.2f} to the logit of the copied token{self.warning()}"
         )
 
@@ -134,7 +129,7 @@ def direct_logit_attribution(
         low, high = mean_interval(by_sample)
         arrays |= {name: by_sample.mean(axis=-1), f"{name}_low": low, f"{name}_high": high}
     n_layers, n_heads = arrays["contribution"].shape[1:]
-    coords = {"checkpoint": steps, "layer": np.arange(n_layers), "head": np.arange(n_heads)}
+    coords = {"checkpoint": steps, "layer": range(n_layers), "head": range(n_heads)}
     attrs = {"n_samples": len(samples.strings), "alphabet": samples.task.alphabet_name, "seed": samples.task.seed}
     return LogitAttribution.of_arrays(arrays, coords, attrs)
 
@@ -197,9 +192,10 @@ class _Reader:
     def _of_query(self, model: HookedModel, samples: CopySamples, index: int) -> Parts:
         """sample x suffix position, then the dimensions of each part."""
         tokens = torch.cat([samples.context, samples.query(index)[:, :-1]], dim=1)
-        n_layers, last = len(self.W_O), partial(_last_positions, samples.task.n_suffix)
+        n_layers, n_suffix = len(self.W_O), samples.task.n_suffix
         streams = ["blocks.0.hook_resid_pre", *(f"blocks.{layer}.hook_resid_post" for layer in range(n_layers))]
-        found = read(model, tokens, dict.fromkeys([*streams, *map(z_name, range(n_layers))], last))
+        names = [*streams, *map(z_name, range(n_layers))]
+        found = read(model, tokens, dict.fromkeys(names, lambda activation: activation[:, -n_suffix:].clone()))
         residual = [found[name].float() for name in streams]
         direction, bias = self._direction(residual[-1], samples.suffix(index).to(device_of(model)))
         heads = torch.stack([self._of_heads(found[z_name(layer)], layer, direction) for layer in range(n_layers)], -2)
@@ -242,14 +238,7 @@ class _Reader:
             )
 
 
-def _last_positions(n: int, activation: Tensor) -> Tensor:
-    return activation[:, -n:].clone()
-
-
 def _bias(module: Any, names: tuple[str, ...], like: Tensor) -> Tensor:
     """The first of these attributes; zeros without one."""
-    for name in names:
-        found = getattr(module, name, None)
-        if isinstance(found, Tensor):
-            return found.detach().to(like)
-    return torch.zeros_like(like)
+    found = next((each for name in names if isinstance(each := getattr(module, name, None), Tensor)), None)
+    return torch.zeros_like(like) if found is None else found.detach().to(like)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from grok_interp.cli.kept_report import keep, said_before
 from grok_interp.cli.output import Output, command
 from grok_interp.device import choose_device
 from grok_interp.runs.run import Run
@@ -12,21 +14,34 @@ from grok_interp.studies.study import write_report
 
 
 def report_on_run(run: Run, device: str, threshold: float | None, output: Output) -> Path:
-    """report.html of a run, analyzed first; its path."""
+    """report.html of a run, analyzed first; its path. One that is up to date is left as it is."""
+    said = said_before(run, threshold) if device in ("auto", "cpu") else None
+    if said is None:
+        said = _write(run, device, threshold, output)
+        keep(run, threshold, said)
+    if said["answer"]:
+        output.say(said["answer"])
+    else:
+        output.show_facts(said["headlines"])
+    file = run.directory / "report.html"
+    output.say(f"report: {file}")
+    then = command("grok-interp", "reproduce", said.pop("next_figure"), "--run", run)
+    output.finish({"report": file, **said}, made=[file], then=then)
+    return file
+
+
+def _write(run: Run, device: str, threshold: float | None, output: Output) -> dict[str, Any]:
+    """What there is to say of the report that is written."""
     study, device = study_of(run), choose_device(device)
     study.analyze_shown(run, device=device, show=output.progress)
     page = study.report_page(run, threshold=threshold, device=device)
-    file = write_report(run, page)
-    found = {headline.label: headline.value for headline in page.headlines}
-    if page.answer:
-        output.say(page.answer)
-    else:
-        output.show_facts(found)
-    output.say(f"report: {file}")
-    then = command("grok-interp", "reproduce", study.next_figure, "--run", run)
-    facts = {"report": file, "answer": page.answer, "headlines": found, "numbers": dict(page.numbers)}
-    output.finish(facts, made=[file], then=then)
-    return file
+    write_report(run, page)
+    return {
+        "answer": page.answer,
+        "headlines": {headline.label: headline.value for headline in page.headlines},
+        "numbers": dict(page.numbers),
+        "next_figure": study.next_figure,
+    }
 
 
 def report_on_folder(folder: Path, device: str, threshold: float | None, output: Output) -> Path:

@@ -42,7 +42,7 @@ def demo(
     """
     from grok_interp.cli.with_progress import analyze_run, train_run
     from grok_interp.progress import silent
-    from grok_interp.studies.copying.figures import store_circuit, store_claimed_ablation, store_single_ablations
+    from grok_interp.studies.copying.head_figures import store_circuit, store_claimed_ablation, store_single_ablations
 
     config = replace(training_preset("copier-mini"), init_seed=seed, data_seed=seed)
     run = train_run(config, directory, device, output)

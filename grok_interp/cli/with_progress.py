@@ -57,6 +57,8 @@ class AtOnce:
     def __post_init__(self) -> None:
         if self.n_jobs != 1 and self.n_members != 1:
             raise ValueError(f"--jobs {self.n_jobs} or --ensemble {self.n_members}: one of the two")
+        if self.n_jobs < 1:
+            raise ValueError(f"--jobs needs 1 process or more, got {self.n_jobs}")
         if self.n_members < 1:
             raise ValueError(f"--ensemble needs 1 run or more, got {self.n_members}")
 

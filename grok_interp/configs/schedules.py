@@ -6,6 +6,8 @@ steps = join_steps(logarithmic_steps(10_000, per_decade=8), dense_steps(center=4
 from collections.abc import Sequence
 from itertools import count, takewhile
 
+MOST_CHECKPOINTS = 100_000  # that a rule makes: more are a slip
+
 
 def _require_positive(**values: int) -> None:
     for name, value in values.items():
@@ -36,6 +38,11 @@ def token_steps(n_steps: int, *, tokens_per_step: int, every: int) -> tuple[int,
         raise ValueError(
             f"a checkpoint every {every:,} tokens was asked for, but a step trains on {tokens_per_step:,}: "
             f"ask for {tokens_per_step:,} or more"
+        )
+    if (n_checkpoints := n_steps * tokens_per_step // every) > MOST_CHECKPOINTS:
+        raise ValueError(
+            f"every {every:,} tokens makes {n_checkpoints:,} checkpoints in {n_steps:,} steps, more than "
+            f"{MOST_CHECKPOINTS:,}: ask for fewer"
         )
     steps = ((2 * tokens + tokens_per_step) // (2 * tokens_per_step) for tokens in count(0, every))
     return tuple(takewhile(lambda step: step < n_steps, steps)) + (n_steps,)

@@ -96,6 +96,12 @@ def cells_of(panel: Panel) -> list[Cells]:
     return [mark for mark in panel.at() if isinstance(mark, Cells)]
 
 
+def has_grid(panel: Panel) -> bool:
+    """Not behind cells, and not behind names in the place of dots."""
+    named = any(isinstance(mark, Points) and mark.texts and mark.written == "instead" for mark in panel.at())
+    return not (named or cells_of(panel))
+
+
 def texts_in_cells(cells: Cells, width: float) -> np.ndarray:
     """The texts of cells in lines that fit a panel of this width."""
     texts = np.asarray(cells.texts, object)

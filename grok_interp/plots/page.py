@@ -181,7 +181,7 @@ def table_html(table: pd.DataFrame) -> str:
 
 def _numbers_section(numbers: Mapping[str, str]) -> Section:
     table = pd.DataFrame({"": list(numbers), "value": list(numbers.values())})
-    return Section("All numbers", "", html=f'<div class="wide">{table_html(table)}</div>', table=table)
+    return Section("All numbers", "", html=f'<div class="wide">{table_html(table)}</div>')
 
 
 def _template(name: str) -> Any:

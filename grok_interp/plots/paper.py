@@ -23,6 +23,7 @@ from grok_interp.plots.layout import (
     LINE,
     cells_of,
     columns_in,
+    has_grid,
     key_columns,
     key_height,
     row_heights,
@@ -155,7 +156,7 @@ def _draw_panel(
     for mark in panel.at(step):
         draw_mark(axis, mark, panel, size[0])
     axis.set_title(wrapped(panel.title, size[0]))
-    axis.grid(not cells_of(panel))
+    axis.grid(has_grid(panel))
     draw_axis(axis, "x", panel, 0.75 * size[0])
     draw_axis(axis, "y", panel, 0.7 * size[1])
     shares_y = left is not None and left.y == panel.y

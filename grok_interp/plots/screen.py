@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
-from grok_interp.plots.layout import Direction, cells_of, named_ticks, names_along, wrapped
+from grok_interp.plots.layout import Direction, cells_of, has_grid, named_ticks, names_along, wrapped
 from grok_interp.plots.marks import Cells, ColorScale, Level, Line, Points, Shade
 from grok_interp.plots.screen_marks import PLOTLY_DASHES, Trace, traces
 from grok_interp.plots.theme import GRAY, LAYER_COLORS, LEAST_TYPE
@@ -181,7 +181,7 @@ def _layout(panel: Panel, columns: int) -> dict[str, Any]:
 def _low(panel: Panel, layout: dict[str, Any], *, has_numbers: bool) -> dict[str, Any]:
     """Of a panel that shares its x axis with those below: equal margins at the sides, numbers below the last alone."""
     top, numbers = layout["margin"].get("t", 12), 42 if has_numbers else 6
-    x = {**layout["xaxis"], "automargin": False, "showticklabels": has_numbers}
+    x = {**layout["xaxis"], "automargin": False, "showticklabels": has_numbers, "nticks": 6, "tickangle": 0}
     title = wrapped(panel.y.text, LOW_HEIGHT, PIXELS).replace("\n", "<br>")
     return {
         **layout,
@@ -196,7 +196,11 @@ def _axis(panel: Panel, direction: Direction, length: float) -> dict[str, Any]:
     """`length` in pixels."""
     axis, cells = panel.x if direction == "x" else panel.y, cells_of(panel)
     title = wrapped(axis.text, length, PIXELS).replace("\n", "<br>")
-    shown: dict[str, Any] = {"title": {"text": title, "standoff": 8}, "hoverformat": axis.format, "showgrid": not cells}
+    shown: dict[str, Any] = {
+        "title": {"text": title, "standoff": 8},
+        "hoverformat": axis.format,
+        "showgrid": has_grid(panel),
+    }
     if axis.limits != (None, None):
         shown["range"] = list(axis.limits[::-1] if axis.reversed else axis.limits)
     elif axis.reversed:

@@ -70,9 +70,9 @@ def repetitions_needed(
 
     enough = 2
     while not is_enough(enough):
-        enough *= 2
-        if enough > MOST:
+        if enough == MOST:
             return math.inf
+        enough = min(2 * enough, MOST)
     too_few = enough // 2 if enough > 2 else 1
     while enough - too_few > 1:
         middle = (enough + too_few) // 2

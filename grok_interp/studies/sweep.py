@@ -22,6 +22,8 @@ from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run_training import is_finished
 from grok_interp.training.ensemble import shared_fields
 
+MOST_SEEDS = 10_000
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -34,6 +36,8 @@ class Sweep:
     def __post_init__(self) -> None:
         if self.n_seeds < 1:
             raise ValueError(f"a sweep needs 1 seed or more, got {self.n_seeds}")
+        if self.n_seeds > MOST_SEEDS:
+            raise ValueError(f"a sweep has {MOST_SEEDS:,} seeds at most, got {self.n_seeds:,}")
         if is_run(self.folder):
             raise ValueError(f"{self.folder} is a run: give the folder that a sweep's runs lie in, or a new one")
 

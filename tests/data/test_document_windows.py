@@ -67,3 +67,9 @@ def test_a_text_that_leaks_everywhere_is_refused() -> None:
     tokens, _ = text_of([5])
     with pytest.raises(ValueError, match="each of the 2 windows shares a span with the training text"):
         document_windows(tokens, n_ctx=2, n_windows=9, end=END, leaks=np.ones(len(tokens), dtype=np.uint16))
+
+
+def test_the_longest_document_is_told_wherever_it_is() -> None:
+    tokens = np.array([1, 0, 2, 3, 4, 0, 5, 6, 0])
+    with pytest.raises(ValueError, match="no document of the text has 8 tokens, the longest has 3: take a larger"):
+        document_windows(tokens, n_ctx=7, n_windows=1, end=0)

@@ -95,3 +95,13 @@ def test_large_vocabularies_do_not_collide() -> None:
 def test_a_length_that_cannot_repeat_is_refused(n: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         repeated_ngrams(torch.zeros(2, 7, dtype=torch.int64), n=n)
+
+
+def test_no_pad_stands_for_a_token() -> None:
+    """Whatever a pad holds, and wherever it is: here 5, 6 would come again if the pad were read as a 6."""
+    windows = torch.tensor([[5, 6, 10, 1, 5, pad] for pad in range(11)])
+    real = torch.ones_like(windows, dtype=torch.bool)
+    real[:, -1] = False
+    found = repeated_ngrams(windows, n=1, real=real)
+    assert len(found) == 0
+    assert (found.unrepeated == torch.tensor([False, True, True, True, True, False]).numpy()).all()

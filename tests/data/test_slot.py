@@ -58,6 +58,13 @@ def test_a_task_outside_z_p_is_refused(task: tuple[int, int]) -> None:
         slot_sequences(task, 7, slot=0, n_examples=3, seed=0)
 
 
+def test_an_example_is_three_tokens() -> None:
+    assert [slot_position(2, position) for position in ("x", "y", "z")] == [6, 7, 8]
+    tokens = slot_sequences((1, 1), 7, slot=0, n_examples=3, seed=0)
+    with pytest.raises(ValueError, match="slot 2 is outside sequences of 8 tokens, three an example"):
+        slot_task(tokens[:, :8], 7, 2)
+
+
 @pytest.mark.parametrize("slot", [-1, 3])
 def test_a_slot_outside_the_sequence_is_refused(slot: int) -> None:
     with pytest.raises(ValueError, match=rf"slot {slot} is outside a sequence of 3 examples: take 0..2"):
@@ -75,6 +82,11 @@ def two_rows_swapped(tokens: Tensor) -> Tensor:
     return torch.cat([tokens[1:2], tokens[:1], tokens[2:]])
 
 
+def rows_of_one_x_swapped(tokens: Tensor) -> Tensor:
+    """(0, 2) and (0, 3), each with its answer: the order alone is wrong."""
+    return torch.cat([tokens[:2], tokens[3:4], tokens[2:3], tokens[4:]])
+
+
 def one_wrong_answer(tokens: Tensor) -> Tensor:
     changed = tokens.clone()
     changed[8, 5] = (changed[8, 5] + 1) % 5
@@ -85,7 +97,9 @@ def another_slot_runs(tokens: Tensor) -> Tensor:
     return tokens.roll(3, dims=1)
 
 
-@pytest.mark.parametrize("spoil", [one_row_missing, two_rows_swapped, one_wrong_answer, another_slot_runs])
+@pytest.mark.parametrize(
+    "spoil", [one_row_missing, two_rows_swapped, rows_of_one_x_swapped, one_wrong_answer, another_slot_runs]
+)
 def test_tokens_of_no_slot_are_refused(spoil: Callable[[Tensor], Tensor]) -> None:
     tokens = spoil(slot_sequences((2, 3), 5, slot=1, n_examples=3, seed=0))
     with pytest.raises(ValueError, match=r"slot 1 of the 2\d sequences does not run over the 25 pairs of one task"):
@@ -98,6 +112,7 @@ def test_tokens_of_no_slot_are_refused(spoil: Callable[[Tensor], Tensor]) -> Non
 def test_logarithms_read_by_eye() -> None:
     """Powers of 3 modulo 7: 1 3 2 6 4 5."""
     assert discrete_log(7, 3).tolist() == [0, 0, 2, 1, 4, 5, 3]
+    assert discrete_log(7, 3).dtype == torch.int64, "they are indices"
     assert primitive_roots(7) == (3, 5) and primitive_root(7) == 3
     assert primitive_root(2) == 1 and primitive_root(29) == 2
     assert is_primitive_root(27, 29), "the paper's root"

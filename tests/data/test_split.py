@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,3 +57,13 @@ def test_clusters_are_never_split_and_validation_text_keeps_to_its_fraction(
     assert len(sides) == len(set(clusters))
     assert sum(n_bytes for name, n_bytes, _ in listed if name in split.validation) <= fraction * sum(sizes)
     assert all(clusters.count(clusters[NAMES.index(name)]) > 1 for name in split.moved)
+
+
+def test_each_document_has_a_cluster() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        split_documents(entries(), np.arange(9), 0.2)
+
+
+def test_a_document_set_aside_has_no_training_text() -> None:
+    split = Split(frozenset("a"), frozenset(), 0.2)
+    assert [split.cut(name, 7) for name in "ab"] == [0, 7]

@@ -46,6 +46,12 @@ def test_a_batch_depends_on_seed_and_step_alone(config: TextConfig) -> None:
     assert not torch.equal(sampler(config=config, seed=4).batch(4, 5), walk[4])
 
 
+def test_random_windows_are_of_the_alphabet_also_without_copies() -> None:
+    windows = sampler(config=TextConfig(random_fraction=1.0)).batch(0, 50)
+    assert set(windows.unique().tolist()) <= set(ALPHABET)
+    assert len(windows.unique()) > 40, "most of its 50 tokens are drawn"
+
+
 def test_a_window_is_the_text_from_its_start_and_one_token_more_than_the_context() -> None:
     windows = sampler().batch(2, 5)
     assert windows.shape == (5, N_CTX + 1)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from grok_interp.configs import TrainConfig
+from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.presets import training_preset
 from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.divergence import Update
@@ -21,7 +22,7 @@ import json, sys
 from pathlib import Path
 import torch
 from grok_interp.runs.run_training import run_training
-from grok_interp.configs import TrainConfig
+from grok_interp.configs import TextConfig, TrainConfig
 torch.set_num_threads(1)
 config = TrainConfig.from_dict(json.loads(Path(sys.argv[2]).read_text()))
 run_training(Path(sys.argv[1]), config, resume_seconds=0.05)
@@ -55,6 +56,31 @@ def longer(tiny: TrainConfig) -> TrainConfig:
     """Long enough to be killed in the middle, with dropout, whose masks must be the same after a resume."""
     config = tiny.with_model(attn_dropout=0.1)
     return replace(config, n_steps=600, checkpoint_steps=tuple(range(0, 600, 50)))
+
+
+RECIPES = {  # what else a resumed run must continue exactly
+    "muon, spans, bfloat16": replace(
+        training_preset("copier-tiny"),
+        optimizer="muon",
+        muon_learning_rate=0.02,
+        precision="bfloat16",
+        data=TextConfig(copy_fraction=0.5, random_fraction=0.5, segment_lengths=(4, 9)),
+    ),
+    "curriculum": training_preset("modular-tiny").with_data(
+        repeat_probability=0.25, line_probability=0.5, curriculum_steps=(8, 16)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_interrupted_and_resumed_a_recipe_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
+    for step in (7, 13):
+        with pytest.raises(KeyboardInterrupt):
+            run_training(tmp_path / "run", RECIPES[name], on_update=interrupt_at(step))
+    run_training(tmp_path / "run", RECIPES[name])
+    run_training(tmp_path / "whole", RECIPES[name])
+    assert checkpoint_bytes(tmp_path / "run") == checkpoint_bytes(tmp_path / "whole")
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
 
 def test_killed_twice_and_resumed_it_ends_with_the_same_bits(longer: TrainConfig, tmp_path: Path) -> None:

@@ -29,6 +29,32 @@ def test_without_an_effect_no_number_is_enough_and_without_spread_two_are() -> N
         repetitions_needed(1.0, power=80.0)
 
 
+@pytest.mark.parametrize("wrong", [0.0, 1.0, 1.5, math.nan])
+@pytest.mark.parametrize("name", ["power", "level"])
+def test_a_probability_is_between_0_and_1(name: str, wrong: float) -> None:
+    with pytest.raises(ValueError, match=f"power and level must be between 0 and 1.*got.*{wrong}"):
+        repetitions_needed(1.0, **{name: wrong})
+
+
+def test_a_power_never_exceeds_1() -> None:
+    assert t_power(math.inf, 3) == t_power(1e3, 3) == 1
+
+
+def test_a_wider_interval_needs_more_repetitions() -> None:
+    """Two-sided, 1%, power 80%: 51 for a medium effect."""
+    n = repetitions_needed(0.5, level=0.99)
+    assert n == 51
+    assert t_power(0.5 * math.sqrt(n), n - 1, level=0.99) >= 0.8 > t_power(0.5 * math.sqrt(n - 1), n - 2, level=0.99)
+
+
+def test_numbers_up_to_a_hundred_thousand_are_found() -> None:
+    """For many, n = ((z(1 - alpha / 2) + z(power)) / d)^2, to one or two."""
+    z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    assert repetitions_needed(z / math.sqrt(80_000)) == pytest.approx(80_000, abs=4)
+    assert repetitions_needed(z / math.sqrt(99_000)) == pytest.approx(99_000, abs=4)
+    assert repetitions_needed(z / math.sqrt(101_000)) == math.inf
+
+
 def decided(effects: list[Effect], boundary: float) -> float:
     """The fraction of intervals that are wholly above the boundary."""
     return float(np.mean([effect.low > boundary for effect in effects]))

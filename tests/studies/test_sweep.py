@@ -121,6 +121,8 @@ def test_a_folder_that_holds_another_config_is_refused(tiny: TrainConfig, tmp_pa
 
 
 def test_a_sweep_without_seeds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has 10,000 seeds at most, got 10,001"):
+        Sweep(tmp_path, {}, 10_001)
     with pytest.raises(ValueError, match="needs 1 seed or more, got 0"):
         Sweep(tmp_path, {}, 0)
 
@@ -167,6 +169,7 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     assert {file.stem for file in (folder / "figures").iterdir()} == {
         *(f"copying_fig{n}" for n in range(2, 8)),
         "copying_strings",
+        "overview",
         "copying_leads",
     }
     claims = pd.read_csv(folder / "tables" / "claims.csv")

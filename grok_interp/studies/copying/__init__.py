@@ -4,22 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from grok_interp.studies.copying.figures import (
-    ablation,
-    attribution,
-    edges,
-    emergence,
     figure_2,
     figure_3,
     figure_4,
     figure_5,
     figure_6,
     figure_7,
-    leads,
     natural,
-    single_heads,
     strings,
     synthetic_data_diagram,
 )
+from grok_interp.studies.copying.head_figures import ablation, attribution, edges, emergence, leads, single_heads
 
 if TYPE_CHECKING:
     from grok_interp.studies.copying.results import CopyingInputs, CopyingResults, analyze, evaluation_inputs

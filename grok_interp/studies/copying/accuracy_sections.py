@@ -79,13 +79,14 @@ def alphabets_section(conditions: Mapping[str, Sequence[Run]], baseline: str) ->
     accuracies = {name: accuracies_of(runs) for name, runs in conditions.items()}
     table = pd.DataFrame([row for name, each in accuracies.items() for row in _final_rows(name, each)])
     last = [f"{row['alphabet']} {_in_percent(row)}" for _, row in table[table["condition"] == baseline].iterrows()]
+    names = [each.dataset.attrs["alphabet"] for each in accuracies[baseline][0]]
     text = (
         f"Exact match at the last checkpoint of the baseline, mean over {len(accuracies[baseline])} seeds with its 95% "
-        f"interval: {', '.join(last)}. The curves and claims above are measured on printable strings; the paper's test "
-        "is on hexadecimal ones. The table has all conditions."
+        f"interval: {', '.join(last)}. Curves and claims above are measured on {names[0]} strings; the paper's test is "
+        "on hexadecimal ones. The table has all conditions."
     )
     caption = "Baseline. Bands: 95% over seeds; of a single seed 95% over samples (Wilson)."
-    drawing, title = strings(*accuracies[baseline]), "Printable and hexadecimal strings"
+    drawing, title = strings(*accuracies[baseline]), f"{' and '.join(names)} strings".capitalize()
     return Section(title, text, drawing, caption, table=table, file="copying_strings")
 
 

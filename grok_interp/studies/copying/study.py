@@ -11,7 +11,7 @@ from grok_interp.presets import own_presets
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.copying.claims import CLAIMS
-from grok_interp.studies.copying.figures import FIGURES
+from grok_interp.studies.copying.head_figures import FIGURES
 from grok_interp.studies.study import FolderReport, Study
 
 if TYPE_CHECKING:
