@@ -45,13 +45,16 @@ maximum_signature_line_length = 80
 nitpicky = True
 NOT_CLASSES = (  # type variables and aliases, and names that a module imports for its annotations alone
     "results.store.Kind",
+    "results.of_each.Checkpoints",
     "results.order.Labeled",
     "studies.copying.evaluation_text.EvaluationText",
     "analysis.intervals.Array",
     "analysis.ablation_edits.Seen",
     "analysis.edge_edits.EdgeCut",
     "data.vocabulary.Vocabulary",
+    "data.foreign_vocabulary.NumberedVocabulary",
     "training.divergence.Update",
+    "training.processes.Processes",
     "runs.audit.Series",
     "plots.screen.Graph",
     "studies.picture.DrawsRun",
