@@ -128,7 +128,13 @@ def step_function(state: TrainingState, loss_function: Callable) -> Callable[[In
 
 
 def train_step(state: TrainingState, batch: Int64[Tensor, "batch pos"], loss_function: Callable) -> Update:
-    """One update on one batch, in micro-batches if the config asks for them."""
+    """One update on one batch, in micro-batches if the config asks for them.
+
+    Args:
+        state: which is changed.
+        batch: token indices, batch x pos.
+        loss_function: of the model and a batch, a mean in nats.
+    """
     return _counted(state, partial(learn_batch, state, loss_function), batch)
 
 
@@ -146,7 +152,13 @@ def _counted(state: TrainingState, learn: Step, batch: Tensor) -> Update:
 def learn_batch(
     state: TrainingState, loss_function: Callable, batch: Int64[Tensor, "batch pos"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """(loss, gradient norm before clipping) of an update. No number is read from the device: a graph may record it."""
+    """(loss, gradient norm before clipping) of an update. No number is read from the device: a graph may record it.
+
+    Args:
+        state: which is changed.
+        loss_function: of the model and a batch, a mean in nats.
+        batch: token indices, batch x pos.
+    """
     state.model.train()
     with state.interventions.applied():
         losses = [add_gradient(state, micro, loss_function) for micro in _micro_batches(batch, state.config)]
@@ -154,7 +166,13 @@ def learn_batch(
 
 
 def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
-    """This micro-batch's part of the batch's mean loss; its gradient is added to the others'."""
+    """This micro-batch's part of the batch's mean loss; its gradient is added to the others'.
+
+    Args:
+        state: whose gradients are added to.
+        micro: token indices, batch x pos.
+        loss_function: of the model and a batch, a mean in nats.
+    """
     sequences = micro.tensor_split(state.n_parts) if len(micro) >= state.n_parts else (micro,)
     loss_of = partial(loss_part, state, loss_function=loss_function)
     return parallel.add_gradient(loss_of, sequences, list(state.model.parameters()))
