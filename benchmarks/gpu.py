@@ -162,7 +162,7 @@ def peers_of(config: TrainConfig, loss: Callable) -> Iterator[tuple[str, Callabl
     for name, build in make.items():
         try:
             step = plain_step(config, *build())
-            yield name, graphed(step, DEVICE, random=False) if name.endswith("CUDA graph") else step
+            yield name, graphed(step, DEVICE) if name.endswith("CUDA graph") else step
         except (ImportError, RuntimeError, ValueError) as error:
             print_row([name, f"skipped: {type(error).__name__}: {str(error)[:80]}", *[""] * 5])
 

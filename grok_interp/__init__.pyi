@@ -69,6 +69,9 @@ from grok_interp.presets import training_preset as training_preset
 from grok_interp.reference import load_reference as load_reference
 from grok_interp.runs.audit import audit as audit
 from grok_interp.runs.ensemble import run_ensemble as run_ensemble
+from grok_interp.runs.evaluations import StopTraining as StopTraining
+from grok_interp.runs.evaluations import evaluations as evaluations
+from grok_interp.runs.hub_push import push as push
 from grok_interp.runs.record import is_run as is_run
 from grok_interp.runs.revision_names import training_point as training_point
 from grok_interp.runs.run import Run as Run
@@ -76,3 +79,4 @@ from grok_interp.runs.run_training import run_training as run_training
 from grok_interp.runs.series import CheckpointSeries as CheckpointSeries
 from grok_interp.training.ensemble import train_ensemble as train_ensemble
 from grok_interp.training.loop import train as train
+from grok_interp.training.own_optimizer import OwnOptimizer as OwnOptimizer

@@ -108,3 +108,8 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def is_first_process() -> bool:
+    """Is this the process that speaks: the only one, or the first of those that torchrun started?"""
+    return os.environ.get("RANK", "0") == "0"

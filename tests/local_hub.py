@@ -1,9 +1,11 @@
-"""A model hub on the loopback: folders of revisions, served in the layout that huggingface_hub reads."""
+"""A model hub on the loopback: folders of revisions, read and written as huggingface_hub does (the LFS protocol)."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +22,10 @@ class LocalHub:
     folder: Path
     address: str = ""
     busy: int = 0  # so many of the next requests get 503
+    read_only: bool = False  # writing gets 403
+    fails_after: int | None = None  # so many commits are made, the next get 500
     requests: list[str] = field(default_factory=list)
+    objects: dict[str, bytes] = field(default_factory=dict)  # SHA-256 -> an uploaded file
 
     def revision(self, repository: str, revision: str) -> Path:
         return self.folder / repository / revision
@@ -36,6 +41,24 @@ def sha(content: bytes) -> str:
 def commit_of(folder: Path) -> str:
     names = [f"{file.name} {sha(file.read_bytes())}" for file in sorted(folder.iterdir())]
     return hashlib.sha1(f"{folder.name} {names}".encode()).hexdigest()
+
+
+def branches(repository: Path) -> list[Path]:
+    return [each for each in sorted(repository.iterdir()) if not each.name.startswith(".")]
+
+
+def preupload(revision: Path, file: dict) -> dict:
+    """How a file is to be uploaded, and what is there under its name."""
+    is_large, there = file["path"].endswith(".safetensors"), revision / file["path"]
+    facts = {"path": file["path"], "uploadMode": "lfs" if is_large else "regular", "shouldIgnore": False}
+    if not there.is_file():
+        return facts
+    content = there.read_bytes()
+    return {**facts, "oid": sha(content) if is_large else git_blob(content)}
+
+
+def git_blob(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def sibling(file: Path) -> dict:
@@ -55,6 +78,89 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer(body=True)
 
+    def do_POST(self) -> None:
+        content = self.content()
+        path = unquote(urlsplit(self.path).path).strip("/")
+        self.hub.requests.append(f"POST {path}")
+        if self.hub.read_only and path != "api/validate-yaml":
+            self.send(403, b'{"error": "your token may not write"}', {}, body=True)
+        elif path == "api/repos/create":
+            self.create(json.loads(content))
+        elif path == "api/validate-yaml":
+            self.send_json({"warnings": [], "errors": []}, body=True)
+        elif path.endswith(".git/info/lfs/objects/batch"):
+            self.accept(json.loads(content)["objects"])
+        else:
+            self.write(path.removeprefix("api/models/").split("/"), content)
+
+    def do_PUT(self) -> None:
+        content = self.content()
+        assert sha(content) == (name := self.path.rpartition("/")[2])
+        self.hub.requests.append(f"PUT {name}")
+        self.hub.objects[name] = content
+        self.send(200, b"", {}, body=True)
+
+    def content(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = []
+        while length := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(length))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def create(self, wanted: dict) -> None:
+        name = f"{wanted['organization']}/{wanted['name']}"
+        main, address = self.hub.folder / name / "main", f"{self.hub.address}/{name}"
+        if main.is_dir():
+            self.send(409, json.dumps({"error": "it is there", "url": address}).encode(), {}, body=True)
+            return
+        main.mkdir(parents=True)
+        (main / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
+        (main.parent / ".visibility").mkdir()
+        (main.parent / ".visibility" / wanted.get("visibility", "public")).touch()
+        self.send_json({"url": address}, body=True)
+
+    def accept(self, objects: list[dict]) -> None:
+        """Where each file is uploaded to; nowhere if it is there."""
+        answers = []
+        for each in objects:
+            where = {"upload": {"href": f"{self.hub.address}/objects/{each['oid']}"}}
+            answers.append(each if each["oid"] in self.hub.objects else {**each, "actions": where})
+        self.send_json({"transfer": "basic", "objects": answers}, body=True)
+
+    def write(self, parts: list[str], content: bytes) -> None:
+        repository, (act, name) = self.hub.folder / parts[0] / parts[1], parts[2:]
+        if act == "preupload":
+            self.send_json(
+                {"files": [preupload(repository / name, file) for file in json.loads(content)["files"]]}, body=True
+            )
+        elif act == "commit" and self.hub.fails_after == 0:
+            self.send(500, b"broken", {}, body=True)
+        elif act == "commit":
+            self.hub.fails_after = self.hub.fails_after and self.hub.fails_after - 1
+            for line in map(json.loads, content.splitlines()):
+                self.apply(line["key"], line["value"], repository / name)
+            oid = commit_of(repository / name)
+            facts = {"commitUrl": f"{self.hub.address}/{parts[0]}/{parts[1]}/commit/{oid}", "commitOid": oid}
+            self.send_json({**facts, "success": True}, body=True)
+        elif (repository / name).exists():
+            self.send(409, b'{"error": "it is there"}', {}, body=True)
+        else:
+            start = json.loads(content)["startingPoint"]
+            (from_,) = [each for each in branches(repository) if commit_of(each) == start]
+            shutil.copytree(from_, repository / name)
+            self.send_json({}, body=True)
+
+    def apply(self, key: str, value: dict, revision: Path) -> None:
+        if key == "file":
+            (revision / value["path"]).write_bytes(base64.b64decode(value["content"]))
+        elif key == "lfsFile":
+            (revision / value["path"]).write_bytes(self.hub.objects[value["oid"]])
+        else:
+            assert key == "header"
+
     def answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path).strip("/")
         self.hub.requests.append(f"{self.command} {path}")
@@ -71,11 +177,11 @@ class Handler(BaseHTTPRequestHandler):
         if not repository.is_dir():
             self.refuse("RepoNotFound", body=body)
         elif what == ["refs"]:
-            branches = [
+            found = [
                 {"name": each.name, "ref": f"refs/heads/{each.name}", "targetCommit": commit_of(each)}
-                for each in sorted(repository.iterdir())
+                for each in branches(repository)
             ]
-            self.send_json({"branches": branches, "tags": [], "converts": []}, body=body)
+            self.send_json({"branches": found, "tags": [], "converts": []}, body=body)
         else:
             revision = repository / (what[1] if what else "main")
             if not revision.is_dir():
@@ -88,7 +194,7 @@ class Handler(BaseHTTPRequestHandler):
     def of_file(self, path: str, *, body: bool) -> None:
         repository, _, rest = path.partition("/resolve/")
         commit, _, name = rest.partition("/")
-        revisions = (self.hub.folder / repository).iterdir()
+        revisions = branches(self.hub.folder / repository)
         file = next((each / name for each in revisions if commit_of(each) == commit), None)
         if file is None or not file.is_file():
             self.refuse("EntryNotFound", body=body)

@@ -86,7 +86,7 @@ def test_a_text_is_refused_with_the_number_that_is_wrong(change: dict[str, Any],
         ({"checkpoint_steps": (7, 3)}, r"checkpoint_steps must be sorted, .* got \(7, 3\)"),
         ({"checkpoint_steps": (3, 3)}, r"checkpoint_steps must be .*distinct .* got \(3, 3\)"),
         ({"checkpoint_steps": (-1, 3)}, r"checkpoint_steps must be .*not negative, got \(-1, 3\)"),
-        ({"precision": "float16"}, "precision must be auto, float32 or bfloat16, got 'float16'"),
+        ({"precision": "float8"}, "precision must be auto, float32, bfloat16 or float16, got 'float8'"),
     ],
 )
 def test_a_run_is_refused_with_the_number_that_is_wrong(change: dict[str, Any], reason: str) -> None:

@@ -80,10 +80,12 @@ def defined_in(thing: ModuleType | type) -> Iterator[tuple[str, Callable[..., An
 
 
 def listed() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """What the pages list by its module."""
-    names = [name for page in API.glob("*.md") for name in re.findall(r"automodule:: (\S+)", page.read_text())]
-    for module in map(importlib.import_module, names):
-        yield from ((f"{module.__name__}.{name}", function) for name, function in defined_in(module))
+    """What the pages list by its module, all of it or the names given."""
+    for page in API.glob("*.md"):
+        for name, chosen in re.findall(r"automodule:: (\S+)\n   :members:(.*)", page.read_text()):
+            for of_module, function in defined_in(importlib.import_module(name)):
+                if not chosen or of_module.partition(".")[0] in chosen.replace(" ", "").split(","):
+                    yield f"{name}.{of_module}", function
 
 
 LISTED = dict(listed())

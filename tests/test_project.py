@@ -36,7 +36,8 @@ def imported(file: Path) -> set[str]:
 def test_dependencies_are_those_that_are_used() -> None:
     used = set().union(*(imported(file) for _, file in modules())) - set(sys.stdlib_module_names) - {"grok_interp"}
     used = {DISTRIBUTIONS.get(name, name) for name in used} | DATA_ONLY
-    optional = names(PROJECT["project"]["optional-dependencies"]["hub"])
+    extras = PROJECT["project"]["optional-dependencies"]
+    optional = names([*extras["hub"], *extras["track"]])
     declared = names(PROJECT["project"]["dependencies"])
     assert declared - used == set(), "declared, not used"
     assert used - declared - optional == set(), "used, not declared"

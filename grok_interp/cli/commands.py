@@ -9,16 +9,18 @@ from collections.abc import Sequence
 import tyro
 
 from grok_interp.cli.audit import audit
-from grok_interp.cli.faults import described, is_out_of_memory
+from grok_interp.cli.faults import described, is_lost_process, is_out_of_memory
 from grok_interp.cli.listing import doctor, list_
 from grok_interp.cli.output import printable
+from grok_interp.cli.push import push
 from grok_interp.cli.reproduce import reproduce
 from grok_interp.cli.run import analyze, report, watch
 from grok_interp.cli.train import demo, train
+from grok_interp.device import is_first_process
 from grok_interp.runs.interrupts import INTERRUPTED, terminations_interrupt
 from grok_interp.studies.catalog import studies
 
-INPUT_WAS_WRONG, NO_ACCESS, NO_MEMORY = 2, 3, 4
+INPUT_WAS_WRONG, NO_ACCESS, NO_MEMORY, PROCESS_LOST = 2, 3, 4, 5
 NO_MEMORY_LEFT = (
     "out of memory: give a smaller --micro-batch-size or model (`train --dry-run` shows what a run needs), or free "
     "memory and repeat the command"
@@ -32,6 +34,7 @@ VERBS = {
     "watch": watch,
     "reproduce": reproduce,
     "audit": audit,
+    "push": push,
     "list": list_,
     "doctor": doctor,
 }
@@ -40,8 +43,9 @@ VERBS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code.
 
-    0 done; 2 the input was wrong; 3 a file or folder could not be read or written; 4 out of memory; 130 after Ctrl-C,
-    SIGTERM or SIGHUP. After 3, 4 and 130 the last good state is on disk, and the same command resumes.
+    0 done; 2 the input was wrong; 3 a file or folder could not be read or written; 4 out of memory; 5 another process
+    of the training has ended; 130 after Ctrl-C, SIGTERM or SIGHUP. After 3, 4, 5 and 130 the last good state is on
+    disk, and the same command resumes.
     """
     try:
         with terminations_interrupt():
@@ -54,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands),
             )
     except KeyboardInterrupt:
-        print("\ninterrupted: nothing is lost, the same command resumes from here", file=sys.stderr)
+        if is_first_process():
+            print("\ninterrupted: nothing is lost, the same command resumes from here", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has left: `grok-interp list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,12 +68,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _failed(described(error), NO_ACCESS)
     except (MemoryError, RuntimeError) as error:
+        if is_lost_process(error):
+            return _failed(str(error), PROCESS_LOST)
         if not is_out_of_memory(error):
             raise
         return _failed(f"{NO_MEMORY_LEFT} ({str(error).splitlines()[0] if str(error) else 'no details'})", NO_MEMORY)
     return 0
 
 
+def _speaks(code: int) -> bool:
+    """Of several processes the first says what was wrong, and of a loss one of those that are left."""
+    if code == PROCESS_LOST or (code != INPUT_WAS_WRONG and not is_first_process()):
+        from grok_interp.training.processes import takes_the_word
+
+        return takes_the_word()
+    return is_first_process()
+
+
 def _failed(message: str, code: int) -> int:
-    print(f"grok-interp: {printable(message)}", file=sys.stderr)
+    if spoke := _speaks(code):
+        print(f"grok-interp: {printable(message)}", file=sys.stderr, flush=True)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        from grok_interp.training.processes import leave_in_turn
+
+        leave_in_turn(spoke=spoke)
     return code

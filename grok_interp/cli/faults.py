@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 
 ADVICE = {
     errno.ENOSPC: "free some space and repeat the command: it resumes from the last good state",
@@ -26,6 +27,12 @@ def described(error: OSError) -> str:
     reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
     advice = ADVICE.get(error.errno or 0, "repair the cause and repeat the command")
     return f"{where}{reason}; {advice}"
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Has another process of a training ended? Without torch none was started."""
+    processes = sys.modules.get("grok_interp.training.processes")
+    return processes is not None and isinstance(error, processes.LostProcessError)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -13,8 +13,9 @@ from grok_interp.cli.output import command
 from grok_interp.cli.run import report
 from grok_interp.configs import TrainConfig
 from grok_interp.configs.schedules import token_steps
-from grok_interp.device import choose_device
+from grok_interp.device import choose_device, is_first_process
 from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
+from grok_interp.runs.trackers import TrackerName
 
 
 def _training_preset() -> type[TrainConfig]:
@@ -61,6 +62,7 @@ def train(
     device: str = "auto",
     compiled: bool = False,
     checkpoint_tokens: int | None = None,
+    track: Annotated[tuple[TrackerName, ...], tyro.conf.UseAppendAction] = (),
     dry_run: bool = False,
     output: OutputFlags = READABLE,
 ) -> None:
@@ -72,6 +74,7 @@ def train(
         compiled: compile the step with torch.compile. Pays on a GPU.
         checkpoint_tokens: keep a checkpoint every so many training tokens, instead of at --checkpoint-steps. Like every
             flag that changes the run, it must be given again to resume it.
+        track: show metrics in tensorboard or trackio while it trains (once for each).
         dry_run: print what the run will take (memory, time at the speed measured, disk), train nothing, write nothing.
     """
     from grok_interp.cli.listing import run_row
@@ -82,7 +85,9 @@ def train(
     if dry_run:
         _print_plan(config, run, device, compiled, output)
         return
-    trained = train_run(config, run, device, output, compiled=compiled)
+    trained = train_run(config, run, device, output, compiled=compiled, track=track)
+    if not is_first_process():
+        return
     output.finish(run_row(trained), made=[run], then=command("grok-interp", "report", run))
 
 

@@ -9,19 +9,29 @@ from pathlib import Path
 
 from grok_interp.cli.output import Output
 from grok_interp.configs import TrainConfig
-from grok_interp.device import choose_device, keep_freed_memory
+from grok_interp.device import choose_device, is_first_process, keep_freed_memory
 from grok_interp.progress import TrainingProgress
 from grok_interp.runs.ensemble import run_ensemble
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
+from grok_interp.runs.trackers import TrackerName
 from grok_interp.studies.catalog import study_of
 from grok_interp.studies.picture import Picture
 from grok_interp.studies.run_results import RunResults
 
 
-def train_run(config: TrainConfig, directory: Path, device: str, output: Output, *, compiled: bool = False) -> Run:
+def train_run(
+    config: TrainConfig,
+    directory: Path,
+    device: str,
+    output: Output,
+    *,
+    compiled: bool = False,
+    track: tuple[TrackerName, ...] = (),
+) -> Run:
     """Train a run, or what is missing of it."""
     keep_freed_memory()
+    output = output if is_first_process() else Output(quiet=True)
     with output.progress("training") as advance:
         shown = TrainingProgress(config, advance)
         run = run_training(
@@ -29,6 +39,7 @@ def train_run(config: TrainConfig, directory: Path, device: str, output: Output,
             config,
             device=choose_device(device),
             compiled=compiled,
+            track=track,
             on_start=shown.start,
             on_update=shown.update,
         )

@@ -49,8 +49,9 @@ class TrainConfig:
     adam_eps: float = 1e-8
     weight_decay: float = 0.0  # on every matrix, embeddings included; never on norm gains and biases
     max_grad_norm: float | None = 1.0  # clip the gradient's global norm; None does not clip
-    # bfloat16 is autocast: weights and optimizer stay in float32. auto takes it where the device multiplies it natively
-    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    # bfloat16 and float16 (with loss scaling) are autocast: weights and optimizer stay in float32. auto takes bfloat16
+    # where the device multiplies it natively
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     intervene: tuple[str, ...] = ()  # on heads during training, such as "L1H0 zero from 500"; see Intervention
     init_seed: int = 0  # draws the weights
     data_seed: int = 0  # draws the batches and dropout masks
@@ -69,8 +70,8 @@ class TrainConfig:
         steps = self.checkpoint_steps
         if list(steps) != sorted(set(steps)) or any(step < 0 for step in steps):
             yield f"checkpoint_steps must be sorted, distinct and not negative, got {_brief(steps)}"
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            yield f"precision must be auto, float32 or bfloat16, got {self.precision!r}"
+        if self.precision not in ("auto", "float32", "bfloat16", "float16"):
+            yield f"precision must be auto, float32, bfloat16 or float16, got {self.precision!r}"
 
     def _optimizer_reasons(self) -> Iterator[str]:
         if not 0 < self.learning_rate < math.inf:

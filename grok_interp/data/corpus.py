@@ -31,6 +31,8 @@ from grok_interp.configs import TextConfig
 from grok_interp.data.built_files import intact_manifest, remove_damaged, write_manifest
 from grok_interp.data.collapsed import collapsed_tokens
 from grok_interp.data.duplicates import SPAN, near_duplicates, shingles
+from grok_interp.data.foreign_vocabulary import NumberedVocabulary
+from grok_interp.data.given_tokenizer import tokenizer_json
 from grok_interp.data.sources import documents
 from grok_interp.data.split import Entry, Split, exact_duplicates, split_documents
 from grok_interp.data.token_files import TokenWriter
@@ -57,16 +59,16 @@ class Corpus:
         return self.manifest["hash"]
 
     @property
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self) -> Vocabulary | NumberedVocabulary:
         file = self.directory / "tokenizer.json"
         return BPEVocabulary.load(file) if file.exists() else ByteVocabulary()
 
     @property
-    def training(self) -> Integer[np.memmap, " token"]:
+    def training(self) -> Integer[np.ndarray, " token"]:
         return np.memmap(self.directory / "training.bin", dtype=self.manifest["dtype"], mode="r")
 
     @property
-    def validation(self) -> Integer[np.memmap, " token"]:
+    def validation(self) -> Integer[np.ndarray, " token"]:
         return np.memmap(self.directory / "validation.bin", dtype=self.manifest["dtype"], mode="r")
 
     @property
@@ -106,8 +108,13 @@ def open_corpus(config: TextConfig, d_vocab: int, *, cache: Path | None = None) 
     Raises:
         ValueError: for a missing or empty source.
     """
+    folder = (cache or cache_directory()) / "corpora"
+    if config.is_stream:
+        from grok_interp.data.token_streams import open_stream
+
+        return open_stream(config, d_vocab, folder)
     manifest = _manifest(config, d_vocab)
-    directory = (cache or cache_directory()) / "corpora" / manifest["hash"][:16]
+    directory = folder / manifest["hash"][:16]
     built = intact_manifest(directory, manifest["hash"])
     if built is None:
         remove_damaged(directory, manifest["hash"])
@@ -118,10 +125,12 @@ def open_corpus(config: TextConfig, d_vocab: int, *, cache: Path | None = None) 
 
 
 def _manifest(config: TextConfig, d_vocab: int) -> dict[str, Any]:
-    entries = [[name, len(text), hashlib.sha256(text).hexdigest()] for name, text in documents(config.source)]
+    entries = [[name, len(text), hashlib.sha256(text).hexdigest()] for name, text in documents_of(config)]
     if not entries:
         raise ValueError(f"the corpus {config.source!r} is empty: it needs at least one document with text")
     identity = [FORMAT, config.vocabulary, d_vocab, config.validation_fraction, entries]
+    if config.tokenizer:
+        identity.append(hashlib.sha256(tokenizer_json(config.tokenizer)).hexdigest())
     return {
         "hash": hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
         "source": config.source,
@@ -137,7 +146,7 @@ def _build(directory: Path, config: TextConfig, d_vocab: int, manifest: dict[str
     scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".building-", suffix=owner()))
     left_out = exact_duplicates(manifest["documents"])
     entries = [entry for entry in manifest["documents"] if entry[0] not in left_out]
-    read = partial(_documents_except, left_out, config.source)
+    read = partial(_documents_except, left_out, config)
     try:
         with naming(directory):
             vocabulary = _vocabulary(config, d_vocab, read, scratch)
@@ -154,11 +163,22 @@ def _build(directory: Path, config: TextConfig, d_vocab: int, manifest: dict[str
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _documents_except(left_out: frozenset[str], source: str) -> Iterator[tuple[str, bytes]]:
-    return ((name, text) for name, text in documents(source) if name not in left_out)
+def documents_of(config: TextConfig) -> Iterator[tuple[str, bytes]]:
+    """(name, text) of each document that a configuration names."""
+    return documents(config.source, field=config.field, n_documents=config.n_documents)
+
+
+def _documents_except(left_out: frozenset[str], config: TextConfig) -> Iterator[tuple[str, bytes]]:
+    return ((name, text) for name, text in documents_of(config) if name not in left_out)
 
 
 def _vocabulary(config: TextConfig, d_vocab: int, read: Reader, scratch: Path) -> Vocabulary:
+    if config.tokenizer:
+        file = scratch / "tokenizer.json"
+        file.write_bytes(tokenizer_json(config.tokenizer))
+        vocabulary = BPEVocabulary.load(file)
+        vocabulary.require_size(d_vocab)
+        return vocabulary
     if config.vocabulary == "bytes":
         return ByteVocabulary()
     vocabulary = BPEVocabulary.train((text for _, text in read()), d_vocab)

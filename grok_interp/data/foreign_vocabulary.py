@@ -74,7 +74,7 @@ class NumberedVocabulary:
     """
 
     def __init__(self, d_vocab: int) -> None:
-        self.common: Sequence[int] = range(d_vocab)
+        self.common = range(d_vocab)
 
     def show(self, tokens: Iterable[int]) -> list[str]:
         return [str(token) for token in tokens]

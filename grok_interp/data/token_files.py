@@ -62,7 +62,7 @@ class TokenWriter:
             "n_training_tokens": self.n_training,
             "n_validation_tokens": self.n_validation,
             "n_leaks": int(np.count_nonzero(leaks)),
-            "validation_windows": {str(n_ctx): _window_counts(leaks, n_ctx) for n_ctx in CONTEXTS},
+            "validation_windows": window_counts(leaks),
         }
 
     def _add_training(self, tokens: Integer[np.ndarray, " token"], collapsed: CollapsedText) -> None:
@@ -71,6 +71,7 @@ class TokenWriter:
         self.n_training += len(tokens)
 
 
-def _window_counts(leaks: UInt16[np.ndarray, " token"], n_ctx: int) -> dict[str, int]:
-    leaking = leaking_blocks(leaks, n_ctx)
-    return {"n_examined": len(leaking), "n_dropped": int(leaking.sum())}
+def window_counts(leaks: UInt16[np.ndarray, " token"]) -> dict[str, dict[str, int]]:
+    """Of each context length, how many validation windows there are and how many are dropped."""
+    leaking = {str(n_ctx): leaking_blocks(leaks, n_ctx) for n_ctx in CONTEXTS}
+    return {n_ctx: {"n_examined": len(each), "n_dropped": int(each.sum())} for n_ctx, each in leaking.items()}

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Integer
 
 END_OF_DOCUMENT = "\0"  # no text holds it, and both vocabularies have a token for it
+ENDS = (END_OF_DOCUMENT, "<|endoftext|>", "<|end_of_text|>", "</s>")  # of our own BPE, and of others
+NUL = "\u0100"  # what a byte-level tokenizer.json writes for the byte 0
 PART = "\N{REPLACEMENT CHARACTER}"  # what bytes that are a part of a character are shown as
 
 
@@ -45,6 +47,10 @@ class Vocabulary(Symbols, Protocol):
     @property
     def common(self) -> range: ...
 
+    def save(self, file: Path) -> None:
+        """As a tokenizer.json of the `tokenizers` library."""
+        ...
+
 
 class ByteVocabulary:
     """Token = byte; nothing to train."""
@@ -59,18 +65,46 @@ class ByteVocabulary:
     def read(self, text: bytes) -> bytes:
         return text
 
+    def save(self, file: Path) -> None:
+        """As a tokenizer.json whose tokens are the bytes of UTF-8."""
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+        tokenizer = Tokenizer(models.BPE({char: byte for byte, char in enumerate(_character_of_byte())}, []))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        tokenizer.save(str(file))
+
     def show(self, tokens: Iterable[int]) -> list[str]:
         return [chr(token) if 32 <= token < 127 else repr(chr(token))[1:-1] for token in tokens]
 
 
 class BPEVocabulary:
-    """Byte-level BPE (the `tokenizers` library); every text has an encoding, single characters included."""
+    """Byte-level BPE (the `tokenizers` library); every text has an encoding, single characters included.
+
+    Of a tokenizer from elsewhere special tokens are not read in text, and the end of a document is its own token for
+    that, such as `<|endoftext|>`, if it has one.
+
+    Raises:
+        ValueError: for a tokenizer that is not byte-level.
+    """
 
     def __init__(self, tokenizer) -> None:
         self.tokenizer = tokenizer
         self.size: int = tokenizer.get_vocab_size()
-        written = (tokenizer.id_to_token(token) for token in range(self.size))  # one character for each byte
+        written = [tokenizer.id_to_token(token) or "" for token in range(self.size)]  # one character for each byte
+        if missing := set(_character_of_byte()) - set(written):
+            raise ValueError(
+                f"the tokenizer is not a byte-level BPE, it has no token for {len(missing)} of the 256 bytes: take one "
+                "such as that of GPT-2, Pythia or LLaMA 3, or tokenize the text yourself and give a .bin or .npy"
+            )
+        tokenizer.encode_special_tokens = True
+        self.special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+        ends = [token for token in map(tokenizer.token_to_id, ENDS) if token is not None]
+        self.end: int = ends[0] if ends else written.index(NUL)
         self.widths = np.array([len(token) for token in written], dtype=np.int64)
+        self.widths[self.end] = len(END_OF_DOCUMENT)
+        if self.widths[self.encode(b"a")].sum() != 1:
+            raise ValueError("the tokenizer puts a space before every text (add_prefix_space): take one that does not")
 
     @classmethod
     def train(cls, texts: Iterable[bytes], size: int) -> BPEVocabulary:
@@ -94,22 +128,42 @@ class BPEVocabulary:
 
     @classmethod
     def load(cls, file: Path) -> BPEVocabulary:
+        """Raises ValueError for a file that is no tokenizer.json, or not of a byte-level BPE."""
         from tokenizers import Tokenizer
 
-        return cls(Tokenizer.from_file(str(file)))
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises Exception itself
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ValueError(f"{file} is no tokenizer.json of the tokenizers library ({reason})") from error
+        return cls(tokenizer)
 
     @property
     def common(self) -> range:
-        return range(1, self.size)  # all but the end of a document
+        """The longest range without a special token and the end of a document."""
+        bounds = sorted({-1, *self.special, self.end, self.size})
+        last, first = max(zip(bounds[1:], bounds[:-1], strict=True), key=lambda pair: pair[0] - pair[1])
+        return range(first + 1, last)
+
+    def require_size(self, d_vocab: int) -> None:
+        """Raises ValueError for more tokens than a model has."""
+        if self.size > d_vocab:
+            raise ValueError(
+                f"the tokenizer has {self.size:,} tokens, the model's vocabulary {d_vocab:,}: raise d_vocab"
+            )
 
     def save(self, file: Path) -> None:
         self.tokenizer.save(str(file))
 
     def encode(self, text: bytes) -> Integer[np.ndarray, " token"]:
-        return np.array(self.tokenizer.encode(text.decode("utf-8", "replace")).ids, dtype=np.uint32)
+        ends = text.endswith(END_OF_DOCUMENT.encode())
+        content = text[:-1] if ends else text
+        ids = self.tokenizer.encode(content.decode("utf-8", "replace"), add_special_tokens=False).ids
+        return np.array([*ids, self.end] if ends else ids, dtype=np.uint32)
 
     def read(self, text: bytes) -> bytes:
-        return text.decode("utf-8", "replace").encode()
+        string, normalizer = text.decode("utf-8", "replace"), self.tokenizer.normalizer
+        return (normalizer.normalize_str(string) if normalizer else string).encode()
 
     def show(self, tokens: Iterable[int]) -> list[str]:
         return [self.tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
@@ -131,6 +185,13 @@ def printable_alphabet(vocabulary: Symbols) -> tuple[int, ...]:
     """
     shown = zip(vocabulary.common, vocabulary.show(vocabulary.common), strict=True)
     return tuple(token for token, text in shown if text.isprintable() and text.strip() and PART not in text)
+
+
+def _character_of_byte() -> list[str]:
+    """What a byte-level tokenizer.json writes for each byte: the byte itself if printable, else one above 255."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
 
 
 def _decoded(texts: Iterable[bytes]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Training batches: windows of text as a pure function of (seed, step, rank), so that resume is exact.
+"""Training batches: windows of text as a pure function of (seed, step), so that resume is exact.
 
 The text is cut into blocks of n_ctx tokens. Each epoch visits every block once, in an order and with a shift of the
 cuts that are drawn anew; sample number i of a run comes from the same place whatever the batch size.
@@ -41,7 +41,7 @@ class WindowSampler:
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 
     def batch(self, step: int, batch_size: int, *, rank: int = 0, n_ranks: int = 1) -> Int64[Tensor, "batch pos"]:
-        """The windows of one step; with ranks, this rank's part of its `batch_size` windows.
+        """The windows of one step; with ranks, the rows of this rank. All are drawn, so ranks change no window.
 
         Args:
             step: of training, counted from 0.
@@ -49,12 +49,12 @@ class WindowSampler:
             rank: of this process, counted from 0.
             n_ranks: number of processes.
         """
-        samples = np.arange(step * batch_size, (step + 1) * batch_size)[rank::n_ranks]
+        samples = np.arange(step * batch_size, (step + 1) * batch_size)
         windows = self.tokens[self._starts(samples)[:, None] + np.arange(self.n_ctx + 1)].astype(np.int64)
         if self.config.copy_fraction > 0 or self.config.random_fraction > 0:
-            generator = np.random.default_rng((self.seed, COPIES, step, rank))
+            generator = np.random.default_rng((self.seed, COPIES, step, 0))
             windows = with_copied_spans(windows, self.config, self.alphabet, generator)
-        return torch.from_numpy(windows)
+        return torch.from_numpy(windows[rank::n_ranks])
 
     def _starts(self, samples: Integer[np.ndarray, " batch"]) -> Integer[np.ndarray, " batch"]:
         epochs, places = np.divmod(samples, self.n_blocks)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from grok_interp.configs import TrainConfig
+from grok_interp.runs.continuation import continue_under
+from grok_interp.runs.interrupts import deferred_interrupts
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
 from grok_interp.runs.run import Run
-from grok_interp.runs.run_training import claim, deferred_interrupts, only_process, releasing_if_failed
+from grok_interp.runs.run_training import claim, only_process, releasing_if_failed
 from grok_interp.training.divergence import Update
 from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
 from grok_interp.training.execution import Execution
@@ -62,6 +64,7 @@ def run_ensemble(
         stack.enter_context(releasing_if_failed(*opened))
         interrupted = stack.enter_context(deferred_interrupts())
         stack.enter_context(execution.threads())
+        opened = [continue_under(run, config) for run, config in zip(opened, configs, strict=True)]
         own: dict[str, Any] = dict(device=device, precision=execution.precision, n_parts=execution.n_parts)
         members = [TrainingState(config, **own) for config in configs]
         each_recorder = [

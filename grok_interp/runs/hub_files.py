@@ -20,6 +20,7 @@ Found = TypeVar("Found")
 
 WAITS = (2.0, 8.0, 30.0)  # seconds before the second, third and fourth attempt
 BUSY = (429, 500, 502, 503, 504)  # HTTP codes that are worth another attempt
+NOT_ALLOWED = (401, 403)
 HTTP_LIBRARIES = ("httpx", "httpx2", "requests")  # the client's own differs between its versions
 COMPLETE = ".complete"  # its time is that of the last use
 SETTINGS = ("config.json", "*.index.json")
@@ -43,7 +44,7 @@ class HubRepository:
 
     def revisions(self) -> list[str]:
         """Branches and tags."""
-        refs = self._ask(lambda: _client().list_repo_refs(self.repository))
+        refs = self.ask(lambda: hub_client().list_repo_refs(self.repository))
         return [ref.name for ref in (*refs.branches, *refs.tags)]
 
     def checksum(self, revision: str) -> str:
@@ -79,9 +80,9 @@ class HubRepository:
 
     def _download_file(self, name: str, revision: str, target: Path) -> None:
         commit = self._info(revision).sha
-        self._ask(
-            lambda: _hub().hf_hub_download(
-                self.repository, name, revision=commit, local_dir=target, endpoint=_endpoint()
+        self.ask(
+            lambda: hub_library().hf_hub_download(
+                self.repository, name, revision=commit, local_dir=target, endpoint=endpoint()
             ),
             revision,
         )
@@ -103,8 +104,8 @@ class HubRepository:
 
     def _info(self, revision: str) -> Any:
         if revision not in self._infos:
-            self._infos[revision] = self._ask(
-                lambda: _client().model_info(self.repository, revision=revision, files_metadata=True), revision
+            self._infos[revision] = self.ask(
+                lambda: hub_client().model_info(self.repository, revision=revision, files_metadata=True), revision
             )
         return self._infos[revision]
 
@@ -124,22 +125,25 @@ class HubRepository:
                 "give cache=, a folder on another disk"
             )
 
-    def _ask(self, question: Callable[[], Found], revision: str | None = None) -> Found:
+    def ask(self, question: Callable[[], Found], revision: str | None = None) -> Found:
         """The hub's answer; where it is busy or cannot be reached, after waiting."""
-        _hub()  # its absence is no failure of the hub
+        hub_library()  # its absence is no failure of the hub
         for wait in (*WAITS, None):
             try:
                 return question()
-            except Exception as error:
+            except Exception as raised:
+                error = (
+                    raised.__cause__ if type(raised) is RuntimeError and raised.__cause__ else raised
+                )  # of an upload
                 if wait is None or not _is_worth_another_attempt(error):
-                    raise self._explained(error, revision) from error
+                    raise self._explained(error, revision) from raised
             time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
-    def _explained(self, error: Exception, revision: str | None) -> Exception:
+    def _explained(self, error: BaseException, revision: str | None) -> BaseException:
         from huggingface_hub import errors
 
-        where = f"{self.repository} at {_endpoint() or 'the hub'}"
+        where = f"{self.repository} at {endpoint() or 'the hub'}"
         reason = (str(error) or type(error).__name__).splitlines()[0]
         if isinstance(error, errors.RevisionNotFoundError):
             return ValueError(
@@ -148,6 +152,11 @@ class HubRepository:
         if isinstance(error, errors.RepositoryNotFoundError):
             return ValueError(
                 f"no repository {where}, or it is private or gated: check the name, or log in with `hf auth login`"
+            )
+        if getattr(getattr(error, "response", None), "status_code", None) in NOT_ALLOWED:
+            return ValueError(
+                f"{where} refuses it ({reason}): log in with `hf auth login`, or set HF_TOKEN, with a token that may "
+                "write if you push; what was uploaded is kept"
             )
         if isinstance(error, errors.OfflineModeIsEnabled):
             return ValueError(f"{where} is not read while HF_HUB_OFFLINE is set: unset it")
@@ -159,14 +168,14 @@ class HubRepository:
         return error
 
 
-def _is_worth_another_attempt(error: Exception) -> bool:
+def _is_worth_another_attempt(error: BaseException) -> bool:
     """Busy or out of reach; not a missing repository, and not a full disk."""
     if (response := getattr(error, "response", None)) is not None:
         return response.status_code in BUSY
     return _is_of_http(error) or isinstance(error, ConnectionError | TimeoutError)
 
 
-def _is_of_http(error: Exception) -> bool:
+def _is_of_http(error: BaseException) -> bool:
     return any(each.__module__.partition(".")[0] in HTTP_LIBRARIES for each in type(error).__mro__)
 
 
@@ -178,16 +187,16 @@ def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _endpoint() -> str | None:
+def endpoint() -> str | None:
     """Read at each use: the library reads it once, when it is imported."""
     return os.environ.get("HF_ENDPOINT")
 
 
-def _client() -> Any:
-    return _hub().HfApi(endpoint=_endpoint())
+def hub_client() -> Any:
+    return hub_library().HfApi(endpoint=endpoint())
 
 
-def _hub() -> Any:
+def hub_library() -> Any:
     try:
         import huggingface_hub
     except ImportError as error:

@@ -69,3 +69,30 @@ def terminations_interrupt() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def deferred_interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C, SIGTERM and SIGHUP are noted, and obeyed between two updates; a second one acts at once.
+
+    One that comes after the last update is obeyed at the end. SIGHUP stays ignored where it is (nohup).
+    """
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield noted  # only the main thread may handle signals
+        return
+
+    def note(signum: int, frame: object) -> None:  # noqa: ARG001 (signal's signature)
+        if noted.is_set():
+            raise KeyboardInterrupt
+        noted.set()
+
+    numbers = (signal.SIGINT, *termination_signals())
+    previous = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield noted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if noted.is_set():
+        raise KeyboardInterrupt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ from grok_interp.files import naming, write_text
 COLUMNS = ("step", "tokens", "loss", "grad_norm", "learning_rate", "seconds")
 
 
-def metric_rows(file: Path) -> Iterator[dict[str, float]]:
-    """The rows of a log that are whole, in its order; none where there is no log."""
-    return (row for row in _rows(file) if row is not None)
+def metric_rows(file: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, float]]:
+    """The rows of a log that are whole and have these columns, in its order; none where there is no log."""
+    return (row for row in _rows(file, columns) if row is not None)
 
 
 def damaged_lines(file: Path) -> list[int]:
     """The numbers of the damaged lines of a log, from 1."""
-    return [number for number, row in enumerate(_rows(file), start=1) if row is None]
+    return [number for number, row in enumerate(_rows(file, COLUMNS), start=1) if row is None]
 
 
 def metric_line(row: Mapping[str, float]) -> str:
@@ -37,13 +37,13 @@ def append_metrics(file: Path, lines: str) -> None:
         log.write(lines.encode())
 
 
-def cut_metrics(file: Path, step: int) -> None:
+def cut_metrics(file: Path, step: int, *, columns: Sequence[str] = COLUMNS) -> None:
     """Drop what was logged after a resume point, because those updates are made again, and what is damaged."""
     if file.exists():
-        write_text(file, "".join(f"{json.dumps(row)}\n" for row in metric_rows(file) if row["step"] <= step))
+        write_text(file, "".join(f"{json.dumps(row)}\n" for row in metric_rows(file, columns) if row["step"] <= step))
 
 
-def _rows(file: Path) -> Iterator[dict[str, float] | None]:
+def _rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, float] | None]:
     """Line by line; None for a damaged one."""
     if not file.exists():
         return
@@ -52,13 +52,13 @@ def _rows(file: Path) -> Iterator[dict[str, float] | None]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             row = None
-        yield row if _is_whole(row) else None
+        yield row if _is_whole(row, columns) else None
 
 
-def _is_whole(row: Any) -> bool:
+def _is_whole(row: Any, columns: Sequence[str]) -> bool:
     return (
         isinstance(row, dict)
-        and row.keys() >= set(COLUMNS)
+        and row.keys() >= set(columns)
         and all(isinstance(value, int | float) and not isinstance(value, bool) for value in row.values())
         and is_unaltered_row(row)
     )

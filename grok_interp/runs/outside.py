@@ -19,8 +19,8 @@ REMEDY = "If you trust this run, add --trust-source to the command, or use Run.o
 
 def name_source(config: TrainConfig) -> None:
     """Note that the user has named the text of a configuration."""
-    if isinstance(config.data, TextConfig):
-        name_place(config.data.source)
+    for place in _places(config):
+        name_place(place)
 
 
 def open_data(config: TrainConfig, directory: Path, begun_with: str | None) -> Batches:
@@ -30,8 +30,7 @@ def open_data(config: TrainConfig, directory: Path, begun_with: str | None) -> B
     """
     from grok_interp.training.batches import open_batches
 
-    if isinstance(config.data, TextConfig) and not is_named(config.data.source, inside=directory):
-        source = config.data.source
+    if source := next((place for place in _places(config) if not is_named(place, inside=directory)), None):
         does = "downloads a data set" if source.startswith(HUB) else "reads text outside the run's folder"
         raise ValueError(f"{directory / 'config.json'} {does} that you have not named before: {source!r}. {REMEDY}")
     batches = open_batches(config)
@@ -41,6 +40,12 @@ def open_data(config: TrainConfig, directory: Path, begun_with: str | None) -> B
             f"{begun_with[:12]}, now {batches.hash[:12]}): restore the text, or train into another directory"
         )
     return batches
+
+
+def _places(config: TrainConfig) -> list[str]:
+    """What a configuration names outside its run: text, and a tokenizer."""
+    data = config.data
+    return [place for place in (data.source, data.tokenizer) if place] if isinstance(data, TextConfig) else []
 
 
 def require_no_links_out(directory: Path, *, trust: bool) -> None:

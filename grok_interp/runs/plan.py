@@ -181,5 +181,5 @@ def _data(config: TrainConfig) -> str:
     _, files = text_files(data.source)
     n_bytes = sum(file.stat().st_size for file in files)
     times = three_digits(config.n_steps * config.tokens_per_step / max(1, n_bytes * (1 - data.validation_fraction)))
-    at_least = "at least " if data.vocabulary == "bpe" else ""
+    at_least = "at least " if not data.tokens_are_bytes else ""
     return f"{data.source}: {size(n_bytes)} in {len(files):,} files, read {at_least}{times} times"

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from grok_interp.checksums import SHA256, is_unaltered
+from grok_interp.checksums import SHA256, is_unaltered, with_sha256
 from grok_interp.configs import TrainConfig
+from grok_interp.files import write_text
 from grok_interp.runs.series_record import SeriesRecord
 
 LARGEST_FILE = 2**24  # bytes
@@ -78,6 +79,11 @@ def read_record(directory: Path) -> tuple[dict[str, Any], TrainConfig | SeriesRe
         raise ValueError(f"{directory / 'config.json'} is not valid ({error}): restore it") from error
 
 
+def write_record(directory: Path, record: dict[str, Any]) -> None:
+    """Write a run's config.json, with the SHA-256 of what is in it."""
+    write_text(directory / "config.json", json.dumps(with_sha256(record), indent=1) + "\n")
+
+
 def _none_at(directory: Path) -> str:
     there = (directory / "config.json").exists()
     missing = "its config.json is not a run's" if there else "it has no config.json"
@@ -99,5 +105,5 @@ def _reasons_of(name: str, part: object, kinds: dict[str, type]) -> Iterator[str
             yield f"{name}.{field} must be of type {kind.__name__}"
         elif field in ("n_threads", "n_parts") and not 1 <= part[field] <= MOST_THREADS:
             yield f"{name}.{field} must be within 1..{MOST_THREADS}, got {part[field]}"
-        elif field == "precision" and part[field] not in ("float32", "bfloat16"):
-            yield f"{name}.{field} must be float32 or bfloat16, got {part[field]!r}"
+        elif field == "precision" and part[field] not in ("float32", "bfloat16", "float16"):
+            yield f"{name}.{field} must be float32, bfloat16 or float16, got {part[field]!r}"

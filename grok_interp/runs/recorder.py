@@ -12,6 +12,7 @@ from grok_interp.files import DamagedFileError
 from grok_interp.runs.checkpoint_files import load_state, save_state
 from grok_interp.runs.metrics import append_metrics, cut_metrics, metric_line
 from grok_interp.runs.run import Run
+from grok_interp.runs.trackers import SHOWN, Tracker
 from grok_interp.training.divergence import (
     UPDATES_AT_ONCE,
     DivergedError,
@@ -46,9 +47,10 @@ def load_newest_resume_point(state: TrainingState, directory: Path) -> float:
 class Recorder:
     """One run's metrics and resume points. What is not finite is neither logged nor kept."""
 
-    def __init__(self, run: Run, state: TrainingState, seconds: float) -> None:
+    def __init__(self, run: Run, state: TrainingState, seconds: float, trackers: Sequence[Tracker] = ()) -> None:
         self.run, self.state, self.check = run, state, FiniteCheck.of(state, run.data)
         self.began = time.monotonic() - seconds
+        self.trackers = trackers
         self.buffer: list[tuple[Update, float]] = []
         self.metrics = run.directory / "metrics.jsonl"
         cut_metrics(self.metrics, state.step)
@@ -81,6 +83,8 @@ class Recorder:
                 row = {"step": update.step, "tokens": update.step * tokens, "loss": loss, "grad_norm": norm}
                 row |= {"learning_rate": update.learning_rate, "seconds": round(seconds, 3)}
                 lines.append(metric_line(row))
+                for tracker in self.trackers:
+                    tracker.log(update.step, {name: row[name] for name in SHOWN})
         finally:
             append_metrics(self.metrics, "".join(lines))
 

@@ -12,21 +12,18 @@ Opening reads config.json and nothing else; torch is imported when a model is lo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from grok_interp.checksums import with_sha256
 from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.device import models_at_once
-from grok_interp.files import write_text
 from grok_interp.results.store import Analyzer, ResultStore
 from grok_interp.runs.metrics import COLUMNS, metric_rows
 from grok_interp.runs.outside import name_source, open_data, require_no_links_out
-from grok_interp.runs.record import parsed_record, read_record
+from grok_interp.runs.record import parsed_record, read_record, write_record
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.runs.series_record import ModelSizes, SeriesRecord
 
@@ -84,17 +81,13 @@ class Run:
         return cls(Path(directory), record, config)
 
     @classmethod
-    def create(
-        cls, directory: Path, config: TrainConfig, *, data: Batches | None = None, execution: Execution | None = None
-    ) -> Run:
-        """A new run without checkpoints, with the hash of its data and how it is computed."""
-        record: dict[str, Any] = {"train": config.to_dict()}
+    def create(cls, directory: Path, config: TrainConfig, *, data: Batches | None = None, **noted: Any) -> Run:
+        """A new run without checkpoints. config.json has the hash of its data, and what else is `noted`."""
+        record: dict[str, Any] = {"train": config.to_dict(), **noted}
         if data:
             record["data"] = {"hash": data.hash, "description": data.description}
-        if execution:
-            record["execution"] = asdict(execution)
         name_source(config)
-        write_text(Path(directory) / "config.json", json.dumps(with_sha256(record), indent=1) + "\n")
+        write_record(Path(directory), record)
         run = cls.open(directory)
         if data:
             run.__dict__["data"] = data  # as the cached property: it is open already

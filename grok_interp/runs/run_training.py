@@ -7,25 +7,30 @@ depends on (seed, step) and nothing else, and precision, threads and compilation
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import filelock
 
 from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
-from grok_interp.runs.interrupts import termination_signals
+from grok_interp.runs.continuation import CHANGEABLE, another_config, continue_under
+from grok_interp.runs.evaluations import Evaluate, Evaluations, StopTraining
+from grok_interp.runs.interrupts import deferred_interrupts
 from grok_interp.runs.record import is_run, read_record
 from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good, resume_points
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_record import SeriesRecord
+from grok_interp.runs.trackers import TrackerName, opened_trackers
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import DivergedError, Update
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, train
+from grok_interp.training.own_optimizer import OwnOptimizer
+from grok_interp.training.processes import joined, tell_stopped, was_stopped
 
 
 def run_training(
@@ -37,66 +42,135 @@ def run_training(
     resume_seconds: float = 20.0,
     on_start: Callable[[int], None] | None = None,
     on_update: Callable[[Update], None] | None = None,
+    own: OwnOptimizer | None = None,
+    evaluate: Evaluate | None = None,
+    track: tuple[TrackerName, ...] = (),
 ) -> Run:
     """Train into a run directory, from its last resume point if it has one.
 
-    A first command that fails before it has trained leaves no run behind.
+    Ctrl-C, SIGTERM and SIGHUP write a resume point too and raise KeyboardInterrupt. A first command that fails before
+    it has trained leaves no run behind. A run that was begun goes on under another config if that changes no update
+    that was made: more steps at a constant rate, checkpoints to come, another micro-batch size.
 
     Args:
-        directory: the run's folder, which need not be there.
-        config: what is trained; that of the run where the directory holds one.
-        device: where it trains, a torch device.
-        compiled: compile the step with torch.compile. Counts for a new run; a run that is resumed keeps its precision,
-            number of threads and compilation.
-        resume_seconds: a resume point is written as often; Ctrl-C, SIGTERM and SIGHUP write one too and raise
-            KeyboardInterrupt.
-        on_start: is told the step that training starts from.
-        on_update: is called after every update.
+        directory: new, empty, or of this run.
+        config: what is trained.
+        device: a torch device; it may change on resume, and results then agree to rounding.
+        compiled: compile the step, of a new run; one that is resumed keeps its precision, threads and compilation.
+        resume_seconds: between two resume points.
+        on_start: is told the step it starts from.
+        on_update: is told every update; it may raise `StopTraining`.
+        own: an optimizer and a scheduler of yours, in place of those of the config.
+        evaluate: (step, model in eval mode) -> name -> number at every checkpoint, kept in evaluations.jsonl; it may
+            raise `StopTraining`. See `evaluations`.
+        track: programs that show the metrics while it trains; extra `track`.
 
     Returns:
-        The run, finished.
+        The run, finished or stopped.
 
     Raises:
-        ValueError: when the directory holds another config, data that has changed since, files that are no run, or a
-            run that another process is training.
-        DivergedError: when a loss, a gradient norm or the weights are not finite: nothing of it is kept, and the last
-            good checkpoint is named.
+        ValueError: when the directory holds another config, data that has changed since, files that are no run, a run
+            of another optimizer, or one that another process is training.
+        DivergedError: when a loss, a gradient norm or the weights are not finite. It names the last good checkpoint;
+            nothing of what is not finite is kept.
 
     Example:
+        >>> import tempfile
         >>> from dataclasses import replace
-        >>> from tempfile import mkdtemp
         >>> from grok_interp import training_preset
-        >>> config = replace(training_preset("modular-tiny"), n_steps=5)
-        >>> run_training(Path(mkdtemp()) / "run", config).steps
-        (0, 5)
+        >>> config = replace(training_preset("modular-tiny"), n_steps=2, warmup_steps=0, checkpoint_steps=(0,))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run_training(Path(folder) / "run", config).steps
+        (0, 2)
     """
-    run, execution = claim(Path(directory), config, Execution.resolve(config, device=device, compiled=compiled))
-    with only_process(run), releasing_if_failed(run), deferred_interrupts() as interrupted, execution.threads():
-        state = TrainingState(config, device=device, precision=execution.precision, n_parts=execution.n_parts)
-        recorder = Recorder(run, state, load_newest_resume_point(state, run.directory))
-        recorders = Recorders([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update)
-        if on_start:
-            on_start(state.step)
-        training = train(config, state=state, batches=run.data, on_update=recorders, compiled=execution.compiled)
-        with naming_last_good([recorder]):
-            for step, model in training:
-                run.checkpoints.save(step, model)
-            recorders.save()
+    with joined(device) as (processes, device), processes.naming_lost():
+        processes.require_fit(config.batch_size, dropout=config.model.attn_dropout)
+        options: dict[str, Any] = {"device": device, "own": own, "processes": processes}
+        if not processes.is_first:
+            follow(config, options)
+            return Run.open(directory)
+        execution = Execution.resolve(config, device=device, compiled=compiled)
+        run, execution = claim(Path(directory), config, execution, own.label if own else "")
+        with only_process(run), releasing_if_failed(run), deferred_interrupts() as interrupted, execution.threads():
+            run = continue_under(run, config)
+            processes.from_first(execution)
+            state = TrainingState(config, precision=execution.precision, n_parts=execution.n_parts, **options)
+            seconds = load_newest_resume_point(state, run.directory)
+            processes.from_first(state.state_dict())
+            with opened_trackers(track, run.directory, state.step) as trackers:
+                recorder = Recorder(run, state, seconds, trackers)
+                evaluated = evaluate and Evaluations(run.directory, evaluate, state.step, trackers)
+                if on_start:
+                    on_start(state.step)
+                lead(
+                    recorder,
+                    Recorders([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update),
+                    evaluated,
+                    compiled=execution.compiled,
+                )
     return run
 
 
-def claim(directory: Path, config: TrainConfig, execution: Execution) -> tuple[Run, Execution]:
+def lead(recorder: Recorder, recorders: Recorders, evaluated: Evaluations | None, *, compiled: bool) -> None:
+    """Train to the end, or until a callback stops it, and keep what comes of it."""
+    run, state = recorder.run, recorder.state
+    training = train(state.config, state=state, batches=run.data, on_update=recorders, compiled=compiled)
+    with naming_last_good([recorder]):
+        try:
+            for step, model in training:
+                run.checkpoints.save(step, model)
+                if evaluated:
+                    evaluated(step, model)
+        except StopTraining:
+            tell_stopped()
+        else:
+            state.processes.wait()
+        recorders.save()
+
+
+def follow(config: TrainConfig, options: Mapping[str, Any]) -> None:
+    """Train with the first process, which reads and writes the run; end when it does.
+
+    Args:
+        config: what is trained.
+        options: of `TrainingState`.
+    """
+    with deferred_interrupts() as interrupted:
+        try:
+            execution: Execution = options["processes"].from_first(None)
+            state = TrainingState(config, precision=execution.precision, **options)
+            state.load_state_dict(options["processes"].from_first(None))
+            with execution.threads():
+                for _ in train(config, state=state, compiled=execution.compiled):
+                    pass
+            state.processes.wait()
+        except RuntimeError:
+            if interrupted.is_set():  # the first process has obeyed
+                raise KeyboardInterrupt from None
+            if not was_stopped():
+                raise
+
+
+def claim(directory: Path, config: TrainConfig, execution: Execution, optimizer: str = "") -> tuple[Run, Execution]:
     """The run to train, and how: `execution` for a new run, otherwise what the run was begun with.
 
-    Writes config.json into a new directory; refuses one that holds anything else.
+    Writes config.json into a new directory; refuses one that holds anything else, or a run of another optimizer.
     """
     if is_run(directory):
-        _require_same_config(directory, config)
+        differences = config.differences(_require_trained_here(directory))
+        if set(differences) - set(CHANGEABLE):  # before anything that it names is opened
+            raise another_config(directory, differences, f"of a run only {', '.join(CHANGEABLE)} may change")
         run = Run.open(directory, trust_source=True)  # the user has given the folder and, in the config, the source
+        if (there := run.record.get("optimizer", "")) != optimizer:
+            raise ValueError(
+                f"{run} is updated by {there or 'the optimizer of its config'}, and {optimizer or 'no own one'} was "
+                "given: give the same, or another directory"
+            )
         return run, run.execution or execution
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ValueError(f"{directory} holds files but no run: give a new or an empty directory")
-    return Run.create(directory, config, data=open_batches(config), execution=execution), execution
+    noted = {"execution": asdict(execution)} | ({"optimizer": optimizer} if optimizer else {})
+    return Run.create(directory, config, data=open_batches(config), **noted), execution
 
 
 def is_finished(directory: Path, config: TrainConfig) -> bool:
@@ -111,14 +185,15 @@ def is_finished(directory: Path, config: TrainConfig) -> bool:
 
 
 def _require_same_config(directory: Path, config: TrainConfig) -> None:
+    if differences := config.differences(_require_trained_here(directory)):
+        raise another_config(directory, differences)
+
+
+def _require_trained_here(directory: Path) -> TrainConfig:
     _, there = read_record(directory)
     if isinstance(there, SeriesRecord):
         raise ValueError(f"{directory} has checkpoints from elsewhere ({there.source}): give another directory")
-    if differences := config.differences(there):
-        listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
-        raise ValueError(
-            f"{directory} holds a run of another config ({listed}): give another directory, or that config"
-        )
+    return there
 
 
 @contextmanager
@@ -159,30 +234,3 @@ def _release(directory: Path) -> None:
         (directory / name).unlink(missing_ok=True)
     with suppress(OSError):  # there may be something else in it
         directory.rmdir()
-
-
-@contextmanager
-def deferred_interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C, SIGTERM and SIGHUP are noted, and obeyed between two updates; a second one acts at once.
-
-    One that comes after the last update is obeyed at the end. SIGHUP stays ignored where it is (nohup).
-    """
-    noted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield noted  # only the main thread may handle signals
-        return
-
-    def note(signum: int, frame: object) -> None:  # noqa: ARG001 (signal's signature)
-        if noted.is_set():
-            raise KeyboardInterrupt
-        noted.set()
-
-    numbers = (signal.SIGINT, *termination_signals())
-    previous = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield noted
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    if noted.is_set():
-        raise KeyboardInterrupt

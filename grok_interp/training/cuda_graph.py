@@ -54,6 +54,6 @@ class GraphedStep:
         return graph
 
 
-def graphed(step: Step, device: torch.device, *, random: bool) -> Step:
-    """`step` as a CUDA graph, or as it is: on a CPU, and where it draws `random` numbers (dropout)."""
-    return GraphedStep(step) if device.type == "cuda" and not random else step
+def graphed(step: Step, device: torch.device) -> Step:
+    """`step` as a CUDA graph; on a CPU as it is."""
+    return GraphedStep(step) if device.type == "cuda" else step

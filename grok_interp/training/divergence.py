@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.training.precision import autocast
+from grok_interp.training.precision import SMALLEST_SCALE, autocast
 
 if TYPE_CHECKING:
     from grok_interp.training.loop import TrainingState
@@ -104,3 +104,15 @@ class FiniteCheck:
                 return bool(self.loss_function(model, self.sequence).isfinite())
         finally:
             model.train(was_training)
+
+
+def skip_overflow(state: TrainingState) -> Float[Tensor, ""]:
+    """The gradient overflowed in float16: it is dropped, and the loss scale is halved."""
+    for optimizer in state.optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    state.scaler.update()
+    if state.scaler.get_scale() < SMALLEST_SCALE:
+        raise DivergedError(
+            f"training diverged: at step {state.step + 1} the gradient is not finite at any loss scale; {REMEDY}"
+        )
+    return torch.zeros((), device=state.device)

@@ -101,6 +101,8 @@ def require_lockstep(configs: Sequence[TrainConfig]) -> None:
         raise ValueError("an ensemble needs a run or more, got none")
     if configs[0].model.attn_dropout or configs[0].intervene:
         raise ValueError("an ensemble has no attention dropout and no interventions: train such runs one by one")
+    if configs[0].precision == "float16":
+        raise ValueError("an ensemble has no loss scaling: give precision bfloat16 or float32, or train one by one")
     first = shared_fields(configs[0])
     for config in configs[1:]:
         if differ := [f"{k}: {first[k]!r} and {v!r}" for k, v in shared_fields(config).items() if first[k] != v]:
@@ -181,7 +183,7 @@ def step_function(state: EnsembleState, loss: Callable, *, compiled: bool) -> Ca
     one_or_all = partial(ensemble_losses, loss) if state.stacked else loss
     one_or_all = torch.compile(one_or_all) if compiled else one_or_all
     if state.stacked:
-        learn = graphed(partial(_learn_batches, state, one_or_all), state.device, random=False)
+        learn = graphed(partial(_learn_batches, state, one_or_all), state.device)
         return partial(_stacked_step, state, learn)
     return lambda batch: [train_step(member, own, one_or_all) for member, own in zip(state.members, batch, strict=True)]
 

@@ -23,11 +23,13 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.training import parallel
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.cuda_graph import Step, graphed
-from grok_interp.training.divergence import FiniteCheck, Update
+from grok_interp.training.divergence import FiniteCheck, Update, skip_overflow
 from grok_interp.training.interventions import Interventions
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, set_learning_rates, take_step
+from grok_interp.training.own_optimizer import OwnOptimizer, require_plain
 from grok_interp.training.parallel import choose_parts
-from grok_interp.training.precision import Precision, autocast, resolve_precision
+from grok_interp.training.precision import Precision, autocast, loss_scaler, resolve_precision
+from grok_interp.training.processes import ALONE, Processes
 
 
 class TrainingState:
@@ -37,8 +39,11 @@ class TrainingState:
         config: the training run.
         device: where it trains.
         precision: of the matrix products; by default what `config.precision` resolves to on this device.
-        n_parts: parts of a micro-batch that are computed at once; by default what `choose_parts` says.
+        n_parts: parts of a micro-batch that are computed at once; by default what `choose_parts` says. One on each of
+            several processes.
         model: on this device; by default the config's, initialized with its seed.
+        own: updates the weights in place of the optimizers of the config.
+        processes: that train it together.
     """
 
     def __init__(
@@ -49,26 +54,45 @@ class TrainingState:
         precision: Precision | None = None,
         n_parts: int | None = None,
         model: Transformer | None = None,
+        own: OwnOptimizer | None = None,
+        processes: Processes = ALONE,
     ) -> None:
-        self.config, self.device = config, torch.device(device)
+        processes.require_fit(config.batch_size, dropout=config.model.attn_dropout)
+        self.config, self.device, self.processes = config, torch.device(device), processes
         self.precision: Precision = precision or resolve_precision(config.precision, self.device)
-        self.n_parts = n_parts or choose_parts(config, self.device)
+        self.n_parts = 1 if processes.number > 1 else n_parts or choose_parts(config, self.device)
         self.model = model or Transformer(config.model, seed=config.init_seed).to(self.device)
-        half = self.precision == "bfloat16"
-        self.optimizers = build_optimizers(self.model.named_parameters(), config, half=half)
+        self.own, self.scheduler = own, None
+        if own:
+            optimizer, self.scheduler = own.built(self.model)
+            self.optimizers = [optimizer]
+        else:
+            half = self.precision == "bfloat16"
+            self.optimizers = build_optimizers(self.model.named_parameters(), config, half=half)
+        self.scaler = loss_scaler(self.device, self.precision)
         self.interventions = Interventions(config, self.model)
+        self.wrapped = processes.wrapped(self.model)
         self.step = 0
 
     def state_dict(self) -> dict[str, Any]:
         optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
         held = self.interventions.state_dict()
-        return {"step": self.step, "model": self.model.state_dict(), "optimizers": optimizers, "held": held}
+        state = {"step": self.step, "model": self.model.state_dict(), "optimizers": optimizers, "held": held}
+        state |= {"scaler": self.scaler.state_dict(), "scheduler": self.scheduler and self.scheduler.state_dict()}
+        if self.own:
+            require_plain([state["optimizers"], state["scheduler"]], f"the state of {self.own.label}")
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            own = optimizer.state_dict()["param_groups"]  # rates follow from the config and the step
-            optimizer.load_state_dict({"state": saved["state"], "param_groups": own})
+            groups = optimizer.state_dict()["param_groups"]  # rates follow from the config and the step
+            if self.scheduler:
+                groups = saved["param_groups"]
+            optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.scaler.load_state_dict(state.get("scaler", {}))
         self.interventions.load_state_dict(state.get("held", {}))
         self.step = state["step"]
 
@@ -124,7 +148,9 @@ def train(
 def step_function(state: TrainingState, loss_function: Callable) -> Callable[[Int64[Tensor, "batch pos"]], Update]:
     """`train_step` of `state` as a function of the batch; on a GPU a CUDA graph."""
     learn = partial(learn_batch, state, loss_function)
-    return partial(_counted, state, graphed(learn, state.device, random=state.config.model.attn_dropout > 0))
+    several = state.processes.number > 1
+    direct = several or state.config.model.attn_dropout > 0 or state.own is not None or state.scaler.is_enabled()
+    return partial(_counted, state, learn if direct else graphed(learn, state.device))
 
 
 def train_step(state: TrainingState, batch: Int64[Tensor, "batch pos"], loss_function: Callable) -> Update:
@@ -140,55 +166,69 @@ def train_step(state: TrainingState, batch: Int64[Tensor, "batch pos"], loss_fun
 
 def _counted(state: TrainingState, learn: Step, batch: Tensor) -> Update:
     """`learn` the batch at the learning rates of this step, which is then over."""
-    factor = schedule_factor(state.config, state.step)
-    set_learning_rates(state.optimizers, factor)
+    rate = _set_learning_rates(state)
     state.interventions.prepare(state.step, batch)
     with _dropout_of_step(state.config, state.step):
         loss, grad_norm = learn(batch)
     state.step += 1
-    return Update(state.step, loss, grad_norm, state.config.learning_rate * factor)
+    if state.scheduler:
+        state.scheduler.step()
+    return Update(state.step, loss, grad_norm, rate)
+
+
+def _set_learning_rates(state: TrainingState) -> float:
+    """The learning rate of this update: of AdamW, or of the first group of an own optimizer."""
+    first = state.optimizers[0].param_groups[0]
+    if state.scheduler:
+        return float(first["lr"])
+    factor = schedule_factor(state.config, state.step)
+    set_learning_rates(state.optimizers, factor)
+    return first["peak"] * factor
 
 
 def learn_batch(
     state: TrainingState, loss_function: Callable, batch: Int64[Tensor, "batch pos"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """(loss, gradient norm before clipping) of an update. No number is read from the device: a graph may record it.
-
-    Args:
-        state: which is changed.
-        loss_function: of the model and a batch, a mean in nats.
-        batch: token indices, batch x pos.
-    """
+    """(loss, gradient norm before clipping) of an update. But in float16 no number is read from the device: a graph may
+    record it."""
     state.model.train()
+    processes, losses = state.processes, []
+    micro_batches = _micro_batches(processes.part(batch), state.config)
     with state.interventions.applied():
-        losses = [add_gradient(state, micro, loss_function) for micro in _micro_batches(batch, state.config)]
-    return torch.stack(losses).sum(), update_weights(state)
+        for micro in micro_batches:
+            with processes.exchange(state.wrapped, now=micro is micro_batches[-1]):
+                losses.append(add_gradient(state, micro, loss_function))
+    return processes.total(torch.stack(losses).sum()), update_weights(state)
 
 
 def add_gradient(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
-    """This micro-batch's part of the batch's mean loss; its gradient is added to the others'.
-
-    Args:
-        state: whose gradients are added to.
-        micro: token indices, batch x pos.
-        loss_function: of the model and a batch, a mean in nats.
-    """
+    """This micro-batch's part of the batch's mean loss; its gradient is added to the others'."""
     sequences = micro.tensor_split(state.n_parts) if len(micro) >= state.n_parts else (micro,)
-    loss_of = partial(loss_part, state, loss_function=loss_function)
-    return parallel.add_gradient(loss_of, sequences, list(state.model.parameters()))
+    number = state.processes.number  # their gradients are averaged, and this makes it a sum
+
+    def scaled(part: Int64[Tensor, "part pos"]) -> Float[Tensor, ""]:
+        return state.scaler.scale(loss_part(state, part, loss_function=loss_function) * number)
+
+    loss = parallel.add_gradient(scaled, sequences, list(state.model.parameters()))
+    return loss / (number * state.scaler.get_scale())
 
 
 def loss_part(state: TrainingState, micro: Int64[Tensor, "batch pos"], loss_function: Callable) -> Float[Tensor, ""]:
     with autocast(state.device, state.precision):
-        return loss_function(state.model, micro) * (len(micro) / state.config.batch_size)
+        return loss_function(state.wrapped, micro) * (len(micro) / state.config.batch_size)
 
 
 def update_weights(state: TrainingState) -> Float[Tensor, ""]:
     """Update with the gradient added up so far, at the optimizers' rates; its norm before clipping."""
+    for optimizer in state.optimizers:
+        state.scaler.unscale_(optimizer)
     grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.max_grad_norm or torch.inf)
+    if state.scaler.is_enabled() and not grad_norm.isfinite():
+        return skip_overflow(state)
     before = state.interventions.before_update()
     take_step(state.optimizers)
     state.interventions.restore(before)
+    state.scaler.update()
     return grad_norm
 
 

@@ -1,7 +1,11 @@
 """In which precision a training step multiplies matrices.
 
-bfloat16 is autocast: weights, optimizer and attention's softmax stay in float32. On a CPU all of attention stays in
-float32, because the backward pass of its bfloat16 kernel is several times slower than that of the float32 one.
+bfloat16 and float16 are autocast: weights, optimizer and attention's softmax stay in float32. On a CPU all of
+attention stays in float32, because the backward pass of its bfloat16 kernel is several times slower than that of the
+float32 one.
+
+Gradients in float16 underflow, so the loss is multiplied by a scale that doubles every 2,000 updates. An update whose
+gradient overflows is left out and halves the scale: the step counts, its gradient norm is logged as 0.
 """
 
 from __future__ import annotations
@@ -10,11 +14,13 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
+HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+SMALLEST_SCALE = 1.0
 CPU_FEATURES = {"avx512_bf16", "amx_bf16", "arm_bf16", "bf16"}  # instructions that multiply bfloat16 numbers
 
 
-def resolve_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:
+def resolve_precision(wanted: Literal["auto", "float32", "bfloat16", "float16"], device: torch.device) -> Precision:
     """`auto` is bfloat16 where the device multiplies it natively, otherwise float32."""
     if wanted == "auto":
         return "bfloat16" if multiplies_bfloat16(device) else "float32"
@@ -30,4 +36,9 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(device.type, dtype=HALF.get(precision), enabled=precision in HALF)
+
+
+def loss_scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler:
+    """Of a run. It does nothing but in float16."""
+    return torch.amp.GradScaler(device.type, enabled=precision == "float16")

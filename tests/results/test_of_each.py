@@ -39,7 +39,7 @@ def test_what_is_made_comes_in_the_order_of_the_steps(at_once: int) -> None:
 
 def test_two_are_made_at_the_same_time() -> None:
     meeting = threading.Barrier(2)
-    found = of_each(lambda step, _: meeting.wait(timeout=60), Numbers(), [0, 1, 2, 3], device="cpu", at_once=2)
+    found = of_each(lambda step, _: meeting.wait(timeout=600), Numbers(), [0, 1, 2, 3], device="cpu", at_once=2)
     assert sorted(found) == [0, 0, 1, 1]  # each pair has met
 
 

@@ -33,9 +33,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     read: list[str] = []
     documents = sources.documents
 
-    def noted(source: str) -> Iterator[tuple[str, bytes]]:
+    def noted(source: str, **options) -> Iterator[tuple[str, bytes]]:
         read.append(source)
-        return documents(source)
+        return documents(source, **options)
 
     monkeypatch.setattr("grok_interp.data.corpus.documents", noted)
     yield read

@@ -82,7 +82,7 @@ def edited(values: dict[str, Any], name: str, value: object) -> dict[str, Any]:
         (
             "execution",
             {"precision": "float3", "n_threads": 1, "compiled": False},
-            "execution.precision must be float32 or bfloat16, got 'float3'",
+            "execution.precision must be float32, bfloat16 or float16, got 'float3'",
         ),
     ],
 )

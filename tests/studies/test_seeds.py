@@ -69,7 +69,7 @@ def test_the_sentence_of_several_seeds(results: CopyingResults) -> None:
     assert seeds.answer() == (
         f"Copying emerged in 2 of 2 seeds, at step {onset:,.0f} [{onset:,.0f}, {onset:,.0f}], after {made:.0%} "
         f"[{100 * made:.0f}, {100 * made:.0f}] of the fall of the validation loss; ablating each seed's induction "
-        "heads removes 100% [100, 100] of it (random heads: 0% [0, 0])."
+        "heads removes 100% [100, 100] of it (random heads: 0% [0, 0]). Brackets: 95% CI over seeds."
     )
     assert len(seeds.cards()) == 6
     assert seeds.cards()[0].value == "2 of 2" and "95% CI 34-100%" in seeds.cards()[0].label

@@ -13,7 +13,7 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.presets import preset, training_preset
 from grok_interp.training import ensemble
 from grok_interp.training.divergence import Update
-from grok_interp.training.ensemble import EnsembleState, train_ensemble
+from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
 from grok_interp.training.loop import TrainingState, train
 from grok_interp.training.optimizer import clip_each
 
@@ -146,3 +146,8 @@ def test_dropout_nobody_and_members_at_other_steps_are_refused() -> None:
         next(train_ensemble([]))
     with pytest.raises(ValueError, match=r"these stand at \[0, 10\]: train those that are behind one by one first"):
         EnsembleState([*states_after([modular()], 10), TrainingState(modular())])
+
+
+def test_float16_is_refused() -> None:
+    with pytest.raises(ValueError, match="an ensemble has no loss scaling: give precision bfloat16 or float32"):
+        require_lockstep([replace(modular(), precision="float16")])

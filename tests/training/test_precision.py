@@ -13,6 +13,7 @@ from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import open_batches
+from grok_interp.training.divergence import DivergedError
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, Update, train_step
 from grok_interp.training.precision import autocast, multiplies_bfloat16, resolve_precision
@@ -82,3 +83,44 @@ def test_threads_are_those_of_the_run_while_it_trains_and_the_callers_afterwards
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+# float16
+
+
+def set_scale(state: TrainingState, scale: float) -> None:
+    state.scaler.load_state_dict({**state.scaler.state_dict(), "scale": scale})
+
+
+def test_an_update_that_overflows_is_left_out_and_halves_the_scale() -> None:
+    config = replace(training_preset("copier-tiny"), precision="float16")
+    state, batches = TrainingState(config), open_batches(config)
+    set_scale(state, 2.0**120)  # far above what float16 holds: every gradient overflows
+    before = {name: weight.clone() for name, weight in state.model.state_dict().items()}
+    update = train_step(state, batches.batch(0, CPU), batches.loss)
+    assert (update.step, float(update.grad_norm)) == (1, 0.0)
+    assert all(torch.equal(weight, before[name]) for name, weight in state.model.state_dict().items())
+    assert state.scaler.get_scale() == 2.0**119
+
+
+def test_a_gradient_that_is_never_finite_ends_the_run() -> None:
+    config = replace(training_preset("copier-tiny"), precision="float16")
+    state, batches = TrainingState(config), open_batches(config)
+
+    def broken(model, batch):
+        return batches.loss(model, batch) * torch.inf
+
+    set_scale(state, 1.0)
+    with pytest.raises(DivergedError, match="at step 1 the gradient is not finite at any loss scale"):
+        train_step(state, batches.batch(0, CPU), broken)
+
+
+def test_loss_and_gradient_norm_in_float16_are_those_of_float32() -> None:
+    updates = []
+    for precision in ("float32", "float16"):
+        config = replace(training_preset("copier-tiny"), precision=precision, **MUON)
+        state, batches = TrainingState(config), open_batches(config)
+        updates.append(train_step(state, batches.batch(0, CPU), batches.loss))
+    exact, half = updates
+    assert half.loss == pytest.approx(float(exact.loss), rel=1e-3)
+    assert half.grad_norm == pytest.approx(float(exact.grad_norm), rel=1e-2)

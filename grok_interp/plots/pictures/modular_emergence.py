@@ -66,8 +66,11 @@ def _phases(phases: Mapping[int, PhaseProbabilities]) -> list[Line]:
     found = {each.most_probable for each in phases.values()}
     shown = [name for name in PHASES.values() if name in found]
     steps = list(phases)
-    lines = [Line(steps, [100 * phases[step].of_each[name] for step in steps], name, COLORS[name]) for name in shown]
+    lines = [
+        Line(steps, [100 * phases[step].of_each[name] for step in steps], name, COLORS[name], f"phase: {name}")
+        for name in shown
+    ]
     if found - set(shown):
         others = [100 * (1 - sum(phases[step].of_each[name] for name in PHASES.values())) for step in steps]
-        lines.append(Line(steps, others, OTHER, COLORS[OTHER], dash="--"))
+        lines.append(Line(steps, others, OTHER, COLORS[OTHER], f"phase: {OTHER}", dash="--"))
     return lines

@@ -9,7 +9,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from grok_interp.data.copying import HEXADECIMAL, CopySamples, CopyTask, repeated_tokens
-from grok_interp.data.vocabulary import printable_alphabet
+from grok_interp.data.foreign_vocabulary import NumberedVocabulary
+from grok_interp.data.vocabulary import Vocabulary, printable_alphabet
 from grok_interp.data.windows import ValidationWindows
 from grok_interp.studies.copying.evaluation_text import EvaluationText
 
@@ -57,17 +58,13 @@ class CopyingInputs:
             n_windows: of validation text.
         """
         vocabulary, n_ctx = text.vocabulary, text.config.model.n_ctx
-        newline = int(vocabulary.encode(b"\n")[0])
-        alphabets = {
-            "printable": printable_alphabet(vocabulary),
-            "hexadecimal": tuple(int(vocabulary.encode(bytes([symbol]))[0]) for symbol in HEXADECIMAL),
-        }
-        options = {"n_samples": n_samples, "separator": newline}
+        separator, alphabets = _alphabets(vocabulary)
+        options = {"n_samples": n_samples, "separator": separator}
         samples = {
             label: CopyTask.fitting(n_ctx, alphabet=alphabet, alphabet_label=label, **options).sample()
             for label, alphabet in alphabets.items()
         }
-        primary = samples.pop(text.test_alphabet)
+        primary = samples.pop("numbered" if "numbered" in samples else text.test_alphabet)
         half = min(PAPER_HALF, n_ctx // 2)
         tokens = repeated_tokens(n_sequences=n_sequences, half=half, alphabet=vocabulary.common, seed=0)
         return cls(
@@ -99,3 +96,12 @@ class CopyingInputs:
             "n_windows_examined": self.held_out.n_examined,
             "corpus": self.corpus_hash,
         }
+
+
+def _alphabets(vocabulary: Vocabulary | NumberedVocabulary) -> tuple[int, dict[str, tuple[int, ...]]]:
+    """The token that ends a string, and the tokens of the strings; hexadecimal digits where there are any."""
+    if isinstance(vocabulary, NumberedVocabulary):
+        *others, last = vocabulary.common
+        return last, {"numbered": tuple(others)}
+    digits = tuple(int(vocabulary.encode(bytes([symbol]))[0]) for symbol in HEXADECIMAL)
+    return int(vocabulary.encode(b"\n")[0]), {"printable": printable_alphabet(vocabulary), "hexadecimal": digits}

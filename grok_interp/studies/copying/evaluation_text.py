@@ -19,6 +19,7 @@ from grok_interp.checksums import file_sha256
 from grok_interp.configs import TextConfig
 from grok_interp.data.corpus import Corpus
 from grok_interp.data.document_windows import DocumentWindows, document_windows
+from grok_interp.data.foreign_vocabulary import NumberedVocabulary
 from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVocabulary, Vocabulary
 from grok_interp.data.windows import ValidationWindows, validation_windows
 from grok_interp.files import DamagedFileError, write_atomically
@@ -71,13 +72,13 @@ class EvaluationText:
         return corpus_of_run(self.run)
 
     @cached_property
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self) -> Vocabulary | NumberedVocabulary:
         kept = self.file.with_name("tokenizer.json")
         if kept.exists() and self.facts:
             if self.facts.get("tokenizer") not in (None, file_sha256(kept)):
                 raise DamagedFileError(f"{kept} is damaged: its SHA-256 is not the one it was written with; {REMEDY}")
             return BPEVocabulary.load(kept)
-        bytes_only = isinstance(self.config.data, TextConfig) and self.config.data.vocabulary == "bytes"
+        bytes_only = isinstance(self.config.data, TextConfig) and self.config.data.tokens_are_bytes
         return ByteVocabulary() if bytes_only else self.corpus.vocabulary
 
     def windows(self, n_windows: int) -> ValidationWindows:
@@ -96,7 +97,9 @@ class EvaluationText:
         """`document_windows` of the run's context length."""
         name = f"documents_{n_windows}"
         if name not in self.tensors:
-            end = int(self.vocabulary.encode(END_OF_DOCUMENT.encode())[0])
+            vocabulary = self.vocabulary  # numbered is a stream in which no token ends a document
+            numbered = isinstance(vocabulary, NumberedVocabulary)
+            end = -1 if numbered else int(vocabulary.encode(END_OF_DOCUMENT.encode())[0])
             options = {"n_ctx": self.config.model.n_ctx, "n_windows": n_windows, "end": end}
             found = document_windows(self.corpus.validation, leaks=self.corpus.leaks, **options)
             self._keep({name: found.windows, f"{name}_index": found.documents}, {})

@@ -69,10 +69,12 @@ def emergence(run: Run, *, device: str = "cpu") -> Drawing:
         run: a run on text.
         device: where models run, a torch device.
     """
+    from grok_interp.studies.copying.ablation_results import CLAIMED_WAYS, ablations
     from grok_interp.studies.copying.first_screen import FirstScreen
     from grok_interp.studies.copying.results import analyze
 
-    return FirstScreen.of_run(run, analyze(run, device=device)).drawing
+    (ablation,) = ablations(run, ways=CLAIMED_WAYS, device=device)
+    return FirstScreen(analyze(run, device=device), ablation).drawing
 
 
 def store_single_ablations(run: Run, device: str, show: ShowProgress) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from grok_interp.analysis.natural_copying import NaturalCopying, natural_copying
 from grok_interp.configs.schedules import spread_steps
+from grok_interp.data.foreign_vocabulary import NumberedVocabulary
 from grok_interp.data.vocabulary import ByteVocabulary, Vocabulary
 from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer, tokens_hash
@@ -52,6 +53,6 @@ def natural_copying_of_run(
     return result
 
 
-def default_n(vocabulary: Vocabulary) -> int:
+def default_n(vocabulary: Vocabulary | NumberedVocabulary) -> int:
     """n for a vocabulary: about 8 bytes of context."""
     return N_BYTES if isinstance(vocabulary, ByteVocabulary) else N_BPE_TOKENS

@@ -67,7 +67,7 @@ class Seeds:
         made = self.over_seeds(lambda screen: screen.loss_made.value)
         if np.isfinite(made.value):
             text += f", after {fraction_in_words(made)} of the fall of the validation loss"
-        return f"{text}{self._carriers()}."
+        return f"{text}{self._carriers()}. Brackets: 95% CI over seeds."
 
     def _undecided(self) -> str:
         """Seeds of which it is not known."""

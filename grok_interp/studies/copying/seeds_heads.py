@@ -32,7 +32,7 @@ def heads_of_seeds_section(runs: Sequence[Run], screens: Mapping[int, FirstScree
         "I(L, H) at the last checkpoint; previous-token head: the largest previous-token score in an earlier layer. "
         "Removed: fraction of exact match that mean ablation of the ablated heads removes, 95% CI over samples."
     )
-    html = f'<div class="wide">{table_html(table)}</div>'
+    html = f'<div class="wide compact">{table_html(table)}</div>'
     return Section("Heads and ablations, seed by seed", text, html=html, table=table)
 
 

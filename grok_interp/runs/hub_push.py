@@ -1,0 +1,186 @@
+"""`push`: a run as a repository on a model hub, in the layout of Pythia: one revision for each checkpoint.
+
+    main, step0, step1, ..., step4000       main is the last checkpoint
+        config.json, model.safetensors      Hugging Face's layout, float32
+        tokenizer.json                      of a run on text
+        grok_interp.json                    the run's configuration, the step and the checksum of its weights
+        README.md                           the model card
+
+Each checkpoint is one commit on main, from which its revision is branched: a revision is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from grok_interp.checksums import file_sha256
+from grok_interp.configs import TextConfig
+from grok_interp.data.foreign_vocabulary import NumberedVocabulary
+from grok_interp.data.vocabulary import ByteVocabulary
+from grok_interp.models.interchange import to_huggingface
+from grok_interp.runs.hub_uploads import WEIGHTS, HubUploads
+from grok_interp.runs.huggingface_folders import TOKENIZER
+from grok_interp.runs.model_card import model_card, published_record
+from grok_interp.runs.run import Run
+from grok_interp.training.batches import TextBatches
+
+BYTES = ByteVocabulary()
+MAIN, RECORD, CARD = "main", "grok_interp.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Push:
+    """What was uploaded, or would be.
+
+    Attributes:
+        repository: on the hub.
+        uploaded: steps whose revisions were not there.
+        skipped: steps whose revisions were there with the same weights.
+        n_bytes: of the files of the uploaded revisions.
+        is_dry: nothing was written.
+    """
+
+    repository: str
+    uploaded: tuple[int, ...]
+    skipped: tuple[int, ...]
+    n_bytes: int
+    is_dry: bool
+
+    def __str__(self) -> str:
+        verb = "to upload" if self.is_dry else "uploaded"
+        return (
+            f"{self.repository}: {len(self.uploaded)} revisions {verb} ({self.n_bytes / 1e6:,.1f} MB), "
+            f"{len(self.skipped)} there already"
+        )
+
+
+def push(
+    run: Run,
+    repository: str,
+    *,
+    private: bool = False,
+    dry_run: bool = False,
+    on_checkpoint: Callable[[int, int], object] | None = None,
+) -> Push:
+    """Upload the checkpoints of a run, so that `CheckpointSeries.from_hub(repository)` gives the same models.
+
+    Interrupted, the same call resumes: revisions that are there with the same weights are skipped. Needs the extra
+    `hub`, and a token that may write (`hf auth login`, or HF_TOKEN).
+
+    Args:
+        run: trained here; its models have a counterpart in Hugging Face's library (see `to_huggingface`).
+        repository: `"OWNER/NAME"`; made if it is not there.
+        private: a repository that is made is visible to its owner alone; one that is there stays as it is.
+        dry_run: say what would be uploaded and write nothing.
+        on_checkpoint: is told (checkpoints done, checkpoints to do).
+
+    Returns:
+        The steps uploaded and skipped, and the bytes.
+
+    Raises:
+        ValueError: for a run without checkpoints or with checkpoints from elsewhere, for a model without counterpart,
+            for a hub that cannot be reached or refuses to be written to, and for a revision with other weights.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> push(load_reference("copier-mini"), "copier-mini")
+        Traceback (most recent call last):
+            ...
+        ValueError: a repository is named OWNER/NAME, got 'copier-mini': put your user name or organization before it
+    """
+    if repository.count("/") != 1 or not all(repository.split("/")):
+        raise ValueError(
+            f"a repository is named OWNER/NAME, got {repository!r}: put your user name or organization before it"
+        )
+    revisions = Revisions.of(run, repository)
+    there = revisions.hub.weights()
+    if not dry_run:
+        revisions.hub.create(private=private)
+    uploaded: dict[int, int] = {}
+    for number, step in enumerate(run.steps, start=1):
+        must_be_main = step == run.steps[-1] and (bool(uploaded) or there.get(MAIN) != there.get(f"step{step}"))
+        if n_bytes := revisions.upload(step, there, must_be_main=must_be_main, dry_run=dry_run):
+            uploaded[step] = n_bytes
+        if on_checkpoint:
+            on_checkpoint(number, len(run.steps))
+    skipped = tuple(step for step in run.steps if step not in uploaded)
+    return Push(repository, tuple(uploaded), skipped, sum(uploaded.values()), dry_run)
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """The revisions of a run.
+
+    Args:
+        run: that is pushed.
+        hub: where to.
+        record: of the run, for programs.
+        card: README.md.
+    """
+
+    run: Run
+    hub: HubUploads
+    record: Mapping[str, Any]
+    card: str
+
+    @classmethod
+    def of(cls, run: Run, repository: str) -> Revisions:
+        """Raises ValueError for a run without checkpoints, or with checkpoints from elsewhere."""
+        record = published_record(run)
+        if not run.steps:
+            raise ValueError(f"{run} has no checkpoints yet: train it first, with the same directory")
+        return cls(run, HubUploads(repository), record, model_card(run, repository))
+
+    def upload(self, step: int, there: Mapping[str, str | None], *, must_be_main: bool, dry_run: bool) -> int:
+        """The bytes of the revision of a step if it was uploaded, or would be; 0 if it was there.
+
+        Raises ValueError for a revision that is there with other weights.
+        """
+        name = f"step{step}"
+        with tempfile.TemporaryDirectory() as scratch:
+            files = self.write(step, Path(scratch))
+            if name in there:
+                self._require_same(name, there[name], file_sha256(files[WEIGHTS]))
+            if name in there and not must_be_main:
+                return 0
+            if not dry_run:
+                commit = self.hub.commit(files, f"Checkpoint at step {step:,}")
+                if name not in there:
+                    self.hub.branch(name, commit)
+            return sum(file.stat().st_size for file in files.values())
+
+    def write(self, step: int, folder: Path) -> dict[str, Path]:
+        """Name -> file of all files of a revision, written into a folder."""
+        _save(to_huggingface(self.run.load(step)), folder)
+        checksum = self.run.checkpoints.checksum(step)
+        (folder / RECORD).write_text(json.dumps({**self.record, "step": step, "weights": checksum}, indent=1) + "\n")
+        (folder / CARD).write_text(self.card)
+        data = self.run.config.data
+        if isinstance(data, TextConfig):
+            vocabulary = cast(TextBatches, self.run.data).corpus.vocabulary if not data.tokens_are_bytes else BYTES
+            if not isinstance(vocabulary, NumberedVocabulary):
+                vocabulary.save(folder / TOKENIZER)
+        return {file.name: file for file in sorted(folder.iterdir())}
+
+    def _require_same(self, name: str, there: str | None, own: str) -> None:
+        if there != own:
+            raise ValueError(
+                f"revision {name} of {self.hub.repository} has other weights than {self.run}: push into another "
+                "repository, or delete that revision first"
+            )
+
+
+def _save(model: Any, folder: Path) -> None:
+    """As `save_pretrained`, without its progress bar, and with nothing for the generation of text."""
+    from safetensors.torch import save_file
+
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    weights = {name: weight.contiguous() for name, weight in model.state_dict().items() if name not in tied}
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})

@@ -1,0 +1,78 @@
+"""Programs that show metrics while a run trains: TensorBoard, and trackio. Both keep what they show on this machine.
+
+metrics.jsonl has every number, and a tracker shows it: after an interruption it goes on where the run does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+TrackerName = Literal["tensorboard", "trackio"]
+SHOWN = ("loss", "grad_norm", "learning_rate", "tokens")
+
+
+class Tracker(Protocol):
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Values at a step."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class TensorBoard:
+    """Event files in `tensorboard/` of the run: `tensorboard --logdir RUN`.
+
+    Args:
+        directory: of the run.
+        resumed: the step that training goes on from; what was written after it is hidden.
+    """
+
+    def __init__(self, directory: Path, resumed: int) -> None:
+        try:
+            from torch.utils.tensorboard.writer import SummaryWriter
+        except ImportError as error:
+            raise ValueError("tensorboard is not installed: pip install 'grok-interp[track]'") from error
+        self.writer = SummaryWriter(str(directory / "tensorboard"), purge_step=resumed + 1)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class Trackio:
+    """A run of the project `grok_interp`, named as its folder; updates that are made again are logged again, equal.
+
+    Args:
+        directory: of the run.
+        resumed: the step that training goes on from.
+    """
+
+    def __init__(self, directory: Path, resumed: int) -> None:  # noqa: ARG002 (the trackers are made alike)
+        try:
+            import trackio  # pyright: ignore[reportMissingImports] (an extra)
+        except ImportError as error:
+            raise ValueError("trackio is not installed: pip install 'grok-interp[track]'") from error
+        self.library: Any = trackio
+        trackio.init(project="grok_interp", name=directory.resolve().name, resume="allow")
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        self.library.log(dict(values), step=step)
+
+    def close(self) -> None:
+        self.library.finish()
+
+
+TRACKERS = {"tensorboard": TensorBoard, "trackio": Trackio}
+
+
+@contextmanager
+def opened_trackers(names: Sequence[TrackerName], directory: Path, resumed: int) -> Iterator[list[Tracker]]:
+    """Those that are named, until the context ends. Raises ValueError for one that is not installed."""
+    with ExitStack() as opened:
+        yield [opened.enter_context(closing(TRACKERS[name](directory, resumed))) for name in names]

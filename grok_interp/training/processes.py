@@ -1,0 +1,175 @@
+"""One run on several processes: `torchrun --nproc-per-node 2 -m -- grok_interp.cli train ...`.
+
+Every process draws the whole batch of a step and trains on its own rows of it, so that the data are those of one
+process. torch's DistributedDataParallel averages the gradients, and all processes make the same update. The first
+process alone reads and writes the run: its files do not tell how many processes there were.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any, cast
+
+import torch
+from torch import Tensor, distributed, nn
+
+STORES: Any = distributed  # its stores are documented, and not in its list of exports
+STORE_TIMEOUT, JOIN_TIMEOUT = timedelta(seconds=10), timedelta(minutes=10)
+RUNS = count()
+LOST = ("peer", "gloo", "nccl", "connection", "socket", "timeout")  # in what torch says of a process that has ended
+
+
+class LostProcessError(RuntimeError):
+    """Another process of the run has ended."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train a run.
+
+    Args:
+        rank: 0 for the first, which writes the run.
+        number: of all.
+    """
+
+    rank: int = 0
+    number: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def require_fit(self, batch_size: int, *, dropout: float) -> None:
+        """Raises ValueError for a batch that cannot be divided, and for dropout, whose masks would be others."""
+        if batch_size % self.number:
+            raise ValueError(
+                f"a batch of {batch_size} sequences cannot be divided among {self.number} processes: give --batch-size "
+                f"a multiple of {self.number}, or another number of processes"
+            )
+        if self.number > 1 and dropout > 0:
+            raise ValueError("attention dropout draws its masks within a process: train this run on one process")
+
+    def part(self, batch: Tensor) -> Tensor:
+        """The rows of this process."""
+        return batch[self.rank :: self.number]
+
+    def wrapped(self, model: nn.Module) -> nn.Module:
+        """The model, with gradients that are averaged over all processes."""
+        return nn.parallel.DistributedDataParallel(model) if self.number > 1 else model
+
+    def exchange(self, wrapped: nn.Module, *, now: bool) -> AbstractContextManager[Any]:
+        """Inside, a backward pass averages the gradients, if not `now` then only adds its own to them."""
+        return nullcontext() if now or self.number == 1 else cast(Any, wrapped).no_sync()
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.number > 1:
+            distributed.all_reduce(value)
+        return value
+
+    def from_first(self, value: Any) -> Any:
+        """What the first process has; the others give None."""
+        if self.number == 1:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values)
+        return values[0]
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.number > 1:
+            distributed.barrier()
+
+    @contextmanager
+    def naming_lost(self) -> Iterator[None]:
+        """Raises LostProcessError where an exchange fails because another process has ended."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.number == 1 or not any(word in str(error).lower() for word in LOST):
+                raise
+            raise LostProcessError(
+                f"one of the {self.number} processes of this training has ended: the same command resumes from the "
+                "last resume point"
+            ) from error
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[tuple[Processes, str]]:
+    """The processes that torchrun started, and the device of this one; this process alone without torchrun.
+
+    Args:
+        device: a torch device; `cuda` becomes the GPU of this process.
+    """
+    number = int(os.environ.get("WORLD_SIZE", "1"))
+    if number == 1:
+        yield ALONE, device
+        return
+    on_gpu = device.startswith("cuda")
+    if on_gpu:
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(device)
+    rank, backend = int(os.environ["RANK"]), "nccl" if on_gpu else "gloo"
+    if store := _store(JOIN_TIMEOUT):  # a part of it for each run, so that one process may train several in turn
+        own_part = STORES.PrefixStore(f"run{next(RUNS)}", store)
+        distributed.init_process_group(backend, store=own_part, rank=rank, world_size=number)
+    else:
+        distributed.init_process_group(backend)
+    processes = Processes(rank, number)
+    try:
+        yield processes, device
+    except LostProcessError:
+        raise
+    except BaseException:
+        if processes.is_first:
+            takes_the_word()  # before the others notice that it ends
+        raise
+    finally:
+        distributed.destroy_process_group()
+
+
+def takes_the_word() -> bool:
+    """Is this the first process of a run to say why it ends? The others then say nothing."""
+    store = _store()
+    return store is None or store.add("grok_interp/word", 1) == 1
+
+
+def tell_stopped() -> None:
+    """The first process ends the training before its last step, and the others are to end with it."""
+    if store := _store():
+        store.set("grok_interp/stopped", "yes")
+
+
+def was_stopped() -> bool:
+    store = _store()
+    return store is not None and store.check(["grok_interp/stopped"])
+
+
+def leave_in_turn(*, spoke: bool) -> None:
+    """Torchrun ends all processes when one has left: the one that says why leaves first."""
+    store = _store()
+    if store is not None and spoke:
+        store.set("grok_interp/spoken", "yes")
+    elif store is not None:
+        with suppress(RuntimeError):  # nobody had to say anything
+            store.wait(["grok_interp/spoken"], STORE_TIMEOUT)
+
+
+def _store(timeout: timedelta = STORE_TIMEOUT) -> Any:
+    """That of torchrun, which lives until all processes have ended; None without torchrun, and when it has ended."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        store = STORES.TCPStore(address, port, is_master=False, timeout=timeout)
+    except RuntimeError:
+        return None
+    return STORES.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)

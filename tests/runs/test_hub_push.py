@@ -1,0 +1,162 @@
+"""A run that is pushed to a hub, which the tests serve on the loopback: others load the same models."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+from local_hub import LocalHub, serving
+
+from grok_interp import CheckpointSeries, Run, Transformer, from_huggingface, push, training_preset
+from grok_interp.cli import main
+from grok_interp.configs import TrainConfig
+from grok_interp.data.foreign_vocabulary import TokenizerVocabulary
+from grok_interp.runs import hub_files
+
+REPOSITORY = "lab/copier"
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # in the library's upload
+STEPS = (0, 1, 3)
+
+
+def trained(cfg, step: int) -> Transformer:
+    return Transformer(cfg, seed=step).eval()
+
+
+def written(config: TrainConfig, folder: Path, steps: tuple[int, ...] = STEPS, shift: int = 0) -> Run:
+    return Run.write(folder, config, [(step, trained(config.model, step + shift)) for step in steps])
+
+
+@pytest.fixture
+def run(tiny: TrainConfig, tmp_path: Path) -> Run:
+    return written(replace(tiny, n_steps=3, warmup_steps=0, checkpoint_steps=STEPS), tmp_path / "run")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    """An empty hub; waits are short, and files are uploaded by the LFS protocol."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+    monkeypatch.setattr(hub_files, "WAITS", (0.0, 0.0, 0.0))
+    (tmp_path / "hub").mkdir()
+    with serving(tmp_path / "hub") as served:
+        monkeypatch.setenv("HF_ENDPOINT", served.address)
+        yield served
+
+
+def uploads(hub: LocalHub) -> int:
+    return sum(request.startswith("PUT") for request in hub.requests)
+
+
+def test_what_is_pushed_is_loaded_again(hub: LocalHub, run: Run) -> None:
+    from transformers import AutoModelForCausalLM
+
+    assert push(run, REPOSITORY).uploaded == STEPS
+    series = CheckpointSeries.from_hub(REPOSITORY)
+    assert series.steps == run.steps
+    tokens = torch.randint(0, 256, (3, 17), generator=torch.Generator().manual_seed(0))
+    for step, model in series:
+        torch.testing.assert_close(model(tokens), run.load(step)(tokens), atol=2e-5, rtol=1e-4)
+        theirs = from_huggingface(AutoModelForCausalLM.from_pretrained(hub.revision(REPOSITORY, f"step{step}")))
+        own = run.load(step)
+        assert all(torch.equal(a, b) for a, b in zip(theirs.parameters(), own.parameters(), strict=True))
+
+
+def test_main_is_the_last_checkpoint(hub: LocalHub, run: Run) -> None:
+    push(run, REPOSITORY)
+    weights = {name: (hub.revision(REPOSITORY, name) / "model.safetensors").read_bytes() for name in ("main", "step3")}
+    assert weights["main"] == weights["step3"]
+
+
+def test_what_comes_with_the_weights(hub: LocalHub, run: Run) -> None:
+    """The configuration is the run's, without local paths; the tokenizer is that of bytes."""
+    push(run, REPOSITORY)
+    folder = hub.revision(REPOSITORY, "step1")
+    record = json.loads((folder / "grok_interp.json").read_text())
+    assert (record["step"], record["weights"]) == (1, run.checkpoints.checksum(1))
+    expected = run.config.with_data(source="pathlib.txt").to_dict()
+    assert record["train"] == json.loads(json.dumps(expected))
+    card = (folder / "README.md").read_text()
+    assert "Steps: 0, 1, 3." in card and f'from_hub("{REPOSITORY}")' in card
+    everything = b"".join(file.read_bytes() for file in folder.iterdir())
+    assert str(Path(run.config.data.source).parent).encode() not in everything
+    vocabulary = TokenizerVocabulary.load(folder / "tokenizer.json", 256)
+    assert vocabulary.encode("aé \n\0") == [97, 0xC3, 0xA9, 32, 10, 0]
+
+
+def test_a_second_push_uploads_nothing(hub: LocalHub, run: Run) -> None:
+    push(run, REPOSITORY)
+    before = uploads(hub)
+    again = push(run, REPOSITORY)
+    assert (again.uploaded, again.skipped, again.n_bytes) == ((), STEPS, 0)
+    assert uploads(hub) == before == len(STEPS)
+
+
+def test_an_interrupted_push_resumes(hub: LocalHub, run: Run) -> None:
+    hub.fails_after = 1
+    with pytest.raises(ValueError, match="cannot be reached"):
+        push(run, REPOSITORY)
+    assert CheckpointSeries.from_hub(REPOSITORY).steps == (0,)
+    hub.fails_after = None
+    assert push(run, REPOSITORY).uploaded == (1, 3)
+    assert CheckpointSeries.from_hub(REPOSITORY).steps == STEPS
+
+
+def test_checkpoints_that_came_since_are_added_and_main_stays_last(hub: LocalHub, run: Run) -> None:
+    push(run, REPOSITORY)
+    run.checkpoints.save(2, trained(run.config.model, 2))
+    assert push(run, REPOSITORY).uploaded == (2, 3)
+    last = hub.revision(REPOSITORY, "step3") / "model.safetensors"
+    assert (hub.revision(REPOSITORY, "main") / "model.safetensors").read_bytes() == last.read_bytes()
+
+
+def test_a_dry_run_writes_nothing(hub: LocalHub, run: Run) -> None:
+    planned = push(run, REPOSITORY, dry_run=True)
+    assert planned.uploaded == STEPS and planned.n_bytes > 3 * 4 * run.config.model.n_params
+    assert not any(request.startswith(("POST", "PUT")) for request in hub.requests)
+    assert str(planned).startswith("lab/copier: 3 revisions to upload (")
+
+
+def test_a_private_repository(hub: LocalHub, run: Run) -> None:
+    push(run, REPOSITORY, private=True)
+    assert (hub.folder / REPOSITORY / ".visibility" / "private").exists()
+
+
+def test_another_run_is_not_pushed_over_it(hub: LocalHub, run: Run, tmp_path: Path) -> None:
+    push(run, REPOSITORY)
+    other = written(run.config, tmp_path / "other", shift=7)
+    with pytest.raises(ValueError, match="revision step0 of lab/copier has other weights than .*other: push into ano"):
+        push(other, REPOSITORY)
+
+
+def test_a_token_that_may_not_write(hub: LocalHub, run: Run) -> None:
+    hub.read_only = True
+    with pytest.raises(ValueError, match="lab/copier at http.* refuses it .*log in with `hf auth login`, or set HF_T"):
+        push(run, REPOSITORY)
+
+
+def test_a_run_without_checkpoints(hub: LocalHub, tiny: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no checkpoints yet"):
+        push(Run.create(tmp_path / "empty", tiny), REPOSITORY)
+
+
+def test_a_modular_run_has_no_tokenizer(hub: LocalHub, tmp_path: Path) -> None:
+    config = replace(training_preset("modular-p11"), n_steps=3, checkpoint_steps=(0,), warmup_steps=0)
+    run = written(config, tmp_path / "modular", steps=(0,))
+    push(run, "lab/modular")
+    assert not (hub.revision("lab/modular", "step0") / "tokenizer.json").exists()
+    tokens = torch.arange(11)[None]
+    theirs = CheckpointSeries.from_hub("lab/modular").load(0)
+    torch.testing.assert_close(theirs(tokens), run.load(0)(tokens), atol=2e-5, rtol=1e-4)
+
+
+def test_the_command_and_the_analysis_of_what_it_pushed(hub: LocalHub, run: Run, tmp_path: Path, capsys) -> None:
+    main(["push", str(run), REPOSITORY, "--dry-run"])
+    assert "3 revisions to upload" in capsys.readouterr().out
+    assert main(["push", str(run), REPOSITORY, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["uploaded"] == list(STEPS)
+    assert main(["analyze", f"hub:{REPOSITORY}", "--run", str(tmp_path / "theirs"), "--quiet"]) == 0
+    assert Run.open(tmp_path / "theirs").steps == STEPS
