@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ from grok_interp.presets import DESCRIBED
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import figures
 from grok_interp.studies.modular.further_figures import FIGURES as MODULAR_FIGURES
+
+
+def test_the_version_is_that_of_the_package(capsys) -> None:
+    declared = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]["version"]
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"grok-interp {declared}\n"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import tyro
 
@@ -25,7 +26,9 @@ NO_MEMORY_LEFT = (
     "out of memory: give a smaller --micro-batch-size or model (`train --dry-run` shows what a run needs), or free "
     "memory and repeat the command"
 )
-DESCRIPTION = "From plain text to a report on how an in-context ability emerges during training."
+DESCRIPTION = (
+    "From plain text to a report on how an in-context ability emerges during training. --version prints the version."
+)
 VERBS = {
     "demo": demo,
     "train": train,
@@ -47,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     of the training has ended; 130 after Ctrl-C, SIGTERM or SIGHUP. After 3, 4, 5 and 130 the last good state is on
     disk, and the same command resumes.
     """
+    if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        print(f"grok-interp {version('grok-interp')}")
+        return 0
     try:
         with terminations_interrupt():
             studies()  # a faulty one of another package is named before anything else
