@@ -21,7 +21,13 @@ from grok_interp.runs.continuation import CHANGEABLE, another_config, continue_u
 from grok_interp.runs.evaluations import Evaluate, Evaluations, StopTraining
 from grok_interp.runs.interrupts import deferred_interrupts
 from grok_interp.runs.record import is_run, read_record
-from grok_interp.runs.recorder import Recorder, UpdateCallback, load_newest_resume_point, naming_last_good, resume_points
+from grok_interp.runs.recorder import (
+    Recorder,
+    UpdateCallback,
+    load_newest_resume_point,
+    naming_last_good,
+    resume_points,
+)
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_record import SeriesRecord
 from grok_interp.runs.trackers import TrackerName, opened_trackers
