@@ -21,7 +21,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.presets import DESCRIBED
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import figures
-from grok_interp.studies.modular.figures import FIGURES as MODULAR_FIGURES
+from grok_interp.studies.modular.further_figures import FIGURES as MODULAR_FIGURES
 
 
 def test_the_version_is_that_of_the_package(capsys) -> None:

@@ -139,7 +139,7 @@ def test_every_measure_is_explained_where_its_result_is(kind: type[Result]) -> N
 
 def test_every_measure_has_units_that_are_explained() -> None:
     units = {measure.units for kind in result_classes() for measure in kind.measures.values()}
-    assert units == {"fraction", "nats", "nats per token", "nats per answer", "logits", "updates", "1", ""}
+    assert units == {"fraction", "nats", "nats per token", "nats per answer", "updates", "1", ""}
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,26 @@
 
 A public function or class is a name of `grok_interp`. It has an example. A function describes each argument, and what
 it returns or yields. Fields of configurations are described where they are declared, which `--help` shows too.
+
+Pictures, figures of the studies, and what else the pages of docs/api list describe each argument too; of fewer than
+three the one line of a kernel or a method says enough.
 """
 
 import doctest
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, DocTestFinder, DocTestRunner
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from test_architecture import modules
 
 import grok_interp
+from grok_interp.plots.registry import every_picture
 
 PUBLIC: dict[str, Any] = {
     name: value
@@ -23,6 +29,8 @@ PUBLIC: dict[str, Any] = {
     if inspect.isfunction(value := getattr(grok_interp, name)) or inspect.isclass(value)
 }
 FUNCTIONS = {name: value for name, value in PUBLIC.items() if inspect.isfunction(value)}
+API = Path(__file__).parents[1] / "docs" / "api"
+FEW = 2  # arguments that one line may describe
 WITH_EXAMPLES = [name for name, file in modules() if ">>> " in file.read_text()]
 
 
@@ -50,6 +58,40 @@ def sections(value: Callable[..., Any] | type) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def arguments(value: Callable[..., Any]) -> list[str]:
+    return [name for name in inspect.signature(value).parameters if name not in ("self", "cls")]
+
+
+def described(value: Callable[..., Any]) -> list[str]:
+    return re.findall(r"^    (\w+): \S", sections(value).get("Args", ""), flags=re.MULTILINE)
+
+
+def defined_in(thing: ModuleType | type) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The functions of a module, and the methods of its classes, that have public names and a docstring."""
+    for name, value in vars(thing).items():
+        function = getattr(value, "__func__", value)  # of a class method or a static one
+        own = getattr(function, "__module__", None) == getattr(thing, "__module__", thing.__name__)
+        if name.startswith("_") or not own:
+            continue
+        if inspect.isclass(function):
+            yield from ((f"{name}.{method}", each) for method, each in defined_in(function))
+        elif inspect.isfunction(function) and function.__doc__:
+            yield name, function
+
+
+def listed() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """What the pages list by its module, all of it or the names given."""
+    for page in API.glob("*.md"):
+        for name, chosen in re.findall(r"automodule:: (\S+)\n   :members:(.*)", page.read_text()):
+            for of_module, function in defined_in(importlib.import_module(name)):
+                if not chosen or of_module.partition(".")[0] in chosen.replace(" ", "").split(","):
+                    yield f"{name}.{of_module}", function
+
+
+LISTED = dict(listed())
+FIGURES = {name: value for name, value in LISTED.items() if re.match(r"grok_interp\.studies\..*figures\.", name)}
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_what_is_public_has_an_example(name: str) -> None:
     assert 1 <= sections(PUBLIC[name]).get("Example", "").count(">>> ") <= 7
@@ -57,10 +99,28 @@ def test_what_is_public_has_an_example(name: str) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_public_function_describes_its_arguments_and_what_it_returns(name: str) -> None:
-    found = sections(FUNCTIONS[name])
-    described = re.findall(r"^    (\w+): \S", found.get("Args", ""), flags=re.MULTILINE)
-    assert described == list(inspect.signature(FUNCTIONS[name]).parameters)
-    assert {"Returns", "Yields"} & set(found)
+    assert described(FUNCTIONS[name]) == arguments(FUNCTIONS[name])
+    assert {"Returns", "Yields"} & set(sections(FUNCTIONS[name]))
+
+
+@pytest.mark.parametrize("name", every_picture())
+def test_a_picture_describes_its_arguments(name: str) -> None:
+    assert described(every_picture()[name]) == arguments(every_picture()[name])
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_describes_its_arguments(name: str) -> None:
+    assert described(FIGURES[name]) == arguments(FIGURES[name])
+
+
+@pytest.mark.parametrize("name", [name for name, value in LISTED.items() if len(arguments(value)) > FEW])
+def test_what_the_pages_list_describes_its_arguments(name: str) -> None:
+    assert described(LISTED[name]) == arguments(LISTED[name])
+
+
+def test_the_pages_list_figures_functions_and_methods() -> None:
+    assert len(FIGURES) >= 30 and len(LISTED) >= 400
+    assert "grok_interp.studies.run_results.RunResults.of_run" in LISTED
 
 
 def test_an_example_that_is_wrong_is_found() -> None:

@@ -213,7 +213,18 @@ def named(heads: Sequence[Head]) -> str:
 def require_ablation(
     cfg: Any, heads: Sequence[Head], how: str, *, reference: Tensor | None, n_match: int | None
 ) -> None:
-    """Raises ValueError for heads that cannot be ablated so, or for options that are missing."""
+    """
+
+    Args:
+        cfg: of the model, with n_layers and n_heads.
+        heads: each (layer, head).
+        how: one of `WAYS`.
+        reference: sequences; needed by mean and resample ablation.
+        n_match: a length in tokens; needed by the ablation of edges.
+
+    Raises:
+        ValueError: for heads that cannot be ablated so, or for options that are missing.
+    """
     if not heads or len(set(heads)) < len(heads):
         raise ValueError(f"an ablation needs distinct heads, one or more, got {named(heads) or 'none'}")
     if absent := [head for head in heads if not (0 <= head[0] < cfg.n_layers and 0 <= head[1] < cfg.n_heads)]:

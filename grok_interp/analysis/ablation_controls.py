@@ -70,7 +70,14 @@ def random_controls(
 
 
 def n_control_sets(heads: Sequence[Head], spared: Sequence[Head], n_heads: int, n_layers: int | None = None) -> int:
-    """How many sets `random_controls` can draw; 0 when too few heads are left."""
+    """How many sets `random_controls` can draw; 0 when too few heads are left.
+
+    Args:
+        heads: that are ablated.
+        spared: that are in no set.
+        n_heads: of each layer.
+        n_layers: of the model; only the layers of `heads` are drawn from if None.
+    """
     needed, left = Counter(layer for layer, _ in heads), _left(heads, spared, n_heads, n_layers)
     n_sets = [1]  # by size, layer after layer: each gives as many as are needed, or all it has, or more
     for layer, in_layer in left.items():
@@ -99,7 +106,13 @@ def entropy_controls(
 ) -> tuple[Head, ...]:
     """For each head in turn, the nearest in entropy of those left, of any layer.
 
-    Raises ValueError when too few heads are left.
+    Args:
+        heads: that are ablated.
+        entropies: of the attention of every head, in nats.
+        spared: that are no controls.
+
+    Raises:
+        ValueError: when too few heads are left.
     """
     n_layers, n_heads = entropies.shape
     taken = {*heads, *spared}
@@ -125,5 +138,11 @@ def attention_entropy(pattern: Float[Tensor, "batch head query key"]) -> Float[T
 def attention_entropies(
     model: HookedModel, tokens: Int64[Tensor, "batch pos"], *, batch_size: int = 16
 ) -> Float[Tensor, "layer head"]:
-    """Of every head of one model."""
+    """Of every head of one model.
+
+    Args:
+        model: a hooked model.
+        tokens: token indices, batch x pos.
+        batch_size: rows per forward pass; changes memory, never the result.
+    """
     return mean_of_patterns(model, tokens, attention_entropy, batch_size=batch_size)

@@ -34,7 +34,14 @@ BySample = Sequence[np.ndarray]  # of each measure: any leading axes, then sampl
 def measured_by_sample(
     model: HookedModel, samples: CopySamples, windows: Tensor, *, batch_size: int
 ) -> list[np.ndarray]:
-    """In the order of `MEASURES`: one number per sample, sample and window."""
+    """In the order of `MEASURES`: one number per sample, sample and window.
+
+    Args:
+        model: a hooked model.
+        samples: of the copying test.
+        windows: token indices, batch x pos.
+        batch_size: rows per forward pass; changes memory, never the result.
+    """
     correct = copying_accuracy(model, samples, batch_size=batch_size)["correct"].isel(checkpoint=0).astype(float)
     exact_match = correct.min("char", skipna=False).mean("sequence", skipna=False)
     per_token = correct.mean(("sequence", "char"), skipna=False)
@@ -53,7 +60,13 @@ def means(values: BySample, *, suffix: str = "") -> dict[str, np.ndarray]:
 
 
 def value_bounds(values: BySample, n_strings: int, *, suffix: str = "") -> dict[str, np.ndarray]:
-    """The ends of the interval of each mean over samples, named as `bounds` does."""
+    """The ends of the interval of each mean over samples, named as `bounds` does.
+
+    Args:
+        values: of each measure, samples along the last axis.
+        n_strings: that are asked for in each sample.
+        suffix: of the names of the measures.
+    """
     exact_match, per_token, loss = values
     exact = wilson_interval(exact_match.mean(axis=-1), exact_match.shape[-1] * n_strings)
     return _named([exact, np.clip(mean_interval(per_token), 0, 1), mean_interval(loss)], suffix)
@@ -85,7 +98,14 @@ def bounds(suffix: str, dims: tuple[str, ...]) -> dict[str, Measure]:
 
 
 def in_words(measure: str, value: float, low: float, high: float) -> str:
-    """96.6% [95.8, 97.3] of accuracies, 2.31 [2.25, 2.37] of the loss."""
+    """96.6% [95.8, 97.3] of accuracies, 2.31 [2.25, 2.37] of the loss.
+
+    Args:
+        measure: one of `MEASURES`.
+        value: an accuracy between 0 and 1, or a loss in nats.
+        low: lower end of its interval; not finite where there is none.
+        high: upper end of its interval.
+    """
     if measure != "loss":
         return in_percent(value, low, high)
     if np.isnan(value):

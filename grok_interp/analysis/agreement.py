@@ -40,8 +40,8 @@ from grok_interp.analysis.evaluation_contexts import (
     draw_contexts,
     sampling_coordinates,
 )
-from grok_interp.analysis.intervals import Z, mean_and_error
-from grok_interp.analysis.random_answers import random_fraction, with_random_answers
+from grok_interp.analysis.intervals import Z
+from grok_interp.analysis.random_answers import log_likelihood
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
 from grok_interp.results.result import Measure, Result
 
@@ -173,7 +173,16 @@ def algorithm_agreement(
 def agreement_of(
     steps: Sequence[int], answered: Sequence[Sequence[Answers]], tasks: ModularTasks
 ) -> AlgorithmAgreement:
-    """From what each checkpoint answered on each split. Raises ValueError when there is no checkpoint."""
+    """From what each checkpoint answered on each split.
+
+    Args:
+        steps: of the checkpoints.
+        answered: what each checkpoint answered on each split.
+        tasks: of the run.
+
+    Raises:
+        ValueError: when there is no checkpoint.
+    """
     if not answered:
         raise ValueError("no checkpoints were given: give at least one (step, model)")
     rows = torch.stack([torch.stack([_of_split(split, tasks) for split in splits]) for splits in answered])
@@ -225,19 +234,3 @@ def memorized(given: Answers, tasks: ModularTasks) -> Float[Tensor, "task contex
         same, n_agreeing = (agrees * (of_trained == answer)).sum(dim=0), agrees.sum(dim=0)
         rows.append(torch.where(n_agreeing > 0, same / n_agreeing, 1 / tasks.p))
     return torch.stack(rows)
-
-
-def log_likelihood(
-    h: Float[Tensor, "hypothesis task context shot"],
-    counted: Bool[Tensor, "task context shot"],
-    p: int,
-    *,
-    task_fraction: float = 1.0,
-) -> Float[Tensor, "hypothesis measure shot"]:
-    """Each hypothesis in the measures of `AlgorithmAgreement`, at each number of shots. Kernel."""
-    e, n_queries = random_fraction(h, counted, p), counted.sum(dim=(0, 1))
-    logs = with_random_answers(h, e, p).log()
-    mean, error = mean_and_error(logs, counted, task_fraction=task_fraction)
-    errors_from = [mean_and_error(logs - other, counted, task_fraction=task_fraction)[1] for other in logs]
-    at_random = e.masked_fill(mean.isnan(), torch.nan)
-    return torch.stack([mean, error, at_random, n_queries.expand_as(mean), *errors_from], dim=1)

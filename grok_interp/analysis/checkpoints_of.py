@@ -92,7 +92,17 @@ def require_model(model: Any, needs: Sequence[str] = HOOKED) -> None:
 def require_readable(
     tokens: Int64[Tensor, "batch pos"], cfg: Any, *, n_read: int | None = None, name: str = "tokens"
 ) -> None:
-    """Raises ValueError for tokens outside the model's vocabulary and for rows longer than its context."""
+    """
+
+    Args:
+        tokens: token indices.
+        cfg: of the model; what it does not say of vocabulary and context is not checked.
+        n_read: tokens of a row that are read; all if None.
+        name: of the tokens, for the message.
+
+    Raises:
+        ValueError: for tokens outside the model's vocabulary and for rows longer than its context.
+    """
     d_vocab, n_ctx = getattr(cfg, "d_vocab", None), getattr(cfg, "n_ctx", None)
     n_read = tokens.shape[1] if n_read is None else n_read
     least, most = int(tokens.min()), int(tokens.max())

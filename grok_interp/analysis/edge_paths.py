@@ -135,7 +135,13 @@ class _Paths:
 
 
 def edges_between(senders: Sequence[Head], receivers: Sequence[Head], through: Input = "k") -> list[Edge]:
-    """Every edge from one of the senders to one of the receivers in a later layer."""
+    """Every edge from one of the senders to one of the receivers in a later layer.
+
+    Args:
+        senders: each (layer, head).
+        receivers: each (layer, head).
+        through: the receivers' input, "q", "k" or "v".
+    """
     pairs = [(sender, receiver) for receiver in receivers for sender in senders if sender[0] < receiver[0]]
     return [Edge(sender, receiver, through) for sender, receiver in pairs]
 

@@ -75,7 +75,13 @@ def mean_effect(values: Float[np.ndarray, " seed"], *, level: float = 0.95) -> E
 def slope(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"], *, level: float = 0.95) -> Effect:
     """Least squares slope of y on x; none when x does not vary, no interval from fewer than three runs.
 
-    Raises ValueError for a level outside (0, 1).
+    Args:
+        x: of each run.
+        y: of each run.
+        level: of confidence, between 0 and 1.
+
+    Raises:
+        ValueError: for a level outside (0, 1).
     """
     require_level(level)
     design = {"n_runs": len(x), "n_conditions": len(set(x.tolist())), "n_fitted": 2}

@@ -125,7 +125,16 @@ def embedding_pca(
 
 
 def parity_separation(embedding: EmbeddingPCA, *, seed: int, n_shuffles: int = N_SHUFFLES) -> ParitySeparation:
-    """Of every checkpoint, each against the same shuffles. Raises ValueError for p = 2, which has one logarithm."""
+    """Of every checkpoint, each against the same shuffles.
+
+    Args:
+        embedding: the principal components.
+        seed: draws the shuffles.
+        n_shuffles: of the parities.
+
+    Raises:
+        ValueError: for p = 2, which has one logarithm.
+    """
     even = torch.as_tensor(embedding.dataset["log"].to_numpy()[1:] % 2 == 0)
     if len(even) < 2:
         raise ValueError("parity separation needs p of 3 or more, got 2: its one logarithm is even")

@@ -149,7 +149,16 @@ def draw_contexts(
     seed: int,
     noise: float = 0.0,
 ) -> list[EvaluationContexts]:
-    """One for each split."""
+    """One for each split.
+
+    Args:
+        tasks: with their inputs.
+        splits: of tasks and inputs.
+        n_examples: of each context.
+        n_contexts: of each task.
+        seed: draws the examples.
+        noise: fraction of the shown answers that are wrong.
+    """
     return [
         EvaluationContexts.draw(tasks, split, n_examples=n_examples, n_contexts=n_contexts, seed=seed, noise=noise)
         for split in splits
@@ -157,7 +166,16 @@ def draw_contexts(
 
 
 def answers_of(model: HookedModel, contexts: Sequence[EvaluationContexts], *, batch_size: int = 256) -> list[Answers]:
-    """One for each split. Raises ValueError for a vocabulary without all of Z_p."""
+    """One for each split.
+
+    Args:
+        model: a hooked model.
+        contexts: of each split.
+        batch_size: rows per forward pass; changes memory, never the result.
+
+    Raises:
+        ValueError: for a vocabulary without all of Z_p.
+    """
     return [_answers(model, each, batch_size) for each in contexts]
 
 
@@ -177,7 +195,13 @@ def _answers(model: HookedModel, contexts: EvaluationContexts, batch_size: int) 
 def answer_logits(
     model: HookedModel, tokens: Int64[Tensor, "batch pos"], *, batch_size: int
 ) -> Float[Tensor, "batch shot d_vocab"]:
-    """The logits of every answer z of x y z x y z ..., on the CPU."""
+    """The logits of every answer z of x y z x y z ..., on the CPU.
+
+    Args:
+        model: a hooked model.
+        tokens: sequences x y z x y z ..., batch x pos.
+        batch_size: rows per forward pass; changes memory, never the result.
+    """
     return torch.cat([_answer_logits(each, part) for each, part in in_batches(model, tokens, batch_size)])
 
 
@@ -188,7 +212,14 @@ def _answer_logits(model: HookedModel, tokens: Int64[Tensor, "batch pos"]) -> Fl
 def with_wrong_answers(
     tokens: Int64[Tensor, "*batch pos"], noise: float, p: int, *, seed: tuple[int, ...]
 ) -> Int64[Tensor, "*batch pos"]:
-    """Each answer z replaced with probability `noise`, by one of the p - 1 others, all equally likely."""
+    """Each answer z replaced with probability `noise`, by one of the p - 1 others, all equally likely.
+
+    Args:
+        tokens: sequences x y z x y z ...
+        noise: between 0 and 1.
+        p: the modulus.
+        seed: numbers that draw the wrong answers.
+    """
     if noise == 0:
         return tokens
     generator = np.random.default_rng(seed)

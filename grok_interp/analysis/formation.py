@@ -119,7 +119,13 @@ def _curves(scores: Scores) -> xr.DataArray:
 
 
 def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> DepthOrder:
-    """Kernel: tau-b with a permutation p-value, exact when there are few enough relabellings."""
+    """Kernel: tau-b with a permutation p-value, exact when there are few enough relabellings.
+
+    Args:
+        depth: of each head.
+        onset: of each head, in updates.
+        seed: draws the relabellings when there are too many to take all.
+    """
     if len(set(depth.tolist())) < 2 or len(set(onset.tolist())) < 2:
         return DepthOrder(np.nan, np.nan, len(depth))
     order = _signs(onset)

@@ -109,7 +109,13 @@ def projection(
 def group_elements(group: str, p: int, root: int) -> Int64[Tensor, " element"]:
     """The numbers of a group in its order: 0 .. p - 1, or root^0, root^1, ... modulo p.
 
-    Raises ValueError for an unknown group, for p below 3 or no prime and for a root that is not primitive.
+    Args:
+        group: "additive" or "multiplicative".
+        p: the modulus, a prime.
+        root: primitive modulo p.
+
+    Raises:
+        ValueError: for an unknown group, for p below 3 or no prime and for a root that is not primitive.
     """
     require_group(group)
     if p < 3:

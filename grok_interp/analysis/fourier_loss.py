@@ -81,7 +81,13 @@ class FourierLoss(Result):
 def restricted_embedding(
     vectors: Float[Tensor, "number feature"], elements: Int64[Tensor, " element"], frequencies: Sequence[int]
 ) -> Float[Tensor, "number feature"]:
-    """The mean over the group's elements and their part at these frequencies; other rows unchanged. Kernel."""
+    """The mean over the group's elements and their part at these frequencies; other rows unchanged. Kernel.
+
+    Args:
+        vectors: of each number.
+        elements: the numbers of the group in its order.
+        frequencies: of the group, each from 1 to half of its order.
+    """
     restricted, of_group = vectors.clone(), vectors[elements]
     restricted[elements] = of_group.mean(dim=0) + projection(of_group, frequencies)
     return restricted
@@ -90,7 +96,13 @@ def restricted_embedding(
 def excluded_embedding(
     vectors: Float[Tensor, "number feature"], elements: Int64[Tensor, " element"], frequencies: Sequence[int]
 ) -> Float[Tensor, "number feature"]:
-    """The vectors without the part of the group's elements at these frequencies; other rows unchanged. Kernel."""
+    """The vectors without the part of the group's elements at these frequencies; other rows unchanged. Kernel.
+
+    Args:
+        vectors: of each number.
+        elements: the numbers of the group in its order.
+        frequencies: of the group, each from 1 to half of its order.
+    """
     excluded = vectors.clone()
     excluded[elements] -= projection(vectors[elements], frequencies)
     return excluded

@@ -76,7 +76,15 @@ def top_sum(fractions: Float[Tensor, "*rows frequency"], n_key: int) -> Float[Te
 
 
 def gaussian_spectra(group: str, p: int, d_model: int, *, n_draws: int, seed: int) -> Float[Tensor, "draw frequency"]:
-    """Spectra of `n_draws` independent Gaussian embeddings of `d_model` features. Kernel."""
+    """Spectra of `n_draws` independent Gaussian embeddings of `d_model` features. Kernel.
+
+    Args:
+        group: "additive" or "multiplicative".
+        p: the modulus.
+        d_model: features of an embedding.
+        n_draws: number of embeddings.
+        seed: draws them.
+    """
     modes = np.full((p - 1) // 2, 2.0)
     if group == "multiplicative":
         modes[-1] = 1.0

@@ -63,7 +63,13 @@ def mean_and_error(
 
 
 def effective_number(accuracy: Array, error: Array, n_queries: Array) -> Array:
-    """How many independent queries would have this standard error; `n_queries` for accuracies without one."""
+    """How many independent queries would have this standard error; `n_queries` for accuracies without one.
+
+    Args:
+        accuracy: between 0 and 1.
+        error: its standard error.
+        n_queries: that it is the mean over.
+    """
     variance = accuracy * (1 - accuracy)
     defined = (error > 1e-9) & (variance > 0)
     found = np.where(defined, variance / np.where(defined, error, 1.0) ** 2, n_queries)
@@ -132,7 +138,13 @@ def ratio_interval(
 
 
 def with_bounds(proportion: xr.DataArray, n: int, *, confidence: float = LEVEL) -> xr.DataArray:
-    """`wilson_interval` as one array: the same dimensions after a first one, `bound`, with `low` and `high`."""
+    """`wilson_interval` as one array: the same dimensions after a first one, `bound`, with `low` and `high`.
+
+    Args:
+        proportion: between 0 and 1.
+        n: trials that it is the mean over.
+        confidence: between 0 and 1.
+    """
     ends = wilson_interval(proportion.astype(float), n, confidence=confidence)
     return xr.concat(ends, pd.Index(BOUNDS, name="bound"))
 
@@ -162,6 +174,11 @@ def mean_interval(values: Float[np.ndarray, "*rows sample"], *, confidence: floa
 def in_percent(value: float, low: float, high: float) -> str:
     """A fraction with its interval, in percent; without it where the ends are not finite.
 
+    Args:
+        value: between 0 and 1.
+        low: lower end of its interval.
+        high: upper end of its interval.
+
     Example:
         >>> in_percent(0.966, 0.958, 0.973), in_percent(np.nan, np.nan, np.nan)
         ('96.6% [95.8, 97.3]', 'undefined')
@@ -174,7 +191,13 @@ def in_percent(value: float, low: float, high: float) -> str:
 def probability_above(threshold: float, accuracy: Array, n: Array) -> Array:
     """That the accuracy over all contexts is above a threshold in [0, 1], given this one over n effective queries.
 
-    Raises ValueError for a threshold outside [0, 1].
+    Args:
+        threshold: an accuracy in [0, 1].
+        accuracy: between 0 and 1.
+        n: effective number of queries.
+
+    Raises:
+        ValueError: for a threshold outside [0, 1].
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is an accuracy in [0, 1], got {threshold}")

@@ -74,6 +74,11 @@ def rank_correlations(
     """Spearman's and the rank-biserial correlation, for each order in which the matrix takes the pairs. Kernel.
 
     Of cells above the diagonal, by the mean rank of those that are alike; 0 for a matrix that is the same everywhere.
+
+    Args:
+        similarity: of all pairs (x, y) with one another.
+        alike: which of them the pattern makes alike.
+        orders: permutations of the pairs.
     """
     return _correlations_of_ranks(_ranks(similarity), alike, orders)
 

@@ -64,7 +64,13 @@ class LeadingIndicators(Result):
     def effect(self, score: str, followed: str = STRONGEST, *, level: float = 0.95) -> Effect:
         """The mean lead over the seeds that have one, in updates, with its t-interval.
 
-        Raises ValueError for a level outside (0, 1).
+        Args:
+            score: a head score.
+            followed: "strongest" for the head strongest at the end, "median" for all heads.
+            level: of confidence, between 0 and 1.
+
+        Raises:
+            ValueError: for a level outside (0, 1).
         """
         leads = self["lead"].sel(score=score, followed=followed).to_numpy()
         return mean_effect(leads[np.isfinite(leads)], level=level)

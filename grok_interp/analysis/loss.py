@@ -74,7 +74,13 @@ def position_loss(
     targets: Int64[Tensor, "batch pos"],
     counted: Bool[Tensor, "batch pos"] | None = None,
 ) -> Float[Tensor, " pos"]:
-    """Kernel: mean over the batch of the cross-entropy at each position, over the targets that are counted (all)."""
+    """Kernel: mean over the batch of the cross-entropy at each position, over the targets that are counted (all).
+
+    Args:
+        scores: logits, batch x pos x d_vocab.
+        targets: the token after each position.
+        counted: which targets count; all if None.
+    """
     losses = F.cross_entropy(scores.transpose(1, 2), targets, reduction="none")
     return losses.mean(dim=0) if counted is None else losses.where(counted, 0.0).sum(dim=0) / counted.sum(dim=0)
 
@@ -131,7 +137,13 @@ def position_losses(
 def window_losses(
     model: HookedModel, windows: Int64[Tensor, "batch pos"], *, batch_size: int
 ) -> Float[Tensor, " batch"]:
-    """The mean loss of each window, in nats and float64; for windows of one length that `position_losses` takes."""
+    """The mean loss of each window, in nats and float64; for windows of one length that `position_losses` takes.
+
+    Args:
+        model: a hooked model.
+        windows: token indices, batch x pos.
+        batch_size: rows per forward pass; changes memory, never the result.
+    """
     _require_two_tokens(windows)
     parts = []
     for _, each in checkpoints_of(model, tokens=windows, n_read=windows.shape[1] - 1):

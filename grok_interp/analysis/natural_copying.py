@@ -143,7 +143,13 @@ def natural_copying(
 def token_losses(
     model: HookedModel, windows: Int64[Tensor, "batch pos"], *, batch_size: int
 ) -> Float[Tensor, "batch pos"]:
-    """The cross-entropy in nats of the token at each position; NaN at position 0, which nothing predicts."""
+    """The cross-entropy in nats of the token at each position; NaN at position 0, which nothing predicts.
+
+    Args:
+        model: a hooked model.
+        windows: token indices, batch x pos.
+        batch_size: rows per forward pass; changes memory, never the result.
+    """
     device, parts = device_of(model), []
     for each, part in in_batches(model, windows, batch_size):
         scores, targets = logits(each, part[:, :-1]), part[:, 1:].to(device)

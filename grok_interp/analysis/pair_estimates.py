@@ -20,7 +20,13 @@ LEVEL = 0.95
 def pair_estimates(
     losses: Float64[np.ndarray, "batch pos"], pairs: RepeatedNgrams, clusters: Int64[np.ndarray, " batch"]
 ) -> Float64[np.ndarray, "measure estimate"]:
-    """Kernel: the five measures, each with its interval over clusters, numbered from 0."""
+    """Kernel: the five measures, each with its interval over clusters, numbered from 0.
+
+    Args:
+        losses: in nats, of the token at each position of each window.
+        pairs: first occurrences and repeats in these windows.
+        clusters: number of the cluster that each window belongs to.
+    """
     typical = _mean_where(losses, pairs.unrepeated)
     first, repeat = losses[pairs.window, pairs.first], losses[pairs.window, pairs.repeat]
     position = typical[pairs.first] - typical[pairs.repeat]

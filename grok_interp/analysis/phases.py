@@ -147,7 +147,13 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
 def phase_probabilities(
     accuracies: Mapping[Split, float], n_queries: Mapping[Split, float], *, threshold: float
 ) -> PhaseProbabilities:
-    """From four accuracies, each over an effective number of queries. Raises the errors of `phase`."""
+    """From four accuracies, each over an effective number of queries. Raises the errors of `phase`.
+
+    Args:
+        accuracies: split -> accuracy, between 0 and 1.
+        n_queries: split -> effective number of queries.
+        threshold: accuracy above which a split counts as learned.
+    """
     phase(accuracies, threshold=threshold)
     values, n = (np.array([each[split] for split in SPLITS]) for each in (accuracies, n_queries))
     return PhaseProbabilities(dict(zip(SPLITS, probability_above(threshold, values, n).tolist(), strict=True)))

@@ -84,7 +84,13 @@ class ShotCurves(Result):
         return self.accuracy(queries).isel(shot=-1, drop=True)
 
     def last_shot_with_interval(self, split: Split, step: int, queries: str = "all") -> tuple[float, float, float]:
-        """The last-shot accuracy on one split at one step, and both ends of its 95% interval."""
+        """The last-shot accuracy on one split at one step, and both ends of its 95% interval.
+
+        Args:
+            split: of tasks and inputs.
+            step: of the checkpoint.
+            queries: which are counted, as in `accuracy`.
+        """
         ends = [self.last_shot(queries), *(end.isel(shot=-1) for end in self.interval(queries))]
         value, low, high = (float(each.sel(checkpoint=step, split=split)) for each in ends)
         return value, low, high

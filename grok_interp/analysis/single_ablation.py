@@ -94,10 +94,22 @@ def single_ablation(
     batch_size: int = 64,
     on_model: Callable[[int, int], None] | None = None,
 ) -> SingleAblation:
-    """Every (step, model) without each of its heads in turn; `how` and its options as in `ablated`.
+    """Every (step, model) without each of its heads in turn.
 
-    `on_model` is told (models done, models to do) of each checkpoint: the intact one, and one without each head.
-    Raises ValueError for what `ablated` and `checkpoints_of` refuse.
+    Args:
+        checkpoints: a run, a series, one model, or (step, model) pairs.
+        samples: of the copying test.
+        windows: token indices of validation text, batch x pos.
+        how: the way of ablation, as in `ablated`; so are its options.
+        reference: sequences that mean and resample ablation take the heads' z from.
+        n_match: a length in tokens, for the ablation of edges.
+        seed: draws what resample ablation takes.
+        batch_size: rows per forward pass; changes memory, never the result.
+        on_model: is told (models done, models to do) of each checkpoint: the intact one, and one without each
+            head.
+
+    Raises:
+        ValueError: for what `ablated` and `checkpoints_of` refuse.
     """
     windows = token_rows(windows, "windows")
     options = dict(how=how, reference=reference, n_match=n_match, seed=seed)

@@ -92,7 +92,11 @@ class ModularConfig(DataConfig):
         return self.repeat_probability + self.line_probability > 0
 
     def curriculum_strength(self, step: int) -> float:
-        """By what the two probabilities are multiplied at a training step, between 1 and 0."""
+        """By what the two probabilities are multiplied at a training step, between 1 and 0.
+
+        Args:
+            step: updates before it.
+        """
         first, last = self.curriculum_steps
         if step < first:
             return 1.0

@@ -114,11 +114,19 @@ class TrainConfig:
         return self.batch_size * self.model.n_ctx
 
     def with_model(self, **changes: Any) -> Self:
-        """The same run with some fields of its model changed."""
+        """The same run with some fields of its model changed.
+
+        Args:
+            changes: fields of `ModelConfig`, with their new values.
+        """
         return replace(self, model=replace(self.model, **changes))
 
     def with_data(self, **changes: Any) -> Self:
-        """The same run with some fields of its data changed."""
+        """The same run with some fields of its data changed.
+
+        Args:
+            changes: fields of its data's class, with their new values.
+        """
         return replace(self, data=replace(self.data, **changes))
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,7 +136,14 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
-        """The inverse of `to_dict`. Raises ValueError for unknown fields, and for types and sizes that no run has."""
+        """The inverse of `to_dict`.
+
+        Args:
+            values: as of `to_dict`.
+
+        Raises:
+            ValueError: for unknown fields, and for types and sizes that no run has.
+        """
         if not isinstance(values, Mapping) or not isinstance(values.get("data"), Mapping):
             raise ValueError(f"{cls.__name__}: its fields are needed, data among them, got {type(values).__name__}")
         data = dict(values["data"])
@@ -140,7 +155,11 @@ class TrainConfig:
         return flatten(self.to_dict())
 
     def differences(self, other: TrainConfig) -> dict[str, tuple[Any, Any]]:
-        """Dotted field name -> (mine, theirs), for each field in which two configurations differ."""
+        """Dotted field name -> (mine, theirs), for each field in which two configurations differ.
+
+        Args:
+            other: the configuration to compare with.
+        """
         mine, theirs = self.flattened(), other.flattened()
         names = [*mine, *(name for name in theirs if name not in mine)]
         return {name: (mine.get(name), theirs.get(name)) for name in names if mine.get(name) != theirs.get(name)}

@@ -100,8 +100,13 @@ class Corpus:
 def open_corpus(config: TextConfig, d_vocab: int, *, cache: Path | None = None) -> Corpus:
     """The corpus of a config, built if this exact text was not built before, or its files were altered since.
 
-    `cache` defaults to $GROK_INTERP_CACHE or the user's cache folder. `d_vocab` is the number of tokens wanted.
-    Raises ValueError for a missing or empty source.
+    Args:
+        config: of the text.
+        d_vocab: the number of tokens wanted.
+        cache: folder of built corpora; by default $GROK_INTERP_CACHE or the user's cache folder.
+
+    Raises:
+        ValueError: for a missing or empty source.
     """
     folder = (cache or cache_directory()) / "corpora"
     if config.is_stream:

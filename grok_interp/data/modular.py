@@ -133,14 +133,26 @@ def numbers_of(values: Any, p: int, *, width: int, name: str) -> Int64[Tensor, "
 def answers(
     tasks: Int64[Tensor, "task 2"], inputs: Int64[Tensor, "*rows context example 2"], p: int
 ) -> Int64[Tensor, "task context example"]:
-    """z = a x + b y (mod p) of every task on every input, or on the inputs of this task."""
+    """z = a x + b y (mod p) of every task on every input, or on the inputs of this task.
+
+    Args:
+        tasks: (a, b) of each.
+        inputs: (x, y) of each example.
+        p: the modulus.
+    """
     return (tasks[:, None, None] * inputs).sum(dim=-1) % p
 
 
 def sequences(
     tasks: Int64[Tensor, "task 2"], inputs: Int64[Tensor, "*rows context example 2"], p: int
 ) -> Int64[Tensor, "task context pos"]:
-    """x1 y1 z1 x2 y2 z2 ... of every task on the same inputs, or each on inputs of its own."""
+    """x1 y1 z1 x2 y2 z2 ... of every task on the same inputs, or each on inputs of its own.
+
+    Args:
+        tasks: (a, b) of each.
+        inputs: (x, y) of each example.
+        p: the modulus.
+    """
     z = answers(tasks, inputs, p).unsqueeze(-1)
     xy = inputs.expand(len(tasks), *inputs.shape[-3:])
     return torch.cat([xy, z], dim=-1).flatten(2)
@@ -149,7 +161,14 @@ def sequences(
 def draw_inputs(
     inputs: Int64[Tensor, "pair 2"], *, n_contexts: int, n_examples: int, seed: tuple[int, ...]
 ) -> Int64[Tensor, "context example 2"]:
-    """Examples drawn with replacement, on the inputs' device; a function of the seed and the kind of device."""
+    """Examples drawn with replacement, on the inputs' device; a function of the seed and the kind of device.
+
+    Args:
+        inputs: the pairs (x, y) to draw from.
+        n_contexts: number of rows.
+        n_examples: of each row.
+        seed: numbers that draw them.
+    """
     generator = seeded_generator(seed, inputs.device)
     index = torch.randint(len(inputs), (n_contexts, n_examples), generator=generator, device=inputs.device)
     return inputs[index]

@@ -60,7 +60,13 @@ def slot_sequences(
 def slot_task(tokens: Int64[Tensor, "pair pos"], p: int, slot: int) -> tuple[int, int]:
     """The task (a, b) of sequences from `slot_sequences`.
 
-    Raises ValueError for tokens in which this slot does not run over all p^2 pairs in order, with z = a x + b y.
+    Args:
+        tokens: one sequence for each pair (x, y).
+        p: the modulus.
+        slot: the example that takes every pair, counted from 0.
+
+    Raises:
+        ValueError: for tokens in which this slot does not run over all p^2 pairs in order, with z = a x + b y.
     """
     if not 0 <= slot < tokens.shape[1] // 3:
         raise ValueError(f"slot {slot} is outside sequences of {tokens.shape[1]} tokens, three an example")

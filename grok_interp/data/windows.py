@@ -41,7 +41,14 @@ class WindowSampler:
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 
     def batch(self, step: int, batch_size: int, *, rank: int = 0, n_ranks: int = 1) -> Int64[Tensor, "batch pos"]:
-        """The windows of one step; with ranks, the rows of this rank. All are drawn, so ranks change no window."""
+        """The windows of one step; with ranks, the rows of this rank. All are drawn, so ranks change no window.
+
+        Args:
+            step: of training, counted from 0.
+            batch_size: windows of the step, over all ranks.
+            rank: of this process, counted from 0.
+            n_ranks: number of processes.
+        """
         samples = np.arange(step * batch_size, (step + 1) * batch_size)
         windows = self.tokens[self._starts(samples)[:, None] + np.arange(self.n_ctx + 1)].astype(np.int64)
         if self.config.copy_fraction > 0 or self.config.random_fraction > 0:

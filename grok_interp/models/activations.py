@@ -74,8 +74,16 @@ def evaluating(model: Any) -> Iterator[None]:
 def read(model: HookedModel, tokens: Int[Tensor, "batch pos"], reducers: Mapping[str, Reducer]) -> dict[str, Tensor]:
     """Run the model once; for each hook name, what its reducer makes of the activation.
 
-    All of it is NaN when the logits are. Raises ValueError for a hook that the model does not have or does not call,
-    and for rows longer than the context that the model cannot read.
+    All of it is NaN when the logits are.
+
+    Args:
+        model: a hooked model.
+        tokens: token indices, batch x pos.
+        reducers: hook name -> function of the activation.
+
+    Raises:
+        ValueError: for a hook that the model does not have or does not call, and for rows longer than the
+            context that the model cannot read.
     """
     reduced: dict[str, Tensor] = {}
 
@@ -143,7 +151,13 @@ def _within_context(model: Any, tokens: Tensor) -> Iterator[None]:
 
 
 def beyond_context(n_read: int, n_ctx: int, name: str = "tokens") -> str:
-    """The message about rows that are longer than a model's context."""
+    """The message about rows that are longer than a model's context.
+
+    Args:
+        n_read: tokens of a row that are read.
+        n_ctx: tokens that the context holds.
+        name: of the rows, for the message.
+    """
     return (
         f"{name} has rows of which {n_read} tokens are read, the model's context (n_ctx) holds {n_ctx}: give shorter "
         "rows"
@@ -159,7 +173,14 @@ def rotates_any_position(model: Any) -> bool:
 def mean_of_patterns(
     model: HookedModel, tokens: Int[Tensor, "batch pos"], of: Reducer, *, batch_size: int
 ) -> Float[Tensor, "layer head"]:
-    """The mean over all sequences of what `of` makes of each layer's patterns (its own mean over a batch, by head)."""
+    """The mean over all sequences of what `of` makes of each layer's patterns (its own mean over a batch, by head).
+
+    Args:
+        model: a hooked model.
+        tokens: token indices, batch x pos.
+        of: makes a number for each head from the patterns of a layer.
+        batch_size: rows per forward pass; changes memory, never the result.
+    """
     names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
     total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
     for each, part in in_batches(model, tokens, batch_size):

@@ -46,7 +46,13 @@ class KVCache:
     def extend(self, layer: int, k: Tensor, v: Tensor) -> list[KeysAndValues]:
         """All parts of the layer, the new keys and values at the end of the last.
 
-        Raises ValueError for a number of sequences that is no multiple of those shared.
+        Args:
+            layer: counted from 0.
+            k: keys of the new tokens, batch x head x pos x d_head.
+            v: values of the new tokens, of the same shape.
+
+        Raises:
+            ValueError: for a number of sequences that is no multiple of those shared.
         """
         for shared, _ in self.shared.get(layer, ()):
             if len(k) % len(shared):

@@ -102,7 +102,15 @@ class Transformer(HookedRootModule):
         """The attention of queries[i] to keys[i] in every head, from one pass that builds no pattern.
 
         The pass ends with the last layer's attention. Where a hook listens to a layer's scores or pattern, its entries
-        are those of the pattern that the hook leaves. Raises ValueError for positions outside the tokens.
+        are those of the pattern that the hook leaves.
+
+        Args:
+            tokens: token indices, batch x pos.
+            queries: position of the query of each entry.
+            keys: position of the key of each entry.
+
+        Raises:
+            ValueError: for positions outside the tokens.
         """
         reader, blocks = EntryReader(queries, keys, n_tokens=tokens.shape[1]), [cast(Block, b) for b in self.blocks]
         with self.hooks(fwd_hooks=list(reader.hooks(block.attn.shows_pattern for block in blocks))):

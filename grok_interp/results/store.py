@@ -87,7 +87,13 @@ class ResultStore:
         return self.folder / analyzer.file_name
 
     def missing(self, analyzer: Analyzer, checkpoints: Checkpoints, steps: Sequence[int]) -> list[int]:
-        """Those of the steps whose weights this analyzer has not evaluated."""
+        """Those of the steps whose weights this analyzer has not evaluated.
+
+        Args:
+            analyzer: whose results are looked for.
+            checkpoints: give the checksum of each step.
+            steps: of checkpoints.
+        """
         return _missing(self._stored(analyzer), {step: checkpoints.checksum(step) for step in steps})
 
     def evaluate(

@@ -37,7 +37,13 @@ def continue_under(run: Run, config: TrainConfig) -> Run:
 
 
 def another_config(directory: Path, differences: Mapping[str, tuple[Any, Any]], *reasons: str) -> ValueError:
-    """What is said of a run that cannot be trained under the config that was asked for."""
+    """What is said of a run that cannot be trained under the config that was asked for.
+
+    Args:
+        directory: of the run.
+        differences: field -> (asked for, there).
+        reasons: why each cannot be changed.
+    """
     listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())
     return ValueError(f"{directory} holds a run of another config ({listed}): {'; '.join([*reasons, REMEDY])}")
 

@@ -10,7 +10,7 @@ from typing import Any
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.continuation import continue_under
 from grok_interp.runs.interrupts import deferred_interrupts
-from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good
+from grok_interp.runs.recorder import Recorder, UpdateCallback, load_newest_resume_point, naming_last_good
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import claim, only_process, releasing_if_failed
 from grok_interp.training.divergence import Update
@@ -74,11 +74,11 @@ def run_ensemble(
         state = EnsembleState(members)
         if on_start:
             on_start(state.step)
-        recorders = Recorders(each_recorder, interrupted, resume_seconds=resume_seconds, on_update=on_update)
+        callback = UpdateCallback(each_recorder, interrupted, resume_seconds=resume_seconds, on_update=on_update)
         options: dict[str, Any] = dict(state=state, batches=[run.data for run in opened], compiled=execution.compiled)
         with naming_last_good(each_recorder):
-            for step, models in train_ensemble(configs, on_update=lambda updates: recorders(*updates), **options):
+            for step, models in train_ensemble(configs, on_update=lambda updates: callback(*updates), **options):
                 for run, model in zip(opened, models, strict=True):
                     run.checkpoints.save(step, model)
-            recorders.save()
+            callback.save()
     return opened

@@ -89,7 +89,7 @@ class Recorder:
             append_metrics(self.metrics, "".join(lines))
 
 
-class Recorders:
+class UpdateCallback:
     """Called after every update of one or more runs in lockstep: notes it, saves when it is time, and stops them.
 
     All runs are saved after the same update. Raises KeyboardInterrupt once `interrupted` is set and all is saved.

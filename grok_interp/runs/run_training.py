@@ -21,7 +21,13 @@ from grok_interp.runs.continuation import CHANGEABLE, another_config, continue_u
 from grok_interp.runs.evaluations import Evaluate, Evaluations, StopTraining
 from grok_interp.runs.interrupts import deferred_interrupts
 from grok_interp.runs.record import is_run, read_record
-from grok_interp.runs.recorder import Recorder, Recorders, load_newest_resume_point, naming_last_good, resume_points
+from grok_interp.runs.recorder import (
+    Recorder,
+    UpdateCallback,
+    load_newest_resume_point,
+    naming_last_good,
+    resume_points,
+)
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_record import SeriesRecord
 from grok_interp.runs.trackers import TrackerName, opened_trackers
@@ -104,17 +110,17 @@ def run_training(
                     on_start(state.step)
                 lead(
                     recorder,
-                    Recorders([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update),
+                    UpdateCallback([recorder], interrupted, resume_seconds=resume_seconds, on_update=on_update),
                     evaluated,
                     compiled=execution.compiled,
                 )
     return run
 
 
-def lead(recorder: Recorder, recorders: Recorders, evaluated: Evaluations | None, *, compiled: bool) -> None:
+def lead(recorder: Recorder, callback: UpdateCallback, evaluated: Evaluations | None, *, compiled: bool) -> None:
     """Train to the end, or until a callback stops it, and keep what comes of it."""
     run, state = recorder.run, recorder.state
-    training = train(state.config, state=state, batches=run.data, on_update=recorders, compiled=compiled)
+    training = train(state.config, state=state, batches=run.data, on_update=callback, compiled=compiled)
     with naming_last_good([recorder]):
         try:
             for step, model in training:
@@ -125,7 +131,7 @@ def lead(recorder: Recorder, recorders: Recorders, evaluated: Evaluations | None
             tell_stopped()
         else:
             state.processes.wait()
-        recorders.save()
+        callback.save()
 
 
 def follow(config: TrainConfig, options: Mapping[str, Any]) -> None:

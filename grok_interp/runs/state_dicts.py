@@ -81,7 +81,16 @@ def load_into(model: Any, state: StateDict, where: object) -> None:
 
 
 def require_fit(model: Any, state: StateDict, where: object) -> None:
-    """Raises ValueError, as `load_into` does, and loads nothing."""
+    """Refuses what `load_into` refuses, and loads nothing.
+
+    Args:
+        model: the model to compare with.
+        state: name -> weight, of a checkpoint.
+        where: its file or name, for the message.
+
+    Raises:
+        ValueError: for names or shapes that are not those of the model.
+    """
     own = canonical_views(model) if _is_canonical(model, state) else model.state_dict()
     missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     reshaped = [
@@ -97,7 +106,13 @@ def require_fit(model: Any, state: StateDict, where: object) -> None:
 
 
 def loaded_copy(shell: Any, state: StateDict, where: object) -> Any:
-    """A copy of a model with the weights of a checkpoint; the shell stays as it is."""
+    """A copy of a model with the weights of a checkpoint; the shell stays as it is.
+
+    Args:
+        shell: a model of the architecture.
+        state: name -> weight, of a checkpoint.
+        where: its file or name, for the message.
+    """
     model = deepcopy(shell)
     load_into(model, state, where)
     return model

@@ -62,6 +62,11 @@ def knot_pairs(
     """All pairs with onset < end that are not inside one gap, and the jumps in the gaps that both grids contain.
 
     A jump is listed as the whole gap and as each of the gap's two ends: it may be anywhere between them.
+
+    Args:
+        steps: of the points, sorted.
+        onsets: candidates for the first knot.
+        ends: candidates for the second.
     """
     pairs = np.stack(np.meshgrid(onsets, ends, indexing="ij"), axis=-1).reshape(-1, 2)
     next_step = steps[np.searchsorted(steps[1:-1], pairs[:, 0], side="right") + 1]
@@ -85,7 +90,14 @@ def log_likelihoods(
     curves: Float[np.ndarray, "curve point"],
     noise: Noise = UNKNOWN_NOISE,
 ) -> Float[np.ndarray, "rho curve pair"]:
-    """log L of each pair of knots for each curve, up to one constant; -inf where a drift is too steep."""
+    """log L of each pair of knots for each curve, up to one constant; -inf where a drift is too steep.
+
+    Args:
+        steps: of the points, sorted.
+        pairs: of knots.
+        curves: one value for each point.
+        noise: its autocorrelations, and its standard deviation where that is known.
+    """
     scale, ratios = _Hinges.at(0.0, steps, pairs.knots).log_det(pairs), _largest_ratios(steps, pairs)
     return np.stack([_log_likelihoods_at(rho, steps, pairs, curves, scale, ratios, noise.sd) for rho in noise.rhos])
 

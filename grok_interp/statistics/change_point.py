@@ -89,7 +89,13 @@ def change_point(
 
 
 def allowed_drop(n: int, level: float, *, known: bool) -> float:
-    """How far below its maximum the log-likelihood may be inside the confidence set."""
+    """How far below its maximum the log-likelihood may be inside the confidence set.
+
+    Args:
+        n: number of points.
+        level: of confidence, between 0 and 1.
+        known: is the noise known?
+    """
     if known:
         return float(stats.chi2.ppf(level, 2)) / 2
     free = n - N_LINEAR - 1

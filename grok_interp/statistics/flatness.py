@@ -72,7 +72,13 @@ def flatness(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, " poin
 
 
 def autocorrelated(rng: np.random.Generator, shape: tuple[int, int], rho: float) -> Float[np.ndarray, "curve point"]:
-    """Stationary AR(1) noise with a variance of 1."""
+    """Stationary AR(1) noise with a variance of 1.
+
+    Args:
+        rng: draws it.
+        shape: (curves, points).
+        rho: correlation of neighboring points, between -1 and 1.
+    """
     innovations = rng.standard_normal(shape)
     innovations[:, 1:] *= np.sqrt(1 - rho**2)
     return np.asarray(lfilter([1], [1, -rho], innovations, axis=1))

@@ -24,7 +24,14 @@ class Claim:
     experiment: Experiment
 
     def judged(self, measure: str, verdict: str, evidence: str, *seeds: int | None) -> JudgedClaim:
-        """With what came out; the arguments are those of `JudgedClaim`."""
+        """With what came out.
+
+        Args:
+            measure: what was measured.
+            verdict: supported, not supported or undecided.
+            evidence: the numbers, in words.
+            seeds: how many there were, and how many a decision needs.
+        """
         return JudgedClaim(self.text, self.source, measure, verdict, evidence, *seeds)
 
 

@@ -123,7 +123,15 @@ class Pictures(dict[str, Picture]):
     def of_run(
         self, name: str, description: str, *, experiment: Experiment | None = None, prepare: Prepare | None = None
     ) -> Callable[[DrawsRun], DrawsRun]:
-        """Marks a function of one run as a figure; the arguments are those of `Picture`, the name without the study."""
+        """Marks a function of one run as a figure.
+
+        Args:
+            name: without that of the study.
+            description: one line for who chooses a figure.
+            experiment: the runs that `reproduce --preset` trains for it; None for a figure of given runs
+                only.
+            prepare: as in `Picture`.
+        """
 
         def marked(draw: DrawsRun) -> DrawsRun:
             def drawn_by(*runs: Run, device: str) -> Drawing:
@@ -137,7 +145,15 @@ class Pictures(dict[str, Picture]):
     def of_runs(
         self, name: str, description: str, *, experiment: Experiment | None = None, prepare: Prepare | None = None
     ) -> Callable[[DrawsRuns], DrawsRuns]:
-        """The same for a function of one run or more."""
+        """Marks a function of one run or more as a figure.
+
+        Args:
+            name: without that of the study.
+            description: one line for who chooses a figure.
+            experiment: the runs that `reproduce --preset` trains for it; None for a figure of given runs
+                only.
+            prepare: as in `Picture`.
+        """
 
         def marked(draw: DrawsRuns) -> DrawsRuns:
             self._add(Picture(f"{self.study}/{name}", description, draw, True, experiment, prepare))

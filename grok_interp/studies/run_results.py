@@ -29,14 +29,27 @@ class RunResults:
         device: str = "cpu",
         on_checkpoint: Callable[[int, int], None] | None = None,
     ) -> Self:
-        """At every checkpoint of a run; what is not stored is evaluated."""
+        """At every checkpoint of a run; what is not stored is evaluated.
+
+        Args:
+            run: any run of the study.
+            analyzers: one for each field; None where it is not defined.
+            device: where models run, a torch device.
+            on_checkpoint: is told (checkpoints done, checkpoints to do).
+        """
         defined = [analyzer for analyzer in analyzers if analyzer]
         found = iter(run.evaluate(defined, device=device, on_checkpoint=on_checkpoint))
         return cls(*(next(found) if analyzer else None for analyzer in analyzers))
 
     @classmethod
     def of_model(cls, model: HookedModel, analyzers: Sequence[Analyzer | None], *, step: int = 0) -> Self:
-        """Of one model, evaluated now and stored nowhere."""
+        """Of one model, evaluated now and stored nowhere.
+
+        Args:
+            model: a hooked model.
+            analyzers: one for each field; None where it is not defined.
+            step: of the model, for the results.
+        """
         return cls(*(analyzer.evaluate(step, model) if analyzer else None for analyzer in analyzers))
 
     @property

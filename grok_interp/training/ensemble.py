@@ -173,7 +173,13 @@ def _naming(number: int, configs: Sequence[TrainConfig]) -> Iterator[None]:
 
 
 def step_function(state: EnsembleState, loss: Callable, *, compiled: bool) -> Callable[[list[Tensor]], list[Update]]:
-    """What makes an update of every member from a batch of each: stacked where that pays, or in turn."""
+    """What makes an update of every member from a batch of each: stacked where that pays, or in turn.
+
+    Args:
+        state: of all members.
+        loss: of a model and a batch, a mean in nats.
+        compiled: is the step compiled?
+    """
     one_or_all = partial(ensemble_losses, loss) if state.stacked else loss
     one_or_all = torch.compile(one_or_all) if compiled else one_or_all
     if state.stacked:
@@ -216,6 +222,12 @@ def _add_gradients(state: EnsembleState, part: Tensor, losses: Callable) -> Tens
 def ensemble_losses(
     loss_of_one: Callable, state: EnsembleState, batch: Int64[Tensor, "member batch pos"]
 ) -> Float[Tensor, " member"]:
-    """`loss_of_one(model, batch)` of each member, with all members' logits made at once."""
+    """`loss_of_one(model, batch)` of each member, with all members' logits made at once.
+
+    Args:
+        loss_of_one: of a model and a batch, a mean in nats.
+        state: of all members.
+        batch: token indices, member x batch x pos.
+    """
     logits = ensemble_logits(state.config.model, state.weights, state.rotary, batch[..., :-1])
     return vmap(lambda own, tokens: loss_of_one(lambda _: own, tokens))(logits, batch)

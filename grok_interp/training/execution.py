@@ -30,7 +30,13 @@ class Execution:
 
     @classmethod
     def resolve(cls, config: TrainConfig, *, device: str, compiled: bool) -> Execution:
-        """What `config` amounts to on this machine."""
+        """What `config` amounts to on this machine.
+
+        Args:
+            config: of the run.
+            device: where it trains, a torch device.
+            compiled: is the step compiled?
+        """
         on = torch.device(device)
         return cls(
             precision=resolve_precision(config.precision, on),

@@ -154,7 +154,13 @@ def step_function(state: TrainingState, loss_function: Callable) -> Callable[[In
 
 
 def train_step(state: TrainingState, batch: Int64[Tensor, "batch pos"], loss_function: Callable) -> Update:
-    """One update on one batch, in micro-batches if the config asks for them."""
+    """One update on one batch, in micro-batches if the config asks for them.
+
+    Args:
+        state: which is changed.
+        batch: token indices, batch x pos.
+        loss_function: of the model and a batch, a mean in nats.
+    """
     return _counted(state, partial(learn_batch, state, loss_function), batch)
 
 

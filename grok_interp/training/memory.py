@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -21,15 +20,7 @@ from grok_interp.training.optimizer import take_step
 
 
 def bytes_of_training(config: TrainConfig, device: str) -> list[int]:
-    """Of weights, of moments, and what a micro-batch of one and of two sequences keeps for its backward pass.
-
-    Every layer takes as much, so that of a deep model only the first ones are counted.
-    """
-    if (n := config.model.n_layers) > 3:
-        shallow = [replace(config, model=replace(config.model, n_layers=k), intervene=()) for k in (2, 3)]
-        return [
-            a + (n - 2) * (b - a) for a, b in zip(*(bytes_of_training(each, device) for each in shallow), strict=True)
-        ]
+    """Of weights, of moments, and what a micro-batch of one and of two sequences keeps for its backward pass."""
     batches = [random_batch(config, n_sequences) for n_sequences in (1, 2)]
     with without_contents(config, device) as state:
         kept = [kept_bytes(state, batch) for batch in batches]

@@ -44,7 +44,13 @@ def build_optimizers(
 
 
 def is_hidden_matrix(name: str, n_axes: int, axes_of_matrices: int = 2) -> bool:
-    """A matrix inside a block: neither an embedding nor a gain or bias."""
+    """A matrix inside a block: neither an embedding nor a gain or bias.
+
+    Args:
+        name: of the parameter.
+        n_axes: of the parameter.
+        axes_of_matrices: of a matrix: 2, and one more where it is stacked for all members of an ensemble.
+    """
     return name.startswith("blocks.") and n_axes == axes_of_matrices
 
 

@@ -14,12 +14,11 @@ from grok_interp.analysis.agreement import (
     AlgorithmAgreement,
     agreement_of,
     algorithm_agreement,
-    log_likelihood,
     memorized,
 )
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.evaluation_contexts import Answers, EvaluationContexts, draw_contexts
-from grok_interp.analysis.random_answers import random_fraction
+from grok_interp.analysis.random_answers import log_likelihood, random_fraction
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import ModularTasks
 

@@ -181,7 +181,7 @@ def test_the_whole_micro_batch_of_a_small_model_is_timed(tiny_plan: TrainingPlan
 
 
 @pytest.mark.parametrize("name", ["copier-tiny", "modular-tiny"])
-def test_deep_models_are_counted_by_their_first_layers(name: str, tmp_path: Path) -> None:
+def test_deep_models_are_counted_layer_by_layer(name: str, tmp_path: Path) -> None:
     config = training_preset(name).with_model(n_layers=5)
     config = replace(config, intervene=("L4H1 zero from 5",))
     planned, state = training_plan(config, directory=tmp_path), TrainingState(config)

@@ -49,7 +49,14 @@ class CopyingInputs:
 
     @classmethod
     def build(cls, text: EvaluationText, *, n_samples: int, n_sequences: int, n_windows: int) -> Self:
-        """`n_samples` of the copying test, `n_sequences` of repeated random tokens and `n_windows` of held-out text."""
+        """`n_samples` of the copying test, `n_sequences` of repeated random tokens and `n_windows` of held-out text.
+
+        Args:
+            text: that was set aside for validation.
+            n_samples: of the copying test.
+            n_sequences: of repeated random tokens.
+            n_windows: of validation text.
+        """
         vocabulary, n_ctx = text.vocabulary, text.config.model.n_ctx
         separator, alphabets = _alphabets(vocabulary)
         options = {"n_samples": n_samples, "separator": separator}

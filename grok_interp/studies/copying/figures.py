@@ -41,7 +41,12 @@ BY_LOSS: list[tuple[str, Against]] = [
 
 @FIGURES.of_runs("fig2", "copying accuracy and loss over training", experiment=BASELINE)
 def figure_2(*runs: Run, device: str = "cpu") -> Drawing:
-    """Copying accuracy and loss over training; of one run with 95% intervals over samples."""
+    """Copying accuracy and loss over training; of one run with 95% intervals over samples.
+
+    Args:
+        runs: on text; several of one condition are its seeds.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.studies.copying.comparisons import curves_of
     from grok_interp.studies.copying.results import analyze
@@ -52,19 +57,34 @@ def figure_2(*runs: Run, device: str = "cpu") -> Drawing:
 
 @FIGURES.of_runs("fig3", "copying at three batch sizes, against updates and tokens", experiment=BATCH_SIZE)
 def figure_3(*runs: Run, device: str = "cpu") -> Drawing:
-    """Copying at several batch sizes, against updates and against tokens: which of the two makes the curves agree?"""
+    """Copying at several batch sizes, against updates and against tokens: which of the two makes the curves agree?
+
+    Args:
+        runs: on text; several of one condition are its seeds.
+        device: where models run, a torch device.
+    """
     return _conditions(runs, BATCH_SIZE, BY_COPYING, columns=2, device=device)
 
 
 @FIGURES.of_runs("fig4", "loss and copying at three batch sizes", experiment=BATCH_SIZE)
 def figure_4(*runs: Run, device: str = "cpu") -> Drawing:
-    """The same runs: loss and copying against tokens and against updates."""
+    """The same runs: loss and copying against tokens and against updates.
+
+    Args:
+        runs: on text; several of one condition are its seeds.
+        device: where models run, a torch device.
+    """
     return _conditions(runs, BATCH_SIZE, BY_LOSS, columns=2, device=device)
 
 
 @FIGURES.of_runs("fig5", "copying and loss at three learning rates", experiment=LEARNING_RATE)
 def figure_5(*runs: Run, device: str = "cpu") -> Drawing:
-    """Copying and loss at several learning rates."""
+    """Copying and loss at several learning rates.
+
+    Args:
+        runs: on text; several of one condition are its seeds.
+        device: where models run, a torch device.
+    """
     return _conditions(runs, LEARNING_RATE, None, columns=3, device=device)
 
 
@@ -85,7 +105,12 @@ def figure_6(*runs: Run, threshold: float | None = None, device: str = "cpu") ->
 
 @FIGURES.of_runs("fig7", "copying with attention dropout, weight decay and neither", experiment=REGULARIZATION)
 def figure_7(*runs: Run, device: str = "cpu") -> Drawing:
-    """Copying and loss with attention dropout, with weight decay, and with neither."""
+    """Copying and loss with attention dropout, with weight decay, and with neither.
+
+    Args:
+        runs: on text; several of one condition are its seeds.
+        device: where models run, a torch device.
+    """
     return _conditions(runs, REGULARIZATION, None, columns=3, device=device)
 
 
@@ -94,6 +119,10 @@ def strings(*runs: Run, device: str = "cpu") -> Drawing:
     """Exact-match accuracy string by string over training, for each alphabet of the copying test.
 
     With 95% intervals: over samples of one run, over seeds of several.
+
+    Args:
+        runs: on text, of one condition.
+        device: where models run, a torch device.
     """
     from grok_interp import plots
     from grok_interp.studies.copying.comparisons import accuracies_of
@@ -118,7 +147,12 @@ def natural(run: Run, *, n: int | None = None, device: str = "cpu") -> Drawing:
 
 @FIGURES.of_runs("diagram", "final accuracy against the fractions of synthetic windows", experiment=SYNTHETIC_DATA)
 def synthetic_data_diagram(*runs: Run, device: str = "cpu") -> Drawing:
-    """Final exact-match accuracy against the fractions of windows with copies and of random windows."""
+    """Final exact-match accuracy against the fractions of windows with copies and of random windows.
+
+    Args:
+        runs: on text, of one or more seeds for each pair of fractions.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.analysis.copying_diagram import copying_diagram
     from grok_interp.studies.copying.results import analyze

@@ -29,7 +29,13 @@ def _store_ablations(run: Run, device: str, show: ShowProgress) -> None:
     prepare=_store_ablations,
 )
 def ablation(run: Run, *, heads: Sequence[Head] | None = None, device: str = "cpu") -> Drawing:
-    """Copying and loss over training without the induction heads, or without `heads`, in every way."""
+    """Copying and loss over training without the induction heads, or without `heads`, in every way.
+
+    Args:
+        run: a run on text.
+        heads: ablated together, each (layer, head); the induction heads if None.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.studies.copying.ablation_results import ablations
 
@@ -37,7 +43,13 @@ def ablation(run: Run, *, heads: Sequence[Head] | None = None, device: str = "cp
 
 
 def store_claimed_ablation(run: Run, device: str, show: ShowProgress) -> None:
-    """What the first screen of a report says of the induction heads, stored with an analyzed run."""
+    """What the first screen of a report says of the induction heads, stored with an analyzed run.
+
+    Args:
+        run: a run on text.
+        device: where models run, a torch device.
+        show: shows the progress.
+    """
     from grok_interp.studies.copying.ablation_results import CLAIMED_WAYS, ablations
 
     with show("ablating induction heads") as advance:
@@ -51,7 +63,12 @@ def store_claimed_ablation(run: Run, device: str, show: ShowProgress) -> None:
     prepare=store_claimed_ablation,
 )
 def emergence(run: Run, *, device: str = "cpu") -> Drawing:
-    """When copying emerges, I(L, H) of every head, and exact match without the induction heads."""
+    """When copying emerges, I(L, H) of every head, and exact match without the induction heads.
+
+    Args:
+        run: a run on text.
+        device: where models run, a torch device.
+    """
     from grok_interp.studies.copying.ablation_results import CLAIMED_WAYS, ablations
     from grok_interp.studies.copying.first_screen import FirstScreen
     from grok_interp.studies.copying.results import analyze
@@ -61,7 +78,13 @@ def emergence(run: Run, *, device: str = "cpu") -> Drawing:
 
 
 def store_single_ablations(run: Run, device: str, show: ShowProgress) -> None:
-    """What is lost without each head of an analyzed run, stored with it; `show` shows the progress."""
+    """What is lost without each head of an analyzed run, stored with it.
+
+    Args:
+        run: a run on text.
+        device: where models run, a torch device.
+        show: shows the progress.
+    """
     from grok_interp.studies.copying.ablation_results import single_ablations
 
     with show("ablating each head") as advance:
@@ -75,7 +98,12 @@ def store_single_ablations(run: Run, device: str, show: ShowProgress) -> None:
     prepare=store_single_ablations,
 )
 def single_heads(run: Run, *, device: str = "cpu") -> Drawing:
-    """What the absence of each head alone costs at the last checkpoint, against its I(L, H), in every way."""
+    """What the absence of each head alone costs at the last checkpoint, against its I(L, H), in every way.
+
+    Args:
+        run: a run on text.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.studies.copying.ablation_results import single_ablations
     from grok_interp.studies.copying.results import analyze
@@ -84,7 +112,13 @@ def single_heads(run: Run, *, device: str = "cpu") -> Drawing:
 
 
 def store_circuit(run: Run, device: str, show: ShowProgress) -> None:
-    """The circuit of an analyzed run, chosen and tested; stored with it."""
+    """The circuit of an analyzed run, chosen and tested; stored with it.
+
+    Args:
+        run: a run on text.
+        device: where models run, a torch device.
+        show: shows the progress.
+    """
     from grok_interp.studies.copying.circuit import circuit_of_run
 
     with show("cutting edges between heads") as advance:
@@ -100,7 +134,12 @@ def store_circuit(run: Run, device: str, show: ShowProgress) -> None:
 def edges(run: Run, *, device: str = "cpu") -> Drawing:
     """Copying over training without the edges of the circuit, beside random edges between the same layers.
 
-    Raises ValueError for a run in which no edge matters.
+    Args:
+        run: a run on text.
+        device: where models run, a torch device.
+
+    Raises:
+        ValueError: for a run in which no edge matters.
     """
     from grok_interp import plots
     from grok_interp.studies.copying.circuit import circuit_of_run
@@ -124,7 +163,12 @@ def _store_attribution(run: Run, device: str, show: ShowProgress) -> None:
     prepare=_store_attribution,
 )
 def attribution(run: Run, *, device: str = "cpu") -> Drawing:
-    """Direct contributions of every head, MLP and the embedding to the logit of the copied token."""
+    """Direct contributions of every head, MLP and the embedding to the logit of the copied token.
+
+    Args:
+        run: a run on text.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.studies.copying.attribution import attribution_of_run
 
@@ -142,7 +186,12 @@ def _store_head_scores(run: Run, device: str, show: ShowProgress) -> None:
     "leads", "which head score moves before the onset of copying", experiment=BASELINE, prepare=_store_head_scores
 )
 def leads(*runs: Run, device: str = "cpu") -> Drawing:
-    """By how many updates each score of the heads moves before the onset of copying: a dot for each run."""
+    """By how many updates each score of the heads moves before the onset of copying: a dot for each run.
+
+    Args:
+        runs: on text, one for each seed.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.studies.copying.leading_scores import leads_of_runs
 

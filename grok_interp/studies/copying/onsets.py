@@ -104,7 +104,13 @@ def log_slope(values: pd.Series) -> Effect:
 
 
 def paired_effect(values: pd.Series, condition: str, without: str) -> Effect:
-    """The mean difference between two conditions of the same seed."""
+    """The mean difference between two conditions of the same seed.
+
+    Args:
+        values: by condition and seed.
+        condition: the one.
+        without: the other, which is subtracted.
+    """
     table = values.unstack("condition")
     return mean_effect((table[condition] - table[without]).dropna().to_numpy())
 

@@ -91,7 +91,13 @@ def _induction_analyzer(tokens: Int64[Tensor, "batch pos"]) -> Analyzer[Inductio
 
 
 def rows_at_once(model: HookedModel, n_tokens: int, *, most: int) -> int:
-    """Rows of a forward pass whose logits are within `MOST_LOGITS`."""
+    """Rows of a forward pass whose logits are within `MOST_LOGITS`.
+
+    Args:
+        model: a hooked model.
+        n_tokens: of each row.
+        most: rows.
+    """
     return max(1, min(most, MOST_LOGITS // (n_tokens * model.cfg.d_vocab)))
 
 
@@ -122,7 +128,13 @@ def samples_description(samples: CopySamples) -> dict[str, Any]:
 def evaluation_inputs(run: Run, *, n_samples: int = 100, n_windows: int = 128) -> CopyingInputs:
     """The evaluation inputs of a run, fitted to its context, stored with the run once they were made.
 
-    Raises ValueError when they have not been made yet and the run's text has changed.
+    Args:
+        run: a run on text.
+        n_samples: of the copying test.
+        n_windows: of validation text.
+
+    Raises:
+        ValueError: when they have not been made yet and the run's text has changed.
     """
     if isinstance(run, SeriesRun):
         return series_inputs(run, n_samples=n_samples, n_sequences=32, n_windows=n_windows)

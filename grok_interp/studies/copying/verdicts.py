@@ -47,7 +47,16 @@ HALFWAY = -0.5  # between the slopes of what counts updates (0) and of what coun
 def judged(
     claim: Claim, measure: str, found: Effect, evidence: str, *, boundary: float = 0.0, verdict: str
 ) -> JudgedClaim:
-    """With the number of seeds that a decision needs; an undecided claim says it in its evidence too."""
+    """With the number of seeds that a decision needs; an undecided claim says it in its evidence too.
+
+    Args:
+        claim: that is judged.
+        measure: what was measured.
+        found: the effect over seeds.
+        evidence: the numbers, in words.
+        boundary: between both verdicts.
+        verdict: as `verdict` gives it.
+    """
     needed = [found.seeds_needed(boundary=boundary, fraction=fraction) for fraction in (1.0, 0.5)]
     if verdict == UNDECIDED:
         evidence += f"; {_plan(needed)}"
@@ -63,7 +72,13 @@ def _plan(needed: Sequence[float]) -> str:
 
 
 def verdict(found: Estimate, *, boundary: float = 0.0, above: bool = True) -> str:
-    """Supported when the whole interval is above (or below) the boundary, not supported when on the other side."""
+    """Supported when the whole interval is above (or below) the boundary, not supported when on the other side.
+
+    Args:
+        found: a value with its interval.
+        boundary: in its unit.
+        above: is the claim that the value is above the boundary?
+    """
     if found.low > boundary:
         return SUPPORTED if above else NOT_SUPPORTED
     if found.high < boundary:
@@ -127,7 +142,13 @@ def shallow_to_deep(orders: Sequence[FormationOrder]) -> JudgedClaim:
 
 
 def better_with(condition: str, name: str, regularized: Onsets) -> JudgedClaim:
-    """Final value with minus without, seed by seed; supported above 0."""
+    """Final value with minus without, seed by seed; supported above 0.
+
+    Args:
+        condition: with the regularizer, as the results name it.
+        name: of the regularizer.
+        regularized: of all three conditions.
+    """
     found = paired_effect(regularized.finals, condition, NEITHER)
     text = f"final accuracy with {name} minus without {found}"
     return _on_copying(BETTER_WITH[name], regularized, found, text)
@@ -163,7 +184,14 @@ def curve_claims(
     rates: ByMeasure | None = None,
     regularized: ByMeasure | None = None,
 ) -> Iterator[JudgedClaim]:
-    """All claims that the training curves of these experiments can decide, in the paper's order."""
+    """All claims that the training curves of these experiments can decide, in the paper's order.
+
+    Args:
+        baseline: onsets of the baseline, by measure.
+        batches: at three batch sizes; their claims are left out if None.
+        rates: at three learning rates.
+        regularized: with dropout, with weight decay and with neither.
+    """
     tests: list[tuple[Callable[[Onsets], JudgedClaim], ByMeasure | None]] = [
         (after_the_loss, baseline),
         (by_updates, batches),

@@ -3,17 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from grok_interp.studies.modular.figures import (
+from grok_interp.studies.modular.figures import figure_1b, figure_1c, figure_3, figure_5, figure_6, figure_7
+from grok_interp.studies.modular.further_figures import (
     algorithm_shift,
     attention,
     circles_over_training,
     embedding,
-    figure_1b,
-    figure_1c,
-    figure_3,
-    figure_5,
-    figure_6,
-    figure_7,
     fourier_over_training,
     kaleidoscopes_over_training,
     label_noise,

@@ -1,7 +1,8 @@
-"""Each figure of "Learning to grok", and beyond it, as one function of a run, whatever its size: the preset decides it.
+"""Each figure of "Learning to grok" as one function of a run, whatever its size: the preset decides it.
 
 Those that look into one checkpoint take the early-stopped one if no `step` is named. Models run on `device`. What a
-figure is drawn with is imported when it is drawn (see studies/picture.py).
+figure is drawn with is imported when it is drawn (see studies/picture.py). Figures of its appendix, and beyond it, are
+in further_figures.py.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from grok_interp.plots.drawing import Drawing
 
 FIGURES = Pictures("modular")
-NOISES = (0.0, 0.1, 0.2, 0.4, 0.6)
 
 
 @FIGURES.of_runs("fig1b", "phase diagram over the tasks trained on and alpha", experiment=PHASES)
@@ -41,7 +41,13 @@ def figure_1b(*runs: Run, threshold: float | None = None, queries: str = "all", 
 
 @FIGURES.of_run("fig1c", "accuracy by number of shots", experiment=BASELINE)
 def figure_1c(run: Run, *, step: int | None = None, device: str = "cpu") -> Drawing:
-    """Accuracy by number of shots, at the early-stopped checkpoint if no step is named."""
+    """Accuracy by number of shots, at the early-stopped checkpoint if no step is named.
+
+    Args:
+        run: a run on modular arithmetic.
+        step: of the checkpoint; the early-stopped one if None.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.studies.modular.results import analyze
 
@@ -75,11 +81,19 @@ def figure_5(
     shots: Sequence[int] = (),
     device: str = "cpu",
 ) -> Drawing:
-    """The grid comparison of one task (default: the first o.o.d. one) after some numbers of examples."""
+    """The grid comparison of one task (default: the first o.o.d. one) after some numbers of examples.
+
+    Args:
+        run: a run on modular arithmetic.
+        step: of the checkpoint; the early-stopped one if None.
+        task: (a, b) of z = a x + b y; the first o.o.d. one if None.
+        shots: numbers of examples; few, half and all but one of the context if empty.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.studies.modular.grids import grids
 
-    return plots.grids(grids(run, step=_step(run, step, device), task=task, shots=shots, device=device))
+    return plots.grids(grids(run, step=step_or_best(run, step, device), task=task, shots=shots, device=device))
 
 
 @FIGURES.of_run("fig6", "circle of circles: principal components of one head", experiment=BASELINE)
@@ -91,11 +105,19 @@ def figure_6(
     slot: int | None = None,
     device: str = "cpu",
 ) -> Drawing:
-    """The circle of circles of one head; default: the most circular one, in the last slot."""
+    """The circle of circles of one head; default: the most circular one, in the last slot.
+
+    Args:
+        run: a run on modular arithmetic.
+        step: of the checkpoint; the early-stopped one if None.
+        head: (layer, head); the most circular one if None.
+        slot: of the example in the context, counted from 0; the last one if None.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.studies.modular.representations import circles
 
-    return plots.circles(circles(run, step=_step(run, step, device), head=head, slot=slot, device=device))
+    return plots.circles(circles(run, step=step_or_best(run, step, device), head=head, slot=slot, device=device))
 
 
 @FIGURES.of_run("fig7", "cosine similarity of a block's output over all pairs (x, y)", experiment=BASELINE)
@@ -108,116 +130,31 @@ def figure_7(
     slot: int | None = None,
     device: str = "cpu",
 ) -> Drawing:
-    """Cosine similarity of a block's output over all pairs of the slot (default: the last of both)."""
+    """Cosine similarity of a block's output over all pairs of the slot (default: the last of both).
+
+    Args:
+        run: a run on modular arithmetic.
+        layer: of the block; the last one if None.
+        position: of the token in the slot, "x", "y" or "z".
+        step: of the checkpoint; the early-stopped one if None.
+        slot: of the example in the context, counted from 0; the last one if None.
+        device: where models run, a torch device.
+    """
     from grok_interp import plots
     from grok_interp.studies.modular.representations import block_similarity
 
-    step, layer = _step(run, step, device), run.config.model.n_layers - 1 if layer is None else layer
+    step, layer = step_or_best(run, step, device), run.config.model.n_layers - 1 if layer is None else layer
     return plots.similarity(block_similarity(run, step=step, layer=layer, position=position, slot=slot, device=device))
 
 
-@FIGURES.of_run("shift", "likelihood of each algorithm by number of shots", experiment=BASELINE)
-def algorithm_shift(run: Run, *, step: int | None = None, device: str = "cpu") -> Drawing:
-    """Beyond the paper: the likelihood of the answers under each algorithm, by number of shots."""
-    from grok_interp import plots
-    from grok_interp.studies.modular.results import analyze
+def step_or_best(run: Run, step: int | None, device: str) -> int:
+    """The step of the early-stopped checkpoint if none is named.
 
-    results = analyze(run, device=device)
-    return plots.agreement(results.agreement, step=results.best_step if step is None else step)
-
-
-@FIGURES.of_run("noise", "accuracy by number of shots with wrong examples", experiment=BASELINE)
-def label_noise(run: Run, *, step: int | None = None, noises: Sequence[float] = NOISES, device: str = "cpu") -> Drawing:
-    """Accuracy by number of shots when a fraction of the answers shown is wrong (B.4)."""
-    from grok_interp import plots
-    from grok_interp.studies.modular.noisy_shots import noisy_shots
-
-    curves = noisy_shots(run, noises, step=_step(run, step, device), device=device)
-    return plots.label_noise(curves, split="ood_train")
-
-
-@FIGURES.of_run("attention", "attention patterns of all heads on an unseen task", experiment=BASELINE)
-def attention(run: Run, *, step: int | None = None, n_tokens: int = 24, device: str = "cpu") -> Drawing:
-    """The patterns of all heads on the first tokens of an unseen task."""
-    from grok_interp import plots
-    from grok_interp.analysis.attention import attention_maps
-    from grok_interp.studies.modular.modular_inputs import last_slot, slot_tokens, tasks_of_run, token_names
-
-    tasks, step = tasks_of_run(run), _step(run, step, device)
-    model = run.load(step).to(device)
-    n_ctx = model.cfg.n_ctx
-    tokens = slot_tokens(n_ctx, tasks, last_slot(n_ctx))[-1, :n_tokens]
-    return plots.attention_patterns(attention_maps(model, tokens), token_names(tokens))
-
-
-@FIGURES.of_run("embedding", "principal components of the number embeddings", experiment=BASELINE)
-def embedding(run: Run, *, step: int | None = None, device: str = "cpu") -> Drawing:
-    """The embeddings of the numbers, even and odd logarithms apart (B.5)."""
-    from grok_interp import plots
-    from grok_interp.analysis.embedding import embedding_pca
-    from grok_interp.studies.modular.modular_inputs import tasks_of_run
-
-    step = _step(run, step, device)
-    return plots.embedding(embedding_pca([(step, run.load(step).to(device))], p=tasks_of_run(run).p))
-
-
-@FIGURES.of_run("mlp", "activations of MLP neurons over all pairs (x, y)", experiment=BASELINE)
-def mlp_maps(
-    run: Run,
-    *,
-    layer: int = 0,
-    position: Position = "y",
-    n_neurons: int = 12,
-    step: int | None = None,
-    device: str = "cpu",
-) -> Drawing:
-    """The most varied neurons of one MLP against (x, y) of the last slot (B.5)."""
-    from grok_interp import plots
-    from grok_interp.analysis.mlp import mlp_activations
-    from grok_interp.studies.modular.modular_inputs import last_slot, slot_tokens, tasks_of_run
-
-    tasks, step = tasks_of_run(run), _step(run, step, device)
-    model = run.load(step).to(device)
-    slot = last_slot(model.cfg.n_ctx)
-    tokens = slot_tokens(model.cfg.n_ctx, tasks, slot)
-    found = mlp_activations([(step, model)], tasks.p, tokens, slot=slot, position=position, layer=layer)
-    return plots.neuron_maps(found, found.most_varied(n_neurons))
-
-
-@FIGURES.of_run("circles", "circularity of every head over training", experiment=BASELINE)
-def circles_over_training(run: Run, *, device: str = "cpu") -> Drawing:
-    """Beyond the paper: the circularity of every head at every checkpoint, in the last slot of an unseen task."""
-    from grok_interp import plots
-    from grok_interp.studies.modular.representations import circularities
-
-    return plots.circularity(circularities(run, device=device))
-
-
-@FIGURES.of_run("kaleidoscopes", "patterns in block outputs over training", experiment=BASELINE)
-def kaleidoscopes_over_training(run: Run, *, device: str = "cpu") -> Drawing:
-    """Beyond the paper: both patterns in the output of every block, at y and z, at every checkpoint."""
-    from grok_interp import plots
-    from grok_interp.studies.modular.representations import kaleidoscopes
-
-    return plots.kaleidoscopes(kaleidoscopes(run, device=device))
-
-
-@FIGURES.of_run("fourier", "Fourier spectra, restricted and excluded loss over training", experiment=BASELINE)
-def fourier_over_training(run: Run, *, n_key: int | None = None, device: str = "cpu") -> Drawing:
-    """Beyond the paper: Fourier spectra of the number embeddings at every checkpoint, restricted and excluded loss on
-    o.o.d. train contexts, and the fraction of the variance in the top frequencies.
-
-    Each group has `n_key` key frequencies, chosen at the last checkpoint; half of all, at most 5, if None.
+    Args:
+        run: a run on modular arithmetic.
+        step: of a checkpoint, or None.
+        device: where models run, a torch device.
     """
-    from grok_interp import plots
-    from grok_interp.studies.modular.fourier import fourier_analysis
-
-    found = fourier_analysis(run, n_key=n_key, device=device)
-    return plots.fourier(found.spectrum, found.losses, found.tops)
-
-
-def _step(run: Run, step: int | None, device: str) -> int:
-    """The early-stopped step if none is named."""
     from grok_interp.studies.modular.results import analyze
 
     return analyze(run, device=device).best_step if step is None else step

@@ -117,7 +117,13 @@ def unseen_task(tasks: ModularTasks) -> tuple[int, int]:
 
 
 def grid_examples(p: int, k: int, *, seed: int = 0) -> Int64[Tensor, "example 2"]:
-    """k random inputs, the first ones of every longer list."""
+    """k random inputs, the first ones of every longer list.
+
+    Args:
+        p: the modulus.
+        k: number of examples.
+        seed: draws them.
+    """
     pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
     return draw_inputs(pairs, n_contexts=1, n_examples=k, seed=(seed, GRID_EXAMPLES))[0]
 
@@ -125,7 +131,15 @@ def grid_examples(p: int, k: int, *, seed: int = 0) -> Int64[Tensor, "example 2"
 def one_task_per_context(
     tasks: ModularTasks, split: Split, *, n_examples: int, n_contexts: int, seed: int
 ) -> Int64[Tensor, "context pos"]:
-    """Contexts x y z x y z ... with inputs drawn independently; the tasks of the split take turns."""
+    """Contexts x y z x y z ... with inputs drawn independently; the tasks of the split take turns.
+
+    Args:
+        tasks: with their inputs.
+        split: of tasks and inputs.
+        n_examples: of each context.
+        n_contexts: in all.
+        seed: draws the inputs.
+    """
     chosen, pairs = tasks.of(split)
     inputs = draw_inputs(pairs, n_contexts=n_contexts, n_examples=n_examples, seed=(seed, ONE_TASK_CONTEXTS))
     turns = chosen[torch.arange(n_contexts) % len(chosen)]
@@ -133,7 +147,13 @@ def one_task_per_context(
 
 
 def slot_tokens(n_ctx: int, tasks: ModularTasks, slot: int) -> Int64[Tensor, "pair pos"]:
-    """Sequences of an unseen task in which one slot runs over all pairs, as long as the context."""
+    """Sequences of an unseen task in which one slot runs over all pairs, as long as the context.
+
+    Args:
+        n_ctx: of the model, in tokens.
+        tasks: of the run.
+        slot: the example that runs over all pairs, counted from 0.
+    """
     return slot_sequences(unseen_task(tasks), tasks.p, slot=slot, n_examples=last_slot(n_ctx) + 1, seed=0)
 
 

@@ -60,7 +60,14 @@ def circles(
 
 
 def head_circularity(run: Run, head: Head, *, step: int, device: str = "cpu") -> Circularity:
-    """Of one head at one checkpoint, in the last slot."""
+    """Of one head at one checkpoint, in the last slot.
+
+    Args:
+        run: a run on modular arithmetic.
+        head: (layer, head).
+        step: of the checkpoint.
+        device: where models run, a torch device.
+    """
     (result,) = run.evaluate([_circularity(run, head, None)], steps=[step], device=device)
     return result
 
@@ -72,7 +79,15 @@ def kaleidoscopes(run: Run, *, device: str = "cpu") -> list[Kaleidoscope]:
 
 
 def block_kaleidoscope(run: Run, position: Position, layer: int, *, step: int, device: str = "cpu") -> Kaleidoscope:
-    """Both patterns in the output of one block at one checkpoint, in the last slot."""
+    """Both patterns in the output of one block at one checkpoint, in the last slot.
+
+    Args:
+        run: a run on modular arithmetic.
+        position: "x", "y" or "z" of the slot.
+        layer: the block, counted from 0.
+        step: of the checkpoint.
+        device: where models run, a torch device.
+    """
     (result,) = run.evaluate([_kaleidoscope(run, position, layer)], steps=[step], device=device)
     return result
 

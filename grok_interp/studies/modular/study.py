@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.presets import own_presets
 from grok_interp.runs.run import Run
-from grok_interp.studies.modular.figures import FIGURES
+from grok_interp.studies.modular.further_figures import FIGURES
 from grok_interp.studies.study import FolderReport, Study
 
 if TYPE_CHECKING:
