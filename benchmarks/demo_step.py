@@ -158,12 +158,13 @@ def attention(state: TrainingState, n_sequences: int) -> Callable[[], None]:
     return attend
 
 
-def main(rounds: int = 7) -> None:
+def main(*, short: bool = False) -> None:
     """Print both tables.
 
     Args:
-        rounds: of each step in turn.
+        short: 3 rounds of each step in turn instead of 7.
     """
+    rounds = 3 if short else 7
     print_parts(3 * rounds)
     print_against_first(rounds)
 

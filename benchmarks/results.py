@@ -16,6 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TOPICS = (
     "training_step",
+    "demo_step",
     "ensemble",
     "overheads",
     "induction_scores",

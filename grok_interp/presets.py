@@ -99,7 +99,7 @@ DESCRIBED: dict[str, tuple[str, TrainConfig]] = {  # each for who chooses one
         ),
     ),
     "copier-tiny": (
-        "2 layers, 13k parameters, 20 updates: to see the machinery run.",
+        "2 layers, 13k parameters, 20 updates: a check that everything runs.",
         TrainConfig(
             model=llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=BYTE_VOCABULARY_SIZE, n_ctx=64),
             data=TextConfig(copy_fraction=0.5),
@@ -152,7 +152,7 @@ DESCRIBED: dict[str, tuple[str, TrainConfig]] = {  # each for who chooses one
         ),
     ),
     "modular-tiny": (
-        "2 layers, 6k parameters, 20 updates: to see the machinery run.",
+        "2 layers, 6k parameters, 20 updates: a check that everything runs.",
         TrainConfig(
             model=modular_gpt(n_layers=2, d_model=16, n_heads=2, d_vocab=5, n_ctx=24),
             data=ModularConfig(p=5, n_id=8, alpha=0.6, rule="random"),

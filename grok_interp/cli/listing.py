@@ -54,7 +54,7 @@ def list_(
 
 
 def doctor(*, output: OutputFlags = READABLE) -> None:
-    """Say what is installed, which devices torch sees, and what is missing."""
+    """Print installed versions, the devices that torch sees, and what is missing."""
     rows = installation()
     output.show(rows)
     missing = [row["what"] for row in rows if row["found"] == "missing"]

@@ -26,9 +26,9 @@ def push(
 
     Args:
         directory: the run's folder.
-        repository: OWNER/NAME; made if it is not there.
-        private: a repository that is made is visible to its owner alone.
-        dry_run: say what would be uploaded, write nothing.
+        repository: OWNER/NAME; created if it does not exist.
+        private: create the repository as private.
+        dry_run: print what would be uploaded; write nothing.
     """
     from grok_interp.runs.hub_push import push as push_run
 

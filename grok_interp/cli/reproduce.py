@@ -33,7 +33,7 @@ def reproduce(
     """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
 
     Args:
-        figure: which one; `grok-interp list figures` says what each shows.
+        figure: the figure; `grok-interp list figures` describes each.
         run: a run's folder; those that compare runs take several (--run once for each).
         preset: instead of --run, train the figure's runs at this size, each with several seeds, or take those that are
             there: paper, mini, tiny, or mini-adamw, which is mini without Muon. After an interruption the same command
@@ -43,7 +43,7 @@ def reproduce(
         jobs: runs trained at a time, each in a process of its own; Ctrl-C then costs each its last 20 seconds.
         ensemble: runs trained in lockstep in one process, where they differ in seeds and data only. Pays on a GPU, and
             for tiny models.
-        out: where to, without suffix; by default figures/NAME in the folder of the runs, or of the run.
+        out: output path without suffix; by default figures/NAME in the folder of the run, or of the runs.
         device: auto, cpu, cuda or cuda:N.
     """
     from grok_interp.cli.with_progress import AtOnce, runs_for

@@ -36,7 +36,7 @@ def analyze(
             Trainer's output_dir, or files with {step} in their name, 'ckpts/model_{step}.pt'.
         run: the folder for the results of a series; the same command resumes.
         series: of checkpoints from elsewhere.
-        figure: of a series, also evaluate what this figure needs (--figure once for each); others read what is stored.
+        figure: of a series, also compute what this figure needs (repeat --figure); `reproduce` then reads it.
         device: auto, cpu, cuda or cuda:N.
     """
     from grok_interp.cli.with_progress import analyze_run
@@ -65,15 +65,15 @@ def report(
     open_: Annotated[bool, tyro.conf.arg(name="open")] = False,
     output: OutputFlags = READABLE,
 ) -> None:
-    """Write a run's report.html and figures, after analyzing what was not analyzed yet. Partial runs too.
+    """Write a run's report.html and figures. Missing results are computed first; the run may be unfinished.
 
     Args:
         directory: the run's folder; it may still be training. Or a folder of runs: of copying experiments that
             `reproduce --preset` filled, on which the report tests every claim of the paper; or of modular runs, whose
             phase diagram it draws.
         device: auto, cpu, cuda or cuda:N.
-        threshold: what counts as formed or learned: I(L,H) of a head (0.1 if not given), accuracy on a split (0.75).
-            Which heads are ablated does not depend on it.
+        threshold: for a head to be formed, I(L, H) (default 0.1), or a split to be learned, accuracy (default 0.75).
+            The choice of ablated heads does not depend on it.
         open_: show the page in the browser.
     """
     from grok_interp.cli.reports import report_on_folder, report_on_run
@@ -104,7 +104,7 @@ def watch(
     Args:
         directory: the run's folder; it may have no checkpoint yet.
         port: where to serve; 0 takes one that is free.
-        device: of the analysis: auto, cpu, cuda or cuda:N. The training keeps its own.
+        device: of the analysis: auto, cpu, cuda or cuda:N. Training is not affected.
     """
     from grok_interp.studies.watch import watch_run
 

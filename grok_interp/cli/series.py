@@ -30,13 +30,13 @@ class SeriesOptions:
     """How a series from elsewhere is read, and what it is evaluated on.
 
     Args:
-        every: take every n-th checkpoint.
+        every: use every n-th checkpoint.
         revisions: of a hub, a pattern with {step}; by default the names that known suites use.
-        max_gb: of all downloads together; what was used longest ago is deleted first.
-        model: what files of weights are loaded into: FILE.py:NAME, a model or a function that returns one (the file is
+        max_gb: limit of the download cache; the least recently used files are deleted first.
+        model: the model that weights are loaded into: FILE.py:NAME, a model or a function that returns one (the file is
             executed), or a preset's name.
         tokenizer: a tokenizer.json; by default the one that comes with the checkpoints.
-        bos: the token that is put first; by default the one that the tokenizer puts first.
+        bos: id of the first token of each sequence; by default that of the tokenizer.
         text: a text file for the validation loss; without one there is none.
     """
 
