@@ -152,7 +152,8 @@ def test_bytes_of_the_tiny_copier_counted_by_hand(tiny_plan: TrainingPlan) -> No
 def test_a_linear_map_keeps_its_input() -> None:
     """And the cross-entropy after it keeps log-probabilities, targets and the sum of their weights."""
     state = TrainingState(training_preset("copier-tiny"))
-    state.model = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256, bias=False))
+    linear: Any = nn.Sequential(nn.Embedding(256, 16), nn.Linear(16, 256, bias=False))
+    state.model = state.wrapped = linear
     tokens = 7 * 8  # int64; inputs and targets are two views of the seven tokens of the window
     assert kept_bytes(state, random_batch(state.config, 1)[:, :7].clone()) == tokens + 6 * 16 * 4 + 6 * 256 * 4 + 4
 
