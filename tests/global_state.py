@@ -36,6 +36,7 @@ from grok_interp.cli.output import Output
 from grok_interp.configs import TrainConfig
 from grok_interp.plots import on_paper, on_screen, save_figure
 from grok_interp.presets import training_preset
+from grok_interp.runs.hub_push import Revisions
 from grok_interp.studies import copying, modular
 from grok_interp.studies.copying.study import COPYING
 
@@ -152,6 +153,8 @@ def of_results(run: Run, numbers: Run) -> dict[str, Call]:
         ),
         "phase_diagram": lambda: grok_interp.phase_diagram([(numbers.config, shots)]),
         "training_curves": lambda: grok_interp.training_curves([results.with_config(run.config)]),
+        "evaluations": lambda: grok_interp.evaluations(run.directory),
+        "push": lambda: Revisions.of(run, "owner/name"),  # up to the first request, which needs a hub
         "Run.evaluate": lambda: copying.analyze(Run.open(run.directory)),
         "Study.analyze_shown": lambda: COPYING.analyze_shown(
             Run.open(run.directory), device="cpu", show=Output(quiet=True).progress

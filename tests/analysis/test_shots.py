@@ -253,8 +253,8 @@ def test_the_librarys_own_model_has_the_same_curves() -> None:
 
 
 @pytest.mark.parametrize("noise", [-0.1, 1.0, 40.0, math.nan])
-def test_noise_that_is_no_share_is_refused(noise: float) -> None:
-    with pytest.raises(ValueError, match=rf"share of wrong answers shown, in \[0, 1\), got {noise}"):
+def test_noise_that_is_no_fraction_is_refused(noise: float) -> None:
+    with pytest.raises(ValueError, match=rf"fraction of wrong answers shown, in \[0, 1\), got {noise}"):
         curves(always(0), noise=noise)
 
 
