@@ -22,9 +22,16 @@ from grok_interp.analysis.logit_attribution import LogitAttribution, direct_cont
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import logits_of
 
+try:
+    from transformer_lens import HookedTransformer
+except ImportError:  # removed in 4.0
+    HookedTransformer = None
+
 SIZES: dict[str, Any] = {"n_sequences": 2, "n_prefix": 2, "n_suffix": 3, "n_samples": 5, "query_every": 1}
 SAMPLES = CopyTask(**SIZES, alphabet=tuple(range(1, D_VOCAB)), separator=0).sample()
 PARTS = ("mlp", "embedding", "bias")
+
+LIBRARY_3 = pytest.mark.skipif(HookedTransformer is None, reason="TransformerLens 4 has no HookedTransformer")
 
 
 def summed(found: LogitAttribution) -> np.ndarray:
@@ -81,6 +88,7 @@ def test_contributions_sum_to_the_logit(config: Any) -> None:
     np.testing.assert_allclose(in_parts["contribution"], found["contribution"], rtol=1e-4, atol=1e-6)
 
 
+@LIBRARY_3
 def test_processed_weights_give_the_same_contributions_of_heads() -> None:
     """Folded norms, centered weights, and value biases that are moved to b_O."""
     model = random_model(MODULAR)
