@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 import tyro
 from side_by_side import (
     cpu_seconds,
@@ -111,8 +112,9 @@ def grow(
 def print_commands(folder: Path, *, n_checkpoints: int, n_runs: int) -> None:
     tiny = training_preset("copier-tiny")
     long = replace(tiny, n_steps=n_checkpoints - 1, checkpoint_steps=tuple(range(n_checkpoints)))
-    run_training(folder / "long", long)
-    run_training(folder / "runs" / "0", tiny)
+    with torch.enable_grad():
+        run_training(folder / "long", long)
+        run_training(folder / "runs" / "0", tiny)
     for number in range(1, n_runs):
         shutil.copytree(folder / "runs" / "0", folder / "runs" / str(number))
     command_seconds("report", str(folder / "long"))  # the first
