@@ -119,7 +119,8 @@ class Handler(BaseHTTPRequestHandler):
         main.mkdir(parents=True)
         (main / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
         (main.parent / ".visibility").mkdir()
-        (main.parent / ".visibility" / wanted.get("visibility", "public")).touch()
+        private = wanted.get("visibility") == "private" or wanted.get("private", False)  # as newer and older clients ask
+        (main.parent / ".visibility" / ("private" if private else "public")).touch()
         self.send_json({"url": address}, body=True)
 
     def accept(self, objects: list[dict]) -> None:

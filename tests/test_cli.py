@@ -200,11 +200,14 @@ def test_wrong_input_gets_one_message_and_exit_code_2(
 def test_a_config_that_makes_no_sense_is_refused_while_parsing(
     arguments: list[str], message: str, tmp_path: Path, capsys
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([argument.format(run=tmp_path / "run") for argument in arguments])
-    assert ended.value.code == 2
+    try:
+        status = main([argument.format(run=tmp_path / "run") for argument in arguments])
+    except SystemExit as ended:  # tyro prints the error of a config itself since 1.0.16
+        status = ended.code
+    assert status == 2
     printed = capsys.readouterr()
     assert message in " ".join((printed.out + printed.err).replace("│", " ").split())
+    assert not (tmp_path / "run").exists(), "nothing half-written is left behind"
 
 
 def test_an_empty_corpus_is_refused(tmp_path: Path, own_cache: Path, capsys) -> None:
