@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         main.mkdir(parents=True)
         (main / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
         (main.parent / ".visibility").mkdir()
-        private = wanted.get("visibility") == "private" or wanted.get("private", False)  # as newer and older clients ask
+        private = wanted.get("visibility") == "private" or wanted.get("private")  # a newer or an older client asks
         (main.parent / ".visibility" / ("private" if private else "public")).touch()
         self.send_json({"url": address}, body=True)
 
