@@ -10,7 +10,8 @@ GPU_WHEELS := transformer-lens==3.9.0 better-abc beartype typeguard tyro docstri
 # What `make test` leaves out, each with a target of its own
 MODELS := tests/models/test_families.py tests/models/test_interchange.py tests/models/test_weights_of.py
 ENGINES := tests/runs/test_real_faults.py tests/runs/test_run_ensemble.py tests/runs/test_signals.py tests/studies/test_sweep.py \
-	tests/studies/test_workers.py tests/training/test_cuda.py tests/training/test_ensemble.py tests/training/test_parallel.py tests/test_gpu_script.py
+	tests/studies/test_workers.py tests/training/test_cuda.py tests/training/test_ensemble.py tests/training/test_parallel.py \
+	tests/training/test_processes.py tests/test_gpu_script.py
 NOTEBOOKS := tests/test_jupyterlab.py tests/test_notebooks.py
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 LOWEST := tests/test_configs.py tests/test_cli.py tests/data tests/models tests/plots tests/results tests/runs tests/statistics
