@@ -10,13 +10,15 @@ GPU_WHEELS := transformer-lens==3.9.0 better-abc beartype typeguard tyro docstri
 # What `make test` leaves out, each with a target of its own
 MODELS := tests/models/test_families.py tests/models/test_interchange.py tests/models/test_weights_of.py
 ENGINES := tests/runs/test_real_faults.py tests/runs/test_run_ensemble.py tests/runs/test_signals.py tests/studies/test_sweep.py \
-	tests/studies/test_workers.py tests/training/test_cuda.py tests/training/test_ensemble.py tests/training/test_parallel.py tests/test_gpu_script.py
-NOTEBOOKS := tests/test_notebooks.py
+	tests/studies/test_workers.py tests/training/test_cuda.py tests/training/test_ensemble.py tests/training/test_parallel.py \
+	tests/training/test_processes.py tests/test_gpu_script.py
+NOTEBOOKS := tests/test_jupyterlab.py tests/test_notebooks.py
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
+LEFT_OUT := $(addprefix --ignore=,$(MODELS) $(ENGINES) $(NOTEBOOKS))
 LOWEST := tests/test_configs.py tests/test_cli.py tests/data tests/models tests/plots tests/results tests/runs tests/statistics
 
-.PHONY: help demo test test-models test-engines test-notebooks test-random-order test-transformer-lens-4 test-lowest fuzz \
-	coverage mutants check bench gpu gpu-bundle docs fix clean
+.PHONY: help demo test test-models test-engines test-notebooks test-random-order test-three test-transformer-lens-4 \
+	test-lowest fuzz coverage mutants check bench gpu gpu-bundle docs notebook fix clean
 
 help:  ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,7 +27,7 @@ demo: .venv/installed  ## train the mini copier, analyze it, write runs/demo/rep
 	$(BIN)/grok-interp demo
 
 test: .venv/developing  ## the tests, on two cores, but those of the next three targets
-	$(PYTEST) $(addprefix --ignore=,$(MODELS) $(ENGINES) $(NOTEBOOKS))
+	$(PYTEST) $(LEFT_OUT)
 
 test-models: .venv/developing  ## the families of language models
 	$(PYTEST) $(MODELS)
@@ -33,11 +35,21 @@ test-models: .venv/developing  ## the families of language models
 test-engines: .venv/developing  ## several runs or processes at once, signals, GPUs
 	$(PYTEST) $(ENGINES)
 
-test-notebooks: .venv/developing  ## each notebook from top to bottom
+test-notebooks: .venv/developing .venv/reading  ## each notebook from top to bottom, one of them in JupyterLab
 	$(PYTEST) $(NOTEBOOKS)
 
 test-random-order: .venv/developing  ## what `make test` runs, in another order each time; it prints the seed
-	$(PYTEST) --random-order $(addprefix --ignore=,$(MODELS) $(ENGINES) $(NOTEBOOKS))
+	$(PYTEST) --random-order $(LEFT_OUT)
+
+test-three: .venv/developing  ## three copies of `make test` at once; prints three summaries, keeps the logs if one fails
+	@logs=$$(mktemp -d) copies= failed=; \
+	for copy in 1 2 3; do \
+		$(PYTEST) $(LEFT_OUT) --basetemp $$logs/$$copy >$$logs/$$copy.log 2>&1 & copies="$$copies $$!"; \
+	done; \
+	for copy in $$copies; do wait $$copy || failed=yes; done; \
+	for copy in 1 2 3; do grep -E '^(FAILED|ERROR) ' $$logs/$$copy.log; tail -n 1 $$logs/$$copy.log; done; \
+	if [ -n "$$failed" ]; then echo "logs: $$logs"; exit 1; fi; \
+	rm -r $$logs
 
 test-transformer-lens-4: .venv/developing .tl4/installed  ## models and analyses against TransformerLens 4.3
 	PYTHONPATH=.tl4 $(BIN)/pytest tests/models tests/analysis
@@ -74,6 +86,9 @@ gpu-bundle:  ## wheels into gpu-wheels, for a GPU machine without network that h
 docs: .venv/documenting  ## this site into docs/_build/html/index.html, offline; warnings are errors
 	$(BIN)/sphinx-build -W --keep-going --quiet --conf-dir docs --doctree-dir docs/_build/doctrees . docs/_build/html
 
+notebook: .venv/reading  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
 fix: .venv/developing  ## repair what the linter and the formatter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -89,6 +104,10 @@ clean:  ## remove the environments and the built site; runs stay
 
 .venv/developing: .venv/installed
 	$(INSTALL) --editable '.[dev,hub]'
+	touch $@
+
+.venv/reading: .venv/installed
+	$(INSTALL) --editable '.[notebook]'
 	touch $@
 
 .venv/documenting: .venv/installed

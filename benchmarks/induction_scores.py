@@ -93,7 +93,7 @@ def against_plain_forward(rounds: int, short: bool) -> None:
     print_header(["induction scores against one forward pass", "tokens", *HEADER])
     cases = [("copier-mini", PRESETS["copier-mini"], 16, 128), ("middle", MIDDLE, 16, 200), ("middle", MIDDLE, 1, 1024)]
     cases += [] if short else [("middle", MIDDLE, 16, 1024), ("wide", WIDE, 16, 200), ("wide", WIDE, 4, 1024)]
-    cases += [] if short else [("copier-paper", PRESETS["copier-paper"], 8, 200)]
+    cases += [] if short else [("copier-paper", PRESETS["copier-paper"], n_sequences, 200) for n_sequences in (1, 2, 8)]
     for name, cfg, n_sequences, n_tokens in cases:
         model, tokens = build(cfg), distinct_repeated(cfg, n_sequences, n_tokens)
         close(abar(model, tokens), mean_of_patterns(model, tokens, induction_attention, batch_size=16))

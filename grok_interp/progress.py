@@ -1,11 +1,12 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then in a log file."""
+"""Progress of long work: a bar on a terminal, one line in a notebook, a line now and then in a log file."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from grok_interp.configs import TrainConfig
     from grok_interp.training.divergence import Update
 
-BAR_SECONDS, LOG_SECONDS = 0.25, 15.0  # between two looks at the numbers
+BAR_SECONDS, NOTEBOOK_SECONDS, LOG_SECONDS = 0.25, 0.5, 15.0  # between two looks at the numbers
 
 
 class Advance(Protocol):
@@ -23,10 +24,22 @@ class Advance(Protocol):
 
 @contextmanager
 def progress(task: str) -> Iterator[Advance]:
-    """Inside, call `advance(done, total, note)`; it may be called as often as wanted."""
-    console = Console(stderr=True, force_jupyter=False)  # a notebook shows it as plain lines
+    """Inside, call `advance(done, total, note)`; it may be called as often as wanted.
+
+    Args:
+        task: what is done, the first word of the line.
+
+    Example:
+        >>> with progress("evaluating") as advance:
+        ...     for done in range(3):
+        ...         advance(done + 1, 3)
+    """
+    if (ipython := _notebook()) is not None:
+        yield _line_in_place(ipython, task)
+        return
+    console = Console(stderr=True, force_jupyter=False)
     if not console.is_terminal:
-        yield _log(console, task)
+        yield _lines(lambda line: console.print(line, soft_wrap=True), task, LOG_SECONDS)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
@@ -43,15 +56,32 @@ def _ignore(done: int, total: int, note: str = "") -> None:
     pass
 
 
-def _log(console: Console, task: str) -> Advance:
+def _notebook() -> Any:
+    """IPython, when a notebook runs this. There FORCE_COLOR is set: rich would take it for a terminal."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return ipython if hasattr(shell, "kernel") else None
+
+
+def _line_in_place(ipython: Any, task: str) -> Advance:
+    """One line of text, which an untrusted notebook shows too, and which is kept as it was at the end."""
+    shown = ipython.display.display({"text/plain": task}, raw=True, display_id=True)
+    return _lines(lambda line: shown.update({"text/plain": line}, raw=True), task, NOTEBOOK_SECONDS)
+
+
+def _lines(show: Callable[[str], object], task: str, seconds: float) -> Advance:
     began = last = time.monotonic()
+    first: tuple[int, float] | None = None  # what resumes does not begin at 0
 
     def advance(done: int, total: int, note: str = "") -> None:
-        nonlocal last
+        nonlocal last, first
         now = time.monotonic()
-        if now - last >= LOG_SECONDS or done == total:
-            console.print(f"{task}: {done} of {total} after {now - began:.0f} s  {note}".rstrip(), soft_wrap=True)
-            last = now
+        first = first or (done, now)
+        if now - last < seconds and done != total:
+            return
+        last, new = now, done - first[0]
+        left = f", {(now - first[1]) * (total - done) / new:.0f} s left" if new and done < total else ""
+        show(f"{task}: {done} of {total} after {now - began:.0f} s{left}  {note}".rstrip())
 
     return advance
 

@@ -13,7 +13,7 @@ FUNCTIONS = {
 }
 EACH = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 FIRST = {"checkpoints", "model", "runs"}  # what is analyzed
-OPTIONS_BY_POSITION = {"weights_of": ["norm_gain"]}
+OPTIONS_BY_POSITION = {"attention_view": ["tokens"], "weights_of": ["norm_gain"]}
 
 
 def parameters(function: Callable) -> dict[str, Parameter]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import einsum
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -51,18 +50,18 @@ def n_queries_with_target(targets: Bool[Tensor, "batch query key"]) -> int:
 
 
 def attention_on_targets(
-    pattern: Float[Tensor, "batch head query key"], targets: Bool[Tensor, "batch query key"]
-) -> Float[Tensor, " head"]:
-    """The score's numerator: the attention on all targets, summed over queries and batch."""
-    on_target = targets.to(pattern.device, torch.float32)
-    return einsum(pattern.float(), on_target, "batch head query key, batch query key -> head")
+    pattern: Float[Tensor, "batch head query key"], targets: Float[Tensor, "batch score query key"]
+) -> Float[Tensor, "head score"]:
+    """The numerators of several scores: the attention on all targets (1, or 0), summed over queries and batch."""
+    on_target = targets.to(pattern.device).flatten(2)
+    return (pattern.float().flatten(2) @ on_target.mT).sum(dim=0)
 
 
 def attention_score(
     pattern: Float[Tensor, "batch head query key"], targets: Bool[Tensor, "batch query key"]
 ) -> Float[Tensor, " head"]:
     """Kernel: the mean above. Raises ValueError when no query has a target."""
-    return attention_on_targets(pattern, targets) / n_queries_with_target(targets)
+    return attention_on_targets(pattern, targets[:, None].float())[:, 0] / n_queries_with_target(targets)
 
 
 def uniform_attention(targets: Bool[Tensor, "batch query key"]) -> float:

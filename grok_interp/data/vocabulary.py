@@ -69,7 +69,7 @@ class ByteVocabulary:
         """As a tokenizer.json whose tokens are the bytes of UTF-8."""
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-        tokenizer = Tokenizer(models.BPE({char: byte for byte, char in enumerate(_character_of_byte())}, []))
+        tokenizer = Tokenizer(models.BPE(byte_of_character(), []))
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         tokenizer.save(str(file))
@@ -192,6 +192,11 @@ def _character_of_byte() -> list[str]:
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
+
+
+def byte_of_character() -> dict[str, int]:
+    """The byte that each character of a byte-level tokenizer.json stands for; `Ġ` is the space."""
+    return {character: byte for byte, character in enumerate(_character_of_byte())}
 
 
 def _decoded(texts: Iterable[bytes]) -> Iterator[str]:

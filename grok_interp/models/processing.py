@@ -117,5 +117,5 @@ def _is_centered(weight: Tensor, *, dim: int) -> bool:
     """Is the mean over a dimension zero everywhere? A weight that is zero itself was not centered."""
     with torch.no_grad():
         weight = weight.float()
-        scale = weight.square().mean().sqrt()
+        scale = torch.linalg.vector_norm(weight) / max(1, weight.numel()) ** 0.5
         return bool(scale > 0) and bool(weight.mean(dim=dim).abs().max() <= CENTERED * scale)

@@ -14,7 +14,8 @@ from functools import cache
 from grok_interp.plots.attention.assets import SHOW_VIEW
 from grok_interp.plots.page import Page
 
-SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)  # what runs; JSON for scripts has a type
+# what runs, in the page or as text/plain in the frame of a chart; JSON for scripts has another type
+SCRIPT = re.compile(r'<script(?: type="text/plain"[^>]*)?>(.*?)</script>', re.DOTALL)
 
 
 @cache

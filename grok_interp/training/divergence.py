@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from grok_interp.models.activations import has_finite_weights
 from grok_interp.training.precision import SMALLEST_SCALE, autocast
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ class FiniteCheck:
     def require_finite(self) -> None:
         """Raises DivergedError when an update since the last call, the weights or their loss are not finite."""
         self.require_finite_updates()
-        weights = torch.stack([weight.isfinite().all() for weight in self.state.model.parameters()])
-        found = "weights are" if not bool(weights.all()) else "loss is" if not self._has_finite_loss() else ""
+        finite = has_finite_weights(self.state.model)
+        found = "weights are" if not finite else "loss is" if not self._has_finite_loss() else ""
         if found:
             raise DivergedError(
                 f"training diverged: the {found} not finite after the update to step {self.state.step}; {REMEDY}"

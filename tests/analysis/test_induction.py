@@ -255,6 +255,37 @@ def test_folding_gains_of_one_changes_nothing_and_other_gains_do(cfg: ModelConfi
     torch.testing.assert_close(ov_circuits(model, "folded"), ov_circuits(model, "ignored"))
 
 
+def large_vocabulary() -> ModelConfig:
+    return replace(LLAMA, d_vocab=5000, initializer_range=0.1)
+
+
+def positivity_in_float64(model: Transformer) -> Tensor:
+    W_UE = model.W_U.double() @ model.W_E.double()
+    circuits = model.W_O.double() @ W_UE @ model.W_V.double()
+    return circuits.diagonal(dim1=-2, dim2=-1).sum(-1) / torch.linalg.eigvals(circuits).abs().sum(-1)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+def test_positivity_is_exact_where_the_vocabulary_is_large_however_coarse_the_callers_products_are(
+    precision: str, autocast: bool
+) -> None:
+    model, before = Transformer(large_vocabulary(), seed=0), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        with torch.autocast("cpu", enabled=autocast):
+            found = eigenvalue_positivity(ov_circuits(model))
+    finally:
+        torch.set_float32_matmul_precision(before)
+    torch.testing.assert_close(found.double(), positivity_in_float64(model).detach(), atol=1e-7, rtol=1e-6)
+
+
+def test_weights_in_float64_stay_in_float64() -> None:
+    model = Transformer(large_vocabulary(), seed=0).double()
+    W_UE = model.W_U @ model.W_E
+    torch.testing.assert_close(ov_circuits(model), (model.W_O @ W_UE @ model.W_V).detach(), atol=1e-14, rtol=1e-12)
+
+
 # The driver
 
 

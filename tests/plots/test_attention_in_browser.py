@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import needs_a_browser, outcome_of
+from browser import browser, needs_a_browser, outcome_of
+from matplotlib.image import imread
 
 from grok_interp.analysis.attention import AttentionMaps
 from grok_interp.plots.attention import AttentionView, attention_assets, attention_view
@@ -25,10 +26,13 @@ PICTURE = """
 const view = document.querySelector(".attention-view");
 const buttons = [...view.querySelectorAll(".av-heads button")];
 const slider = view.querySelector("input[type=range]");
+const chart = () => view.querySelector(".av-chart iframe:only-child")?.contentDocument.querySelector("canvas");
 const look = async () => {
+  await wait(500); // a slider has come to rest
+  while (!chart()) await wait(100);
   await wait(500);
   return {
-    chart: view.querySelector(".av-chart canvas").toDataURL(),
+    chart: chart().toDataURL(),
     thumbnail: buttons[0].querySelector("canvas").toDataURL(),
     title: view.querySelector(".av-title").textContent,
     label: view.querySelector(".av-chart").getAttribute("aria-label"),
@@ -110,7 +114,7 @@ def test_no_token_breaks_out_and_all_can_be_read(tmp_path: Path) -> None:
     page = view.write(tmp_path / "view.html")
     found = outcome_of(page, PICTURE + FILES + read, tmp_path / "profile")
     assert found["title"] == "attention of 6 heads over 8 tokens"
-    assert found["labels"][1:] == [shown for shown in HOSTILE.values() for _ in ("query", "key")]
+    assert found["labels"][1:17] == [shown for shown in HOSTILE.values() for _ in ("query", "key")]
     assert found["images"] == 0 and found["scripts"] == 4, "circuitsvis, ours, the data, the start"
 
 
@@ -128,6 +132,7 @@ def test_files_hold_the_chosen_head(view: AttentionView, tmp_path: Path) -> None
     assert found["texts"] == [
         "L0H1, step 500: queries are rows, keys columns",
         *(letter for letter in "abcdefg" for _ in ("query", "key")),
+        *("0", "0.5", "1", "attention weight"),
     ]
     assert found["type"] == "image/png" and found["pixels"] == 2 * int(found["width"])
 
@@ -155,27 +160,154 @@ def test_rows_that_are_no_distribution_are_marked(tmp_path: Path) -> None:
 def test_views_of_one_page_share_the_scripts(view: AttentionView, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(f"<!doctype html><title>two</title>{attention_assets()}<body>{view.html()}{view.html()}</body>")
-    count = "await wait(1000); return document.querySelectorAll('.av-ready .av-chart canvas').length"
+    count = """await wait(3000);
+    return [...document.querySelectorAll(".av-ready .av-chart iframe")].filter(
+        (frame) => frame.contentDocument.querySelector("canvas")).length"""
     assert outcome_of(page, count, tmp_path / "profile") == 2
 
 
 FRAMES = """
-await wait(3000);
+await wait(5000);
 return [...document.querySelectorAll("iframe.output")].map((output) => {
   const picture = output.contentDocument.querySelector("img"), frame = output.contentDocument.querySelector("iframe");
   return {shown: picture.getClientRects().length > 0, ready: !!frame.contentDocument.querySelector(".av-ready canvas"),
+          chart: !!frame.contentDocument.querySelector(".av-chart iframe")?.contentDocument.querySelector("canvas"),
           height: frame.clientHeight, content: frame.contentDocument.body.offsetHeight, said: picture.alt};
 });
 """
 
 
-def test_a_notebook_shows_the_view_or_without_scripts_a_picture(view: AttentionView, tmp_path: Path) -> None:
+def page_of_outputs(view: AttentionView, file: Path, frames: list[str]) -> Path:
+    """A notebook's output in frames with these attributes."""
     output = html.escape(view._repr_html_(), quote=True)
-    page = tmp_path / "notebook.html"
-    frames = f'<iframe class="output" srcdoc="{output}"></iframe>' * 2
-    untrusted = f'<iframe class="output" sandbox="allow-same-origin" srcdoc="{output}"></iframe>'
-    page.write_text(f"<!doctype html><meta charset='utf-8'><title>x</title><body>{frames}{untrusted}</body>")
+    body = "".join(f'<iframe class="output" width=800 height=900 {each} srcdoc="{output}"></iframe>' for each in frames)
+    file.write_text(f"<!doctype html><meta charset='utf-8'><title>x</title><body>{body}</body>")
+    return file
+
+
+def test_a_notebook_shows_the_view_or_without_scripts_a_picture(view: AttentionView, tmp_path: Path) -> None:
+    page = page_of_outputs(view, tmp_path / "notebook.html", ["", "", 'sandbox="allow-same-origin"'])
     *trusted, untrusted = outcome_of(page, FRAMES, tmp_path / "profile", expected="Blocked script execution")
     for each in trusted:
-        assert each["ready"] and not each["shown"] and each["height"] >= each["content"]
+        assert each["ready"] and each["chart"] and not each["shown"] and each["height"] >= each["content"]
     assert untrusted["shown"] and untrusted["said"] == "Attention of L1H0, step 500" and not untrusted["ready"]
+    assert untrusted["height"] == 1, "nothing empty below the picture"
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_sandbox_without_an_origin_shows_the_view_or_the_picture(scripts: bool, tmp_path: Path) -> None:
+    """No script outside may look into it: what is drawn tells. Only the view has a frame around the chosen head."""
+    patterns = np.broadcast_to(np.eye(5), (1, 1, 5, 5))
+    view = attention_view(AttentionMaps.of_arrays({"pattern": patterns}, {}), list("abcde"))
+    sandbox = 'sandbox="allow-scripts"' if scripts else "sandbox"
+    page = page_of_outputs(view, tmp_path / "notebook.html", [sandbox])
+    with browser(tmp_path / "profile") as tab:
+        tab.open(page.as_uri(), until="document.readyState === 'complete'")
+        tab.ask("new Promise((resolve) => setTimeout(resolve, 5000))")
+        tab.screenshot(tmp_path / "seen.png", whole=False)
+        errors = [error for error in tab.errors if scripts or "Blocked script" not in error]
+    assert errors == []
+    pixels = (imread(tmp_path / "seen.png")[:, :, :3] * 255).round().astype(int)
+    blue = (pixels == [0x00, 0x72, 0xB2]).all(axis=2)
+    first = blue.any(axis=1).argmax()
+    assert (blue[first + 3].sum() < 10) == scripts, "two sides of a thin frame, or a cell of the picture"
+    assert blue.sum() > 5 * 20 * 20, "the diagonal"
+
+
+def test_dark_mode_draws_on_black(tmp_path: Path) -> None:
+    """Thumbnails, circuitsvis' chart and the color bar: weights of 0 are black, of 1 a light blue; files stay white."""
+    patterns = np.broadcast_to(np.eye(5), (1, 1, 5, 5))
+    view = attention_view(AttentionMaps.of_arrays({"pattern": patterns}, {}), list("abcde"))
+    page, seen = view.write(tmp_path / "view.html"), {}
+    with browser(tmp_path / "profile") as tab:
+        for scheme in ("light", "dark"):
+            tab.open(page.as_uri(), scheme=scheme, until="document.querySelector('.av-ready')")
+            tab.wait_for("document.querySelector('.av-chart iframe')?.contentDocument.querySelector('canvas')")
+            tab.ask("new Promise((resolve) => setTimeout(resolve, 2000))")
+            tab.screenshot(tmp_path / f"{scheme}.png", whole=False)
+            seen[scheme] = (imread(tmp_path / f"{scheme}.png")[:, :, :3] * 255).round().astype(int)
+        assert tab.errors == []
+    light, dark = seen["light"], seen["dark"]
+    assert light[:, 5].min() > 240 and dark[:, 5].max() < 30, "the page itself"
+    ones = (light == [0x00, 0x72, 0xB2]).all(axis=2)
+    assert ones.sum() > 5 * 80 * 80
+    drawn = dark[ones]
+    assert np.median(drawn[:, 2]) > 200 and np.median(drawn[:, 0]) < 120, "light blue where it was blue"
+    assert dark.sum(axis=2).mean() < 120, "and nothing white is left"
+
+
+MANY = """
+const [overview, detail] = document.querySelectorAll(".av-chart canvas");
+await wait(1000);
+const pixel = (canvas, x, y) => [...canvas.getContext("2d").getImageData(x, y, 1, 1).data];
+const value = document.querySelector(".av-value");
+const scales = [...document.querySelectorAll(".av-quiet")].map((text) => text.textContent);
+const seen = [value.textContent];
+const {left, top, width} = overview.getBoundingClientRect();
+const at = (target, type, x, y) => target.dispatchEvent(new PointerEvent(type, {clientX: x, clientY: y, buttons: 1}));
+at(overview, "pointerdown", left + width / 1000 * 400, top + width / 1000 * 500);
+seen.push(value.textContent);
+const box = detail.getBoundingClientRect(), margin = 10 + 6.5 * 4, zoom = box.width / (detail.width / 2);
+const cell = (index) => (margin + 11 * index + 5) * zoom;
+at(detail, "pointermove", box.left + cell(20), box.top + cell(20));
+seen.push(value.textContent);
+const center = 2 * (margin + 11 * 20 + 5);
+const colors = [pixel(detail, center, center), pixel(detail, center + 22, center)];
+detail.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowDown"}));
+seen.push(value.textContent);
+const frames = document.querySelectorAll("iframe").length;
+return {seen, colors, scales, size: overview.width, beside: pixel(overview, 100, 125), frames};
+"""
+
+
+def test_of_many_tokens_the_whole_is_scaled_down_beside_a_window(tmp_path: Path) -> None:
+    """1,000 queries look 100 tokens back: a click in the overview moves the window to where it says."""
+    pattern = np.zeros((1000, 1000))
+    pattern[np.arange(1000), np.maximum(np.arange(1000) - 100, 0)] = 1
+    page = attention_view(pattern, [f"t{place}" for place in range(1000)], heads=["L0H1"]).write(tmp_path / "many.html")
+    found = outcome_of(page, MANY, tmp_path / "profile")
+    assert found["seen"] == [
+        "Window: queries 960 to 999, keys 960 to 999; a cell is one weight.",
+        "Window: queries 480 to 519, keys 380 to 419; a cell is one weight.",
+        "query 500 t500 → key 400 t400: 1.000",
+        "Window: queries 500 to 539, keys 380 to 419; a cell is one weight.",
+    ]
+    assert found["colors"] == [[0x00, 0x72, 0xB2, 255], [255, 255, 255, 255]]
+    assert found["size"] == 500 and found["beside"] == [255, 255, 255, 255]
+    assert any("All 1,000 tokens: a pixel is the largest of 2 x 2 weights." in scale for scale in found["scales"])
+    assert any("Thumbnails: a pixel is the largest of 16 x 16 weights." in scale for scale in found["scales"])
+    assert found["frames"] == 0, "circuitsvis is not asked"
+
+
+def test_all_heads_are_a_grid_with_one_row_per_layer(tmp_path: Path) -> None:
+    page = attention_view(maps(0), list("abcdefg")).write(tmp_path / "grid.html")
+    rows = "return buttons.map((button) => [button.textContent, button.getBoundingClientRect().top])"
+    found = dict(outcome_of(page, PICTURE + rows, tmp_path / "profile"))
+    assert len({found[f"L0H{head}"] for head in range(3)}) == len({found[f"L1H{head}"] for head in range(3)}) == 1
+    assert found["L0H0"] < found["L1H0"]
+
+
+def test_charts_do_not_pile_up(view: AttentionView, tmp_path: Path) -> None:
+    """Each chart is in a frame that goes with the next."""
+    chosen = """
+    for (const button of buttons) { button.click(); await look(); }
+    return [view.querySelectorAll("iframe").length, document.querySelectorAll(".av-chart canvas").length];
+    """
+    assert outcome_of(view.write(tmp_path / "view.html"), PICTURE + chosen, tmp_path / "profile") == [1, 0]
+
+
+def test_the_chart_of_circuitsvis_has_the_weights(tmp_path: Path) -> None:
+    """The data that its frame got, and the colors that it drew: the first column of the second head."""
+    patterns = np.zeros((1, 2, 4, 4))
+    patterns[0, 0] = np.eye(4)
+    patterns[0, 1] = [[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.2, 0, 0.8, 0], [0.1, 0.2, 0.3, 0.4]]
+    view = attention_view(AttentionMaps.of_arrays({"pattern": patterns}, {}), list("abcd"))
+    read = """
+    buttons[1].click();
+    await look();
+    const data = view.querySelector(".av-chart iframe").contentDocument.querySelector("[type='application/json']");
+    return JSON.parse(data.textContent);
+    """
+    found = outcome_of(view.write(tmp_path / "view.html"), PICTURE + read, tmp_path / "profile")
+    np.testing.assert_allclose(found["attention"], patterns[0, 1], atol=1 / 510 + 5e-4)
+    assert found["tokens"] == list("abcd") and found["maskUpperTri"]

@@ -28,6 +28,7 @@ from grok_interp.studies.copying.report import report_page
 from grok_interp.studies.modular.report import report_page as modular_report_page
 from grok_interp.studies.study import write_report
 
+CHART = "document.querySelector('.av-chart iframe')?.contentDocument.querySelector('canvas')"
 SLIDER = "document.getElementById('step')"
 
 
@@ -44,11 +45,12 @@ def stored_induction(report: Path) -> InductionScores:
 
 
 def require_attention(tab: Tab) -> None:
-    """Thumbnails of the four heads and circuitsvis' chart."""
+    """Thumbnails of the four heads and circuitsvis' chart in its frame."""
     tab.wait_for("document.querySelector('.attention-view.av-ready')")
     view = tab.ask("document.querySelector('.attention-view').outerHTML")
     assert all(f"L{layer}H{head}" in view for layer in range(2) for head in range(2))
-    assert view.count("<canvas") == 5 and "Training step" in view
+    assert view.count("<canvas") == 4 and "Training step" in view
+    tab.wait_for(CHART)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,7 @@ def test_the_slider_moves_every_marker_the_head_map_and_the_attention(report: Pa
 
 @needs_a_browser
 def test_the_attention_shrinks_and_grows_with_the_window(report: Path, tab: Tab) -> None:
-    width = "document.querySelector('.av-chart canvas').getBoundingClientRect().width"
+    width = f"{CHART}.getBoundingClientRect().width"
     tab.open(report.as_uri(), width=1400)
     require_attention(tab)
     tab.ask("document.querySelector('.attention-view').scrollIntoView()")

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from browser import DRAWN, browser, needs_a_browser
 
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
-from grok_interp.plots.page import Page
+from grok_interp.plots import attention_view
+from grok_interp.plots.page import Page, Section
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
@@ -138,6 +140,17 @@ def test_a_script_that_is_not_the_packages_does_not_run(tmp_path: Path) -> None:
         tab.open(address)  # waits for a script of ours
         assert tab.ask("document.title") == "A page"
         assert sum("violates the following Content Security Policy" in error for error in tab.errors) == 2, tab.errors
+
+
+@needs_a_browser
+def test_the_policy_lets_an_attention_view_draw(tmp_path: Path) -> None:
+    """Its chart is in a frame, which has the policy of the page."""
+    shown, view = Shown(), attention_view(np.eye(5)[None], layer=0)
+    shown.show(Page("A page", "", [], [Section("Attention", "", html=view.html())], {}))
+    with serving(shown, 0) as address, browser(tmp_path / "profile") as tab:
+        tab.open(address, until="document.querySelector('.av-ready')")
+        tab.wait_for("document.querySelector('.av-chart iframe')?.contentDocument.querySelector('canvas')")
+        assert tab.errors == []
 
 
 def test_a_client_that_sends_its_request_forever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

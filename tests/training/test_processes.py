@@ -51,7 +51,7 @@ def train_together(number: int, folder: Path, runs: dict[Path, TrainConfig], *, 
     (folder / "train.py").write_text(SCRIPT)
     (folder / "runs.json").write_text(json.dumps({str(at): config.to_dict() for at, config in runs.items()}))
     process = torchrun(number, folder / "train.py", folder / "runs.json", stop_at)
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate()
     assert process.returncode == 0, errors.decode()
 
 
@@ -121,7 +121,7 @@ def test_early_stopping_ends_all_processes(tiny: TrainConfig, tmp_path: Path) ->
 def test_a_batch_that_cannot_be_divided_is_refused_once(tiny: TrainConfig, tmp_path: Path) -> None:
     arguments = ["train", "copier-tiny", "--run", tmp_path / "run", "--data.source", tiny.data.source]
     process = torchrun(3, *COMMAND, *arguments)
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate()
     said = re.findall(r"^grok-interp: .*$", errors.decode(), flags=re.MULTILINE)
     expected = "a batch of 4 sequences cannot be divided among 3 processes: give --batch-size a multiple of 3"
     assert len(said) == 1 and expected in said[0]
@@ -140,15 +140,14 @@ def test_when_a_process_is_killed_all_end_with_one_message_and_the_run_resumes(
     length = ["--n-steps", "100000", "--checkpoint-steps", "0"]
     arguments = [*length, "--data.source", tiny.data.source, "--run", tmp_path / "run"]
     process = torchrun(2, *COMMAND, "train", "copier-tiny", *arguments)
-    deadline = time.monotonic() + 200
     metrics = tmp_path / "run" / "metrics.jsonl"
     while not metrics.exists() or not resume_points(tmp_path / "run"):
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1].decode()
+        assert process.poll() is None, process.communicate()[1].decode()
         time.sleep(0.2)
     ranks = {child: Path(f"/proc/{child}/environ").read_bytes().split(b"\0") for child in children(process.pid)}
     (second,) = [child for child, environment in ranks.items() if b"RANK=1" in environment]
     os.kill(second, signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate()
     said = re.findall(r"^grok-interp: .*$", errors.decode(), flags=re.MULTILINE)
     ended = "one of the 2 processes of this training has ended: the same command resumes from the last resume point"
     assert said == [f"grok-interp: {ended}"]

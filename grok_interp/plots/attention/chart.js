@@ -1,28 +1,39 @@
-// circuitsvis' AttentionPattern in an element of ours, told to draw again when head or step change.
+// circuitsvis' chart of the chosen head. circuitsvis cannot take away what it has drawn, so each chart is in a frame of its
+// own, which goes with all its memory when the next one is there.
 
-let nCharts = 0;
+const RESTING = 150; // milliseconds that a slider rests before its step is drawn large
+const CHART_STYLE = `
+:root { color-scheme: light dark; }
+body { margin: 0; overflow: hidden; padding: 0 15px; } /* circuitsvis' rows have margins of -15px */
+[style*=aspect-ratio] { width: 100% !important; } /* left to itself it shrinks with a window and never grows again */
+@media screen and (prefers-color-scheme: dark) { canvas { filter: invert(1) hue-rotate(180deg); } }`;
 
-// Charts that were mounted once more for each change would pile up in memory, and circuitsvis exports neither React nor
-// a way to unmount. So a component of our own stands around its component, and React is asked to render that again.
-function mountChart(container) {
-  container.id = `attention-chart-${++nCharts}`;
-  const element = CircuitsVis.Hello({ name: "" }); // any element of this React, to be filled anew
-  let properties, mounted;
-  class Chart {
-    constructor() {
-      mounted = this;
-    }
-    render() {
-      return { ...element, type: CircuitsVis.AttentionPattern, props: properties };
-    }
-  }
-  Chart.prototype.isReactComponent = {};
-  return (next) => {
-    const first = properties === undefined;
-    properties = next;
-    if (first) CircuitsVis.render(container.id, Chart);
-    else if (mounted) mounted.updater.enqueueForceUpdate(mounted); // not yet mounted: it will read them when it is
+function circuitsvisChart(container, data, patterns) {
+  const code = document.querySelector("script.av-circuitsvis").textContent;
+  let resting;
+  return (step, head) => {
+    clearTimeout(resting);
+    const draw = () => replaceFrame(container, chartPage(chartProperties(data, patterns, step, head), code));
+    resting = setTimeout(draw, container.childElementCount ? RESTING : 0);
   };
+}
+
+function replaceFrame(container, page) {
+  const frame = document.createElement("iframe");
+  frame.setAttribute("aria-hidden", "true"); // the element around it has a label
+  frame.addEventListener("load", () => {
+    while (frame.previousElementSibling) frame.previousElementSibling.remove();
+  });
+  frame.srcdoc = page;
+  container.append(frame);
+}
+
+function chartPage(properties, code) {
+  const json = JSON.stringify(properties).replaceAll("<", "\\u003c");
+  return (
+    `<!doctype html><meta charset="utf-8"><style>${CHART_STYLE}</style><div id="chart"></div>` +
+    `<script type="application/json">${json}</script><script>${code}</script>`
+  );
 }
 
 function chartProperties(data, patterns, step, head) {
@@ -40,11 +51,9 @@ function chartProperties(data, patterns, step, head) {
   };
 }
 
-// A number that the chart colors; in a row that is no distribution also the words that it shows for it.
+// A number that the chart colors; in a row that is no distribution also the words that it shows for it, see frame.js.
 function chartValue(patterns, step, head, query, key) {
   const drawn = patterns.drawn(step, head, query, key);
-  if (drawn >= 0) return Math.round(drawn * 1000) / 1000;
-  const weight = (patterns.level(step, head, query, key) / 255).toFixed(3);
-  const words = drawn === -1 ? "not a number" : `${weight} in a row that does not sum to 1`;
-  return { valueOf: () => drawn, toString: () => words };
+  const words = patterns.words(step, head, query, key);
+  return drawn < 0 ? [drawn, words] : Number(words);
 }

@@ -1,7 +1,9 @@
-// What a view holds: {tokens, heads, scores, steps, causal, cells, faults, color, faultColor}.
+// What a view holds: {tokens, heads, scores, steps, causal, cells, faults, color, faultColor, columns, most}.
 //
 // `cells` is base64: for each step, head and query the weights of the keys, one byte each, 255 for 1; of causal patterns
 // up to the query's own place. `faults` is base64, one byte for each step, head and query, or empty if no row has one.
+// `columns` is the heads of a layer where those of all layers are shown in order, else 0. Of more than `most` tokens the
+// chart is a canvas of ours.
 
 const NOT_A_NUMBER = 2; // a row of fault 1 is one of numbers that do not sum to 1
 
@@ -50,21 +52,35 @@ class Patterns {
     return fault === NOT_A_NUMBER ? -1 : -(0.15 + 0.6 * weight);
   }
 
+  words(step, head, query, key) {
+    const weight = (this.level(step, head, query, key) / 255).toFixed(3);
+    return [weight, `${weight} in a row that does not sum to 1`, "not a number"][this.fault(step, head, query)];
+  }
+
   color(step, head, query, key) {
-    const drawn = this.drawn(step, head, query, key);
+    return this.shade(this.drawn(step, head, query, key));
+  }
+
+  shade(drawn) {
     return this.shades[drawn < 0 ? 1 : 0][Math.round(Math.abs(drawn) * 255)];
   }
 
-  // One pixel a cell.
-  paint(canvas, step, head) {
-    canvas.width = canvas.height = this.size;
-    const context = canvas.getContext("2d");
-    const image = context.createImageData(this.size, this.size);
+  // One pixel for each factor x factor cells: the strongest of them, so that no thin stripe is lost.
+  paint(canvas, step, head, factor = 1) {
+    const size = Math.ceil(this.size / factor);
+    const strongest = new Float32Array(size * size);
     for (let query = 0; query < this.size; query++) {
+      const row = Math.floor(query / factor) * size;
       for (let key = 0; key < this.nKeys(query); key++) {
-        image.data.set(this.color(step, head, query, key), 4 * (query * this.size + key));
+        const place = row + Math.floor(key / factor);
+        const drawn = this.drawn(step, head, query, key);
+        if (Math.abs(drawn) > Math.abs(strongest[place])) strongest[place] = drawn;
       }
     }
+    canvas.width = canvas.height = size;
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(size, size);
+    strongest.forEach((drawn, place) => image.data.set(this.shade(drawn), 4 * place));
     context.putImageData(image, 0, 0);
   }
 }

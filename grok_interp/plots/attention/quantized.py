@@ -45,6 +45,17 @@ class QuantizedPatterns:
         return self.levels.reshape(*self.levels.shape[:-2], n_tokens * n_tokens)
 
 
+def pooled(values: Float[np.ndarray, "query key"], factor: int) -> Float[np.ndarray, "rows columns"]:
+    """The largest of each factor x factor block: sparse attention stays visible, which a mean would wash out.
+
+    Args:
+        values: square.
+        factor: 1 or more; the last block of a row or column may be smaller.
+    """
+    blocks = np.arange(0, values.shape[-1], factor)
+    return np.maximum.reduceat(np.maximum.reduceat(values, blocks, axis=0), blocks, axis=1)
+
+
 def quantized(patterns: Float[np.ndarray, "*lead query key"]) -> QuantizedPatterns:
     numbers = np.asarray(np.isfinite(patterns).all(axis=-1))
     weights = np.where(np.expand_dims(numbers, -1), patterns, 0.0)

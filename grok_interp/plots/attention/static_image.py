@@ -1,4 +1,4 @@
-"""One head as a PNG, for where no script may run."""
+"""One head as a PNG with a color bar: a figure, and what is shown where no script may run."""
 
 from __future__ import annotations
 
@@ -12,28 +12,35 @@ from jaxtyping import Float, UInt8
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from grok_interp.plots.attention.quantized import Fault
+from grok_interp.plots.attention.quantized import Fault, pooled
 from grok_interp.plots.theme import BLUE, STYLE, VERMILION
 
 WEIGHTS = LinearSegmentedColormap.from_list("weights", ["white", BLUE])
 MOST_LABELS = 64
+MOST_PIXELS = 512  # of more tokens a cell is the largest of a block
 
 
 def static_png(
     weights: Float[np.ndarray, "query key"], faults: UInt8[np.ndarray, " query"], tokens: Sequence[str], title: str
 ) -> bytes:
-    n_tokens = len(tokens)
+    n_tokens, factor = len(tokens), -(-len(tokens) // MOST_PIXELS)
     picture, size = io.BytesIO(), 2.0 + min(5.0, 0.15 * n_tokens)
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        figure = Figure(figsize=(size, size), layout="constrained")
+        figure = Figure(figsize=(size + 0.8, size), layout="constrained")
         axis = figure.add_subplot()
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a font that lacks a token's letters
-        axis.imshow(weights, cmap=WEIGHTS, vmin=0, vmax=1, interpolation="nearest")
+        extent = (-0.5, n_tokens - 0.5, n_tokens - 0.5, -0.5)
+        cells = pooled(weights, factor)
+        image = axis.imshow(cells, cmap=WEIGHTS, vmin=0, vmax=1, interpolation="nearest", extent=extent)
+        scale = f"attention weight, the largest of {factor} x {factor}" if factor > 1 else "attention weight"
+        figure.colorbar(image, label=scale, shrink=0.8)
         for query in np.flatnonzero(faults):
             hatch = "xxxx" if faults[query] == Fault.NOT_A_NUMBER else "////"
             axis.axhspan(query - 0.5, query + 0.5, facecolor="none", edgecolor=VERMILION, hatch=hatch, lw=0)
-        places = np.arange(0, n_tokens, -(-n_tokens // MOST_LABELS))
-        labels = [tokens[int(place)].replace("$", r"\$") for place in places]
+        places = range(0, n_tokens, -(-n_tokens // MOST_LABELS))
+        numbered = [f"{place:,} " if n_tokens > MOST_LABELS else "" for place in places]
+        labels = [number + tokens[place].replace("$", r"\$") for number, place in zip(numbered, places, strict=True)]
+        axis.spines[:].set_position(("outward", 2))  # on the first row and column they would hide them
         axis.set_xticks(places, labels, rotation=90, fontsize=6)
         axis.set_yticks(places, labels, fontsize=6)
         axis.set(xlabel="key", ylabel="query", title=title)

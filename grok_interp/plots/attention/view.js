@@ -1,19 +1,28 @@
 // One view: thumbnails that choose a head, a slider that chooses a step, the chart, what is wrong with rows, and files.
 
+const THUMBNAIL = 64; // pixels
+
 function show(view) {
   const find = (selector) => view.querySelector(selector);
   const data = JSON.parse(find("script[type='application/json']").textContent);
   const patterns = new Patterns(data);
-  const drawChart = mountChart(find(".av-chart > div"));
+  const large = patterns.size > data.most;
+  const drawChart = (large ? canvasChart : circuitsvisChart)(find(".av-chart > div"), data, patterns);
+  const factor = poolingFactor(patterns.size, THUMBNAIL);
   const slider = find("input[type=range]");
   const chosen = { step: data.steps.length - 1, head: 0 };
   const thumbnails = data.heads.map((name, head) => thumbnail(name, data.scores[head]));
   find(".av-heads").append(...thumbnails.map(({ button }) => button));
+  find(".av-heads").classList.toggle("av-grid", data.columns > 0);
+  find(".av-heads").style.setProperty("--columns", data.columns);
+  // circuitsvis mixes colors in the LAB space, we in that of the screen
+  find(".av-bar").style.background = `linear-gradient(to right${large ? "" : " in lab"}, #fff, ${data.color})`;
+  find(".av-scale").textContent = factor > 1 ? `Thumbnails: ${poolingText(factor)}.` : "";
 
   const title = () => data.heads[chosen.head] + stepSuffix(data.steps[chosen.step]);
 
   function drawHead() {
-    drawChart(chartProperties(data, patterns, chosen.step, chosen.head));
+    drawChart(chosen.step, chosen.head);
     find(".av-title").textContent = title();
     find(".av-chart").setAttribute("aria-label", `Attention of ${title()}, over ${patterns.size} tokens`);
     find(".av-note").textContent = faultText(patterns.countFaults(chosen.step, chosen.head), patterns.size);
@@ -22,7 +31,7 @@ function show(view) {
 
   function drawStep() {
     thumbnails.forEach(({ button, canvas }, head) => {
-      patterns.paint(canvas, chosen.step, head);
+      patterns.paint(canvas, chosen.step, head, factor);
       button.classList.toggle("av-faulty", patterns.countFaults(chosen.step, head)[0] < patterns.size);
     });
     if (slider) {
@@ -84,16 +93,10 @@ function faultText([, notOne, notNumbers], size) {
   return told.length ? `Drawn in vermilion: ${told.join("; ")}.` : "";
 }
 
-// In a notebook the page stands in a frame: it grows with the page, and the picture before it is for when no script runs.
+// In a notebook the page is in a frame, which is told its height, see notebook.js. A message reaches any origin.
 function fitFrame() {
-  let frame = null;
-  try {
-    frame = window.frameElement;
-  } catch {
-    return; // of another origin: it keeps its size, and the picture stays
-  }
-  if (!frame) return;
-  if (frame.previousElementSibling?.tagName === "IMG") frame.previousElementSibling.style.display = "none";
-  const fit = () => (frame.style.height = `${document.body.offsetHeight + 32}px`);
-  new ResizeObserver(() => setTimeout(fit)).observe(document.body); // later: at once would be a loop to the browser
+  if (window.parent === window) return;
+  const tell = () => window.parent.postMessage({ attentionViewHeight: document.body.offsetHeight + 32 }, "*");
+  tell();
+  new ResizeObserver(() => setTimeout(tell)).observe(document.body); // later: at once would be a loop to the browser
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST_TOKENS, MOST_HEADS, MOST_MEGABYTES = 256, 256, 8
+MOST_TOKENS, MOST_HEADS, MOST_MEGABYTES = 4096, 256, 12  # 12 MB hold one causal head of 4,096 tokens
+MOST_OF_CIRCUITSVIS = 256  # tokens of its chart; of more a canvas shows a part
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ViewSize:
         wishes = [
             wish
             for too_much, wish in (
-                (self.n_tokens > MOST_TOKENS, "tokens[:128]"),
+                (self.n_tokens > MOST_TOKENS, f"tokens[:{MOST_TOKENS}]"),
                 (self.n_heads > MOST_HEADS, "heads=[(layer, head), ...]"),
                 (self.megabytes > MOST_MEGABYTES, "fewer tokens, heads=[(layer, head), ...] or steps=[...]"),
             )
@@ -33,6 +34,6 @@ class ViewSize:
         if wishes:
             raise ValueError(
                 f"a view of {self.n_steps:,} steps x {self.n_heads:,} heads x {self.n_tokens:,} tokens would hold "
-                f"{self.megabytes:,.1f} MB of attention; {MOST_TOKENS} tokens, {MOST_HEADS} heads and "
+                f"{self.megabytes:,.1f} MB of attention; {MOST_TOKENS:,} tokens, {MOST_HEADS} heads and "
                 f"{MOST_MEGABYTES} MB fit: choose {', '.join(wishes)}"
             )
