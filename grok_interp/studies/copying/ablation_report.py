@@ -55,7 +55,9 @@ def ablation_table_section(run: Run) -> Section:
     results = ablations(run)
     step, table = int(results[0].dataset["checkpoint"][-1]), ablation_table(results)
     text = f"Step {step:,}, with 95% CI."
-    return Section("Accuracy after ablation", text, html=f'<div class="wide">{table_html(table)}</div>', table=table)
+    return Section(
+        "Accuracy after ablation", text, html=f'<div class="wide compact">{table_html(table)}</div>', table=table
+    )
 
 
 def single_heads_section(run: Run) -> Section:
