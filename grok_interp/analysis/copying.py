@@ -186,7 +186,12 @@ def copying_accuracy(checkpoints: Checkpoints, samples: CopySamples, *, batch_si
 
 
 def suffix_scores(model: HookedModel, samples: CopySamples) -> Iterable[Float[Tensor, "sample char d_vocab"]]:
-    """The logits of every suffix token, earlier ones given: one tensor for each queried string, on the CPU."""
+    """The logits of every suffix token, earlier ones given: one tensor for each queried string, on the CPU.
+
+    Args:
+        model: reads the vocabulary of the samples.
+        samples: of the copying test.
+    """
     n_suffix = samples.task.n_suffix
     score = _scores_from_cache if isinstance(model, Caching) else _scores_from_the_start
     return (scores[:, -n_suffix:] for scores in score(model, samples))

@@ -55,7 +55,11 @@ class FormationOrder(Result):
         return self["onset"].min("head", skipna=True)
 
     def depth_order(self, *, seed: int = 0) -> DepthOrder:
-        """Do deeper heads form later?"""
+        """Do deeper heads form later?
+
+        Args:
+            seed: of the relabelings that give the p-value.
+        """
         formed = self["onset"].to_series().dropna()
         layers = formed.index.get_level_values("layer").to_numpy()
         return kendall_tau(layers, formed.to_numpy(), seed=seed)
@@ -149,7 +153,12 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
 
 
 def pooled_depth_order(orders: Sequence[FormationOrder], *, seed: int = 0) -> DepthOrder:
-    """Kendall's tau-b over the heads of several runs, compared within each run only; relabeled within each run."""
+    """Kendall's tau-b over the heads of several runs, compared within each run only; relabeled within each run.
+
+    Args:
+        orders: one per run.
+        seed: of the relabelings that give the p-value.
+    """
     formed = [order["onset"].to_series().dropna() for order in orders]
     runs = [(each.index.get_level_values("layer").to_numpy(), each.to_numpy()) for each in formed]
     n_heads = sum(map(len, formed))

@@ -38,7 +38,6 @@ from grok_interp.models.value_biases import value_constants
 from grok_interp.models.weights_of import weights_of
 from grok_interp.results.result import Measure, Result
 
-UNITS = "nats"
 PARTS = {  # measure -> what it is, and its dimensions behind `checkpoint`
     "contribution": ("contribution of a head", ("layer", "head")),
     "mlp": ("contribution of a layer's MLP and biases", ("layer",)),
@@ -53,17 +52,16 @@ def _measures() -> dict[str, Measure]:
     found = {}
     for name, (text, dims) in PARTS.items():
         every = ("checkpoint", *dims)
-        found[name] = Measure(text, UNITS, every)
+        found[name] = Measure(text, "nats", every)
         for bound in ("low", "high"):
-            found[f"{name}_{bound}"] = Measure(f"{text}, {bound} end of the 95% interval", UNITS, every, True)
+            found[f"{name}_{bound}"] = Measure(f"{text}, {bound} end of the 95% interval", "nats", every, True)
     return found
 
 
 class LogitAttribution(Result):
     """What each head, layer and the embedding add to the logit of the copied token; they sum to `logit`.
 
-    Means over the suffixes of the copying test. `contribution_low` and `contribution_high` are the ends of the 95%
-    interval over samples; the same for the other measures.
+    Means over the suffixes of the copying test, each with the ends of its 95% interval over samples: `mlp_low`, ...
     """
 
     name = "logit_attribution"
@@ -71,7 +69,11 @@ class LogitAttribution(Result):
     measures: ClassVar = _measures()
 
     def strongest(self, n_heads: int = 1) -> list[tuple[int, int]]:
-        """(layer, head) of the largest contribution at the last checkpoint, largest first."""
+        """(layer, head) of the largest contribution at the last checkpoint, largest first.
+
+        Args:
+            n_heads: at least 1.
+        """
         last = self["contribution"].isel(checkpoint=-1).to_series().sort_values(ascending=False)
         return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
 
@@ -88,7 +90,12 @@ class LogitAttribution(Result):
 def direct_contribution(
     vectors: Float[Tensor, "*lead d_model"], direction: Float[Tensor, "*lead d_model"]
 ) -> Float[Tensor, "*lead"]:
-    """Kernel: what vectors in the residual stream add to a logit, given the direction u of the module's formula."""
+    """Kernel: what vectors in the residual stream add to a logit, given the direction u of the module's formula.
+
+    Args:
+        vectors: what components write to the residual stream.
+        direction: u, of the same axes or of ones that broadcast.
+    """
     return (vectors.float() * direction).sum(dim=-1)
 
 
@@ -228,8 +235,7 @@ class _Reader:
     def _require_sum(self, total: Tensor, model: HookedModel, tokens: Tensor, expected: Tensor) -> None:
         """The contributions of the first sample must sum to its logits."""
         scores = logits(model, tokens[:1])[:, -expected.shape[1] :]
-        scores = scores - scores.mean(dim=-1, keepdim=True)
-        true = scores.gather(-1, expected[:1, :, None].to(scores.device))[..., 0]
+        true = scores.gather(-1, expected[:1, :, None].to(scores.device))[..., 0] - scores.mean(dim=-1)
         if bool(true.isfinite().all()) and not torch.allclose(total[:1], true, rtol=1e-2, atol=1e-2):
             raise ValueError(
                 f"the contributions sum to {float(total[0, 0]):.3f}, the logit is {float(true[0, 0]):.3f}: the logits "

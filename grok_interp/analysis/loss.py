@@ -52,6 +52,10 @@ class PositionLoss(Result):
         Olsson et al. 2022 (arXiv 2209.11895) and "Language Models 'Grok' to Copy" take 50 and 500. Positions count from
         0, and the loss at one is that of the token after it.
         Raises ValueError for positions that have no loss, and when `early` is not before `late`.
+
+        Args:
+            early: a position, from 0.
+            late: a position, from 0.
         """
         n_positions = self.dataset.sizes["pos"]
         if not 0 <= early < late < n_positions:
@@ -165,7 +169,12 @@ def _summed(model: HookedModel, windows: Tensor, counted: Tensor) -> Tensor:
 
 
 def require_outputs(model: HookedModel, windows: Int64[Tensor, "batch pos"]) -> None:
-    """Raises ValueError for targets that the model has no logit for."""
+    """Raises ValueError for targets that the model has no logit for.
+
+    Args:
+        model: its cfg says how many logits it has.
+        windows: tokens, of which all but the first are targets.
+    """
     n_outputs = getattr(model.cfg, "d_vocab_out", model.cfg.d_vocab)
     if n_outputs > 0 and int(windows[:, 1:].max()) >= n_outputs:
         raise ValueError(

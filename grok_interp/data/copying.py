@@ -62,7 +62,12 @@ class CopyTask:
 
     @classmethod
     def fitting(cls, n_ctx: int, **options) -> CopyTask:
-        """The paper's test with as many sequences as the context holds, at most its 50; short ones are all queried."""
+        """The paper's test with as many sequences as the context holds, at most its 50; short ones are all queried.
+
+        Args:
+            n_ctx: tokens of the context.
+            options: other fields of the task.
+        """
         task = cls(n_sequences=1, **options)
         n_sequences = min(PAPER_N_SEQUENCES, task.most_sequences(n_ctx))
         task.require_context(n_ctx)
@@ -89,7 +94,11 @@ class CopyTask:
         return int(self.bos is not None)
 
     def most_sequences(self, n_ctx: int) -> int:
-        """How many sequences a context of n_ctx tokens has room for; 0 or less when the query alone is too long."""
+        """How many sequences a context of n_ctx tokens has room for; 0 or less when the query alone is too long.
+
+        Args:
+            n_ctx: tokens of the context.
+        """
         return (n_ctx - self.n_bos - self.n_prefix - self.n_suffix) // self.n_line
 
     @property
@@ -98,7 +107,11 @@ class CopyTask:
         return range(0, self.n_sequences, self.query_every)
 
     def require_context(self, n_ctx: int) -> None:
-        """Raises ValueError when the test is longer than a context of n_ctx tokens."""
+        """Raises ValueError when the test is longer than a context of n_ctx tokens.
+
+        Args:
+            n_ctx: tokens of the context.
+        """
         if self.n_tokens > n_ctx:
             raise ValueError(
                 f"the copy test of {self.n_sequences} sequences needs {self.n_tokens} tokens, the context holds {n_ctx}"
@@ -141,11 +154,19 @@ class CopySamples:
         return after_bos(torch.cat([self.strings, separators], dim=2).flatten(1), self.task.bos)
 
     def query(self, index: int) -> Int64[Tensor, "sample char"]:
-        """The string asked for: its prefix is the prompt, its suffix the answer."""
+        """The string asked for: its prefix is the prompt, its suffix the answer.
+
+        Args:
+            index: of a string within its sample, from 0.
+        """
         return self.strings[:, index]
 
     def suffix(self, index: int) -> Int64[Tensor, "sample char"]:
-        """The expected answer to the query of a string."""
+        """The expected answer to the query of a string.
+
+        Args:
+            index: of a string within its sample, from 0.
+        """
         return self.strings[:, index, self.task.n_prefix :]
 
 
@@ -189,7 +210,12 @@ def repeated_tokens(
 
 
 def require_bos(bos: int | None, others: Sequence[int]) -> None:
-    """Raises ValueError for a BOS token that is drawn, too: its second occurrence would be a target."""
+    """Raises ValueError for a BOS token that is drawn, too: its second occurrence would be a target.
+
+    Args:
+        bos: the token's index, or None.
+        others: the tokens that are drawn.
+    """
     if bos is not None and (isinstance(bos, bool) or bos < 0 or bos in others):
         raise ValueError(
             f"bos must be a token id of 0 or more that is neither in the alphabet nor a separator, got {bos}: leave it "
@@ -198,7 +224,12 @@ def require_bos(bos: int | None, others: Sequence[int]) -> None:
 
 
 def after_bos(tokens: Int64[Tensor, "batch pos"], bos: int | None) -> Int64[Tensor, "batch bos_and_pos"]:
-    """The rows with BOS before each; unchanged for None."""
+    """The rows with BOS before each; unchanged for None.
+
+    Args:
+        tokens: rows of token indices.
+        bos: the token's index, or None.
+    """
     return tokens if bos is None else torch.nn.functional.pad(tokens, (1, 0), value=bos)
 
 
@@ -207,6 +238,10 @@ def induction_targets(half: int, n_bos: int = 0) -> tuple[Int64[Tensor, " target
 
     The token at s + i - 1 looks at position i, for i in 1 .. s - 1 (A.3): at what followed its first occurrence. With
     `n_bos` tokens before the halves all positions are as much later.
+
+    Args:
+        half: tokens in each half, s above.
+        n_bos: tokens before the first half: 0 or 1.
     """
     keys = torch.arange(1, half) + n_bos
     return half + keys - 1, keys

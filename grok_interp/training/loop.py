@@ -146,7 +146,12 @@ def train(
 
 
 def step_function(state: TrainingState, loss_function: Callable) -> Callable[[Int64[Tensor, "batch pos"]], Update]:
-    """`train_step` of `state` as a function of the batch; on a GPU a CUDA graph."""
+    """`train_step` of `state` as a function of the batch; on a GPU a CUDA graph.
+
+    Args:
+        state: which every call changes.
+        loss_function: of the model and a batch, a mean in nats.
+    """
     learn = partial(learn_batch, state, loss_function)
     several = state.processes.number > 1
     direct = several or state.config.model.attn_dropout > 0 or state.own is not None or state.scaler.is_enabled()
@@ -189,11 +194,10 @@ def _set_learning_rates(state: TrainingState) -> float:
 def learn_batch(
     state: TrainingState, loss_function: Callable, batch: Int64[Tensor, "batch pos"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """(loss, gradient norm before clipping) of an update. But in float16 no number is read from the device: a graph may
-    record it."""
+    """(loss, gradient norm before clipping). Only float16 reads a number from the device: a graph may record it."""
     state.model.train()
     processes, losses = state.processes, []
-    micro_batches = _micro_batches(processes.part(batch), state.config)
+    micro_batches = processes.part(batch).split(state.config.micro_batch_size or state.config.batch_size)
     with state.interventions.applied():
         for micro in micro_batches:
             with processes.exchange(state.wrapped, now=micro is micro_batches[-1]):
@@ -241,7 +245,3 @@ def _dropout_of_step(config: TrainConfig, step: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(config.data_seed * config.n_steps + step)
         yield
-
-
-def _micro_batches(batch: Tensor, config: TrainConfig) -> tuple[Tensor, ...]:
-    return batch.split(config.micro_batch_size or config.batch_size)

@@ -24,7 +24,8 @@ from grok_interp.data.foreign_vocabulary import LINE_END, NumberedVocabulary, To
 from grok_interp.data.vocabulary import printable_alphabet
 from grok_interp.data.windows import ValidationWindows
 from grok_interp.runs.checkpoint_files import load_weights, save_weights
-from grok_interp.runs.run import Run, once_per_run
+from grok_interp.runs.once_per_run import once_per_run
+from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.copying.copying_inputs import PAPER_HALF, CopyingInputs
 
