@@ -206,7 +206,7 @@ PRESETS = Presets(lambda _, run: run.model)
 
 
 def preset(name: str) -> ModelConfig:
-    """The model of that name.
+    """The model configuration of that name.
 
     Args:
         name: of `PRESETS`; `grok-interp list presets` shows them.
@@ -225,7 +225,7 @@ def preset(name: str) -> ModelConfig:
 
 
 def training_preset(name: str) -> TrainConfig:
-    """The training run of that name.
+    """The training configuration of that name.
 
     Args:
         name: of `TRAINING_PRESETS`; `grok-interp list presets` shows them.

@@ -50,7 +50,7 @@ def test_a_reader_gets_from_text_to_a_report(train_tiny: list[str], tmp_path: Pa
     assert "5 checkpoints up to step 20" in printed
     assert "I(L,H) of 2 x 2 heads at 5 checkpoints" in printed
     assert "Cannot tell when copying emerged: 5 checkpoints are too few, 8 are needed." in printed
-    assert "heads with I(L,H) above 0.2" in (tmp_path / "run" / "report.html").read_text()
+    assert "heads with I(L, H) above 0.2" in (tmp_path / "run" / "report.html").read_text()
     (row,) = json.loads(printed[printed.index("[\n") :])
     assert (row["run"], row["finished"], row["analyzed"], row["report"]) == (run, True, True, True)
     assert (tmp_path / "run" / "report.html").stat().st_size > 1_000_000

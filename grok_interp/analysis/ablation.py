@@ -39,6 +39,7 @@ from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.intervals import ratio_interval
+from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.models.activations import HookedModel
@@ -150,10 +151,10 @@ class HeadAblation(Result):
         controls = f"{random} without random heads, {entropy} without heads of the nearest entropy"
         if not self.has_controls:
             controls = "no controls, because too few heads are left"
-        attrs, n_checkpoints = self.dataset.attrs, self.dataset.sizes["checkpoint"]
+        attrs, steps = self.dataset.attrs, counted(self.dataset.sizes["checkpoint"], "checkpoint")
         return (
-            f"without {attrs['heads']} ({attrs['how']}) at {n_checkpoints} checkpoints; exact-match accuracy at the "
-            f"last: {intact} intact, {without} ablated, {controls}{self.warning()}"
+            f"without {attrs['heads']} ({attrs['how']}) at {steps}; exact-match accuracy at the last: "
+            f"{intact} intact, {without} ablated, {controls}{self.warning()}"
         )
 
 

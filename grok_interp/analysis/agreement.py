@@ -7,7 +7,7 @@ Each hypothesis is a distribution over the p answers to a query after k examples
     ratio matching      the answer of Ratio Matching where it solves the query; chance elsewhere
     modular regression  the answer of Modular Regression where it solves the query; chance elsewhere
 
-    log-likelihood of h = mean over answers of log((1 - e) h(answer) + e / p)                   in nats an answer, <= 0
+    log-likelihood of h = mean over answers of log((1 - e) h(answer) + e / p)                   in nats per answer, <= 0
 
 e, the fraction of answers given at random, is fitted for each hypothesis at each number of shots. It is the model's
 own most probable answer that is judged, right or wrong. Standard errors are over contexts, and over tasks where only
@@ -139,7 +139,7 @@ class AlgorithmAgreement(Result):
         ]
         found, step = "; ".join(lines), int(best["checkpoint"])
         decided = "decided where the 95% CI of its lead over contexts is above 0"
-        return f"likeliest hypothesis by shots at step {step:,} ({decided}): {found}{self.warning()}"
+        return f"most likely hypothesis by number of shots at step {step:,} ({decided}): {found}{self.warning()}"
 
 
 def _stretches(best: xr.DataArray) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import head_outputs
+from grok_interp.counted import counted
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.data.slot import slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
@@ -49,8 +50,8 @@ class CirclePCA(Result):
     def __str__(self) -> str:
         sizes, attrs = self.dataset.sizes, self.dataset.attrs
         return (
-            f"L{attrs['layer']}H{attrs['head']} over {sizes['x'] * sizes['y']} pairs at {sizes['checkpoint']} "
-            f"checkpoints; {sizes['component']} components explain "
+            f"L{attrs['layer']}H{attrs['head']} over {counted(sizes['x'] * sizes['y'], 'pair')} at "
+            f"{counted(sizes['checkpoint'], 'checkpoint')}; {counted(sizes['component'], 'component')} explain "
             f"{float(self['explained'][-1].sum(skipna=False)):.0%} at the last{self.warning()}"
         )
 

@@ -51,8 +51,8 @@ class Circularity(Result):
     def __str__(self) -> str:
         last = {name: float(value) for name, value in self.at().items()}
         return (
-            f"circularity {last['circularity']:.2f} at the last of {self.dataset.sizes['checkpoint']} checkpoints "
-            f"(log x {last['fraction_x']:.2f}, log y {last['fraction_y']:.2f}); shuffled {last['null_mean']:.2f}, "
+            f"circularity {last['circularity']:.2f} at the last checkpoint "
+            f"(log x {last['fraction_x']:z.2f}, log y {last['fraction_y']:z.2f}); shuffled {last['null_mean']:.2f}, "
             f"95% below {last['null_q95']:.2f}{self.warning()}"
         )
 
@@ -77,7 +77,7 @@ def mode_fractions(
 
 
 def circularity(circles: CirclePCA, *, seed: int, n_shuffles: int = N_SHUFFLES) -> Circularity:
-    """How circular the projections of every checkpoint are, each against the same shuffles.
+    """Circularity of the projections at every checkpoint, each against the same shuffled labels.
 
     Args:
         circles: from `circle_pca`, with p of 5 or more.

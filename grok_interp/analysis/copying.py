@@ -22,6 +22,7 @@ from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import BOUNDS, in_percent, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Caching, prefix_cache
+from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel, device_of, evaluating, in_batches, logits
 from grok_interp.results.result import Measure, Result
@@ -122,8 +123,9 @@ class CopyingAccuracy(Result):
 
     def __str__(self) -> str:
         return (
-            f"copying accuracy ({self.dataset.attrs['alphabet']} strings) at {self.dataset.sizes['checkpoint']} "
-            f"checkpoints; at the last {self.exact_match_in_words()} exact match ({self.sizes_in_words}), "
+            f"copying accuracy ({self.dataset.attrs['alphabet']} strings) at "
+            f"{counted(self.dataset.sizes['checkpoint'], 'checkpoint')}; at the last "
+            f"{self.exact_match_in_words()} exact match ({self.sizes_in_words}), "
             f"{self.per_sequence_in_words()} by string {self.strings_in_words}, {self.per_token_in_words()} per token"
         )
 
@@ -146,7 +148,7 @@ def predicted(
 
 
 def copying_accuracy(checkpoints: Checkpoints, samples: CopySamples, *, batch_size: int = 64) -> CopyingAccuracy:
-    """Every (step, model) on the same samples.
+    """Copying accuracy of every (step, model) on the same samples.
 
     Args:
         checkpoints: one model, (step, model) pairs, or a series of checkpoints.

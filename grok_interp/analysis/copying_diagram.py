@@ -10,6 +10,7 @@ import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.counted import counted
 from grok_interp.results.result import Measure, Result
 
 
@@ -35,7 +36,7 @@ class CopyingDiagram(Result):
         best = self.mean().stack(cell=("copy_fraction", "random_fraction")).dropna("cell")
         copies, random = best["cell"].values[int(best.argmax("cell"))]
         return (
-            f"exact-match accuracy of {int(self['exact_match'].notnull().sum())} runs; the highest mean is "
+            f"exact-match accuracy of {counted(int(self['exact_match'].notnull().sum()), 'run')}; the highest mean is "
             f"{float(best.max()):.0%}, with copies in {copies:.0%} and random characters in {random:.0%} of the windows"
         )
 

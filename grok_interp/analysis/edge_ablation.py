@@ -27,6 +27,7 @@ from grok_interp.analysis.ablation_samples import (
 )
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.edge_paths import Edge, edge_ablated
+from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results.result import Result
@@ -78,8 +79,9 @@ class EdgeAblation(Result):
         groups = self.dataset["group"].values.tolist()
         most = groups[int(self["per_token"][-1].argmin("group"))]
         return (
-            f"{len(groups)} groups of edges ablated at {self.dataset.sizes['checkpoint']} checkpoints; per-token "
-            f"accuracy at the last: {float(self['per_token_intact'][-1]):.1%} intact, lowest without {most}, "
+            f"{counted(len(groups), 'group')} of edges ablated at "
+            f"{counted(self.dataset.sizes['checkpoint'], 'checkpoint')}; "
+            f"per-token accuracy at the last: {float(self['per_token_intact'][-1]):.1%} intact, lowest without {most}, "
             f"{self.in_words('per_token', most)}{self.warning()}"
         )
 

@@ -60,7 +60,7 @@ class Effect(Estimate):
 
 
 def mean_effect(values: Float[np.ndarray, " seed"], *, level: float = 0.95) -> Effect:
-    """The mean of one number a seed; no interval from fewer than two. Raises ValueError for a level outside (0, 1).
+    """Mean of one number per seed; no interval from fewer than two. Raises ValueError for a level outside (0, 1).
 
     Args:
         values: one per seed, in any unit.

@@ -20,6 +20,7 @@ from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.circles import principal_components
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL_OF_FRACTION, mean_and_quantile, shuffled_orders
+from grok_interp.counted import counted
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.results.result import Measure, Result
 
@@ -37,8 +38,9 @@ class EmbeddingPCA(Result):
     def __str__(self) -> str:
         sizes = self.dataset.sizes
         return (
-            f"embeddings of {sizes['number']} numbers at {sizes['checkpoint']} checkpoints; {sizes['component']} "
-            f"components explain {float(self['explained'][-1].sum(skipna=False)):.0%} at the last{self.warning()}"
+            f"embeddings of {sizes['number']} numbers at {counted(sizes['checkpoint'], 'checkpoint')}; "
+            f"{sizes['component']} components explain {float(self['explained'][-1].sum(skipna=False)):.0%} at the "
+            f"last{self.warning()}"
         )
 
 
@@ -57,7 +59,7 @@ class ParitySeparation(Result):
         last = {name: float(value) for name, value in self.at().items()}
         return (
             f"parity separation {last['separation']:.2f} along component {last['component']:.0f} at the last of "
-            f"{self.dataset.sizes['checkpoint']} checkpoints; shuffled {last['null_mean']:.2f}, "
+            f"{counted(self.dataset.sizes['checkpoint'], 'checkpoint')}; shuffled {last['null_mean']:.2f}, "
             f"95% below {last['null_q95']:.2f}{self.warning()}"
         )
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.queries import query_kinds, solved_queries
+from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers, draw_inputs, sequences
 from grok_interp.data.token_rows import batches_of
 from grok_interp.models.activations import HookedModel, in_batches, logits
@@ -76,7 +77,8 @@ class EvaluationContexts:
             raise ValueError(f"noise is the fraction of wrong answers shown, in [0, 1), got {noise}")
         if n_contexts < 1 or n_examples < 1:
             raise ValueError(
-                f"needed are n_contexts of 1 or more and a context of 3 tokens or more, got {n_contexts} contexts of "
+                "needed are n_contexts of 1 or more and a context of 3 tokens or more, got "
+                f"{counted(n_contexts, 'context')} of "
                 f"{n_examples} examples"
             )
         chosen, pairs = tasks.of(split)
@@ -146,7 +148,7 @@ def sampled_over(dataset: xr.Dataset, split: Split) -> str:
         int(dataset[name].sel(split=split)) for name in ("n_contexts", "n_tasks", "n_all_tasks")
     )
     of = f"all {n_tasks} tasks" if n_tasks == n_all else f"{n_tasks} of {n_all} tasks"
-    return f"{n_contexts:,} contexts ({n_contexts // n_tasks:,} for each of {of})"
+    return f"{counted(n_contexts, 'context')} ({n_contexts // n_tasks:,} for each of {of})"
 
 
 def draw_contexts(

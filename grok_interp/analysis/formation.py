@@ -17,6 +17,7 @@ from scipy import stats
 
 from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.induction import InductionScores
+from grok_interp.counted import counted
 from grok_interp.results.result import Measure, Result
 
 N_PERMUTATIONS = 9_999
@@ -36,8 +37,8 @@ class DepthOrder:
 
     def __str__(self) -> str:
         if np.isnan(self.tau):
-            return f"no order: {self.n_heads} heads formed, two layers and two onsets are needed"
-        return f"tau = {self.tau:+.2f} (p = {self.p_value:.2g}, {self.n_heads} heads)"
+            return f"no order: {counted(self.n_heads, 'head')} formed, two layers and two onsets are needed"
+        return f"tau = {self.tau:+.2f} (p = {self.p_value:.2g}, {counted(self.n_heads, 'head')})"
 
 
 class FormationOrder(Result):
@@ -73,7 +74,8 @@ class FormationOrder(Result):
             f"L{layer}H{head} at {step:.0f}" for (layer, head), step in zip(formed.index.tolist(), formed, strict=True)
         )
         threshold = self.dataset.attrs["threshold"]
-        return f"{len(formed)} of {self['onset'].size} heads pass {threshold:g}: {heads or 'none'}{self.warning()}"
+        of = counted(self["onset"].size, "head")
+        return f"{len(formed)} of {of} pass {threshold:g}: {heads or 'none'}{self.warning()}"
 
 
 def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:

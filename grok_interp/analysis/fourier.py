@@ -34,6 +34,7 @@ from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
+from grok_interp.counted import counted
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.results.result import Measure, Result
 
@@ -80,8 +81,8 @@ class FourierSpectrum(Result):
             top = self.key_frequencies(group, 1)[0]
             tops.append(f"{group} frequency {top} ({float(last.sel(group=group, frequency=top)):.0%})")
         return (
-            f"spectra of {self.dataset.attrs['p']} number embeddings at {sizes['checkpoint']} checkpoints; most "
-            f"variance at the last: {', '.join(tops) or 'undefined'}{self.warning()}"
+            f"spectra of {self.dataset.attrs['p']} number embeddings at {counted(sizes['checkpoint'], 'checkpoint')}; "
+            f"most variance at the last: {', '.join(tops) or 'undefined'}{self.warning()}"
         )
 
 

@@ -40,6 +40,7 @@ from grok_interp.analysis.checkpoints_of import HOOKED, Checkpoints, checkpoints
 from grok_interp.analysis.embedding import number_embeddings
 from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.fourier import group_elements, projection
+from grok_interp.counted import counted
 from grok_interp.data.discrete_log import primitive_root
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.models.activations import HookedModel, read
@@ -81,7 +82,8 @@ class FourierLoss(Result):
         losses = ", ".join(f"{name} {float(last.sel(condition=name)):.3f}" for name in CONDITIONS)
         return (
             f"loss with {attrs['group']} frequencies {', '.join(map(str, attrs['frequencies']))} at the last of "
-            f"{self.dataset.sizes['checkpoint']} checkpoints: {losses} nats; chance {math.log(attrs['p']):.3f}"
+            f"{counted(self.dataset.sizes['checkpoint'], 'checkpoint')}: {losses} nats; chance "
+            f"{math.log(attrs['p']):.3f}"
             f"{self.warning()}"
         )
 
@@ -209,8 +211,8 @@ def _loss(model: HookedModel, tokens: Int64[Tensor, "context pos"], batch_size: 
 def _require_examples(tokens: Tensor, p: int) -> None:
     if not tokens.numel() or tokens.shape[1] % 3:
         raise ValueError(
-            f"contexts must be examples x y z, three tokens each, got {len(tokens)} contexts of {tokens.shape[1]} "
-            "tokens: cut them to whole examples"
+            f"contexts must be examples x y z, three tokens each, got {counted(len(tokens), 'context')} of "
+            f"{tokens.shape[1]} tokens: cut them to whole examples"
         )
     least, most = int(tokens.min()), int(tokens.max())
     if least < 0 or most >= p:

@@ -65,8 +65,8 @@ class TopFrequencyFraction(Result):
             for group, at in ((group, last.sel(group=group)) for group in GROUPS)
         ]
         return (
-            f"fraction of the variance in the top {k} frequencies at the last of {self.dataset.sizes['checkpoint']} "
-            f"checkpoints: {', '.join(shown)}{self.warning()}"
+            f"fraction of the variance in the top {k} frequencies at the last checkpoint: "
+            f"{', '.join(shown)}{self.warning()}"
         )
 
 

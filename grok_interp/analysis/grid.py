@@ -34,7 +34,7 @@ class GridComparison(Result):
     measures: ClassVar = {"right": Measure("right: 1, wrong: 0", "1")}
 
     def model_minus(self, algorithm: str = "ratio matching") -> xr.DataArray:
-        """x y: 1 where only the model is right, -1 where only the algorithm is.
+        """x y: 1 where only the model is correct, -1 where only the algorithm is.
 
         Args:
             algorithm: "ratio matching" or "modular regression".
@@ -57,7 +57,7 @@ class GridComparison(Result):
 def grid_comparison(
     model: Model, p: int, task: tuple[int, int], inputs: Tokens, *, batch_size: int = 512
 ) -> GridComparison:
-    """Every query (x, y) after the given examples of a task: the model's answers beside those of each algorithm.
+    """Every query (x, y) after the given examples of a task: the model's answers and those of each algorithm.
 
     Args:
         model: any hooked model.

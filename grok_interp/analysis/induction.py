@@ -29,6 +29,7 @@ from torch import Tensor
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.short_windows import warn_of_short_windows
+from grok_interp.counted import counted
 from grok_interp.data.copying import induction_targets
 from grok_interp.data.token_rows import Tokens, batches_of, token_rows
 from grok_interp.models.activations import HookedModel, device_of, evaluating, has_finite_weights, mean_of_patterns
@@ -67,7 +68,7 @@ class InductionScores(Result):
         sizes, (layer, head) = self.dataset.sizes, self.strongest()[0]
         value = float(self["I"].isel(checkpoint=-1).sel(layer=layer, head=head))
         return (
-            f"I(L,H) of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} checkpoints; "
+            f"I(L,H) of {sizes['layer']} x {sizes['head']} heads at {counted(sizes['checkpoint'], 'checkpoint')}; "
             f"strongest at the last: L{layer}H{head} = {value:.2f}{self.warning()}"
         )
 

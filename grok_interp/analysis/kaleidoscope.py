@@ -46,7 +46,7 @@ class Kaleidoscope(Result):
 
     def __str__(self) -> str:
         last = self.at()
-        shown = ", ".join(f"{name} {float(last['spearman'].sel(pattern=name)):.2f}" for name in PATTERNS)
+        shown = ", ".join(f"{name} {float(last['spearman'].sel(pattern=name)):z.2f}" for name in PATTERNS)
         quantile = float(last["null_q95"].max())
         return f"rank correlation at the last checkpoint: {shown}; shuffled, 95% below {quantile:.2f}{self.warning()}"
 
@@ -115,7 +115,7 @@ def _ranks(similarity: Float[Tensor, "pair other_pair"]) -> Float[Tensor, "pair 
 
 
 def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N_SHUFFLES) -> Kaleidoscope:
-    """Both patterns, of equal ratios and of equal answers, at every checkpoint, each against the same shuffles.
+    """Correlation with equal ratios and with equal answers at every checkpoint, each against the same shuffles.
 
     Args:
         similarity: from `cosine_similarity`.

@@ -34,6 +34,7 @@ from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
 from grok_interp.analysis.emergence import Emergence, emergence
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.head_weights import weight_norms
+from grok_interp.counted import counted
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.processing import require_same_processing
 from grok_interp.results.order import joined
@@ -106,7 +107,7 @@ class LeadingIndicators(Result):
         of_strongest = self.summary().query("followed == @STRONGEST")
         shown = [
             f"{row.score} {self.effect(str(row.score))}{' updates' * bool(row.seeds)} in {row.seeds} of "
-            f"{self.dataset.sizes['seed']} seeds"
+            f"{counted(self.dataset.sizes['seed'], 'seed')}"
             for row in of_strongest.itertuples()
         ]
         return f"lead of the strongest head's score over the onset, mean and 95% CI over seeds: {'; '.join(shown)}"
@@ -121,7 +122,7 @@ def leading_indicators(
     margin: float | None = None,
     level: float = 0.95,
 ) -> LeadingIndicators:
-    """By how many updates each score of the heads moves before the onset of an ability, seed by seed.
+    """Lead of each head score over the onset of an ability, in updates, for each seed.
 
     Args:
         scores: of each seed, from `indicator_scores` or `head_scores`; the same scores in all.
@@ -227,7 +228,7 @@ def _require_match(scores: Sequence[HeadScores], ability: Sequence[xr.DataArray]
     if not scores or not len(scores) == len(ability) == len(seeds):
         raise ValueError(
             f"leading_indicators needs the scores, the curve and the name of each seed, got {len(scores)} scores, "
-            f"{len(ability)} curves and {len(seeds)} seeds"
+            f"{len(ability)} curves and {counted(len(seeds), 'seed')}"
         )
     names = [list(map(str, each.dataset.data_vars)) for each in scores]
     if any(each != names[0] for each in names):

@@ -31,6 +31,7 @@ from torch import Tensor
 from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import mean_interval
+from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel, device_of, in_batches, logits, read, z_name
 from grok_interp.models.norm_gains import norm_after_attention, norm_gains
@@ -81,8 +82,9 @@ class LogitAttribution(Result):
         sizes, (head, *_), last = self.dataset.sizes, self.strongest(), self.at()
         value, low, high = (float(last[f"contribution{end}"][head]) for end in ("", "_low", "_high"))
         return (
-            f"direct logit attribution of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} "
-            f"checkpoints; at the last {named([head])} adds {value:.2f} [{low:.2f}, {high:.2f}] of "
+            f"direct logit attribution of {sizes['layer']} x {sizes['head']} heads at "
+            f"{counted(sizes['checkpoint'], 'checkpoint')}; at the last {named([head])} adds {value:.2f} "
+            f"[{low:.2f}, {high:.2f}] of "
             f"{float(last['logit']):.2f} to the logit of the copied token{self.warning()}"
         )
 
@@ -102,7 +104,7 @@ def direct_contribution(
 def direct_logit_attribution(
     checkpoints: Checkpoints, samples: CopySamples, *, batch_size: int = 64
 ) -> LogitAttribution:
-    """Every (step, model) on the same samples of the copying test.
+    """Direct logit attribution of every head of each (step, model), on the same samples of the copying test.
 
     Args:
         checkpoints: one model, (step, model) pairs, or a series of checkpoints.

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.counted import counted
 from grok_interp.data.token_rows import Mask, Tokens, batches_of, token_rows, unpadded
 from grok_interp.models.activations import HookedModel, in_batches, logits
 from grok_interp.results.result import Measure, Result
@@ -68,8 +69,8 @@ class PositionLoss(Result):
     def __str__(self) -> str:
         last = self.mean()[-1]
         return (
-            f"validation loss at {self.dataset.sizes['checkpoint']} checkpoints; at the last {float(last):.3f} nats"
-            f"{self.warning()}"
+            f"validation loss at {counted(self.dataset.sizes['checkpoint'], 'checkpoint')}; at the last "
+            f"{float(last):.3f} nats{self.warning()}"
         )
 
 

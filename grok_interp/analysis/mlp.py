@@ -10,6 +10,7 @@ import torch
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at
+from grok_interp.counted import counted
 from grok_interp.data.slot import Position, slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results.result import Measure, Result
@@ -39,8 +40,8 @@ class MLPActivations(Result):
     def __str__(self) -> str:
         sizes, attrs = self.dataset.sizes, self.dataset.attrs
         return (
-            f"{sizes['neuron']} neurons of block {attrs['layer']} over {sizes['x'] * sizes['y']} pairs at "
-            f"{attrs['position']} of slot {attrs['slot']}, {sizes['checkpoint']} checkpoints{self.warning()}"
+            f"{sizes['neuron']} neurons of block {attrs['layer']} over {counted(sizes['x'] * sizes['y'], 'pair')} at "
+            f"{attrs['position']} of slot {attrs['slot']}, {counted(sizes['checkpoint'], 'checkpoint')}{self.warning()}"
         )
 
 

@@ -38,6 +38,7 @@ from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.pair_estimates import LEVEL, pair_estimates
+from grok_interp.counted import counted
 from grok_interp.data.ngrams import repeated_ngrams
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
 from grok_interp.models.activations import HookedModel, device_of, in_batches, logits
@@ -68,7 +69,8 @@ class NaturalCopying(Result):
         attrs = self.dataset.attrs
         interval = "no interval" if np.isnan(benefit[1]) else f"95% CI {benefit[1]:.3f} to {benefit[2]:.3f}"
         return (
-            f"natural copying at {self.dataset.sizes['checkpoint']} checkpoints, {attrs['n_pairs']:,} pairs with n = "
+            f"natural copying at {counted(self.dataset.sizes['checkpoint'], 'checkpoint')}, "
+            f"{counted(attrs['n_pairs'], 'pair')} with n = "
             f"{attrs['n']} in {attrs['n_documents']} documents; at the last {first[0]:.3f} nats at first occurrences, "
             f"{repeat[0]:.3f} at repeats, benefit {benefit[0]:.3f} ({interval})"
             f"{self.warning()}"
@@ -120,8 +122,8 @@ def natural_copying(
     pairs = repeated_ngrams(windows, n=n, real=real)
     if not len(pairs):
         raise ValueError(
-            f"none of the {len(windows)} windows of {windows.shape[1]} tokens repeats {n + 1} tokens (n = {n} and the "
-            "next): choose a smaller n, or more or longer windows"
+            f"none of the {counted(len(windows), 'window')} of {windows.shape[1]} tokens repeats {n + 1} tokens (n = "
+            f"{n} and the next): choose a smaller n, or more or longer windows"
         )
     clusters = _clusters(documents, len(windows))
     steps, rows = [], []

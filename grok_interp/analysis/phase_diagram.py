@@ -17,6 +17,7 @@ import xarray as xr
 from grok_interp.analysis.phases import PhaseProbabilities, phase_probabilities
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.configs import ModularConfig, TrainConfig
+from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS
 from grok_interp.results.result import Measure, Result
 
@@ -76,7 +77,7 @@ class PhaseDiagram(Result):
         """
 
         def text(cell: PhaseProbabilities | None, n: int) -> str:
-            seeds = f"best of {n} seeds" if n > 1 else "1 seed"
+            seeds = f"best of {counted(n, 'seed')}" if n > 1 else "1 seed"
             return f"{cell} ({seeds})" if cell else ""
 
         return _of_cells(text, self.probabilities(threshold=threshold), self.n_seeds())
@@ -87,7 +88,7 @@ class PhaseDiagram(Result):
 
     def __str__(self) -> str:
         done = int(self.n_seeds().sum())
-        return f"{done} runs of {self.dataset.sizes['n_id']} n_id x {self.dataset.sizes['alpha']} alphas"
+        return f"{counted(done, 'run')} of {self.dataset.sizes['n_id']} n_id x {self.dataset.sizes['alpha']} alphas"
 
 
 def _of_cells(named: Callable[..., str], *cells: xr.DataArray) -> xr.DataArray:
@@ -95,7 +96,7 @@ def _of_cells(named: Callable[..., str], *cells: xr.DataArray) -> xr.DataArray:
 
 
 def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: str = "all") -> PhaseDiagram:
-    """From the (config, shot curves) of every run of a sweep over n_id, alpha and init_seed (Figure 1b).
+    """Phase diagram of a sweep over n_id, alpha and init_seed, from the (config, shot curves) of every run (Figure 1b).
 
     A run counts with the checkpoint of the largest mean over the splits: early stopping, as in the paper, because
     o.o.d. generalization can be transient.

@@ -5,7 +5,7 @@
     regression  Modular Regression solves it, Ratio Matching does not
     unsolved    neither solves it: only who knows the task can answer
 
-A model that matches ratios is right on `ratio` and at chance on `regression`; one that regresses is right on both. A
+Ratio Matching is correct on `ratio` and at chance on `regression`; Modular Regression is correct on both. A
 small p makes repeats common, so accuracies are also given over `new queries`, all but the repeated.
 
 Inputs are *context x example x 2 numbers of Z_p: a tensor, an array, or nested lists or tuples. What is outside Z_p is

@@ -27,6 +27,7 @@ from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.evaluation_contexts import Answers, answers_of, draw_contexts, sampling_coordinates
 from grok_interp.analysis.intervals import Z, effective_number, mean_and_error, wilson_interval
 from grok_interp.analysis.queries import QUERIES
+from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
 from grok_interp.results.result import Measure, Result
 
@@ -152,7 +153,8 @@ class ShotCurves(Result):
             for split in self.dataset["split"].values
         )
         return (
-            f"{sizes['shot']} shots at {sizes['checkpoint']} checkpoints; last shot of the last, 95% CI over contexts: "
+            f"{counted(sizes['shot'], 'shot')} at {counted(sizes['checkpoint'], 'checkpoint')}; last shot of the "
+            f"last, 95% CI over contexts: "
             f"{shown}{self.warning()}"
         )
 
@@ -167,7 +169,7 @@ def shot_curve(
     splits: Sequence[Split] = SPLITS,
     batch_size: int = 256,
 ) -> ShotCurves:
-    """Every (step, model) on the same contexts, as long as the first model's context holds.
+    """Accuracy and loss by number of shots, of every (step, model) on the same contexts.
 
     Args:
         checkpoints: (step, model) pairs.
@@ -180,7 +182,7 @@ def shot_curve(
         batch_size: contexts per forward pass; changes memory, never the result.
 
     Returns:
-        Accuracy and loss by number of shots, with standard errors.
+        Accuracy and loss by number of shots, with standard errors; contexts fill the context of the first model.
 
     Raises:
         ValueError: for noise outside [0, 1), no checkpoints, no contexts, and a vocabulary without all of Z_p.

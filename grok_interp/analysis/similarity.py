@@ -17,6 +17,7 @@ from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at, head_outputs
+from grok_interp.counted import counted
 from grok_interp.data.slot import Position, slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.results.result import Measure, Result
@@ -32,8 +33,9 @@ class CosineSimilarity(Result):
     def __str__(self) -> str:
         attrs, sizes = self.dataset.attrs, self.dataset.sizes
         return (
-            f"similarity of {sizes['pair']} pairs at {attrs['position']} of slot {attrs['slot']}, {source(attrs)}, "
-            f"task ({attrs['a']}, {attrs['b']}), {sizes['checkpoint']} checkpoints{self.warning()}"
+            f"similarity of {counted(sizes['pair'], 'pair')} at {attrs['position']} of slot {attrs['slot']}, "
+            f"{source(attrs)}, task ({attrs['a']}, {attrs['b']}), "
+            f"{counted(sizes['checkpoint'], 'checkpoint')}{self.warning()}"
         )
 
 

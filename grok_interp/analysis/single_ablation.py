@@ -28,6 +28,7 @@ from grok_interp.analysis.ablation_samples import (
     value_bounds,
 )
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.models.activations import HookedModel
@@ -89,9 +90,9 @@ class SingleAblation(Result):
     def __str__(self) -> str:
         most = self.costliest()[0]
         return (
-            f"each of {self['exact_match'][-1].size} heads ablated alone ({self.dataset.attrs['how']}); exact-match "
-            f"accuracy at the last checkpoint: {self.in_words('exact_match')} intact, lowest without {named([most])}, "
-            f"{self.in_words('exact_match', most)}{self.warning()}"
+            f"each of {counted(self['exact_match'][-1].size, 'head')} ablated alone ({self.dataset.attrs['how']}); "
+            f"exact-match accuracy at the last checkpoint: {self.in_words('exact_match')} intact, lowest without "
+            f"{named([most])}, {self.in_words('exact_match', most)}{self.warning()}"
         )
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.intervals import mean_interval
+from grok_interp.counted import counted
 
 ESTIMATES = ("mean", "low", "high")
 
@@ -38,7 +39,10 @@ def exact_by_string(runs: Sequence[CopyingAccuracy]) -> xr.DataArray:
         over, parts = f"{runs[0].n_samples:,} samples", [runs[0].per_sequence(), *runs[0].per_sequence_interval()]
         parts = [part.drop_vars("bound", errors="ignore") for part in parts]
     else:
-        over, seeds = f"{len(runs)} seeds", xr.concat([each.per_sequence() for each in runs], "seed", join="inner")
+        over, seeds = (
+            counted(len(runs), "seed"),
+            xr.concat([each.per_sequence() for each in runs], "seed", join="inner"),
+        )
         seeds = seeds.transpose("checkpoint", "sequence", "seed").astype(float)
         ends = (seeds.isel(seed=0).copy(data=end).clip(0, 1) for end in mean_interval(seeds.to_numpy()))
         parts = [seeds.mean("seed", skipna=False), *ends]

@@ -79,7 +79,7 @@ def claim_rows() -> list[Row]:
 
 
 def preset_rows() -> list[Row]:
-    """One row a preset; `trainable` when `grok-interp train` knows a run of it."""
+    """One row per preset; `trainable` when `grok-interp train` knows a run of it."""
     return [
         {
             "preset": name,
@@ -95,7 +95,7 @@ def preset_rows() -> list[Row]:
 
 
 def run_rows(folder: Path, *, on_damage: Callable[[Path, str], object]) -> list[Row]:
-    """One row for each run in a folder or below it; `on_damage` is told of those that cannot be opened.
+    """One row for each run in a folder or below it; `on_damage` is called with those that cannot be opened.
 
     Raises ValueError for a folder that is not there.
     """

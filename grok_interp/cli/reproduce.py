@@ -30,7 +30,7 @@ def reproduce(
     trust_source: TrustSource = False,
     output: OutputFlags = READABLE,
 ) -> None:
-    """Draw one figure of a paper, as SVG and PDF: from runs of yours, or from a preset, training what is missing.
+    """Draw one figure of a paper, as SVG and PDF: from your own runs, or from a preset, training what is missing.
 
     Args:
         figure: the figure; `grok-interp list figures` describes each.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from grok_interp.cli.output import Output
 from grok_interp.configs import TrainConfig
+from grok_interp.counted import counted
 from grok_interp.device import choose_device, is_first_process, keep_freed_memory
 from grok_interp.progress import TrainingProgress
 from grok_interp.runs.ensemble import run_ensemble
@@ -43,7 +44,7 @@ def train_run(
             on_start=shown.start,
             on_update=shown.update,
         )
-    output.say(f"{len(run)} checkpoints up to step {run.steps[-1]:,} in {run}")
+    output.say(f"{counted(len(run), 'checkpoint')} up to step {run.steps[-1]:,} in {run}")
     return run
 
 
@@ -68,7 +69,7 @@ def runs_for(
 ) -> list[Run]:
     """The runs that a figure is drawn from, trained and analyzed."""
     sweep = picture.sweep(size, folder, n_seeds=seeds)
-    output.say(f"{picture.name}: {len(sweep.runs)} runs in {folder}, {len(sweep.unfinished())} to train")
+    output.say(f"{picture.name}: {counted(len(sweep.runs), 'run')} in {folder}, {len(sweep.unfinished())} to train")
     if at_once.n_members > 1:
         for runs in sweep.in_ensembles(at_once.n_members):
             _train_ensemble(runs, device, output)
@@ -79,7 +80,7 @@ def runs_for(
 def _train_ensemble(runs: Mapping[Path, TrainConfig], device: str, output: Output) -> None:
     keep_freed_memory()
     first = next(iter(runs.values()))
-    with output.progress(f"training {len(runs)} runs in lockstep") as advance:
+    with output.progress(f"training {counted(len(runs), 'run')} in lockstep") as advance:
         shown = TrainingProgress(first, advance, n_members=len(runs))
         run_ensemble(runs, device=choose_device(device), on_start=shown.start, on_update=shown.update)
 

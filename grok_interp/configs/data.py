@@ -81,7 +81,7 @@ class DataSource(ABC):
 
     name: str
     data: type[DataConfig]
-    presets: Mapping[str, tuple[str, TrainConfig]]  # name -> (one line for who chooses one, the run)
+    presets: Mapping[str, tuple[str, TrainConfig]]  # name -> (one line that helps to choose one, the run)
 
     @abstractmethod
     def open_batches(self, config: TrainConfig) -> Batches:

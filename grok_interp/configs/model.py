@@ -21,7 +21,7 @@ MOST_PARAMETERS = 10**12
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A pre-norm decoder with rotary positions and bias-free linear maps: both papers' families and what is between.
+    """A pre-norm decoder with rotary positions and bias-free linear maps: the architectures of both papers.
 
     Matrices start as N(0, initializer_range^2).
 

@@ -21,7 +21,7 @@ def is_prime(p: int) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ModularConfig(DataConfig):
-    """Sequences x1 y1 z1 x2 y2 z2 ... with z = a x + b y (mod p), one task (a, b) a sequence; z is predicted.
+    """Sequences x1 y1 z1 x2 y2 z2 ... with z = a x + b y (mod p), one task (a, b) per sequence; z is predicted.
 
     `n_id` of the p^2 tasks are trained on. By the rectangular rule they are sets of four, (a, b), (x, b), (a, y) and
     (x, y), with bases (a, b) drawn from range(1, p) as in the paper's runs. The published rule draws exactly the tasks

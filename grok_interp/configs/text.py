@@ -19,7 +19,7 @@ STREAM_SUFFIXES = (".bin", ".npy")
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig(DataConfig):
-    """The text a copier reads. Validation text is never modified.
+    """The training text of a copier. Validation text is never modified.
 
     Training windows may contain synthetic copies. A window with copies is assembled from segments whose lengths are
     drawn uniformly from `segment_lengths`. A segment is, with `segment_copy_probability`, a copy of an earlier span of

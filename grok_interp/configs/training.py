@@ -20,7 +20,7 @@ MOST_STEPS, LARGEST_BATCH = 10**9, 10**8  # updates; sequences
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run; everything that decides the weights, given the machine. A step is one optimizer update.
+    """A training run: everything that determines the weights on a given machine. A step is one optimizer update.
 
     The learning rate rises linearly from `warmup_start_factor` to 1 times `learning_rate` over `warmup_steps`, then
     follows a cosine to `final_factor` times `learning_rate`.

@@ -17,17 +17,27 @@ NEWLINE = ord("\n")
 
 @dataclass(frozen=True, kw_only=True)
 class CopyTask:
-    """Random strings, one a line, then the prefix of the i-th once more: does the model go on with its suffix?
+    """Random strings, one per line, then the prefix of the i-th again: does the model continue with its suffix?
 
-    The defaults are the paper's (A.2): 500 samples of 50 strings of 12 + 6 hexadecimal characters and a newline, all
-    prefixes of a sample distinct and all suffixes too, asked for i = 0 (mod 5). `alphabet` and `separator` are token
-    ids; the defaults are those of the byte vocabulary. With `bos` that token is put before the first string, as models
-    trained with a beginning-of-sequence token expect; it is one token of the context and is never asked for.
+    The defaults are the paper's: 500 samples of 50 strings of 12 + 6 hexadecimal characters and a newline; the prefixes
+    of a sample are distinct, and so are its suffixes; every fifth string is queried.
 
-    The alphabet is a choice that changes the accuracy: results record its name (`alphabet_label`, or what
-    `alphabet_name` says without one) and its size. Hexadecimal strings repeat pairs of symbols by chance, so that
-    longer matches are needed to find the place to copy from; among the 94 symbols of `vocabulary.printable_alphabet` a
-    match of two symbols is almost always the right one.
+    The alphabet changes the accuracy, so results record its name (`alphabet_name`) and its size. Hexadecimal strings
+    repeat pairs of symbols by chance, so longer matches are needed to find the place to copy from. Among the 94 symbols
+    of `vocabulary.printable_alphabet` a match of two symbols is almost always the correct one.
+
+    Args:
+        n_sequences: strings in the context, 1 or more.
+        n_prefix: tokens of a prefix, 1 or more.
+        n_suffix: tokens of a suffix, 1 or more.
+        n_samples: contexts, 1 or more.
+        query_every: the strings i = 0 (mod query_every) are queried.
+        alphabet: token ids of the symbols; by default hexadecimal digits of the byte vocabulary.
+        separator: token id after each string; by default a newline of the byte vocabulary.
+        seed: of the random strings.
+        bos: token id that is put before the first string, as models trained with a beginning-of-sequence token expect;
+            it counts as one token of the context and is never queried. None for no such token.
+        alphabet_label: the name of the alphabet in results; empty for a default name.
 
     Example:
         >>> task = CopyTask(n_sequences=5, n_samples=3)
@@ -62,11 +72,14 @@ class CopyTask:
 
     @classmethod
     def fitting(cls, n_ctx: int, **options) -> CopyTask:
-        """The paper's test with as many sequences as the context holds, at most its 50; short ones are all queried.
+        """The paper's test with as many strings as the context holds, at most 50; up to 10 strings are all queried.
 
         Args:
             n_ctx: tokens of the context.
-            options: other fields of the task.
+            options: other arguments of `CopyTask`.
+
+        Raises:
+            ValueError: for a context that holds no string and its query.
         """
         task = cls(n_sequences=1, **options)
         n_sequences = min(PAPER_N_SEQUENCES, task.most_sequences(n_ctx))
@@ -103,7 +116,7 @@ class CopyTask:
 
     @property
     def queries(self) -> range:
-        """The indices i of the sequences asked for."""
+        """The indices i of the strings that are queried."""
         return range(0, self.n_sequences, self.query_every)
 
     def require_context(self, n_ctx: int) -> None:
@@ -154,7 +167,7 @@ class CopySamples:
         return after_bos(torch.cat([self.strings, separators], dim=2).flatten(1), self.task.bos)
 
     def query(self, index: int) -> Int64[Tensor, "sample char"]:
-        """The string asked for: its prefix is the prompt, its suffix the answer.
+        """The queried string: its prefix is the prompt, its suffix the answer.
 
         Args:
             index: of a string within its sample, from 0.
@@ -178,7 +191,7 @@ def repeated_tokens(
     seed: int,
     bos: int | None = None,
 ) -> Int64[Tensor, "batch pos"]:
-    """Random tokens, then the same again.
+    """Random tokens, repeated once.
 
     Args:
         n_sequences: rows, 1 or more.

@@ -1,1 +1,1 @@
-"""One body that trains and is looked into, and the ways from it to other libraries' models."""
+"""The transformer that is trained and analyzed, and its conversions to models of other libraries."""

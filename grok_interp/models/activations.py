@@ -1,7 +1,7 @@
 """What analyses read from a model: activations by hook name, reduced while the model runs, and no more.
 
 Any hooked model will do: our `Transformer`, a `HookedTransformer`, a `TransformerBridge` over a Hugging Face model.
-Results are keyed by the name asked for, because bridges rename `hook.name`. This module knows hook names, not
+Results are keyed by the requested name, because bridges rename `hook.name`. This module knows hook names, not
 TransformerLens.
 """
 

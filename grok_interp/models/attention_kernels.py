@@ -1,4 +1,4 @@
-"""Causal attention in memory linear in the context, with each query's log-sum-exp if that is asked for.
+"""Causal attention in memory linear in the context, with each query's log-sum-exp if requested.
 
     lse[query] = log sum over keys of exp(q.k / sqrt(d_head));    A[query, key] = exp(q.k / sqrt(d_head) - lse[query])
 

@@ -43,7 +43,7 @@ class Processing:
 
 
 def processing_of(model: Any) -> Processing:
-    """The state of a hooked model.
+    """The processing state of the weights of a hooked model.
 
     Args:
         model: a `Transformer`, `HookedTransformer` or `TransformerBridge` with `W_E`, `W_O` and `W_U`.

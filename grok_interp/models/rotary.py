@@ -18,7 +18,7 @@ Heads = Float[Tensor, "batch pos head d_head"]
 
 
 def rotary(cfg: ModelConfig) -> Rotary:
-    """The kind that the config asks for."""
+    """The kind that the config names."""
     return (AdjacentRotary if cfg.rotary_adjacent_pairs else HalfSplitRotary)(cfg)
 
 

@@ -25,7 +25,7 @@ SEPARATE, STACKED = ("W_Q", "W_K", "W_V"), "W_QKV"
 
 
 class TorchAdapter(nn.Module):
-    """A torch model with the sizes, hooks and weights that analyzers ask for. The model itself is not changed.
+    """A torch model with the sizes, hooks and weights that analyzers need. The model itself is not changed.
 
     Losses and copying need the sizes alone; scores of patterns need `hooks`, scores of weights need `weights`.
 

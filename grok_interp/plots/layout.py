@@ -128,13 +128,13 @@ def _least_width(panel: Panel) -> float:
 
 
 def _title_lines(panel: Panel, width: float) -> int:
-    return wrapped(panel.title, width).count("\n") + 1 if panel.title else 0
+    return wrapped(panel.title, 0.9 * width).count("\n") + 1 if panel.title else 0
 
 
 def _height(panel: Panel, width: float) -> float:
     cells = cells_of(panel)
     if panel.square:
-        return width
+        return width + LINE  # of the numbers below
     if panel.y.ticks and not cells:
         return 40 + len(panel.y.ticks) * (LINE * (1 + max(name.count("\n") for name in panel.y.ticks.values())) + 6)
     if cells and (n_rows := len(cells[0].y)) <= 16:

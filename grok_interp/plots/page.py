@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +177,10 @@ def page_of(screen: Screen) -> str:
 
 
 def table_html(table: pd.DataFrame) -> str:
-    """A table as HTML, every cell escaped."""
-    return table.to_html(index=False, border=0, na_rep="-", escape=True)
+    """A table as HTML, every cell escaped; each cell knows its column, which a phone shows beside it."""
+    columns = cycle([escape(str(column)) for column in table.columns])
+    text = table.to_html(index=False, border=0, na_rep="-", escape=True)
+    return re.sub("<td>", lambda _: f'<td data-label="{next(columns)}">', text)
 
 
 def _numbers_section(numbers: Mapping[str, str]) -> Section:

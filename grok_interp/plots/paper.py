@@ -155,7 +155,7 @@ def _draw_panel(
         axis.axhline(level.value, color=GRAY, lw=0.8, ls=level.dash, zorder=1)
     for mark in panel.at(step):
         draw_mark(axis, mark, panel, size[0])
-    axis.set_title(wrapped(panel.title, size[0]))
+    axis.set_title(wrapped(panel.title, 0.9 * size[0]))
     axis.grid(has_grid(panel))
     draw_axis(axis, "x", panel, 0.75 * size[0])
     draw_axis(axis, "y", panel, 0.7 * size[1])

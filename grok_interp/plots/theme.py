@@ -59,12 +59,12 @@ def layer_color(layer: int) -> str:
 
 
 def ordered_colors(n: int) -> list[str]:
-    """Colors for n things in an order, dark to light; none is too light to be seen on white.
+    """Colors for n things in an order, dark to light; each can be seen on white and on the dark page of a report.
 
     Args:
         n: how many.
     """
-    return [to_hex(colormap(SEQUENTIAL)(float(place))) for place in np.linspace(0, 0.85, n)]
+    return [to_hex(colormap(SEQUENTIAL)(float(place))) for place in np.linspace(0.3, 0.88, n)]
 
 
 def cyclic_colors(n: int) -> list[str]:

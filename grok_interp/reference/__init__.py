@@ -23,7 +23,7 @@ METRICS_EVERY = 50  # updates between two lines of metrics that are kept
 
 
 def references() -> tuple[str, ...]:
-    """The names of what there is."""
+    """The names of the reference runs."""
     return tuple(sorted(file.parent.name for file in FOLDER.glob("*/config.json")))
 
 
@@ -49,7 +49,7 @@ def load_reference(name: str) -> Run:
 
 
 def write_reference(run: Run, directory: Path, steps: Sequence[int]) -> Run:
-    """A run in small: these checkpoints in bfloat16, and every 50th line of its metrics; analyze it afterwards.
+    """A small copy of a run: these checkpoints in bfloat16, and every 50th line of its metrics; analyze it afterwards.
 
     Raises ValueError for a directory that exists and for steps that were not saved.
     """

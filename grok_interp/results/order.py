@@ -8,6 +8,8 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 
+from grok_interp.counted import counted
+
 MOST_STEPS = 6  # that a sentence names one by one
 Labeled = TypeVar("Labeled", xr.DataArray, xr.Dataset)
 
@@ -21,7 +23,7 @@ def shown_steps(steps: Sequence[int]) -> str:
     if len(steps) <= MOST_STEPS:
         return ", ".join(f"{step:,}" for step in steps)
     first = ", ".join(f"{step:,}" for step in steps[: MOST_STEPS - 1])
-    return f"{first}, ..., {steps[-1]:,} ({len(steps)} checkpoints)"
+    return f"{first}, ..., {steps[-1]:,} ({counted(len(steps), 'checkpoint')})"
 
 
 def joined(datasets: Sequence[xr.Dataset]) -> xr.Dataset:

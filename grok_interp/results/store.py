@@ -118,7 +118,7 @@ class ResultStore:
             steps: of the series, one or more; one if a result has no dimension `checkpoint`.
             device: where models run, a torch device.
             at_once: checkpoints in memory, each evaluated on a thread of its own.
-            on_checkpoint: is told (checkpoints done, checkpoints to do).
+            on_checkpoint: called with (checkpoints done, checkpoints to do).
 
         Raises:
             ValueError: for a damaged checkpoint; what was evaluated before it is stored.

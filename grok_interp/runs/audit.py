@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from grok_interp.counted import counted
 from grok_interp.runs.findings import Finding, distances_between, duplicates, exchanged_neighbors, gaps, jumps
 from grok_interp.runs.weight_sketches import sketch
 
@@ -56,15 +57,15 @@ class Audit:
 
     def __str__(self) -> str:
         found = f"{len(self.findings)} findings" if len(self.findings) != 1 else "1 finding"
-        return "\n".join([f"{len(self.steps)} checkpoints, {found}", *map(str, self.findings)])
+        return "\n".join([f"{counted(len(self.steps), 'checkpoint')}, {found}", *map(str, self.findings)])
 
 
 def audit(series: Series, *, on_checkpoint: Callable[[int, int], None] | None = None) -> Audit:
-    """Look for faults in a series of checkpoints; each is read once, and one is in memory at a time.
+    """Check a series of checkpoints for faults; each is read once, and one is in memory at a time.
 
     Args:
         series: a `CheckpointSeries`, or the `checkpoints` of a `Run`. Files of state dicts need no `model=`.
-        on_checkpoint: is told (checkpoints done, checkpoints to do).
+        on_checkpoint: called with (checkpoints done, checkpoints to do).
 
     Returns:
         An `Audit`: one line per fault when it is printed.

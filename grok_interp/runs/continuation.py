@@ -1,4 +1,4 @@
-"""Which changes of its configuration a run that was begun can go on with: those that change no update that was made.
+"""With which changes of its configuration a run can resume: those that change no update that was made.
 
 `n_steps` where the learning rates of the updates made stay what they were, as with a constant rate;
 `checkpoint_steps` that are still to come; `micro_batch_size`, which changes rounding. What was changed, and at which
@@ -42,11 +42,11 @@ def continue_under(run: Run, config: TrainConfig) -> Run:
 
 
 def another_config(directory: Path, differences: Mapping[str, tuple[Any, Any]], *reasons: str) -> ValueError:
-    """What is said of a run that cannot be trained under the config that was asked for.
+    """What is said of a run that cannot be trained under the requested config.
 
     Args:
         directory: of the run.
-        differences: field -> (asked for, there).
+        differences: field -> (requested, there).
         reasons: why each cannot be changed.
     """
     listed = ", ".join(f"{name}: {there!r} there, {asked!r} asked" for name, (asked, there) in differences.items())

@@ -35,7 +35,7 @@ def run_ensemble(
         device: where they train, a torch device.
         compiled: compile the step with torch.compile; counts for new runs.
         resume_seconds: a resume point of every run is written as often.
-        on_start: is told the step that training starts from.
+        on_start: called with the step that training starts from.
         on_update: gets the first run's updates.
 
     Returns:

@@ -21,9 +21,9 @@ COLUMNS = ("step",)
 
 
 class StopTraining(Exception):  # noqa: N818 (it is no error)
-    """Raised by a callback of `run_training`, it ends the training: metrics and a resume point are kept.
+    """Raised by a callback of `run_training` to end the training; metrics and a resume point are kept.
 
-    The same command goes on from there.
+    The same command resumes there.
 
     Example:
         >>> def stop_below(loss):
@@ -63,7 +63,7 @@ class Evaluations:
 
 
 def evaluations(directory: Path | str) -> pd.DataFrame:
-    """What `evaluate` found while the run in a folder trained.
+    """The results of `evaluate` from the training of the run in a folder.
 
     Args:
         directory: of the run.

@@ -77,7 +77,7 @@ def push(
         repository: `"OWNER/NAME"`; made if it is not there.
         private: a repository that is made is visible to its owner alone; one that is there stays as it is.
         dry_run: say what would be uploaded and write nothing.
-        on_checkpoint: is told (checkpoints done, checkpoints to do).
+        on_checkpoint: called with (checkpoints done, checkpoints to do).
 
     Returns:
         The steps uploaded and skipped, and the bytes.

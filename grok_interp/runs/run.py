@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """A run: iterating yields its (step, model) pairs, so every analyzer takes one.
+    """A training run on disk. Iterating yields its (step, model) pairs, so every analyzer accepts it.
 
     Args:
         directory: its folder.
@@ -119,7 +119,7 @@ class Run:
 
         Args:
             folder: is searched; what is in it may be anybody's.
-            on_damage: is told the folder and the reason of each run that cannot be opened; all others are returned.
+            on_damage: called with the folder and the reason of each run that cannot be opened; all others are returned.
             trust_source: see `open`.
         """
         runs: list[Run] = []
@@ -206,7 +206,7 @@ class Run:
             analyzers: each checkpoint is loaded once for all of them.
             steps: of checkpoints; all there are if None.
             device: where models run, a torch device.
-            on_checkpoint: is told (checkpoints done, checkpoints to do).
+            on_checkpoint: called with (checkpoints done, checkpoints to do).
 
         Raises:
             ValueError: for a run without checkpoints and for a damaged one; what was evaluated before it is stored.

@@ -64,9 +64,9 @@ def run_training(
         device: a torch device; it may change on resume, and results then agree to rounding.
         compiled: compile the step, of a new run; one that is resumed keeps its precision, threads and compilation.
         resume_seconds: between two resume points.
-        on_start: is told the step it starts from.
-        on_update: is told every update; it may raise `StopTraining`.
-        own: an optimizer and a scheduler of yours, in place of those of the config.
+        on_start: called with the step it starts from.
+        on_update: called with every update; it may raise `StopTraining`.
+        own: an optimizer and a scheduler of your own, instead of those of the config.
         evaluate: (step, model in eval mode) -> name -> number at every checkpoint, kept in evaluations.jsonl; it may
             raise `StopTraining`. See `evaluations`.
         track: programs that show the metrics while it trains; extra `track`.

@@ -20,7 +20,7 @@ STEP_FILE = re.compile(r"step_(\d+)\.safetensors")
 
 
 class CheckpointSeries(ABC):
-    """Any ordered series of (step, model), from wherever it comes; every analyzer takes one.
+    """An ordered series of (step, model) pairs from any source; every analyzer accepts it.
 
     Iterating loads one model at a time, in eval mode; nothing is held after it was passed on.
 

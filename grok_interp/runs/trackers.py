@@ -1,6 +1,6 @@
 """Programs that show metrics while a run trains: TensorBoard, and trackio. Both keep what they show on this machine.
 
-metrics.jsonl has every number, and a tracker shows it: after an interruption it goes on where the run does.
+metrics.jsonl has every number, and a tracker shows it: after an interruption it resumes where the run does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class TensorBoard:
 
     Args:
         directory: of the run.
-        resumed: the step that training goes on from; what was written after it is hidden.
+        resumed: the step that training resumes from; what was written after it is hidden.
     """
 
     def __init__(self, directory: Path, resumed: int) -> None:
@@ -50,7 +50,7 @@ class Trackio:
 
     Args:
         directory: of the run.
-        resumed: the step that training goes on from.
+        resumed: the step that training resumes from.
     """
 
     def __init__(self, directory: Path, resumed: int) -> None:  # noqa: ARG002 (the trackers are made alike)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from grok_interp.counted import counted
 from grok_interp.results.result import Measure, Result
 from grok_interp.results.store import Analyzer
 
@@ -59,7 +60,7 @@ class WeightSketches(Result):
         return dict(zip(self.dataset["checkpoint"].to_numpy().tolist(), values, strict=True))
 
     def __str__(self) -> str:
-        return f"sketches of the weights of {self.dataset.sizes['checkpoint']} checkpoints"
+        return f"sketches of the weights of {counted(self.dataset.sizes['checkpoint'], 'checkpoint')}"
 
 
 def _evaluate(step: int, model: Any) -> WeightSketches:

@@ -37,7 +37,7 @@ class Experiment:
         return cls((), lambda baseline: [baseline], baselines)
 
     def sweep(self, baseline: TrainConfig, folder: Path, *, n_seeds: int) -> Sweep:
-        """Its runs in a folder. Those of the baseline are in FOLDER/baseline, whichever experiment asks for them.
+        """Its runs in a folder. Those of the baseline are in FOLDER/baseline, whichever experiment uses them.
 
         Args:
             baseline: the run that is varied.

@@ -61,7 +61,7 @@ class Picture:
 
     Args:
         name: STUDY/FIGURE, "copying/fig3".
-        description: one line for who chooses a figure.
+        description: one line that helps to choose a figure.
         drawn_by: draws it.
         of_many: drawn from one run or more; otherwise from one.
         experiment: the runs that `reproduce --preset` trains for it; None for a figure of given runs only.
@@ -107,7 +107,7 @@ class Picture:
             ValueError: for a size that its experiment has not, and for a figure without an experiment.
         """
         if self.experiment is None:
-            raise ValueError(f"{self.name} is drawn from runs of yours: give --run DIR instead of --preset")
+            raise ValueError(f"{self.name} is drawn from your own runs: give --run DIR instead of --preset")
         if size not in (baselines := self.experiment.baselines):
             raise ValueError(f"{self.name} is trained at the sizes {', '.join(baselines)}, got --preset {size}")
         return self.experiment.sweep(baselines[size], folder, n_seeds=n_seeds if self.of_many else 1)
@@ -127,7 +127,7 @@ class Pictures(dict[str, Picture]):
 
         Args:
             name: without that of the study.
-            description: one line for who chooses a figure.
+            description: one line that helps to choose a figure.
             experiment: the runs that `reproduce --preset` trains for it; None for a figure of given runs
                 only.
             prepare: as in `Picture`.
@@ -149,7 +149,7 @@ class Pictures(dict[str, Picture]):
 
         Args:
             name: without that of the study.
-            description: one line for who chooses a figure.
+            description: one line that helps to choose a figure.
             experiment: the runs that `reproduce --preset` trains for it; None for a figure of given runs
                 only.
             prepare: as in `Picture`.

@@ -35,7 +35,7 @@ class RunResults:
             run: any run of the study.
             analyzers: one for each field; None where it is not defined.
             device: where models run, a torch device.
-            on_checkpoint: is told (checkpoints done, checkpoints to do).
+            on_checkpoint: called with (checkpoints done, checkpoints to do).
         """
         defined = [analyzer for analyzer in analyzers if analyzer]
         found = iter(run.evaluate(defined, device=device, on_checkpoint=on_checkpoint))

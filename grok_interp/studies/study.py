@@ -50,7 +50,7 @@ class Study(DataSource):
     Attributes:
         name: as of its entry point; its figures are named NAME/FIGURE.
         data: the class of the runs' `config.data`.
-        presets: name -> (one line for who chooses one, the run).
+        presets: name -> (one line that helps to choose one, the run).
         pictures: full name -> figure, in the order of `grok-interp list figures`.
         claims: what the study's paper claims, and which experiment decides it; `grok-interp list claims`.
         folders: the first part of the names of its presets and of the folders that `reproduce --preset` fills.
@@ -93,7 +93,7 @@ class Study(DataSource):
         Args:
             run: one of this study; it may still be training.
             device: where models run, a torch device.
-            on_checkpoint: is told (checkpoints done, checkpoints to do).
+            on_checkpoint: called with (checkpoints done, checkpoints to do).
 
         Raises:
             ValueError: for a run without checkpoints or with a damaged one.

@@ -26,6 +26,7 @@ from itertools import count
 from socket import SHUT_RDWR, socket
 from typing import Any
 
+from grok_interp.counted import counted
 from grok_interp.device import threads
 from grok_interp.plots.content_security_policy import content_security_policy
 from grok_interp.plots.page import Page
@@ -170,9 +171,9 @@ def watch_run(
 ) -> None:
     """Serve a run's report until an exception, Ctrl-C's among them, ends it; what was analyzed is kept.
 
-    `on_start` is told the address, `on_page` the last step that a new page shows. The analysis runs in this thread and
-    on one core, to leave the others to the training. Raises ValueError for a port that cannot be had, and for a run
-    that can no longer be read.
+    `on_start` is called with the address, `on_page` with the last step that a new page shows. The analysis runs in this
+    thread and on one core, to leave the others to the training. Raises ValueError for a port that is not available,
+    and for a run that can no longer be read.
     """
     shown = Shown()
     shown.show(_waiting(run))
@@ -196,9 +197,9 @@ def report_of(run: Run, device: str) -> Page:
 
 def _waiting(run: Run) -> Page:
     text = (
-        f"{run} has {len(run)} checkpoints, none of them analyzed yet. The page comes by itself."
+        f"{run} has {counted(len(run), 'checkpoint')}, none analyzed yet. The page opens by itself."
         if run.steps
-        else f"{run} has no checkpoint yet. The page comes by itself when there is one."
+        else f"{run} has no checkpoint yet. The page opens by itself when there is one."
     )
     settings = {} if isinstance(run, SeriesRun) else run.config.flattened()
     return Page("Waiting for the run", text, [], [], settings)

@@ -1,7 +1,7 @@
 """The training loop: `train(config)` yields (step, model) at every checkpoint step.
 
     for step, model in train(config):
-        print(step)                           # `model` is the live one: it changes when the next pair is asked for
+        print(step)                           # `model` is the live one: it changes when the next pair is requested
 
 Step s is the model after s updates, so step 0 is the initialization. The loop writes no files: `run_training`
 keeps what it yields and resumes it.
@@ -115,7 +115,7 @@ def train(
         compiled: compile the loss of a micro-batch with torch.compile: pays on a GPU, and on a CPU only for long runs.
 
     Yields:
-        (step, model) at every checkpoint step; the model is the live one: it changes when the next pair is asked for.
+        (step, model) at every checkpoint step; the model is the live one: it changes when the next pair is requested.
 
     Raises:
         ValueError: for a corpus that is missing, empty or too short, and for tasks that cannot be drawn.
@@ -159,7 +159,7 @@ def step_function(state: TrainingState, loss_function: Callable) -> Callable[[In
 
 
 def train_step(state: TrainingState, batch: Int64[Tensor, "batch pos"], loss_function: Callable) -> Update:
-    """One update on one batch, in micro-batches if the config asks for them.
+    """One update on one batch, in micro-batches if the config has them.
 
     Args:
         state: which is changed.

@@ -1,4 +1,4 @@
-"""An optimizer and a learning-rate scheduler of yours, in place of those that a configuration names.
+"""An optimizer and a learning-rate scheduler of your own, instead of those that a configuration names.
 
 A run stays a function of its configuration and of these objects. Resume is exact if their `state_dict` holds all that
 changes, as those of torch's classes do; a state that cannot be read back without executing code is refused.
@@ -20,7 +20,7 @@ PLAIN = (Tensor, int, float, str, bool, type(None))
 
 @dataclass(frozen=True)
 class OwnOptimizer:
-    """What updates the weights of a run.
+    """An optimizer of your own, with an optional scheduler, for `run_training`.
 
     Args:
         build: model -> a torch optimizer of its parameters. It takes its step without a closure.

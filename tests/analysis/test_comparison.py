@@ -115,7 +115,7 @@ def curves() -> TrainingCurves:
 def test_curves_are_drawn_against_updates_and_tokens(curves: TrainingCurves) -> None:
     left, right = on_paper(conditions(curves, [("loss", "updates"), ("exact_match", "tokens")], columns=2)).axes
     thick = [line for line in right.lines if line.get_linewidth() > 1]
-    assert [line.get_label() for line in thick] == ["batch size=8", "batch size=16"]
+    assert [line.get_label() for line in thick] == ["batch size 8", "batch size 16"]
     assert (left.lines[0].get_xdata()[-1], *(line.get_xdata()[-1] for line in thick)) == (4000, 400_000, 800_000)
     np.testing.assert_allclose(thick[0].get_ydata(), 100 * curves.of("exact_match", "batch_size=8").mean("seed"))
     assert len(right.lines) == 2 * (1 + 3)

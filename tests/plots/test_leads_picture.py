@@ -27,7 +27,7 @@ def test_a_panel_for_each_curve_that_is_followed(result: LeadingIndicators) -> N
             np.testing.assert_allclose(drawn, result["lead"].sel(score=score, followed=followed).dropna("seed"))
         assert "updates" in axis.get_xlabel()
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert labels == ["previous token\n2 of 3 seeds", "weight norm\n1 of 3 seeds"]
+    assert labels == ["previous token\nn = 2 of 3", "weight norm\nn = 1 of 3"]
 
 
 def test_bars_are_means_and_their_intervals(result: LeadingIndicators) -> None:

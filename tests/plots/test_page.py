@@ -144,15 +144,15 @@ def test_the_step_axis_can_be_logarithmic(report: Path, tab: Tab) -> None:
 @needs_a_browser
 def test_the_legend_switches_lines_off(report: Path, tab: Tab) -> None:
     tab.open(report.as_uri())
-    tab.ask("document.querySelector('#in-which-order-heads-form .legend button').click()")
-    visible = tab.ask("document.querySelector('#in-which-order-heads-form .graph').data.map(t => t.visible !== false)")
+    tab.ask("document.querySelector('#order-in-which-heads-form .legend button').click()")
+    visible = tab.ask("document.querySelector('#order-in-which-heads-form .graph').data.map(t => t.visible !== false)")
     assert visible[:4] == [False, False, True, True], "both heads of layer 0"
 
 
 @needs_a_browser
 def test_the_table_of_a_figure_can_be_downloaded(report: Path, tab: Tab) -> None:
     tab.open(report.as_uri())
-    text = tab.ask("fetch(document.querySelector('#in-which-order-heads-form .csv').href).then(a => a.text())")
+    text = tab.ask("fetch(document.querySelector('#order-in-which-heads-form .csv').href).then(a => a.text())")
     order = formation_order(stored_induction(report), threshold=0.1)
     table = pd.read_csv(io.StringIO(text))
     assert list(table) == ["layer", "head", "onset"]

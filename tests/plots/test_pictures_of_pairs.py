@@ -166,12 +166,12 @@ def test_a_grid_on_the_screen_is_the_grid() -> None:
     for grid, trace in zip(grids, (model_1, model_3), strict=True):
         np.testing.assert_array_equal(trace["z"], grid["right"].sel(who="model"))
         for (x, y), name in np.ndenumerate(np.array(trace["customdata"], dtype=object)):
-            right = grid["right"].sel(x=x, y=y).to_series().map({0: "wrong", 1: "right"})
+            right = grid["right"].sel(x=x, y=y).to_series().map({0: "wrong", 1: "correct"})
             assert name.split("<br>") == [f"x = {x}, y = {y}", *(f"{who}: {said}" for who, said in right.items())]
     np.testing.assert_array_equal(ratio_1["z"], grids[0].model_minus("ratio matching"))
     np.testing.assert_array_equal(regression_3["z"], grids[1].model_minus("modular regression"))
     assert model_1["hovertemplate"].startswith("%{customdata}")
-    assert screen.graphs[0].layout["title"]["text"] == f"model<br>k = 1: {grids[0].counts()['model']} right"
+    assert screen.graphs[0].layout["title"]["text"] == f"model<br>k = 1: {grids[0].counts()['model']} correct"
 
 
 def test_each_neuron_has_its_map_on_one_scale() -> None:

@@ -76,7 +76,7 @@ def test_the_section_draws_a_circuit_that_was_found_and_no_other(tiny: TrainConf
     assert "The intervals overlap: no circuit is drawn." in other.text
     assert "as controls: no circuit is drawn" in circuit_text(circuit(THE_EDGE))
     nothing = Circuit(ablated(**{str(ANOTHER): [ANOTHER]}), (), None, SCORES)
-    assert circuit_text(nothing).endswith("None of them: no circuit is drawn.")
+    assert circuit_text(nothing).endswith("There is none: no circuit is drawn.")
     assert "in the first layer" in circuit_text(Circuit(None, (), None, SCORES))
 
 
@@ -88,7 +88,7 @@ def test_the_circuit_of_a_run_is_stored_with_it(
     assert analyze(run).induction.strongest() == [(1, 1)], "a head that may read from another"
     assert stored_circuit(run) is None
     (section,) = circuit_sections(run)
-    assert section.text.endswith(f"The command that does it: grok-interp reproduce copying/edges --run {run}")
+    assert section.text.endswith(f"To evaluate it: grok-interp reproduce copying/edges --run {run}")
     found = circuit_of_run(run)
     assert found.candidates is not None
     assert np.isfinite(found.candidates["per_token"]).all()

@@ -41,6 +41,7 @@ from grok_interp.studies.copying.ablation_inputs import (
 )
 from grok_interp.studies.copying.ablation_report import (
     ablation_section,
+    ablation_table,
     ablation_text,
     single_heads_section,
     single_heads_text,
@@ -138,28 +139,38 @@ def test_the_text_says_what_was_found() -> None:
     results = [ablation_of(MODELS, circuit_inputs(), how) for how in ("zero", "edges")]
     text = ablation_text(results, circuit_inputs())
     for said in (
-        "Taken away: L1H0",
+        "Ablated: L1H0",
         "of the same circuit: L0H0.",
-        "At step 20 the model copies 100.0% [72.2, 100.0] of the suffixes whole. Without L1H0: 0.0% [0.0, 27.8] (zero, "
-        "edges).",
-        "random heads of the same layers: 100.0% [72.2, 100.0] (zero, edges).",
-        "Intervals: 95% of one run (1 seed), over 5 samples x 2 strings of suffixes copied whole (Wilson)",
-        "more than 2% of the suffixes are copied: 10; ",
+        "Intervals: 95% of one run (1 seed), over 5 samples x 2 strings (exact match, Wilson)",
+        "an exact match above 2%: 10. ",
         "more than every control: 10 and all later (zero, edges).",
-        "4 sets were drawn",
+        "4 sets of random heads were drawn",
     ):
         assert said in text
-    assert "Left in" not in text and "no induction head has formed" not in text
+    assert "Not ablated" not in text and "no induction head has formed" not in text
+
+
+def test_the_table_has_what_is_left_at_the_last_step() -> None:
+    table = ablation_table([ablation_of(MODELS, circuit_inputs(), how) for how in ("zero", "edges")])
+    exact = table[table["measure"] == "exact match"].set_index("heads")
+    expected = {
+        "none": "100.0% [72.2, 100.0]",
+        "L1H0": "0.0% [0.0, 27.8]",
+        "as many random heads of the same layers": "100.0% [72.2, 100.0]",
+    }
+    for heads, cell in expected.items():
+        assert exact.loc[heads, ["zero", "edges"]].tolist() == [cell, cell]
+    assert set(table["measure"]) == {"exact match", "validation loss (nats)"}
 
 
 def test_the_text_owns_up_to_a_single_control_and_to_what_never_came() -> None:
     inputs = circuit_inputs(n_draws=1, formed=(), spared=(*((0, head) for head in range(5)), (1, 1), (1, 2), (1, 3)))
     text = ablation_text([ablation_of(MODELS[:1], inputs, "zero")], inputs)
     assert "It is not above 0.1: no induction head has formed." in text
-    assert "leave one set of random heads only, L1H4. At the last step it is also the nearest in entropy" in text
-    assert "suffixes are copied: none; " in text and "every control: none (zero)" in text
+    assert "have one possible set of random heads, L1H4. At the last step it is also the nearest in entropy" in text
+    assert "an exact match above 2%: none. " in text and "every control: none (zero)" in text
     left = circuit_inputs(formed=(INDUCTION_HEAD, (1, 2)))
-    assert "Left in, lest too few heads be left as controls: L1H2." in ablation_text(
+    assert "Not ablated, so that enough heads remain as controls: L1H2." in ablation_text(
         [ablation_of(MODELS, left, "zero")], left
     )
 
@@ -170,7 +181,7 @@ def test_the_text_on_single_heads_names_those_that_matter() -> None:
     result = single_ablation(MODELS[-1:], samples, windows, how="zero")
     text = single_heads_text([result], induction)
     assert "above 0.1 at the last step in L1H0 (" in text
-    matter = text.split("what is left of 100.0% [72.2, 100.0]: zero: ")[1].split(". ")[0]
+    matter = text.split("that remains of 100.0% [72.2, 100.0]: zero: ")[1].split(". ")[0]
     assert "L1H0 0.0% [" in text and "L0H0 0.0%" in text and "H3" not in matter
 
 
@@ -268,7 +279,8 @@ def test_controls_of_a_whole_layer_are_of_the_other_layer(run: Run) -> None:
     (result,) = ablations(run, heads=[(1, 0), (1, 1)], ways=["zero"], n_checkpoints=2)
     assert (result.dataset["heads"].sel(condition=["random", "entropy"]).isin(["L0H0 L0H1", "L0H1 L0H0"])).all()
     text = ablation_text([result], ablation_inputs(run, analyze(run), heads=[(1, 0), (1, 1)]))
-    assert "Without as many random heads: " in text and "random heads of other layers take their place" in text
+    assert "as many random heads" in ablation_table([result])["heads"].tolist()
+    assert "random heads of other layers are used" in text
 
 
 def test_without_controls_the_text_says_so(run: Run) -> None:
@@ -277,7 +289,8 @@ def test_without_controls_the_text_says_so(run: Run) -> None:
     assert not result.has_controls and result["exact_match"].sel(condition="random").isnull().all()
     text = ablation_text([result], ablation_inputs(run, analyze(run), heads=heads))
     assert "There are no controls: fewer than 3 heads are neither ablated nor induction heads" in text
-    assert "random heads" not in text and "nearest attention entropy" not in text
+    assert "random heads" not in text
+    assert set(ablation_table([result])["heads"]) == {"none", "L0H0 L0H1 L1H0"}
     assert plots.on_paper(plots.ablation([result])).legends[0].get_texts()[0].get_text() == (
         "without random heads of the same layers: none left"
     )
@@ -287,4 +300,4 @@ def test_a_layer_of_one_head_has_its_control_in_another_layer(tiny: TrainConfig,
     run = run_training(tmp_path / "one", tiny.with_model(n_heads=1))
     for section in (ablation_section(run), single_heads_section(run)):
         assert section.printed.startswith("<svg")
-    assert "random heads of other layers take their place" in ablation_section(run).text
+    assert "random heads of other layers are used" in ablation_section(run).text

@@ -172,7 +172,7 @@ def test_headlines_of_a_run_in_which_nothing_emerged(run: Run) -> None:
     assert found["exact-match accuracy at the last checkpoint, 95% CI (100 samples x 2 strings)"] == "0.0% [0.0, 1.9]"
     assert found["exact-match accuracy by string 0-1"] == "0 / 0%"
     assert found["exact-match accuracy on hexadecimal strings by string 0-1"] == "0 / 0%"
-    assert found["heads with I(L,H) above 0.9 at some checkpoint"] == "0"
+    assert found["number of heads with I(L, H) above 0.9 at some checkpoint"] == "0"
 
 
 def test_figures_draw_every_checkpoint(run: Run) -> None:

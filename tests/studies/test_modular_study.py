@@ -155,7 +155,7 @@ def test_the_report_says_that_nothing_was_learned(run: Run) -> None:
     label = "phase at that step (learned: above 0.75), probability over contexts, 1 seed"
     assert numbers(results, threshold=0.75)[label] == "nothing learned >99%"
     assert "o.o.d. test 2,601 contexts (153 for each of all 17 tasks)" in page
-    assert "Ranges: 95% CI of one run (1 seed) over contexts: i.d. train 2,600 contexts (325 for each of all 8" in page
+    assert "Intervals: 95% CI of one run (1 seed) over contexts: i.d. train 2,600 contexts (325 for each of all" in page
 
 
 def test_tokens_are_named_by_their_place() -> None:

@@ -40,7 +40,7 @@ def test_the_command_draws_the_diagram_of_the_runs_below_a_folder(folder: Path, 
 def test_runs_of_two_sweeps_are_refused_and_lengths_are_warned_of(folder: Path) -> None:
     run_training(folder / "longer", replace(TINY.with_data(n_id=4), n_steps=25))
     page, _ = write_phase_report(folder)
-    assert "These runs are of different lengths: [20, 25] updates." in page.read_text()
+    assert "These runs have different lengths: 20, 25 updates." in page.read_text()
     run_training(folder / "other", replace(TINY, batch_size=2 * TINY.batch_size, init_seed=1, data_seed=1))
     with pytest.raises(ValueError, match="differ in batch_size: a phase diagram is of runs that differ in n_id"):
         write_phase_report(folder)

@@ -54,12 +54,18 @@ def conditions(
     return Drawing(drawn, columns)
 
 
+def condition_label(condition: str) -> str:
+    """A condition as a color key names it: "batch_size=8" is "batch size 8"."""
+    fields = condition.replace("attn_", "attention_").split(" ")
+    return ", ".join(field.replace("_", " ").replace("=", " ") for field in fields)
+
+
 def _lines(curves: TrainingCurves, measure: str, against: Against, condition: str) -> list[Line]:
     chosen, mean = curves.of(measure, condition), curves.mean(measure, condition)
     x = chosen["checkpoint"].to_numpy() * (int(chosen["tokens_per_step"]) if against == "tokens" else 1)
     scale = 100 if MEASURES[measure].unit == "%" else 1
     color = layer_color(curves.dataset["condition"].values.tolist().index(condition))
-    name = condition.replace("_", " ")
+    name = condition_label(condition)
     seeds = chosen.transpose("seed", "checkpoint").to_numpy() if chosen.sizes["seed"] > 1 else []
     faint = [Line(x, scale * seed, name, color, faint=True) for seed in seeds]
     return [*faint, Line(x, scale * mean.to_numpy(), name, color, width=1.6)]

@@ -1,4 +1,4 @@
-"""Query by query: where the model, Ratio Matching and Modular Regression are right (Figure 5 of "Learning to grok")."""
+"""Where the model, Ratio Matching and Modular Regression are correct, by query (Figure 5 of "Learning to grok")."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from grok_interp.plots.marks import Axis, Cells, ColorScale
 from grok_interp.plots.registry import picture
 from grok_interp.plots.theme import DIVERGING, WHITE_TO_GREEN, colormap
 
-ROWS = ("model", "ratio matching", "model - ratio matching", "modular regression", "model - modular regression")
-VERDICTS = ("wrong", "right")
+ROWS = ("model", "ratio matching", "model minus ratio matching", "modular regression", "model minus modular regression")
+VERDICTS = ("wrong", "correct")
 DIFFERENCE = ColorScale("model minus algorithm", (-1, 1), DIVERGING, bar=False)
-RIGHT = ColorScale("right", (0, 1), WHITE_TO_GREEN, bar=False)
+RIGHT = ColorScale("correct", (0, 1), WHITE_TO_GREEN, bar=False)
 
 
 @picture(GridComparison, several=True)
@@ -28,7 +28,7 @@ def grids(grids: Sequence[GridComparison]) -> Drawing:
     """
     task = grids[0].dataset.attrs
     colors = [(colormap(scale.colors), place) for scale, place in ((RIGHT, 1.0), (DIFFERENCE, 1.0), (DIFFERENCE, 0.0))]
-    words = ("right", "only the model is right (+)", "only the algorithm is right (-)")
+    words = ("correct", "only the model is correct (+)", "only the algorithm is correct (-)")
     key = [
         KeyEntry(text, to_hex(scale(place)), kind="patch", switches=False)
         for text, (scale, place) in zip(words, colors, strict=True)
@@ -39,9 +39,9 @@ def grids(grids: Sequence[GridComparison]) -> Drawing:
 
 def _panel(grid: GridComparison, row: str) -> Panel:
     """x by y of the model, of an algorithm, or of the model minus an algorithm."""
-    _, _, algorithm = row.partition(" - ")
+    _, _, algorithm = row.partition(" minus ")
     cells = (grid.model_minus(algorithm) if algorithm else grid["right"].sel(who=row)).transpose("x", "y")
-    counts = f"+{int((cells > 0).sum())} -{int((cells < 0).sum())}" if algorithm else f"{int(cells.sum())} right"
+    counts = f"+{int((cells > 0).sum())} -{int((cells < 0).sum())}" if algorithm else f"{int(cells.sum())} correct"
     p = len(cells["x"])
     scale = DIFFERENCE if algorithm else RIGHT
     drawn = Cells(cells.to_numpy(), list(range(p)), list(range(p)), scale, names=_names(grid))
@@ -50,7 +50,7 @@ def _panel(grid: GridComparison, row: str) -> Panel:
 
 
 def _names(grid: GridComparison) -> np.ndarray:
-    """Who is right, of each query."""
+    """Who is correct, for each query."""
     right = grid["right"].transpose("x", "y", "who")
     names = np.empty(right.shape[:2], dtype=object)
     for x, y in np.ndindex(*names.shape):

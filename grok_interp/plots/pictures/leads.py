@@ -19,7 +19,7 @@ LEAD = Axis("lead over the onset; above 0 the score moves first", "updates", for
 def leads(result: LeadingIndicators) -> Drawing:
     """A panel for the strongest head and one for the median over heads; right of 0 the score moves first.
 
-    Dots are seeds, bars the mean and its 95% interval over seeds. Under each score: how many seeds have a lead.
+    Dots are seeds, bars the mean and its 95% interval over seeds. n: seeds in which the score has an onset.
 
     Args:
         result: of one seed or more.
@@ -28,12 +28,16 @@ def leads(result: LeadingIndicators) -> Drawing:
     panels = []
     for followed, title in TITLES.items():
         rows = table[table["followed"] == followed].to_dict("records")
-        names = [f"{row['score'].replace('_', ' ')}\n{row['seeds']} of {n_seeds} seeds" for row in rows]
+        names = [f"{_named(row['score'])}\nn = {row['seeds']} of {n_seeds}" for row in rows]
         y = Axis("score", limits=(-0.5, len(rows) - 0.5), ticks=dict(enumerate(names)), reversed=True)
         onset = Line([0, 0], [-0.5, len(rows) - 0.5], "onset of the ability", GRAY, width=0.8)
         marks = [mark for place, row in enumerate(rows) for mark in _marks(result, row, place)]
         panels.append(Panel(LEAD, y, [onset, *marks], title))
     return Drawing(panels, columns=2)
+
+
+def _named(score: str) -> str:
+    return score.replace("_", " ").replace("k composition", "K-composition")
 
 
 def _marks(result: LeadingIndicators, row: dict[Any, Any], place: int) -> list[Mark]:
@@ -44,5 +48,5 @@ def _marks(result: LeadingIndicators, row: dict[Any, Any], place: int) -> list[M
     if row["seeds"] > 1:
         interval = f"95% CI {row['low']:+,.0f} to {row['high']:+,.0f}"
         marks.append(Line([row["low"], row["high"]], [place, place], interval, BLACK, "95% interval over seeds"))
-    named = f"{row['score'].replace('_', ' ')}, mean over seeds"
+    named = f"{_named(row['score'])}, mean over seeds"
     return [*marks, Points([row["lead"]], [place], named, BLACK, [named], "mean over seeds", size=5)]

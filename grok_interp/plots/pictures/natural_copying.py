@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grok_interp.analysis.natural_copying import NaturalCopying
+from grok_interp.counted import counted
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Level, Line
 from grok_interp.plots.registry import picture
@@ -39,7 +40,8 @@ def natural_copying(result: NaturalCopying) -> Drawing:
             levels=[Level(0, dash="-")],
         ),
     ]
-    title = f"tokens after the same {attrs['n']} tokens: {attrs['n_pairs']:,} pairs, {attrs['n_documents']} documents"
+    sizes = f"{counted(attrs['n_pairs'], 'pair')}, {counted(attrs['n_documents'], 'document')}"
+    title = f"tokens after the same {attrs['n']} tokens: {sizes}"
     return Drawing(panels, columns=2, title=title)
 
 

@@ -9,14 +9,15 @@ from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import Axis, Cells, ColorScale
 from grok_interp.plots.pictures.similarity import number_ticks
 from grok_interp.plots.registry import picture
-from grok_interp.plots.theme import DIVERGING
+from grok_interp.plots.theme import DIVERGING, WHITE_TO_BLUE
 
 COLUMNS = 6
 
 
 @picture(MLPActivations)
 def neuron_maps(activations: MLPActivations, neurons: Sequence[int] | None = None) -> Drawing:
-    """A p x p map for each neuron over training; one color scale, white at 0.
+    """A p x p map for each neuron over training; one color scale, white at 0. Activations without negative values, as
+    of ReLU, have a scale from 0.
 
     Args:
         activations: of one block.
@@ -30,7 +31,8 @@ def neuron_maps(activations: MLPActivations, neurons: Sequence[int] | None = Non
         raise ValueError("no neuron to draw: name some, for example activations.most_varied(12)")
     attrs, maps = activations.dataset.attrs, activations["activation"].sel(neuron=chosen)
     limit = float(abs(maps).max()) or 1.0
-    scale = ColorScale("activation", (-limit, limit), DIVERGING)
+    is_signed = float(maps.min()) < 0
+    scale = ColorScale("activation", (-limit if is_signed else 0, limit), DIVERGING if is_signed else WHITE_TO_BLUE)
     places, ticks = list(range(attrs["p"])), {number: str(number) for number in number_ticks(attrs["p"])}
     panels = [
         Panel(

@@ -25,7 +25,7 @@ CHANGES = {  # axis and scale
 def single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> Drawing:
     """What the ablation of each head changes at the last checkpoint, against its I(L, H).
 
-    A column for each way to ablate, a row for each measure; a dot is a head, a color a layer. Bars: 95% intervals over
+    One column per way to ablate, one row per measure, one dot per head, one color per layer. Bars: 95% intervals over
     samples, paired with the intact model.
 
     Args:

@@ -1,4 +1,4 @@
-"""The sections of a report on what is left without some heads; every number in their texts is a result's."""
+"""The sections of a report on ablation of heads; every number in their texts and tables is a result's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.ablation_conditions import CONTROLS
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.single_ablation import SingleAblation
-from grok_interp.plots.page import Section
+from grok_interp.counted import counted
+from grok_interp.plots.page import Section, table_html
 from grok_interp.plots.pictures.ablation import ablation
 from grok_interp.plots.pictures.single_heads import single_heads
 from grok_interp.runs.run import Run
@@ -22,7 +23,7 @@ from grok_interp.studies.copying.ablation_results import ablations, are_stored, 
 from grok_interp.studies.copying.results import FORMED, analyze, evaluation_inputs
 
 MATTERS = 0.02  # fraction of suffixes: with 500 of them some three standard errors of a fraction near 0
-WITHOUT_HEADS, WITHOUT_EACH = "Without the induction heads", "Without each head alone"
+WITHOUT_HEADS, WITHOUT_EACH = "Ablation of the induction heads", "Ablation of each head alone"
 FIGURES = {WITHOUT_EACH: "copying/heads", WITHOUT_HEADS: "copying/ablation"}
 
 
@@ -30,13 +31,32 @@ def ablation_section(run: Run) -> Section:
     """Copying and loss over training without the induction heads, beside controls."""
     results, inputs = ablations(run), ablation_inputs(run, analyze(run))
     caption = (
-        "zero: the heads write nothing but the constant of their biases, if any; mean: their mean over held-out text; "
-        "resample: what they write on another text; edges: only their attention to what followed the last "
-        f"{inputs.n_match} tokens before is cut. The same heads are taken away at every step. Bands: 95% over samples "
+        "zero: output 0, plus the constant of the biases, if any; mean: mean output over validation text; resample: "
+        f"output on another text; edges: attention to tokens that followed an earlier occurrence of the last "
+        f"{inputs.n_match} tokens is cut. The same heads are ablated at every step. Bands: 95% CI over samples "
         "(accuracies) and windows (loss, paired with intact), of the mean over draws."
     )
     table = pd.concat([each.to_frame().assign(how=each.dataset.attrs["how"]) for each in results])
     return Section(WITHOUT_HEADS, ablation_text(results, inputs), ablation(results), caption, table=table)
+
+
+def ablation_table(results: Sequence[HeadAblation]) -> pd.DataFrame:
+    """Exact match and validation loss at the last checkpoint: one row per condition, one column per way of ablation."""
+    rows = [
+        {"measure": words, "heads": condition}
+        | {each.dataset.attrs["how"]: each.in_words(measure, name) for each in results}
+        for measure, words in (("exact_match", "exact match"), ("loss", "validation loss (nats)"))
+        for name, condition in _conditions(results).items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def ablation_table_section(run: Run) -> Section:
+    """`ablation_table` on the page."""
+    results = ablations(run)
+    step, table = int(results[0].dataset["checkpoint"][-1]), ablation_table(results)
+    text = f"Step {step:,}, with 95% CI."
+    return Section("Accuracy after ablation", text, html=f'<div class="wide">{table_html(table)}</div>', table=table)
 
 
 def single_heads_section(run: Run) -> Section:
@@ -45,8 +65,8 @@ def single_heads_section(run: Run) -> Section:
     table = pd.concat([each.to_frame().assign(how=each.dataset.attrs["how"]) for each in results])
     text = single_heads_text(results, induction)
     caption = (
-        "A dot is a head, a color a layer. Bars: 95% over samples (suffix tokens) and over windows (loss), paired with "
-        "intact."
+        "One dot per head, one color per layer. Bars: 95% CI over samples (per-token accuracy) and windows (loss), "
+        "paired with intact."
     )
     return Section(WITHOUT_EACH, text, single_heads(results, induction), caption, table=table)
 
@@ -58,7 +78,11 @@ def stored_sections(run: Run) -> list[Section]:
     each, together = (are_stored(run, name) for name in ("single_ablation", "ablation"))
     return [
         single_heads_section(run) if each else _missing(WITHOUT_EACH, FIGURES[WITHOUT_EACH], run),
-        ablation_section(run) if together else _missing(WITHOUT_HEADS, FIGURES[WITHOUT_HEADS], run),
+        *(
+            [ablation_section(run), ablation_table_section(run)]
+            if together
+            else [_missing(WITHOUT_HEADS, FIGURES[WITHOUT_HEADS], run)]
+        ),
     ]
 
 
@@ -67,49 +91,37 @@ def _missing(title: str, figure: str, run: Run) -> Section:
     if isinstance(run, SeriesRun):
         text = ["--text", "FILE"] if evaluation_inputs(run).held_out is None else []
         command = run.command(*text, "--figure", figure)
-    return Section(title, f"Not measured for these checkpoints. The command that does it: {command}")
+    return Section(title, f"Not evaluated at these checkpoints. To evaluate it: {command}")
 
 
 def ablation_text(results: Sequence[HeadAblation], inputs: AblationInputs) -> str:
     """What was found, in words."""
-    step = int(results[0].dataset["checkpoint"][-1])
-    return " ".join(
-        [
-            _choice(inputs),
-            f"At step {step:,} the model copies {results[0].in_words('exact_match', 'intact')} of the suffixes whole.",
-            *_left(results, "exact_match"),
-            _onsets(results),
-            f"The loss on held-out text is {results[0].in_words('loss', 'intact')} nats.",
-            *_left(results, "loss"),
-            _controls(results, inputs),
-            _intervals(inputs),
-        ]
-    )
+    return " ".join([_choice(inputs), _onsets(results), _controls(results, inputs), _intervals(inputs)])
 
 
-def _left(results: Sequence[HeadAblation], measure: str) -> list[str]:
-    """A sentence for each condition but intact, on the last checkpoint."""
+def _conditions(results: Sequence[HeadAblation]) -> dict[str, str]:
+    """Condition -> what is ablated, of those that were measured."""
+    elsewhere = results[0].controls_are_elsewhere
     conditions = {
-        "ablated": f"Without {results[0].dataset.attrs['heads']}",
-        "random": f"Without as many random heads{'' if results[0].controls_are_elsewhere else ' of the same layers'}",
-        "entropy": "Without the heads of the nearest attention entropy",
+        "intact": "none",
+        "ablated": results[0].dataset.attrs["heads"],
+        "random": "as many random heads" if elsewhere else "as many random heads of the same layers",
+        "entropy": "heads of the nearest attention entropy",
     }
     if _is_one_control(results):
         del conditions["entropy"]
     if not results[0].has_controls:
         del conditions["random"]
-    return [
-        f"{words}: {_each_way({each.dataset.attrs['how']: each.in_words(measure, name) for each in results})}."
-        for name, words in conditions.items()
-    ]
+    return conditions
 
 
 def _intervals(inputs: AblationInputs) -> str:
     """What the intervals of one run are over."""
     n_samples, n_strings = len(inputs.samples.strings), len(inputs.samples.task.queries)
     return (
-        f"Intervals: 95% of one run (1 seed), over {n_samples:,} samples x {n_strings} strings of suffixes copied "
-        f"whole (Wilson), over samples of suffix tokens and over {len(inputs.windows):,} windows of the loss (t)."
+        f"Intervals: 95% of one run (1 seed), over {n_samples:,} samples x {n_strings} strings (exact match, "
+        f"Wilson), over samples (per-token accuracy) and over {counted(len(inputs.windows), 'window')} of the loss "
+        f"(t)."
     )
 
 
@@ -119,10 +131,10 @@ def single_heads_text(results: Sequence[SingleAblation], induction: InductionSco
     found = ", ".join(f"{named([head])} ({float(scores[head]):.2f})" for head in formed) or "no head"
     left = "; ".join(f"{result.dataset.attrs['how']}: {_heads_that_matter(result)}" for result in results)
     return (
-        f"I(L,H) is above {FORMED:g} at the last step in {found}. Heads without which more than {MATTERS:.0%} of the "
-        f"suffixes are lost, and what is left of {results[0].in_words('exact_match')}: {left}. "
-        "I(L,H) is made to find heads that copy what followed the same token before; the heads that these read from "
-        "have an I of about 0 and may matter as much. Intervals: 95% of one run (1 seed) over samples (Wilson)."
+        f"I(L, H) is above {FORMED:g} at the last step in {found}. Heads whose ablation costs more than {MATTERS:.0%} "
+        f"of exact match, with the exact match that remains of {results[0].in_words('exact_match')}: {left}. "
+        "I(L, H) identifies heads that copy what followed the same token before. The heads that these read from have "
+        "an I of about 0 and may be as necessary. Intervals: 95% of one run (1 seed) over samples (Wilson)."
     )
 
 
@@ -133,13 +145,13 @@ def _heads_that_matter(result: SingleAblation) -> str:
 
 
 def _choice(inputs: AblationInputs) -> str:
-    text = f"Taken away: {named(inputs.heads)}, of the largest I(L,H) at the last step."
+    text = f"Ablated: {named(inputs.heads)}, with the largest I(L, H) at the last step."
     if not inputs.formed:
         text += f" It is not above {FORMED:g}: no induction head has formed."
     if left_in := [head for head in inputs.formed if head not in inputs.heads]:
-        text += f" Left in, lest too few heads be left as controls: {named(left_in)}."
+        text += f" Not ablated, so that enough heads remain as controls: {named(left_in)}."
     if inputs.spared:
-        text += f" Never a control, being induction heads or of the same circuit: {named(inputs.spared)}."
+        text += f" Excluded from the controls, as induction heads or part of the same circuit: {named(inputs.spared)}."
     return text
 
 
@@ -149,9 +161,9 @@ def _onsets(results: Sequence[HeadAblation]) -> str:
     copied = intact["checkpoint"].to_numpy()[intact.to_numpy() > MATTERS]
     onsets = {result.dataset.attrs["how"]: _onset(result) for result in results}
     return (
-        f"Of the steps looked at, the first at which more than {MATTERS:.0%} of the suffixes are copied: "
-        f"{f'{copied[0]:,}' if len(copied) else 'none'}; at which the heads taken away cost {MATTERS:.0%} more than "
-        f"every control: {_each_way(onsets)}."
+        f"First evaluated step with an exact match above {MATTERS:.0%}: "
+        f"{f'{copied[0]:,}' if len(copied) else 'none'}. First at which ablation costs {MATTERS:.0%} more than every "
+        f"control: {_each_way(onsets)}."
     )
 
 
@@ -167,19 +179,19 @@ def _onset(result: HeadAblation) -> str:
 def _controls(results: Sequence[HeadAblation], inputs: AblationInputs) -> str:
     if not results[0].has_controls:
         return (
-            f"There are no controls: fewer than {len(inputs.heads)} heads are neither ablated nor induction heads nor "
-            "of the same circuit."
+            f"There are no controls: fewer than {counted(len(inputs.heads), 'head')} are neither ablated nor induction "
+            "heads nor of the same circuit."
         )
-    text = f"Of the random heads {inputs.n_draws} sets were drawn."
+    text = f"{inputs.n_draws} sets of random heads were drawn."
     if inputs.n_draws == 1:
-        text = f"The layers leave one set of random heads only, {_control(results[0], 'random')}."
+        text = f"The layers have one possible set of random heads, {_control(results[0], 'random')}."
     if results[0].controls_are_elsewhere:
         text += (
-            " The layers of the ablated heads have too few others that are not induction heads: random heads of other "
-            "layers take their place."
+            " The layers of the ablated heads have too few other heads that are not induction heads: random heads of "
+            "other layers are used."
         )
     if _is_one_control(results):
-        text += " At the last step it is also the nearest in entropy: there the two controls are one."
+        text += " At the last step it is also the nearest in entropy, so the two controls are the same."
     return text
 
 

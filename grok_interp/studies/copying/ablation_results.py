@@ -36,8 +36,8 @@ def ablations(
 ) -> list[HeadAblation]:
     """One result for each way, at `n_checkpoints` spread over the run, on `ablation_inputs`.
 
-    The k heads of largest score: `heads=analyze(run).induction.strongest(k)`. `on_checkpoint` is told (checkpoints
-    done, checkpoints to do), each once for every way that is not stored yet.
+    The k heads of largest score: `heads=analyze(run).induction.strongest(k)`. `on_checkpoint` is called with
+    (checkpoints done, checkpoints to do), each once for every way that is not stored yet.
     """
     results = analyze(run, device=device)
     inputs = ablation_inputs(run, results, heads=heads, device=device)
@@ -80,8 +80,8 @@ def single_ablations(
 ) -> list[SingleAblation]:
     """Every head of the last checkpoint ablated alone, one result for each way.
 
-    `on_model` is told (models done, models to do), each once for every way that is not stored yet: the intact model,
-    and one without each head.
+    `on_model` is called with (models done, models to do), each once for every way that is not stored yet: the intact
+    model, and one without each head.
     """
     results = analyze(run, device=device)
     inputs, last = ablation_inputs(run, results, device=device), results.steps[-1:]

@@ -14,6 +14,7 @@ from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.effects_over_seeds import mean_effect
 from grok_interp.analysis.intervals import in_percent
 from grok_interp.analysis.string_accuracy import final_exact_matches
+from grok_interp.counted import counted
 from grok_interp.data.copying import CopyTask
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
@@ -30,12 +31,12 @@ def copying_section(curves: TrainingCurves, results: CopyingResults, inputs: Cop
         f"Each evaluation input is {task.n_sequences} random strings of {task.n_prefix} + {task.n_suffix} symbols, one "
         f"per line, followed by the first {task.n_prefix} symbols of one of them. There are {task.n_samples} samples, "
         f"and {queried} is queried. Exact match: all {task.n_suffix} symbols that follow have the largest logit; ties "
-        f"count as wrong. The curves are measured on strings of {_alphabet(task)}; {_of_the_paper(inputs)} "
+        f"count as wrong. The curves are on strings of {_alphabet(task)}; {_of_the_paper(inputs)} "
         + " ".join(map(_guessing, inputs.tasks))
     )
     caption = (
-        "After Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% intervals over samples (exact match: Wilson; "
-        "per token: ±1.96 s.e.)."
+        "Compare Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% CI over samples (exact match: Wilson; per "
+        "token: ±1.96 s.e.)."
     )
     drawing, table = copying_and_loss(curves, results.accuracy), curves.to_frame()
     return Section("Copying and loss", text, drawing, caption, table=table, file="copying_and_loss")
@@ -45,7 +46,7 @@ def _of_the_paper(inputs: CopyingInputs) -> str:
     if inputs.samples.task.alphabet_name == "hexadecimal":
         return "so does the paper."
     if inputs.hexadecimal is None:
-        return "the paper's hexadecimal strings are left out, because not each digit is known to be one token."
+        return "the paper's hexadecimal strings are left out, because it is not known that each digit is one token."
     return f"the paper uses {_alphabet(inputs.hexadecimal.task)}."
 
 
@@ -54,7 +55,7 @@ def _alphabet(task: CopyTask) -> str:
 
 
 def _guessing(task: CopyTask) -> str:
-    return f"Guessing among {_alphabet(task)} gets {1 / len(task.alphabet):.2g} of the tokens right."
+    return f"Chance per token on {_alphabet(task)}: {1 / len(task.alphabet):.1%}."
 
 
 def strings_section(results: CopyingResults) -> Section:
@@ -81,11 +82,11 @@ def alphabets_section(conditions: Mapping[str, Sequence[Run]], baseline: str) ->
     last = [f"{row['alphabet']} {_in_percent(row)}" for _, row in table[table["condition"] == baseline].iterrows()]
     names = [each.dataset.attrs["alphabet"] for each in accuracies[baseline][0]]
     text = (
-        f"Exact match at the last checkpoint of the baseline, mean over {len(accuracies[baseline])} seeds with its 95% "
-        f"interval: {', '.join(last)}. Curves and claims above are measured on {names[0]} strings; the paper's test is "
-        "on hexadecimal ones. The table has all conditions."
+        f"Exact match at the last checkpoint of the baseline, mean over {counted(len(accuracies[baseline]), 'seed')} "
+        f"with its 95% interval: {', '.join(last)}. Curves and claims above are measured on {names[0]} strings; the "
+        "paper's test is on hexadecimal ones. The table has all conditions."
     )
-    caption = "Baseline. Bands: 95% over seeds; of a single seed 95% over samples (Wilson)."
+    caption = "Baseline. Bands: 95% CI over seeds; for a single seed 95% CI over samples (Wilson)."
     drawing, title = strings(*accuracies[baseline]), f"{' and '.join(names)} strings".capitalize()
     return Section(title, text, drawing, caption, table=table, file="copying_strings")
 

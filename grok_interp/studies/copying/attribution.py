@@ -30,7 +30,7 @@ def attribution_of_run(
     Args:
         run: a run on text.
         device: where models run, a torch device.
-        on_checkpoint: is told (checkpoints done, checkpoints to do).
+        on_checkpoint: called with (checkpoints done, checkpoints to do).
     """
     analyzer = _analyzer(evaluation_inputs(run).samples)
     steps = spread_steps(run.steps, N_CHECKPOINTS)
@@ -55,8 +55,8 @@ def attribution_sections(run: Run) -> list[Section]:
         return []
     found = attribution_of_run(run)
     caption = (
-        "The lines sum to the whole logit, which is the logit of the expected token minus the mean logit over tokens. "
-        "Bands: 95% over samples."
+        "The lines sum to the total logit, which is the logit of the expected token minus the mean logit over tokens. "
+        "Bands: 95% CI over samples."
     )
     drawing = logit_attribution(found)
     return [Section(TITLE, attribution_text(found), drawing, caption, table=found.to_frame(), file="attribution")]
@@ -71,8 +71,8 @@ def attribution_text(found: LogitAttribution) -> str:
     )
     whole = _in_words(*(float(last[name]) for name in _ends("logit")))
     return (
-        "Direct logit attribution: how much each head adds to the logit of the token to be copied, without what it "
-        f"changes in later layers. At step {step:,} the whole logit is {whole}; the heads that add most: {heads}."
+        "Direct logit attribution: how much each head adds directly to the logit of the copied token, without its "
+        f"effect through later layers. At step {step:,} the total logit is {whole}; the largest contributions: {heads}."
     )
 
 

@@ -69,7 +69,7 @@ def circuit_of_run(run: Run, *, device: str = "cpu", on_checkpoint: Progress | N
     Args:
         run: a run on text.
         device: where models run, a torch device.
-        on_checkpoint: is told (checkpoints done, checkpoints to do) of the test over training.
+        on_checkpoint: called with (checkpoints done, checkpoints to do) of the test over training.
     """
     found = _circuit(run, device=device, on_checkpoint=on_checkpoint)
     assert found, "what is missing is evaluated"

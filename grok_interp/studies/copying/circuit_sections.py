@@ -5,6 +5,7 @@ from __future__ import annotations
 from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation_samples import in_words
 from grok_interp.analysis.edge_ablation import EdgeAblation
+from grok_interp.counted import counted
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.circuit import circuit as drawn_circuit
 from grok_interp.plots.pictures.edge_ablation import edge_ablation
@@ -18,7 +19,7 @@ def circuit_sections(run: Run) -> list[Section]:
     """The circuit and its test; the command that evaluates it where it is not stored."""
     if (found := stored_circuit(run)) is None:
         command = f"grok-interp reproduce copying/edges --run {run}"
-        return [Section(TITLE, f"Not evaluated for these checkpoints. The command that does it: {command}")]
+        return [Section(TITLE, f"Not evaluated at these checkpoints. To evaluate it: {command}")]
     return [circuit_section(found, run), *([_over_training(found.tested)] if found.tested else [])]
 
 
@@ -41,12 +42,12 @@ def circuit_text(found: Circuit) -> str:
         return "The strongest induction head is in the first layer: there is no earlier head that it could read from."
     n = found.candidates.dataset.sizes["group"]
     text = (
-        f"{n} candidate edge{'s' * (n > 1)}: into the keys of the induction heads, from the earlier heads of the "
-        "largest previous-token score. On one half of the samples each is cut alone, at the last checkpoint; those "
-        "without which per-token accuracy falls (95% CI over samples) are the circuit."
+        f"{counted(n, 'candidate edge')}: into the keys of the induction heads, from the earlier heads with the "
+        "largest previous-token score. On one half of the samples each edge is cut alone, at the last checkpoint; the "
+        "circuit is the edges whose cut lowers per-token accuracy (95% CI over samples)."
     )
     if found.tested is None:
-        return f"{text} None of them: no circuit is drawn."
+        return f"{text} There is none: no circuit is drawn."
     edges = ", ".join(_edge_in_words(found, number) for number in range(len(found.chosen)))
     return f"{text} They are {edges}. {_test_in_words(found, found.tested)}"
 
@@ -84,7 +85,7 @@ def _effect(tested: EdgeAblation, group: str) -> str:
 def _over_training(tested: EdgeAblation) -> Section:
     text = (
         f"Path patching over training: accuracy without {CIRCUIT}, which were chosen at the last checkpoint, and "
-        "without random edges between the same layers. Where the edges come to matter, the curves part."
+        "without random edges between the same layers."
     )
-    caption = "Bands: 95% over samples; the half of the samples on which the edges were not chosen."
+    caption = "Bands: 95% CI over the half of the samples that was not used to choose the edges."
     return Section(OVER_TRAINING, text, edge_ablation(tested), caption, table=tested.to_frame(), file="edges")

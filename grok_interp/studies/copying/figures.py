@@ -90,7 +90,7 @@ def figure_5(*runs: Run, device: str = "cpu") -> Drawing:
 
 @FIGURES.of_runs("fig6", "I(L, H) of every head over training, and when each forms", experiment=BASELINE)
 def figure_6(*runs: Run, threshold: float | None = None, device: str = "cpu") -> Drawing:
-    """I(L, H) of every head over training, with each head's first step above `threshold`: a panel a run.
+    """I(L, H) of every head over training, with each head's first step above `threshold`: one panel per run.
 
     Args:
         runs: on text.

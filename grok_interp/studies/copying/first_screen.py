@@ -11,6 +11,7 @@ from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate
 from grok_interp.analysis.fraction_of_change import fraction_of_change
+from grok_interp.counted import counted
 from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.copying_emergence import copying_emergence
@@ -80,12 +81,12 @@ class FirstScreen:
             f"{accuracy.chance['per_token']:.1%}."
         )
         if self.rise is None:
-            counted = f"{n} checkpoint{'s are' if n > 1 else ' is'}"
-            return f"Cannot tell when copying emerged: {counted} too few, {MIN_CHECKPOINTS} are needed. {last}"
+            too_few = f"{counted(n, 'checkpoint')} {'is' if n == 1 else 'are'} too few"
+            return f"Cannot tell when copying emerged: {too_few}, {MIN_CHECKPOINTS} are needed. {last}"
         if self.rise.outcome == "cannot tell":
             return (
-                f"Cannot tell whether copying emerged: at these {n} checkpoints a clear rise would be detected with a "
-                f"probability of {self.rise.power:.0%} only. {last}"
+                f"Cannot tell whether copying emerged: at these {counted(n, 'checkpoint')} a clear rise would be "
+                f"detected with a probability of {self.rise.power:.0%} only. {last}"
             )
         return f"Copying did not emerge within {self.results.steps[-1]:,} updates. {last}"
 
@@ -133,7 +134,7 @@ class FirstScreen:
             found.append(Headline(accuracy.exact_match_in_words(), label))
         found.append(Headline(rise_in_words(self.rise, "onset"), "onset of per-token accuracy (step, 95% CI)"))
         if np.isfinite((made := self.loss_made).value):
-            label = "of its total fall the validation loss had made at the onset (95% CI of the onset)"
+            label = "of the fall of the validation loss was made by the onset (95% CI of the onset)"
             found.append(Headline(fraction_in_words(made), label))
         return [*found, self._head_card(), *self._ablation_card()]
 

@@ -24,9 +24,9 @@ HEADS_SHOWN, STEPS_SHOWN = 16, 12  # of the attention view
 def head_map_section(results: CopyingResults) -> Section:
     """I(L, H) of every head, over training."""
     text = (
-        "I(L,H) = Abar × EP. Abar: attention from each token of a repeated random sequence to what followed it the "
-        "first time. EP: how far the head's OV circuit copies, from the eigenvalues of W_E W_V W_O W_U. The slider at "
-        "the foot of the page moves through training."
+        "I(L, H) = Abar × EP. Abar: mean attention from each token of a repeated random sequence to the token after "
+        "its first occurrence. EP: eigenvalue positivity of the OV circuit W_E W_V W_O W_U, 1 for a head that copies. "
+        "The slider at the bottom of the page moves through training."
     )
     drawing, table = induction_map(results.induction), results.induction.to_frame()
     return Section("Induction score of every head", text, drawing, table=table)
@@ -34,9 +34,9 @@ def head_map_section(results: CopyingResults) -> Section:
 
 def formation_section(results: CopyingResults, order: FormationOrder) -> Section:
     """I(L, H) over training, and the order in which heads pass the threshold."""
-    text = f"{order}. Depth against onset: {order.depth_order()}."
-    drawing, caption = formation([(results.induction, order)]), "After Figure 6 of the paper."
-    return Section("In which order heads form", text, drawing, caption, table=order.to_frame(), file="formation")
+    text = f"{order}. Kendall's tau of depth and onset: {order.depth_order()}."
+    drawing, caption = formation([(results.induction, order)]), "Compare Figure 6 of the paper."
+    return Section("Order in which heads form", text, drawing, caption, table=order.to_frame(), file="formation")
 
 
 def attention_of(

@@ -14,6 +14,7 @@ from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.fraction_of_change import fraction_of_change, half_change
 from grok_interp.analysis.loss import PositionLoss
 from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.counted import counted
 from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_report import stored_sections
@@ -79,12 +80,12 @@ def numbers(results: CopyingResults, *, threshold: float) -> dict[str, str]:
         f"onset of per-token accuracy, {MARGIN:.0%} above chance or more (step, 95% CI)": rise_in_words(found, "onset"),
         "midpoint of the rise of per-token accuracy (step, 95% CI)": rise_in_words(found, "midpoint"),
         **_fall_of_loss(results.loss, found),
-        f"I(L,H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
-        f"step at which L{layer}H{head} passed I(L,H) = {threshold:g}": _step(
+        f"I(L, H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
+        f"step at which L{layer}H{head} passed I(L, H) = {threshold:g}": _step(
             float(order["onset"].sel(layer=layer, head=head))
         ),
-        f"heads with I(L,H) above {threshold:g} at some checkpoint": f"{int(order['onset'].count())}",
-        "Kendall's tau of the formed heads' depth against their onset": _tau(order),
+        f"number of heads with I(L, H) above {threshold:g} at some checkpoint": f"{int(order['onset'].count())}",
+        "Kendall's tau of depth and onset of the heads that formed": _tau(order),
     }
 
 
@@ -95,8 +96,8 @@ def _fall_of_loss(loss: PositionLoss | None, found: Emergence | None) -> dict[st
     half = found.midpoint.value if found and found.rises else np.nan
     made = fraction_of_change(curve).interp(checkpoint=half).item() if np.isfinite(half) and curve.size else np.nan
     return {
-        "of its total fall the validation loss had made by that step": _share(made),
-        "step at which the validation loss had made half of its fall": _step(
+        "fraction of the total fall of the validation loss made by that step": _share(made),
+        "step at which half of the fall of the validation loss was made": _step(
             half_change(curve) if curve.size else np.nan
         ),
     }
@@ -132,7 +133,7 @@ def _summary(config: TrainConfig, results: CopyingResults, inputs: CopyingInputs
     return (
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained on "
         f"{config.data.source} for {last:,} updates ({last * config.tokens_per_step:,} tokens), evaluated at "
-        f"{len(results.steps)} checkpoints. {_synthetic_copies(config)} "
+        f"{counted(len(results.steps), 'checkpoint')}. {_synthetic_copies(config)} "
         f"{inputs.held_out_sentence}"
     )
 
@@ -145,9 +146,9 @@ def _synthetic_copies(config: TrainConfig) -> str:
         return f"The training windows are plain text. {validation}"
     shortest, longest = data.segment_lengths
     return (
-        f"{data.copy_fraction:.0%} of the training windows contain synthetic copies: they are assembled from segments "
-        f"of {shortest} to {longest} tokens, and a segment is, with probability {data.segment_copy_probability:g}, a "
-        f"copy of an earlier span of its window. In {data.random_fraction:.0%} of the windows the text is random. No "
+        f"{data.copy_fraction:.0%} of the training windows contain synthetic copies: they consist of segments of "
+        f"{shortest} to {longest} tokens, and with probability {data.segment_copy_probability:g} a segment is a copy "
+        f"of an earlier span of its window. {data.random_fraction:.0%} of the windows are random characters. No "
         f"window has the format of the copying test. {validation}"
     )
 
@@ -173,4 +174,9 @@ def warnings_on(results: CopyingResults, order: FormationOrder) -> Iterator[str]
 
 def _settings(run: Run, inputs: CopyingInputs) -> dict[str, Any]:
     copies, settings = _synthetic_copies(run.config), run.config.flattened()
-    return {"text": run.data_description, "repeats": copies, **settings, "evaluation inputs": inputs.description()}
+    return {
+        "text": run.data_description,
+        "synthetic copies": copies,
+        **settings,
+        "evaluation inputs": inputs.description(),
+    }

@@ -13,6 +13,7 @@ from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.intervals import wilson_interval
+from grok_interp.counted import counted
 from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.aligned_seeds import aligned_seeds
 from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
@@ -55,7 +56,7 @@ class Seeds:
     def answer(self) -> str:
         """One sentence, and what it was observed on."""
         n, last = len(self.screens), min(screen.results.steps[-1] for screen in self.screens.values())
-        seeds = f"{n} seed{'s' * (n > 1)}"
+        seeds = counted(n, "seed")
         if not self.onsets:
             final = fraction_in_words(self.over_seeds(_final))
             return (
@@ -94,7 +95,7 @@ class Seeds:
         ]
         of_effects = {
             "onset of per-token accuracy (step)": (lambda screen: screen.onset.value, steps_in_words),
-            "of its fall the validation loss had made at the onset": (
+            "of the fall of the validation loss was made by the onset": (
                 lambda screen: screen.loss_made.value,
                 fraction_in_words,
             ),
@@ -103,7 +104,7 @@ class Seeds:
         }
         for label, (value, in_words) in of_effects.items():
             if (effect := self.over_seeds(value)).n_runs:
-                seeds = f"mean over {effect.n_runs} seed{'s' * (effect.n_runs > 1)}, 95% CI"
+                seeds = f"mean over {counted(effect.n_runs, 'seed')}, 95% CI"
                 found.append(Headline(in_words(effect), f"{label}, {seeds}"))
         return found
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grok_interp.analysis.comparison import FREE
+from grok_interp.counted import counted
 from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
@@ -59,8 +60,9 @@ def seeds_page(runs: Sequence[Run], *, device: str = "cpu") -> Page:
         overview=seeds.overview(),
         headlines=seeds.cards(),
         summary=(
-            f"{len(runs)} runs of a {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, "
-            f"{config.n_steps:,} updates each, which differ in their seeds alone. Intervals are 95% over seeds."
+            f"{counted(len(runs), 'run')} of a {config.model.n_layers}-layer transformer of {config.model.n_params:,} "
+            f"parameters, {config.n_steps:,} updates each, which differ in their seeds alone. Intervals are 95% over "
+            "seeds."
         ),
         sections=[
             heads_of_seeds_section(runs, seeds.screens, device=device),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from grok_interp.analysis.formation import FormationOrder, formation_order
+from grok_interp.counted import counted
 from grok_interp.plots.page import Page, Section
 from grok_interp.runs.series_run import NotEvaluatedError, SeriesRun
 from grok_interp.studies.copying.ablation_report import stored_sections
@@ -93,14 +94,15 @@ def _summary(run: SeriesRun, results: CopyingResults, inputs: CopyingInputs) -> 
     tokens = "" if per_step is None else f" ({steps[-1] * per_step:,} tokens)"
     return (
         f"{run.source.source}: a {model.n_layers}-layer model ({model.architecture}) of {model.n_params:,} parameters "
-        f"that was trained elsewhere, evaluated at {len(steps)} checkpoints up to step {steps[-1]:,}{tokens}. "
+        f"that was trained elsewhere, evaluated at {counted(len(steps), 'checkpoint')} up to step "
+        f"{steps[-1]:,}{tokens}. "
         f"{noted_inputs(run).described} {inputs.held_out_sentence}"
     )
 
 
 def _warnings(run: SeriesRun, results: CopyingResults, order: FormationOrder) -> Iterator[str]:
     if (n_done := len(results.steps)) < len(run.steps):
-        yield f"Partial: evaluated at {n_done} of {len(run.steps)} checkpoints. `{run.command()}` resumes."
+        yield f"Partial: evaluated at {n_done} of {counted(len(run.steps), 'checkpoint')}. `{run.command()}` resumes."
     for finding in run.findings:
         yield f"Audit of the checkpoints: {finding}"
     yield from warnings_on(results, order)

@@ -2,9 +2,9 @@
 
 FOLDER/report.html
 FOLDER/figures/*            each as SVG and PDF
-FOLDER/tables/claims.csv    one row a claim and measure
-FOLDER/tables/onsets.csv    one row a run and measure: change point, final value
-FOLDER/tables/curves.csv    one row a run and checkpoint
+FOLDER/tables/claims.csv    one row per claim and measure
+FOLDER/tables/onsets.csv    one row per run and measure: change point, final value
+FOLDER/tables/curves.csv    one row per run and checkpoint
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pandas as pd
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS
 from grok_interp.analysis.formation import formation_order
+from grok_interp.counted import counted
 from grok_interp.files import write_text
 from grok_interp.plots.page import Page, Section, table_html
 from grok_interp.progress import silent
@@ -152,10 +153,10 @@ def _wide(curves: TrainingCurves) -> pd.DataFrame:
 def _summary(experiments: Experiments) -> str:
     config, seeds = experiments.baseline, len(experiments.runs(BASELINE))
     return (
-        f"A {config.model.n_layers}-layer copier of {config.model.n_params:,} parameters, and what changes when one "
-        f"thing of its training is changed: {config.n_steps:,} updates each, {seeds} seeds of the baseline. A claim is "
-        "decided by an interval of 95% over seeds, and undecided when that holds both answers. Every number stands in "
-        "tables/."
+        f"Runs of a {config.model.n_layers}-layer copier of {config.model.n_params:,} parameters, each with one change "
+        f"to the training of the baseline: {config.n_steps:,} updates each, {counted(seeds, 'seed')} of the baseline. "
+        "The 95% CI over seeds decides a claim; it is undecided if the interval contains both answers. Every number "
+        "is in tables/."
     )
 
 
@@ -163,9 +164,9 @@ def _claims_section(claims: pd.DataFrame) -> Section:
     counts = claims["verdict"].value_counts()
     verdicts = ", ".join(f"{counts.get(name, 0)} {name}" for name in (SUPPORTED, NOT_SUPPORTED, UNDECIDED))
     text = (
-        f"Of {len(claims)} tests of the paper's claims: {verdicts}. Each claim with the test that decides it here. "
-        "Claims on copying are judged by two measures. seeds_needed: how many seeds decide the claim with a power of "
-        "80%, from the spread over the seeds that there are, if the effect is as observed; seeds_needed_half: if it is "
+        f"Of {len(claims)} tests of the paper's claims: {verdicts}. Each claim is shown with its test. Claims about "
+        "copying are tested by two measures. seeds_needed: the number of seeds that decides the claim with a power of "
+        "80%, estimated from the spread over these seeds, if the effect is as observed; seeds_needed_half: if it is "
         "half as far from the boundary."
     )
     named = claims.rename(columns={"text": "claim"})
@@ -176,11 +177,11 @@ def _figure_section(experiments: Experiments, name: str, threshold: float) -> Se
     runs, picture, of_heads = experiments.runs_of(name), FIGURES[name], name == "copying/fig6"
     drawing = figure_6(*runs, threshold=threshold) if of_heads else picture.draw(runs)
     text = (
-        f"{len(runs)} runs. A head has formed when I(L,H) is above {threshold:g}."
+        f"{counted(len(runs), 'run')}. A head has formed when I(L, H) is above {threshold:g}."
         if of_heads
-        else f"{len(runs)} runs. Thick: the mean over seeds; thin: each seed."
+        else f"{counted(len(runs), 'run')}. Thick: mean over seeds; thin: each seed."
     )
-    caption = f"After Figure {name[-1]} of “Language Models ‘Grok’ to Copy”."
+    caption = f"Compare Figure {name[-1]} of “Language Models ‘Grok’ to Copy”."
     varied = picture.experiment.varied if picture.experiment else ()
     table = _head_table(runs) if of_heads else _wide(curves_of(runs, varied=varied))
     title = picture.description[:1].upper() + picture.description[1:]

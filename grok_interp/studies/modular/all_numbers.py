@@ -24,16 +24,16 @@ def numbers(results: ModularResults, *, threshold: float) -> dict[str, str]:
     ood = transience(_ood_curve(results))
     best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
     return found | {
-        "step of the best o.o.d. accuracy over new queries: early stopping": f"{step:,}",
+        "step of the best o.o.d. accuracy over new queries (early stopping)": f"{step:,}",
         f"phase at that step (learned: above {threshold:g}), probability over contexts, 1 seed": str(
             phases(shots, threshold=threshold).get(step, "undefined: not finite")
         ),
-        "likeliest algorithm there at the last shot, o.o.d. train": str(best.values),
+        "most likely algorithm at that step, last shot, o.o.d. train": str(best.values),
         "midpoint of the rise of o.o.d. train accuracy (step, 95% CI)": rise_in_words(
             rise(shots.last_shot().sel(split="ood_train"), chance=1 / shots.dataset.attrs["p"]), "midpoint"
         ),
-        f"of the best o.o.d. accuracy over new queries, {_peak(results, ood)}, left at the last checkpoint, 95% CI "
-        "over contexts, 1 seed": _kept(results, ood),
+        f"o.o.d. accuracy over new queries at the last checkpoint, as a fraction of the best, {_peak(results, ood)} "
+        "(95% CI over contexts, 1 seed)": _kept(results, ood),
         "chance": f"{1 / shots.dataset.attrs['p']:.1%}",
     }
 

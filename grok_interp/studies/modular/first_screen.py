@@ -8,6 +8,7 @@ from functools import cached_property
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate
 from grok_interp.analysis.intervals import in_percent
 from grok_interp.analysis.phases import PhaseProbabilities, percent, phases
+from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS
 from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.page import Headline, Section
@@ -56,14 +57,14 @@ class FirstScreen:
     def _rise(self) -> str:
         n, what = len(self.results.steps), "accuracy on unseen tasks"
         if self.rise is None:
-            counted = f"{n} checkpoint{'s are' if n > 1 else ' is'}"
-            return f"Cannot tell when {what} rose: {counted} too few, {MIN_CHECKPOINTS} are needed"
+            too_few = f"{counted(n, 'checkpoint')} {'is' if n == 1 else 'are'} too few"
+            return f"Cannot tell when {what} rose: {too_few}, {MIN_CHECKPOINTS} are needed"
         if self.rise.rises:
             return f"{what.capitalize()} rose at step {step_in_words(self.onset)}"
         if self.rise.outcome == "cannot tell":
             return (
-                f"Cannot tell whether {what} rose: at these {n} checkpoints a clear rise would be detected with a "
-                f"probability of {self.rise.power:.0%} only"
+                f"Cannot tell whether {what} rose: at these {counted(n, 'checkpoint')} a clear rise would be detected "
+                f"with a probability of {self.rise.power:.0%} only"
             )
         return f"{what.capitalize()} did not rise above chance ({self._chance:.1%}) by more than 5 percentage points"
 
@@ -97,7 +98,7 @@ class FirstScreen:
         """The figure with its caption."""
         caption = (
             "Top: accuracy of the last answer of the context, by split: tasks trained on or not (i.d., o.o.d.), inputs "
-            "trained on or not (train, test). Bottom: probability of each phase. Bands and probabilities: over the "
-            "evaluation contexts, 95%."
+            "trained on or not (train, test). Bottom: probability of each phase. Bands: 95% CI over the evaluation "
+            "contexts; probabilities: over the same contexts."
         )
         return Section("Overview", "", self.drawing, caption, file="overview")

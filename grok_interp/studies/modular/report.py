@@ -1,4 +1,4 @@
-"""The report of a modular run: when it generalizes, from how many shots, by which algorithm, with what inside."""
+"""The report of a modular run: when it generalizes, from how many shots, by which algorithm, and its internals."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from grok_interp.analysis.evaluation_contexts import sampled_over
 from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.configs.schedules import spread_steps
+from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS
 from grok_interp.plots.attention import attention_view
 from grok_interp.plots.page import Page, Section
@@ -84,8 +85,8 @@ def _summary(config: TrainConfig, results: ModularResults) -> str:
     return (
         f"A {config.model.n_layers}-layer transformer of {config.model.n_params:,} parameters, trained for {last:,} "
         f"updates on z = a x + b y (mod {data.p}) with {data.n_id} of the {data.p**2} tasks (a, b) and "
-        f"{data.n_train_inputs} of the {data.p**2} inputs (x, y), {config.model.n_ctx // 3} examples a sequence, "
-        f"evaluated at {len(results.steps)} checkpoints."
+        f"{data.n_train_inputs} of the {data.p**2} inputs (x, y), {config.model.n_ctx // 3} examples per sequence, "
+        f"evaluated at {counted(len(results.steps), 'checkpoint')}."
     )
 
 
@@ -103,14 +104,14 @@ def _intervals(results: ModularResults) -> str:
     """What the intervals of one run's figures are over."""
     shots = results.shots.dataset
     samples = "; ".join(f"{SPLIT_NAMES[split]} {sampled_over(shots, split)}" for split in shots["split"].values)
-    return f"Ranges: 95% CI of one run (1 seed) over contexts: {samples}."
+    return f"Intervals: 95% CI of one run (1 seed) over contexts: {samples}."
 
 
 def _training_section(results: ModularResults, threshold: float) -> Section:
     text = (
         "Accuracy of the last answer of the context on the four splits: tasks trained on or not (i.d., o.o.d.), inputs "
-        "trained on or not (train, test). A query that stands among its examples can be looked up: the right picture "
-        f"leaves these out. Dashed: {threshold:.0%}; dotted: chance. {_intervals(results)}"
+        "trained on or not (train, test). New queries: those that are not among their examples, where the answer could "
+        f"be looked up. Dashed: {threshold:.0%}; dotted: chance. {_intervals(results)}"
     )
     drawing, table = plots.last_shot(results.shots, threshold=threshold), results.shots.to_frame()
     table = table[table["shot"].eq(table["shot"].max()) & table["queries"].isin(["all", "new"])]
@@ -119,53 +120,61 @@ def _training_section(results: ModularResults, threshold: float) -> Section:
 
 def _shots_section(results: ModularResults, step: int) -> Section:
     text = (
-        "Left: accuracy by number of shots, beside what Ratio Matching and Modular Regression could reach on the same "
-        "contexts, guessing the rest. Right: by what a query takes. Who matches ratios is at chance on “regression”. "
-        f"{_intervals(results)}"
+        "Left: accuracy by number of shots, and the accuracy that Ratio Matching and Modular Regression would reach on "
+        "the same contexts if they guessed what they cannot solve. Right: by kind of query. Ratio Matching alone "
+        "predicts chance accuracy on “regression”."
     )
     drawing, table = plots.shot_curves(results.shots, step=step), results.at([step]).shots.to_frame().dropna()
-    return Section("Learning in context", text, drawing, "After Figure 1c.", table=table, file="shots")
+    return Section("Learning in context", text, drawing, "Compare Figure 1c of the paper.", table=table, file="shots")
 
 
 def _algorithm_section(results: ModularResults, step: int) -> Section:
     text = (
-        "How likely the model's own answers are, right or wrong, under each algorithm with a fitted fraction of random "
-        f"answers; tasks with a = b and queries with a zero left out. {_intervals(results)}"
+        "Log-likelihood of the model's answers, correct or not, under each algorithm with a fitted fraction of random "
+        "answers. Tasks with a = b and queries with a zero are left out."
     )
     best = results.at([step]).agreement
     drawing, table = plots.agreement(results.agreement, step=step), best.to_frame().dropna()
-    return Section("By which algorithm", text, drawing, str(best), table=table, file="agreement")
+    return Section("By which algorithm", text, drawing, _named_splits(best), table=table, file="agreement")
+
+
+def _named_splits(result: Result) -> str:
+    """`_sentence`, with the splits as the figures name them."""
+    text = _sentence(result)
+    for split, name in SPLIT_NAMES.items():
+        text = text.replace(split, name)
+    return text
 
 
 def _grid_section(run: Run, step: int, device: str) -> Section:
     found = grids(run, step=step, device=device)
     drawing, task = plots.grids(found), unseen_task(tasks_of_run(run))
-    text = f"Task {task}, not trained on: every query (x, y) after the same k examples. Red: only the model is right."
-    return Section("Query by query", text, drawing, "After Figure 5.", file="grids")
+    text = f"Task {task}, which is not a training task: every query (x, y) after the same k examples."
+    return Section("Query by query", text, drawing, "Compare Figure 5 of the paper.", file="grids")
 
 
 def _circles_section(run: Run, step: int, device: str) -> Section:
     found = circles(run, step=step, device=device)
     head = found.dataset.attrs["layer"], found.dataset.attrs["head"]
     measured = head_circularity(run, head, step=step, device=device)
-    text = f"The head whose outputs at x and y are the most circular. {measured}"
+    text = f"The head whose outputs at x and y have the largest circularity. {_sentence(measured)}"
     title = "Circle of circles" if float(measured.margin()[-1]) > 0 else "No circle of circles"
-    return Section(title, text, plots.circles(found), "After Figure 6.", file="circles")
+    return Section(title, text, plots.circles(found), "Compare Figure 6 of the paper.", file="circles")
 
 
 def _similarity_section(run: Run, step: int, layer: int, device: str) -> Section:
     similarity = block_similarity(run, step=step, layer=layer, position="z", device=device)
-    text = str(block_kaleidoscope(run, "z", layer, step=step, device=device))
+    text = _sentence(block_kaleidoscope(run, "z", layer, step=step, device=device))
     title, name = f"Similarity after block {layer}", f"similarity_{layer}"
-    return Section(title, text, plots.similarity(similarity), "After Figure 7.", file=name)
+    return Section(title, text, plots.similarity(similarity), "Compare Figure 7 of the paper.", file=name)
 
 
 def _kaleidoscope_section(run: Run, device: str) -> Section:
     blocks = kaleidoscopes(run, device=device)
     text = (
-        "How far the similarities of all pairs follow each algorithm's pattern, at every checkpoint: y/x = y'/x' "
-        "(Ratio Matching) and a x + b y = a x' + b y' (Modular Regression). At z the answer stands in the sequence, so "
-        "that the second pattern is there from the beginning; at y it has to be worked out. Shaded: chance."
+        "Rank correlation of the similarities of all pairs with the pattern of each algorithm, at every checkpoint: "
+        "y/x = y'/x' (Ratio Matching) and a x + b y = a x' + b y' (Modular Regression). At z the answer is in the "
+        "sequence, so the second pattern is present from the beginning; at y it must be computed. Shaded: chance."
     )
     drawing, table = plots.kaleidoscopes(blocks), _stacked(blocks)
     return Section("Patterns over training", text, drawing, table=table, file="kaleidoscopes")
@@ -175,11 +184,17 @@ def _circularity_section(run: Run, device: str) -> Section:
     every = -(-len(run) // CIRCULARITIES)
     heads = circularities(run, steps=run.steps[::-1][::every][::-1], device=device)
     text = (
-        "How circular the outputs of each head at x and y are, from 0 to 1, and how far that is above what 95% of "
-        f"shuffled labels reach; {heads[0].dataset.sizes['checkpoint']} of the checkpoints."
+        "Circularity of the outputs of each head at x and y, from 0 to 1, and its distance from the 95% quantile over "
+        f"shuffled labels, at {counted(heads[0].dataset.sizes['checkpoint'], 'checkpoint')}."
     )
     drawing, table = plots.circularity(heads), _stacked(heads)
     return Section("Circularity over training", text, drawing, table=table, file="circularity")
+
+
+def _sentence(result: Result) -> str:
+    """The one line of a result, as a sentence of the page."""
+    text = str(result)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _stacked(results: Sequence[Result]) -> pd.DataFrame:

@@ -79,7 +79,7 @@ def analyze(
         run: a run on modular arithmetic; it may still be training.
         inputs: what to evaluate on; `evaluation_inputs(run)` if None.
         device: where models run, a torch device.
-        on_checkpoint: is told (checkpoints done, checkpoints to do).
+        on_checkpoint: called with (checkpoints done, checkpoints to do).
 
     Raises:
         ValueError: for a run on text, without checkpoints, or with a damaged one.

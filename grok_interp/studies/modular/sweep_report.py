@@ -14,6 +14,7 @@ import pandas as pd
 from grok_interp.analysis.phase_diagram import PhaseDiagram
 from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.configs import ModularConfig
+from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS
 from grok_interp.plots.page import Headline, Page, Section, table_html
 from grok_interp.plots.pictures.phase_diagram import phase_diagram
@@ -35,7 +36,7 @@ def runs_below(folder: Path) -> list[Run]:
 def write_phase_report(
     folder: Path, *, threshold: float | None = None, device: str = "cpu"
 ) -> tuple[Path, pd.DataFrame]:
-    """The page's path, and one row a run: its setting, and the last-shot accuracies that the diagram counts.
+    """The page's path, and one row per run: its setting, and the last-shot accuracies that the diagram counts.
 
     Raises ValueError for a folder without modular runs, and for runs that differ in more than n_id, alpha, seed and
     length.
@@ -52,7 +53,7 @@ def write_phase_report(
     assert isinstance(config.data, ModularConfig)
     page = Page(
         title="In which phase is in-context modular arithmetic?",
-        summary=f"{len(runs)} runs at p = {config.data.p}: {diagram}, each at the checkpoint of its largest mean.",
+        summary=f"{counted(len(runs), 'run')} at p = {config.data.p}: {diagram}, each at its best checkpoint.",
         headlines=_headlines(diagram, threshold),
         sections=[_diagram_section(diagram, threshold), _table_section(table)],
         warnings=list(_warnings(runs, lengths)),
@@ -80,7 +81,7 @@ def _shown(name: str, value: object) -> object:
 
 def _warnings(runs: list[Run], lengths: list[int]) -> Iterator[str]:
     if len(lengths) > 1:
-        yield f"These runs are of different lengths: {lengths} updates."
+        yield f"These runs have different lengths: {', '.join(f'{length:,}' for length in lengths)} updates."
     for run in runs:
         yield from (f"{run}: {text}" for text in analyze(run).not_finite_warnings())
 
@@ -115,7 +116,7 @@ def _diagram_section(diagram: PhaseDiagram, threshold: float) -> Section:
         "seeds."
     )
     drawing, table = phase_diagram(diagram, threshold=threshold), diagram.to_frame().dropna()
-    return Section("Phase diagram", text, drawing, "After Figure 1b.", table=table, file="modular_fig1b")
+    return Section("Phase diagram", text, drawing, "Compare Figure 1b of the paper.", table=table, file="modular_fig1b")
 
 
 def _table(diagram: PhaseDiagram) -> pd.DataFrame:
