@@ -1,6 +1,6 @@
 """How often do the 95% intervals of the modular study cover the value on 50,000 contexts?
 
-    python benchmarks/modular_coverage.py      modular-p11, its last checkpoint: an estimated 20 minutes of one core
+    python benchmarks/modular_coverage.py      modular-p11, its last checkpoint: 20 minutes of one core
     python benchmarks/modular_coverage.py --n-draws 20 --n-true 5000       a look at it: about 2 minutes
 
 One checkpoint of a reference run is evaluated once on 50,000 contexts of each split, and 300 times on as many contexts
