@@ -18,6 +18,7 @@ from scipy import stats
 from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.counted import counted
+from grok_interp.results.order import by_step
 from grok_interp.results.result import Measure, Result
 
 N_PERMUTATIONS = 9_999
@@ -117,11 +118,7 @@ def _curves(scores: Scores) -> xr.DataArray:
             f"formation_order needs one score of every head with dims checkpoint, layer and head, got {got}: select "
             "one, as in head_scores(...)[name]"
         )
-    ordered = curves.sortby("checkpoint")
-    steps = ordered["checkpoint"].to_numpy()
-    if len(twice := steps[1:][steps[1:] == steps[:-1]]):
-        raise ValueError(f"step {twice[0]} was given twice: give each checkpoint once")
-    return ordered
+    return by_step(curves)
 
 
 def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> DepthOrder:

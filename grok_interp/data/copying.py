@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from grok_interp.data.bos import after_bos, require_bos
+
 PAPER_N_SEQUENCES = 50
 HEXADECIMAL = tuple(b"0123456789abcdef")
 NEWLINE = ord("\n")
@@ -220,30 +222,6 @@ def repeated_tokens(
     generator = torch.Generator().manual_seed(seed)
     first = symbols[torch.randint(len(symbols), (n_sequences, half), generator=generator)]
     return after_bos(torch.cat([first, first], dim=1), bos)
-
-
-def require_bos(bos: int | None, others: Sequence[int]) -> None:
-    """Raises ValueError for a BOS token that is drawn, too: its second occurrence would be a target.
-
-    Args:
-        bos: the token's index, or None.
-        others: the tokens that are drawn.
-    """
-    if bos is not None and (isinstance(bos, bool) or bos < 0 or bos in others):
-        raise ValueError(
-            f"bos must be a token id of 0 or more that is neither in the alphabet nor a separator, got {bos}: leave it "
-            "out of the alphabet"
-        )
-
-
-def after_bos(tokens: Int64[Tensor, "batch pos"], bos: int | None) -> Int64[Tensor, "batch bos_and_pos"]:
-    """The rows with BOS before each; unchanged for None.
-
-    Args:
-        tokens: rows of token indices.
-        bos: the token's index, or None.
-    """
-    return tokens if bos is None else torch.nn.functional.pad(tokens, (1, 0), value=bos)
 
 
 def induction_targets(half: int, n_bos: int = 0) -> tuple[Int64[Tensor, " target"], Int64[Tensor, " target"]]:

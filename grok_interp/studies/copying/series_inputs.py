@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.data.copying import CopySamples, CopyTask, after_bos, repeated_tokens
+from grok_interp.data.bos import after_bos
+from grok_interp.data.copying import CopySamples, CopyTask, repeated_tokens
 from grok_interp.data.foreign_vocabulary import LINE_END, NumberedVocabulary, TokenizerVocabulary
 from grok_interp.data.vocabulary import printable_alphabet
 from grok_interp.data.windows import ValidationWindows
