@@ -10,6 +10,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without it
 
+import hypothesis  # noqa: E402
 import matplotlib  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -18,6 +19,10 @@ from grok_interp.configs import TrainConfig  # noqa: E402
 from grok_interp.presets import training_preset  # noqa: E402
 
 CPU_SECONDS = 300  # of one test, its fixtures among them; a busy machine does not make a test fail
+hypothesis.settings.register_profile(  # which limits an example to 200 ms of the clock, and the time to draw it
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # tiny models are several times slower on two threads
 

@@ -29,6 +29,10 @@ LEVELS = """
 """
 LEVEL = {name: level for level, line in enumerate(LEVELS.strip().splitlines()) for name in line.split()}
 
+# Names that do not say what is inside: of a module, a class or a constant
+VAGUE = {"shares", "effects", "inputs", "stacked", "still", "sizes", "Twin", "Clock", "Speech", "Journal", "ALOUD"}
+VAGUE |= {"utils", "helpers", "misc", "common"}
+
 MODULE_BUDGET, FUNCTION_BUDGET = 250, 45  # lines; of functions without the docstring
 
 
@@ -65,6 +69,17 @@ def test_a_module_imports_only_from_above() -> None:
         if (below := {i for i in imports_of(file) if level_of(i) > level_of(name)})
     }
     assert found == {}
+
+
+def test_modules_classes_and_constants_say_what_is_inside() -> None:
+    names = {name.rpartition(".")[-1] for name, _ in modules()}
+    for _, file in modules():
+        for node in ast.parse(file.read_text()).body:
+            names |= {node.name} if isinstance(node, ast.ClassDef) else set()
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    assert {"Run", "change_point", "PRESETS"} <= names
+    assert names & VAGUE == set()
 
 
 def test_imports_inside_functions_and_for_type_checkers_count(tmp_path: Path) -> None:

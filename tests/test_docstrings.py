@@ -3,8 +3,8 @@
 A public function or class is a name of `grok_interp`. It has an example. A function describes each argument, and what
 it returns or yields. Fields of configurations are described where they are declared, which `--help` shows too.
 
-Pictures, figures of the studies, and what else the pages of docs/api list describe each argument too; of fewer than
-three the one line of a kernel or a method says enough.
+Pictures, figures of the studies, methods of public classes, and what else the pages of docs/api list describe each
+argument too.
 """
 
 import doctest
@@ -30,7 +30,6 @@ PUBLIC: dict[str, Any] = {
 }
 FUNCTIONS = {name: value for name, value in PUBLIC.items() if inspect.isfunction(value)}
 API = Path(__file__).parents[1] / "docs" / "api"
-FEW = 2  # arguments that one line may describe
 WITH_EXAMPLES = [name for name, file in modules() if ">>> " in file.read_text()]
 
 
@@ -89,6 +88,12 @@ def listed() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 LISTED = dict(listed())
+METHODS = {
+    f"{name}.{method}": function
+    for name, value in PUBLIC.items()
+    if inspect.isclass(value)
+    for method, function in defined_in(value)
+}
 FIGURES = {name: value for name, value in LISTED.items() if re.match(r"grok_interp\.studies\..*figures\.", name)}
 
 
@@ -113,14 +118,20 @@ def test_a_figure_describes_its_arguments(name: str) -> None:
     assert described(FIGURES[name]) == arguments(FIGURES[name])
 
 
-@pytest.mark.parametrize("name", [name for name, value in LISTED.items() if len(arguments(value)) > FEW])
+@pytest.mark.parametrize("name", LISTED)
 def test_what_the_pages_list_describes_its_arguments(name: str) -> None:
     assert described(LISTED[name]) == arguments(LISTED[name])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_of_a_public_class_describes_its_arguments(name: str) -> None:
+    assert described(METHODS[name]) == arguments(METHODS[name])
 
 
 def test_the_pages_list_figures_functions_and_methods() -> None:
     assert len(FIGURES) >= 30 and len(LISTED) >= 400
     assert "grok_interp.studies.run_results.RunResults.of_run" in LISTED
+    assert {"Run.create", "Run.write", "CheckpointSeries.at", "Transformer.forward"} <= set(METHODS)
 
 
 def test_an_example_that_is_wrong_is_found() -> None:

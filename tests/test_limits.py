@@ -7,6 +7,11 @@ from pathlib import Path
 CONFTEST = Path(__file__).parent / "conftest.py"
 TESTS = """
 import time
+from hypothesis import given, strategies
+
+@given(strategies.booleans())
+def test_of_slow_examples(_):
+    time.sleep(0.3)
 
 def test_that_waits():
     time.sleep(1.5)
@@ -31,4 +36,4 @@ def test_cpu_time_is_limited_and_a_missing_browser_is_told(tmp_path: Path) -> No
     printed = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
     assert "test_that_computes_for_ever took more than 1 s of CPU time" in printed
     assert "SKIPPED tests in a browser: 1 (apt install chromium)" in printed
-    assert "1 failed, 2 passed, 1 skipped" in printed
+    assert "1 failed, 3 passed, 1 skipped" in printed

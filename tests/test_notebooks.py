@@ -1,5 +1,6 @@
 """The notebooks run from top to bottom, at miniature size, and are shipped with outputs fit to be read."""
 
+import ast
 import hashlib
 import re
 import shutil
@@ -70,6 +71,32 @@ def test_a_notebook_is_shipped_with_outputs_and_reads_well(path: Path) -> None:
     said = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs]
     assert [text for text in said if LEAKED.search(text)] == []
     assert path.stat().st_size < 3_000_000
+
+
+@ALL
+def test_a_notebook_uses_public_names_only(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    assert private_names(source) == []
+    assert "grok_interp" in source
+
+
+def private_names(source: str) -> list[str]:
+    """Imported names and attributes that begin with an underscore, not `__name__` and its like. Magics are left out."""
+    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("!", "%"))]
+    nodes = list(ast.walk(ast.parse("\n".join(lines))))
+    attributes = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
+    modules = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    imported = [alias.name for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    parts = [part for name in [*attributes, *modules, *imported] for part in name.split(".")]
+    return sorted(part for part in parts if part.startswith("_") and not part.endswith("__"))
+
+
+def test_private_names_are_found() -> None:
+    source = (
+        "from grok_interp.files import _temporary\n%matplotlib inline\nimport a._b\nmodel._read(type(scores).__name__)"
+    )
+    assert private_names(source) == ["_b", "_read", "_temporary"]
 
 
 def test_what_01_says_of_the_reference() -> None:

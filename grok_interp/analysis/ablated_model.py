@@ -16,9 +16,7 @@ followed the query's token counts; few symbols repeat by chance, and a longer ma
 The constant of a head's biases stays under zero and edges: TransformerLens folds it into b_O by default, where no
 ablation of heads reaches it. So raw and processed models give equal numbers.
 What is cut is not given to the row's other keys: renormalized, the rounding error beside a perfect induction edge would
-become a head of its own, and the ablation would add paths as well as remove one.
-
-Reference activations are those of the intact model.
+become a head of its own. Reference activations are those of the intact model.
 """
 
 from __future__ import annotations
@@ -56,7 +54,11 @@ class AblatedModel:
         self.model, self.edits, self.cfg = model, edits, model.cfg
 
     def from_row(self, row: int) -> AblatedModel:
-        """This model for a batch that begins at a row of a larger evaluation: its rows have other donors."""
+        """This model for a batch that begins at a row of a larger evaluation: its rows have other donors.
+
+        Args:
+            row: of the larger evaluation, the first of this batch, from 0.
+        """
         shifted = copy.copy(self)
         shifted.first_row = row
         if isinstance(self.model, ByRow):

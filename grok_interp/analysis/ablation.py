@@ -19,18 +19,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-import torch
 import xarray as xr
 from jaxtyping import Int64
 from torch import Tensor
 
 from grok_interp.analysis.ablated_model import Head, ablated, named, require_ablation
-from grok_interp.analysis.ablation_controls import (
-    attention_entropies,
-    entropy_controls,
-    n_control_sets,
-    random_controls,
-)
+from grok_interp.analysis.ablation_conditions import CONDITIONS, CONTROLS, Cell, cells, drawn_conditions
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
     arrays_by_sample,
@@ -51,10 +45,6 @@ from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Result
 
-CONTROLS = ["random", "entropy"]
-CONDITIONS = ["intact", "ablated", *CONTROLS]
-Cell = tuple[tuple[Head, ...], int] | None  # heads, seed of their donors; None where controls are missing
-
 
 class HeadAblation(Result):
     """Copying accuracy and loss under each condition; the coordinate `heads` names those that were ablated.
@@ -69,7 +59,11 @@ class HeadAblation(Result):
     measures: ClassVar = {**MEASURES, **bounds("", dims[:2]), **bounds("_effect", dims[:2])}
 
     def effect(self, measure: str) -> xr.DataArray:
-        """Each condition minus intact: negative where accuracy is lost, positive where loss is added."""
+        """Each condition minus intact: negative where accuracy is lost, positive where loss is added.
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+        """
         return self[measure] - self[measure].sel(condition="intact", drop=True)
 
     @property
@@ -92,15 +86,28 @@ class HeadAblation(Result):
         return expected if self.has_controls else expected.drop_sel(condition=CONTROLS)
 
     def interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
-        """Of the mean over draws: checkpoint x condition, low and high."""
+        """Of the mean over draws: checkpoint x condition, low and high.
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+        """
         return self[f"{measure}_low"], self[f"{measure}_high"]
 
     def effect_interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
-        """Of the mean effect over draws: checkpoint x condition, low and high."""
+        """Of the mean effect over draws: checkpoint x condition, low and high.
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+        """
         return self.interval(f"{measure}_effect")
 
     def in_words(self, measure: str, condition: str) -> str:
-        """Of the last checkpoint, the mean over draws: 96.6% [95.8, 97.3]"""
+        """Of the last checkpoint, the mean over draws: 96.6% [95.8, 97.3]
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+            condition: intact, ablated, random or entropy.
+        """
         ends = [self[measure].mean("draw"), *self.interval(measure)]
         return in_words(measure, *(float(each.sel(condition=condition).isel(checkpoint=-1)) for each in ends))
 
@@ -109,6 +116,9 @@ class HeadAblation(Result):
 
         At most 1, negative where accuracy is gained, NaN where the intact accuracy may be 0. The errors of both are
         taken as independent, so the interval is too wide rather than too narrow.
+
+        Args:
+            condition: intact, ablated, random or entropy.
         """
         ends = [self["exact_match"].mean("draw"), *self.interval("exact_match")]
 
@@ -125,7 +135,11 @@ class HeadAblation(Result):
 
     def onset(self, *, threshold: float) -> float:
         """The first step at which exact-match accuracy without the heads is below that of every control, by more than
-        `threshold`; NaN if there is none. Raises ValueError for a threshold that is not a finite number."""
+        `threshold`; NaN if there is none. Raises ValueError for a threshold that is not a finite number.
+
+        Args:
+            threshold: a difference of accuracies, from 0 to 1.
+        """
         require_threshold(threshold)
         exact_match = self["exact_match"]
         controls = exact_match.sel(condition=CONTROLS).min(("condition", "draw"))
@@ -182,6 +196,7 @@ def head_ablation(
         ValueError: for what `ablated` refuses and for more draws than there are sets of controls.
 
     Example:
+        >>> import torch
         >>> from grok_interp import CopyTask, Transformer, preset
         >>> model, samples = Transformer(preset("copier-tiny"), seed=0), CopyTask.fitting(64, n_samples=2).sample()
         >>> text = torch.randint(256, (2, 65), generator=torch.Generator().manual_seed(0))
@@ -198,13 +213,13 @@ def head_ablation(
     steps, rows, names = [], [], []
     for step, model in checkpoints_of(checkpoints):
         require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
-        conditions = _conditions(model, samples, heads, n_draws=n_draws, seed=seed, spared=spared)
-        cells = _cells(conditions, resampled=how == "resample", seed=seed)
-        distinct = dict.fromkeys(cell for draws in cells for cell in draws if cell is not None)
+        conditions = drawn_conditions(model, samples, heads, n_draws=n_draws, seed=seed, spared=spared)
+        planned = cells(conditions, resampled=how == "resample", seed=seed)
+        distinct = dict.fromkeys(cell for draws in planned for cell in draws if cell is not None)
         known: dict[Cell, list[np.ndarray]] = {cell: measured(model, *cell) for cell in distinct}
         known[None] = [np.full_like(each, np.nan) for each in next(iter(known.values()))]
         steps.append(step)
-        rows.extend(known[cell] for draws in cells for cell in draws)
+        rows.extend(known[cell] for draws in planned for cell in draws)
         names.append([[named(chosen or ()) for chosen in draws] for draws in conditions])
     by_sample = arrays_by_sample(rows, (len(steps), len(CONDITIONS), n_draws))
     over_draws = [each.mean(axis=-2) for each in by_sample]
@@ -219,28 +234,3 @@ def head_ablation(
     attrs = dict(heads=named(heads), how=how, spared=named(spared), n_match=n_match, seed=seed)
     attrs |= dict(n_samples=len(samples.strings), n_windows=len(text))
     return HeadAblation.of_arrays(arrays, coords, attrs)
-
-
-def _cells(conditions: Sequence[Sequence[tuple[Head, ...] | None]], *, resampled: bool, seed: int) -> list[list[Cell]]:
-    """condition x draw. Under resample the donors differ by draw."""
-    return [
-        [
-            None if heads is None else (heads, seed + draw if heads and resampled else seed)
-            for draw, heads in enumerate(draws)
-        ]
-        for draws in conditions
-    ]
-
-
-def _conditions(
-    model: HookedModel, samples: CopySamples, heads: Sequence[Head], *, n_draws: int, seed: int, spared: Sequence[Head]
-) -> Sequence[Sequence[tuple[Head, ...] | None]]:
-    """condition x draw: the heads to ablate; None where too few are left."""
-    intact_and_ablated = [[()] * n_draws, [tuple(heads)] * n_draws]
-    n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
-    if not n_control_sets(heads, spared, n_heads, n_layers):
-        return [*intact_and_ablated, [None] * n_draws, [None] * n_draws]
-    random = random_controls(heads, n_heads=n_heads, n_draws=n_draws, seed=seed, spared=spared, n_layers=n_layers)
-    tokens = torch.cat([samples.context, samples.query(samples.task.queries[0])], dim=1)
-    nearest = entropy_controls(heads, attention_entropies(model, tokens), spared=spared)
-    return [*intact_and_ablated, random, [nearest] * n_draws]

@@ -130,7 +130,11 @@ def entropy_controls(
 
 
 def attention_entropy(pattern: Float[Tensor, "batch head query key"]) -> Float[Tensor, " head"]:
-    """Kernel: the mean over queries, in nats; keys without attention add nothing."""
+    """Kernel: the mean over queries, in nats; keys without attention add nothing.
+
+    Args:
+        pattern: attention probabilities; each query's sum to 1.
+    """
     pattern = pattern.float()
     return -torch.xlogy(pattern, pattern).sum(dim=-1).mean(dim=(0, 2))
 

@@ -50,12 +50,22 @@ def measured_by_sample(
 
 
 def arrays_by_sample(rows: Sequence[BySample], shape: tuple[int, ...]) -> list[np.ndarray]:
-    """One array per measure, of this shape with the samples as a last axis."""
+    """One array per measure, of this shape with the samples as a last axis.
+
+    Args:
+        rows: values of each measure by sample, one entry for each cell of `shape`, in row-major order.
+        shape: of the axes before the samples.
+    """
     return [np.array(of_measure).reshape(*shape, -1) for of_measure in zip(*rows, strict=True)]
 
 
 def means(values: BySample, *, suffix: str = "") -> dict[str, np.ndarray]:
-    """Measure, with a suffix -> the mean over samples."""
+    """Measure, with a suffix -> the mean over samples.
+
+    Args:
+        values: measure -> values by sample, the samples as the last axis.
+        suffix: is appended to each measure's name.
+    """
     return {name + suffix: each.mean(axis=-1) for name, each in zip(MEASURES, values, strict=True)}
 
 
@@ -73,7 +83,12 @@ def value_bounds(values: BySample, n_strings: int, *, suffix: str = "") -> dict[
 
 
 def effect_bounds(values: BySample, intact: BySample) -> dict[str, np.ndarray]:
-    """The same of each mean difference to `intact`, which broadcasts against the values."""
+    """The same of each mean difference to `intact`, which broadcasts against the values.
+
+    Args:
+        values: measure -> values by sample, the samples as the last axis.
+        intact: the same of the intact model.
+    """
     differences = [each - same for each, same in zip(values, intact, strict=True)]
     return _named([mean_interval(each) for each in differences], "_effect")
 
@@ -87,7 +102,12 @@ def _named(ends: Sequence[Iterable[np.ndarray]], suffix: str) -> dict[str, np.nd
 
 
 def bounds(suffix: str, dims: tuple[str, ...]) -> dict[str, Measure]:
-    """The measures `exact_match_low`, `exact_match_high` and so on, with a suffix before the bound."""
+    """The measures `exact_match_low`, `exact_match_high` and so on, with a suffix before the bound.
+
+    Args:
+        suffix: as `means` takes it; may be empty.
+        dims: of the bounds.
+    """
     return {
         f"{name}{suffix}_{bound}": Measure(
             f"{each.long_name}{suffix.replace('_', ', ')}, {bound} end of the 95% interval", each.units, dims, True

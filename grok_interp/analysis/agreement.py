@@ -40,12 +40,12 @@ from grok_interp.analysis.evaluation_contexts import (
     draw_contexts,
     sampling_coordinates,
 )
+from grok_interp.analysis.hypotheses import HYPOTHESES, predicted
 from grok_interp.analysis.intervals import Z
 from grok_interp.analysis.random_answers import log_likelihood
-from grok_interp.data.modular import SPLITS, ModularTasks, Split, answers
+from grok_interp.data.modular import SPLITS, ModularTasks, Split
 from grok_interp.results.result import Measure, Result
 
-HYPOTHESES = ("chance", "memorization", "ratio matching", "modular regression")
 SUBSETS = ("generic", "symmetric", "axis")
 ERRORS_FROM = {name: f"difference_from_{name.replace(' ', '_')}_se" for name in HYPOTHESES}
 
@@ -71,26 +71,48 @@ class AlgorithmAgreement(Result):
     }
 
     def log_likelihood(self, subset: str = "generic") -> xr.DataArray:
-        """checkpoint x split x hypothesis x shot; NaN where there was no query."""
+        """checkpoint x split x hypothesis x shot; NaN where there was no query.
+
+        Args:
+            subset: of the queries: generic, symmetric or axis.
+        """
         return self["log_likelihood"].sel(subset=subset, drop=True)
 
     def interval(self, subset: str = "generic") -> tuple[xr.DataArray, xr.DataArray]:
-        """The 95% confidence interval of the log-likelihood, at most 0."""
+        """The 95% confidence interval of the log-likelihood, at most 0.
+
+        Args:
+            subset: of the queries: generic, symmetric or axis.
+        """
         half = Z * self["log_likelihood_se"].sel(subset=subset, drop=True)
         return self.log_likelihood(subset) - half, (self.log_likelihood(subset) + half).clip(max=0)
 
     def difference(self, other: str, subset: str = "generic") -> xr.DataArray:
-        """The log-likelihood of every hypothesis minus that of one: checkpoint x split x hypothesis x shot."""
+        """The log-likelihood of every hypothesis minus that of one: checkpoint x split x hypothesis x shot.
+
+        Args:
+            other: one of HYPOTHESES.
+            subset: of the queries: generic, symmetric or axis.
+        """
         values = self.log_likelihood(subset)
         return values - values.sel(hypothesis=other, drop=True)
 
     def difference_interval(self, other: str, subset: str = "generic") -> tuple[xr.DataArray, xr.DataArray]:
-        """The 95% confidence interval of that difference, from the differences answer by answer."""
+        """The 95% confidence interval of that difference, from the differences answer by answer.
+
+        Args:
+            other: one of HYPOTHESES.
+            subset: of the queries: generic, symmetric or axis.
+        """
         half = Z * self[ERRORS_FROM[other]].sel(subset=subset, drop=True)
         return self.difference(other, subset) - half, self.difference(other, subset) + half
 
     def best(self, subset: str = "generic") -> xr.DataArray:
-        """checkpoint x split x shot: the likeliest hypothesis; "undecided" when the 95% CI of a lead includes 0."""
+        """checkpoint x split x shot: the likeliest hypothesis; "undecided" when the 95% CI of a lead includes 0.
+
+        Args:
+            subset: of the queries: generic, symmetric or axis.
+        """
         values = self.log_likelihood(subset)
         index = values.fillna(-np.inf).argmax("hypothesis")
         names = values["hypothesis"][index].drop_vars("hypothesis")
@@ -215,22 +237,3 @@ def _subsets(contexts: EvaluationContexts) -> list[tuple[Bool[Tensor, " task"], 
     symmetric = contexts.tasks[:, 0] == contexts.tasks[:, 1]
     axis = (contexts.inputs == 0).any(dim=-1)
     return [(~symmetric, ~axis), (symmetric, torch.ones_like(axis)), (~symmetric, axis)]
-
-
-def predicted(given: Answers, tasks: ModularTasks) -> Float[Tensor, "hypothesis task context shot"]:
-    """The probability that each of HYPOTHESES gives to the answers found. Kernel."""
-    right, p = (given.found == given.contexts.true).float(), tasks.p
-    by_algorithm = [torch.where(solved, right, 1 / p) for solved in given.contexts.solved]
-    return torch.stack([torch.full_like(right, 1 / p), memorized(given, tasks), *by_algorithm])
-
-
-def memorized(given: Answers, tasks: ModularTasks) -> Float[Tensor, "task context shot"]:
-    """Of the tasks trained on that agree with all examples before, the fraction that give the answer found."""
-    rows = []
-    for inputs, answer, true in zip(given.contexts.inputs, given.found, given.contexts.true, strict=True):
-        of_trained = answers(tasks.id_tasks, inputs, tasks.p)
-        agrees = (of_trained == true).cumprod(dim=-1).roll(1, dims=-1)
-        agrees[..., 0] = 1  # before the first example
-        same, n_agreeing = (agrees * (of_trained == answer)).sum(dim=0), agrees.sum(dim=0)
-        rows.append(torch.where(n_agreeing > 0, same / n_agreeing, 1 / tasks.p))
-    return torch.stack(rows)

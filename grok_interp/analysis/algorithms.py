@@ -43,7 +43,11 @@ class Solution:
         return self.after(self.n_examples)
 
     def after(self, k: int) -> Bool[Tensor, "*context x y"]:
-        """Is the query solved by the first k examples alone?"""
+        """Is the query solved by the first k examples alone?
+
+        Args:
+            k: a number of examples, from 0.
+        """
         return self.needed <= k
 
 

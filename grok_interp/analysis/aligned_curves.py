@@ -38,11 +38,19 @@ class AlignedCurves(Result):
     }
 
     def mean(self, measure: str) -> xr.DataArray:
-        """Over seeds, by offset."""
+        """Over seeds, by offset.
+
+        Args:
+            measure: a variable of the result.
+        """
         return self[measure].mean("seed")
 
     def interval(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
-        """95% of the mean over seeds, by offset; NaN for one seed."""
+        """95% of the mean over seeds, by offset; NaN for one seed.
+
+        Args:
+            measure: a variable of the result.
+        """
         return mean_interval(self[measure].transpose("offset", "seed").to_numpy())
 
     def __str__(self) -> str:

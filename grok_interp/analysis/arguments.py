@@ -6,6 +6,9 @@ import math
 from numbers import Real
 from typing import Any
 
+from jaxtyping import Int64
+from torch import Tensor
+
 
 def require_threshold(threshold: Any, name: str = "threshold") -> None:
     """Raises ValueError for what is no finite number."""
@@ -29,3 +32,18 @@ def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
     """Raises ValueError for a head that the model does not have."""
     if not (0 <= layer < n_layers and 0 <= head < n_heads):
         raise ValueError(f"no head L{layer}H{head}: the model has {n_layers} layers of {n_heads} heads")
+
+
+def require_outputs(model: Any, targets: Int64[Tensor, ...]) -> None:
+    """Raises ValueError for targets that the model has no logit for.
+
+    Args:
+        model: its cfg says how many logits it has.
+        targets: tokens that are predicted.
+    """
+    n_outputs = getattr(model.cfg, "d_vocab_out", model.cfg.d_vocab)
+    if n_outputs > 0 and (largest := int(targets.max())) >= n_outputs:
+        raise ValueError(
+            f"targets must be outputs of the model, 0 .. {n_outputs - 1} (d_vocab_out), got token {largest}: output i "
+            "is token i"
+        )

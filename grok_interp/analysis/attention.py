@@ -26,7 +26,12 @@ class AttentionMaps(Result):
     measures: ClassVar = {"pattern": Measure("attention weight", "fraction")}
 
     def of(self, layer: int, head: int) -> xr.DataArray:
-        """query x key of one head. Raises ValueError for a head that the model does not have."""
+        """query x key of one head. Raises ValueError for a head that the model does not have.
+
+        Args:
+            layer: from 0.
+            head: within the layer, from 0.
+        """
         require_head(layer, head, n_layers=self.dataset.sizes["layer"], n_heads=self.dataset.sizes["head"])
         return self["pattern"].isel(layer=layer, head=head)
 
@@ -43,7 +48,12 @@ class HeadPatterns(Result):
     measures: ClassVar = {"pattern": Measure("attention weight", "fraction")}
 
     def maps(self, *, n_layers: int, n_heads: int) -> Iterator[tuple[int, AttentionMaps]]:
-        """(step, maps of all heads of the model), NaN for those that are not here."""
+        """(step, maps of all heads of the model), NaN for those that are not here.
+
+        Args:
+            n_layers: of the model.
+            n_heads: of each layer.
+        """
         places = tuple(zip(*map(_place, self.dataset["head"].values), strict=True))
         for step in self.dataset["checkpoint"].values.tolist():
             here = self.at(step)["pattern"]

@@ -78,7 +78,12 @@ def checkpoints_of(
 
 
 def require_model(model: Any, needs: Sequence[str] = HOOKED) -> None:
-    """Raises ValueError for a model without hooks, with what gives it hooks."""
+    """Raises ValueError for a model without hooks, with what gives it hooks.
+
+    Args:
+        model: of any kind.
+        needs: names of the attributes that it must have.
+    """
     missing = [name for name in needs if not hasattr(model, name)]
     if missing:
         raise ValueError(

@@ -60,7 +60,12 @@ def principal_components(
     vectors: Float[Tensor, "point feature"], n_components: int
 ) -> tuple[Float[Tensor, "point component"], Float[Tensor, " component"]]:
     """(components, fraction of the variance that each explains); zeros where all vectors are the same, NaN where one is
-    not finite. Kernel."""
+    not finite. Kernel.
+
+    Args:
+        vectors: points x features; they are centered here.
+        n_components: from 1 to the smaller of both sizes.
+    """
     from sklearn.decomposition import PCA  # takes a second to import
 
     points = vectors.double()

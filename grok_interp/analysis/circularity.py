@@ -60,7 +60,12 @@ class Circularity(Result):
 def mode_fractions(
     components: Float[Tensor, "x y component"], logs: Int64[Tensor, " number"]
 ) -> Float[Tensor, "variable frequency"]:
-    """fraction_x(k) and fraction_y(k) for k = 1 .. (p - 3) / 2; zeros where the components do not vary. Kernel."""
+    """fraction_x(k) and fraction_y(k) for k = 1 .. (p - 3) / 2; zeros where the components do not vary. Kernel.
+
+    Args:
+        components: the principal components of all pairs (x, y), p x p x component.
+        logs: the discrete logarithm of each number from 0 to p - 1; that of 0 is not read.
+    """
     order = 1 + logs[1:].argsort()  # 1 .. p - 1 by their logarithm
     grid = components[order][:, order].double()
     grid = grid - grid.mean(dim=(0, 1))

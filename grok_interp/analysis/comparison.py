@@ -42,15 +42,29 @@ class TrainingCurves(Result):
     }
 
     def of(self, measure: str, condition: str) -> xr.DataArray:
-        """seed x checkpoint, without the checkpoints that no run of the condition has."""
+        """seed x checkpoint, without the checkpoints that no run of the condition has.
+
+        Args:
+            measure: a variable of the result.
+            condition: one of those compared.
+        """
         return self[measure].sel(condition=condition).dropna("checkpoint", how="all")
 
     def mean(self, measure: str, condition: str) -> xr.DataArray:
-        """Over the seeds that have the checkpoint."""
+        """Over the seeds that have the checkpoint.
+
+        Args:
+            measure: a variable of the result.
+            condition: one of those compared.
+        """
         return self.of(measure, condition).mean("seed")
 
     def each(self, measure: str) -> dict[tuple[str, int], xr.DataArray]:
-        """(condition, seed) -> one curve over its own checkpoints."""
+        """(condition, seed) -> one curve over its own checkpoints.
+
+        Args:
+            measure: a variable of the result.
+        """
         chosen = self[measure]
         curves = {
             (condition, seed): chosen.sel(condition=condition, seed=seed, drop=True).dropna("checkpoint")
@@ -126,7 +140,12 @@ def curves_of_series(
 
 
 def condition_of(config: TrainConfig, varied: Sequence[str]) -> str:
-    """batch_size=8; several fields are joined, and those that are 0 left out."""
+    """batch_size=8; several fields are joined, and those that are 0 left out.
+
+    Args:
+        config: of a run.
+        varied: names of fields, as `config.flattened()` has them.
+    """
     values = config.flattened()
     named = [f"{field.rpartition('.')[2]}={values[field]:g}" for field in varied if values[field]]
     return " ".join(named) or NEITHER
@@ -175,6 +194,11 @@ def _require_same_seeds(cells: Mapping[tuple[str, int], Any]) -> None:
 
 
 def final(curve: xr.DataArray, *, fraction: float = 0.1) -> float:
-    """The mean over the checkpoints of the last `fraction` of training."""
+    """The mean over the checkpoints of the last `fraction` of training.
+
+    Args:
+        curve: along `checkpoint`.
+        fraction: of the last step, between 0 and 1.
+    """
     steps = curve["checkpoint"]
     return float(np.mean(curve.to_numpy()[steps.to_numpy() >= (1 - fraction) * float(steps[-1])]))

@@ -18,6 +18,7 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import BOUNDS, in_percent, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
@@ -170,6 +171,7 @@ def copying_accuracy(checkpoints: Checkpoints, samples: CopySamples, *, batch_si
     steps, correct = [], []
     for step, model in checkpoints_of(checkpoints, tokens=samples.context, n_read=0):
         samples.task.require_context(model.cfg.n_ctx)
+        require_outputs(model, samples.strings)
         batches = in_batches(model, samples.strings, batch_size)
         parts = [_correct(each, CopySamples(samples.task, part)) for each, part in batches]
         steps.append(step)
@@ -188,7 +190,12 @@ def copying_accuracy(checkpoints: Checkpoints, samples: CopySamples, *, batch_si
 
 
 def suffix_scores(model: HookedModel, samples: CopySamples) -> Iterable[Float[Tensor, "sample char d_vocab"]]:
-    """The logits of every suffix token, earlier ones given: one tensor for each queried string, on the CPU."""
+    """The logits of every suffix token, earlier ones given: one tensor for each queried string, on the CPU.
+
+    Args:
+        model: reads the vocabulary of the samples.
+        samples: of the copying test.
+    """
     n_suffix = samples.task.n_suffix
     score = _scores_from_cache if isinstance(model, Caching) else _scores_from_the_start
     return (scores[:, -n_suffix:] for scores in score(model, samples))

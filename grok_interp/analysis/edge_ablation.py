@@ -50,15 +50,28 @@ class EdgeAblation(Result):
     }
 
     def effect(self, measure: str) -> xr.DataArray:
-        """Without the edges minus intact: negative where accuracy is lost, positive where loss is added."""
+        """Without the edges minus intact: negative where accuracy is lost, positive where loss is added.
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+        """
         return self[measure] - self[f"{measure}_intact"]
 
     def effect_interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
-        """With the dims of `effect`, low and high."""
+        """With the dims of `effect`, low and high.
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+        """
         return self[f"{measure}_effect_low"], self[f"{measure}_effect_high"]
 
     def in_words(self, measure: str, group: str) -> str:
-        """Of the last checkpoint: 96.6% [95.8, 97.3]"""
+        """Of the last checkpoint: 96.6% [95.8, 97.3]
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+            group: the name of a group of edges, or "intact".
+        """
         ends = (self[name][-1].sel(group=group) for name in (measure, f"{measure}_low", f"{measure}_high"))
         return in_words(measure, *map(float, ends))
 

@@ -60,7 +60,12 @@ class Effect(Estimate):
 
 
 def mean_effect(values: Float[np.ndarray, " seed"], *, level: float = 0.95) -> Effect:
-    """Mean of one number per seed; no interval from fewer than two. Raises ValueError for a level outside (0, 1)."""
+    """Mean of one number per seed; no interval from fewer than two. Raises ValueError for a level outside (0, 1).
+
+    Args:
+        values: one per seed, in any unit.
+        level: of the interval, between 0 and 1.
+    """
     require_level(level)
     if not len(values):
         return Effect()

@@ -67,7 +67,12 @@ class ParitySeparation(Result):
 def between_class_fraction(
     values: Float[Tensor, "point component"], even: Bool[Tensor, "*shuffle point"]
 ) -> Float[Tensor, "*shuffle component"]:
-    """Of each component, the variance between the means of two classes over all variance; 0 if it has none. Kernel."""
+    """Of each component, the variance between the means of two classes over all variance; 0 if it has none. Kernel.
+
+    Args:
+        values: points x components.
+        even: which points are of one class; several shuffles at once.
+    """
     centered = (values - values.mean(dim=0)).double()
     of_even = even.double().mean(dim=-1, keepdim=True)
     mean = even.double() @ centered / even.sum(dim=-1, keepdim=True)  # of the even ones; the odd ones balance it
@@ -79,6 +84,10 @@ def number_embeddings(model: Any, p: int) -> Float[Tensor, "number d_model"]:
     """Rows 0 .. p - 1 of a model's W_E, in float32 on the CPU.
 
     Raises ValueError for a vocabulary of fewer than p tokens.
+
+    Args:
+        model: its first p tokens are the numbers.
+        p: the modulus.
     """
     if len(model.W_E) < p:
         raise ValueError(f"embeddings of 0..{p - 1} were asked for, the vocabulary has {len(model.W_E)} tokens")

@@ -125,7 +125,11 @@ class Answers:
 
 
 def sampling_coordinates(contexts: Sequence[EvaluationContexts]) -> dict[str, tuple[str, list[int]]]:
-    """Coordinates along `split` that say what was evaluated: contexts in all, tasks, and tasks that the split has."""
+    """Coordinates along `split` that say what was evaluated: contexts in all, tasks, and tasks that the split has.
+
+    Args:
+        contexts: one entry per split.
+    """
     return {
         "n_contexts": ("split", [each.inputs.shape[:2].numel() for each in contexts]),
         "n_tasks": ("split", [len(each.tasks) for each in contexts]),
@@ -134,7 +138,12 @@ def sampling_coordinates(contexts: Sequence[EvaluationContexts]) -> dict[str, tu
 
 
 def sampled_over(dataset: xr.Dataset, split: Split) -> str:
-    """What the intervals of a result are over: "2,601 contexts (289 for each of all 9 tasks)"."""
+    """What the intervals of a result are over: "2,601 contexts (289 for each of all 9 tasks)".
+
+    Args:
+        dataset: with the coordinates of `sampling_coordinates`.
+        split: one that was evaluated.
+    """
     n_contexts, n_tasks, n_all = (
         int(dataset[name].sel(split=split)) for name in ("n_contexts", "n_tasks", "n_all_tasks")
     )

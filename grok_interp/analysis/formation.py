@@ -18,6 +18,7 @@ from scipy import stats
 from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.counted import counted
+from grok_interp.results.order import by_step
 from grok_interp.results.result import Measure, Result
 
 N_PERMUTATIONS = 9_999
@@ -56,7 +57,11 @@ class FormationOrder(Result):
         return self["onset"].min("head", skipna=True)
 
     def depth_order(self, *, seed: int = 0) -> DepthOrder:
-        """Do deeper heads form later?"""
+        """Do deeper heads form later?
+
+        Args:
+            seed: of the relabelings that give the p-value.
+        """
         formed = self["onset"].to_series().dropna()
         layers = formed.index.get_level_values("layer").to_numpy()
         return kendall_tau(layers, formed.to_numpy(), seed=seed)
@@ -113,11 +118,7 @@ def _curves(scores: Scores) -> xr.DataArray:
             f"formation_order needs one score of every head with dims checkpoint, layer and head, got {got}: select "
             "one, as in head_scores(...)[name]"
         )
-    ordered = curves.sortby("checkpoint")
-    steps = ordered["checkpoint"].to_numpy()
-    if len(twice := steps[1:][steps[1:] == steps[:-1]]):
-        raise ValueError(f"step {twice[0]} was given twice: give each checkpoint once")
-    return ordered
+    return by_step(curves)
 
 
 def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> DepthOrder:
@@ -151,7 +152,12 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
 
 
 def pooled_depth_order(orders: Sequence[FormationOrder], *, seed: int = 0) -> DepthOrder:
-    """Kendall's tau-b over the heads of several runs, compared within each run only; relabeled within each run."""
+    """Kendall's tau-b over the heads of several runs, compared within each run only; relabeled within each run.
+
+    Args:
+        orders: one per run.
+        seed: of the relabelings that give the p-value.
+    """
     formed = [order["onset"].to_series().dropna() for order in orders]
     runs = [(each.index.get_level_values("layer").to_numpy(), each.to_numpy()) for each in formed]
     n_heads = sum(map(len, formed))

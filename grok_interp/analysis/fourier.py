@@ -87,7 +87,11 @@ class FourierSpectrum(Result):
 
 
 def variance_fractions(vectors: Float[Tensor, "*rows element feature"]) -> Float[Tensor, "*rows frequency"]:
-    """s(f) for f = 1 .. n / 2 (rounded down) of n vectors in group order. Kernel."""
+    """s(f) for f = 1 .. n / 2 (rounded down) of n vectors in group order. Kernel.
+
+    Args:
+        vectors: one per element, in group order.
+    """
     centered = vectors.double() - vectors.double().mean(dim=-2, keepdim=True)
     power = torch.fft.rfft(centered, dim=-2, norm="ortho").abs().square().sum(dim=-1)[..., 1:]
     n = vectors.shape[-2]
@@ -100,7 +104,12 @@ def variance_fractions(vectors: Float[Tensor, "*rows element feature"]) -> Float
 def projection(
     vectors: Float[Tensor, "element feature"], frequencies: Sequence[int]
 ) -> Float[Tensor, "element feature"]:
-    """The part of n vectors in group order that lies at these frequencies; the mean is no part of it. Kernel."""
+    """The part of n vectors in group order that lies at these frequencies; the mean is no part of it. Kernel.
+
+    Args:
+        vectors: one per element, in group order.
+        frequencies: from 1 to half the number of elements, rounded down.
+    """
     modes = torch.fft.rfft(vectors.double(), dim=0)
     kept = torch.zeros_like(modes)
     kept[list(frequencies)] = modes[list(frequencies)]
@@ -160,12 +169,21 @@ def fourier_spectrum(checkpoints: WithEmbedding, p: int, *, root: int | None = N
 
 
 def require_group(group: str) -> None:
-    """Raises ValueError for another name than those of GROUPS."""
+    """Raises ValueError for another name than those of GROUPS.
+
+    Args:
+        group: a name.
+    """
     if group not in GROUPS:
         raise ValueError(f"group must be one of {', '.join(GROUPS)}, got {group!r}")
 
 
 def require_n_key(n_key: int, n_frequencies: int) -> None:
-    """Raises ValueError for no frequency and for more than there are."""
+    """Raises ValueError for no frequency and for more than there are.
+
+    Args:
+        n_key: how many frequencies are kept.
+        n_frequencies: how many there are.
+    """
     if not 1 <= n_key <= n_frequencies:
         raise ValueError(f"n_key must be between 1 and the {n_frequencies} frequencies of each group, got {n_key}")

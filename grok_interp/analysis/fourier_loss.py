@@ -61,11 +61,19 @@ class FourierLoss(Result):
     }
 
     def loss(self, condition: str) -> xr.DataArray:
-        """The loss under one of CONDITIONS by checkpoint, in nats."""
+        """The loss under one of CONDITIONS by checkpoint, in nats.
+
+        Args:
+            condition: one of CONDITIONS.
+        """
         return self["loss"].sel(condition=condition, drop=True)
 
     def interval(self, condition: str) -> tuple[xr.DataArray, xr.DataArray]:
-        """`loss` minus and plus one standard error over contexts."""
+        """`loss` minus and plus one standard error over contexts.
+
+        Args:
+            condition: one of CONDITIONS.
+        """
         loss, error = self.loss(condition), self["loss_se"].sel(condition=condition, drop=True)
         return loss - error, loss + error
 

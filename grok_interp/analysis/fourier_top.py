@@ -71,7 +71,12 @@ class TopFrequencyFraction(Result):
 
 
 def top_sum(fractions: Float[Tensor, "*rows frequency"], n_key: int) -> Float[Tensor, "*rows"]:
-    """The sum of the `n_key` largest fractions. Kernel."""
+    """The sum of the `n_key` largest fractions. Kernel.
+
+    Args:
+        fractions: of the variance, one per frequency, between 0 and 1.
+        n_key: how many are added, from 1.
+    """
     return fractions.topk(n_key, dim=-1).values.sum(dim=-1)
 
 

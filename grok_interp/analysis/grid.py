@@ -34,7 +34,11 @@ class GridComparison(Result):
     measures: ClassVar = {"right": Measure("right: 1, wrong: 0", "1")}
 
     def model_minus(self, algorithm: str = "ratio matching") -> xr.DataArray:
-        """x y: 1 where only the model is correct, -1 where only the algorithm is."""
+        """x y: 1 where only the model is correct, -1 where only the algorithm is.
+
+        Args:
+            algorithm: "ratio matching" or "modular regression".
+        """
         return self["right"].sel(who="model", drop=True) - self["right"].sel(who=algorithm, drop=True)
 
     def counts(self) -> dict[str, int]:

@@ -45,7 +45,12 @@ class HeadScore(ABC):
 
     @abstractmethod
     def chance(self, tokens: Int64[Tensor, "batch pos"], model: Any) -> float:
-        """The value of `chance_head` on these tokens, in a model of this size."""
+        """The value of `chance_head` on these tokens, in a model of this size.
+
+        Args:
+            tokens: those that the score is measured on.
+            model: of which only the sizes are read.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,10 @@ class HeadScores(Result):
 
         All heads when there are fewer than `n_heads`. Raises KeyError for a score that was not measured, and ValueError
         for `n_heads` below 1.
+
+        Args:
+            score: the name of one that was measured.
+            n_heads: at least 1.
         """
         require_count(n_heads, "n_heads")
         last = self[score].isel(checkpoint=-1).to_series().sort_values(ascending=False)

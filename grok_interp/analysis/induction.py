@@ -56,6 +56,9 @@ class InductionScores(Result):
         """(layer, head) of the largest I at the last checkpoint, largest first.
 
         All heads when there are fewer than `n_heads`. Raises ValueError for `n_heads` below 1.
+
+        Args:
+            n_heads: at least 1.
         """
         require_count(n_heads, "n_heads")
         last = self["I"].isel(checkpoint=-1).to_series().sort_values(ascending=False)
@@ -78,14 +81,22 @@ class TellsEntries(Protocol):
 
 
 def induction_attention(pattern: Float[Tensor, "batch head query key"]) -> Float[Tensor, " head"]:
-    """Kernel of Abar; the pattern is that of two identical halves, after BOS where its size is odd."""
+    """Kernel of Abar; the pattern is that of two identical halves, after BOS where its size is odd.
+
+    Args:
+        pattern: attention probabilities, between 0 and 1.
+    """
     queries, keys = induction_targets(*divmod(pattern.shape[-1], 2))
     return pattern[:, :, queries, keys].float().mean(dim=(0, 2))
 
 
 def eigenvalue_positivity(circuit: Float[Tensor, "*lead size size"]) -> Float[Tensor, "*lead"]:
     """Kernel of EP: the sum of the eigenvalues (a real matrix's trace) over the sum of their absolute values; NaN
-    for a circuit that is not finite."""
+    for a circuit that is not finite.
+
+    Args:
+        circuit: real square matrices; leading axes are kept.
+    """
     finite = circuit.isfinite().all(dim=-1).all(dim=-1)
     circuit = circuit.double().where(finite[..., None, None], 0.0)
     total = torch.linalg.eigvals(circuit).abs().sum(dim=-1)
@@ -171,6 +182,10 @@ def ov_circuits(model: Any, norm_gain: NormGain = "ignored") -> Float[Tensor, "l
     """W_O (W_U W_E) W_V of every head: the non-zero eigenvalues of the full OV circuit W_E W_V W_O W_U.
 
     In float64 (see `_through_tokens`), but one layer and some of the vocabulary at a time.
+
+    Args:
+        model: TransformerLens' or ours, or anything else that `weights_of` reads.
+        norm_gain: whether the gains of norms are multiplied in, see `weights_of`.
     """
     weights = weights_of(model, norm_gain)
     through_tokens = _through_tokens(weights)

@@ -52,7 +52,11 @@ class Kaleidoscope(Result):
 
 
 def ratio_pattern(p: int) -> Bool[Tensor, "pair other_pair"]:
-    """Alike where y / x = y' / x'. Kernel."""
+    """Alike where y / x = y' / x'. Kernel.
+
+    Args:
+        p: the modulus.
+    """
     x, y = torch.cartesian_prod(torch.arange(p), torch.arange(p)).T
     parallel = (x[:, None] * y - y[:, None] * x) % p == 0
     zero = (x == 0) & (y == 0)
@@ -60,7 +64,12 @@ def ratio_pattern(p: int) -> Bool[Tensor, "pair other_pair"]:
 
 
 def regression_pattern(task: tuple[int, int], p: int) -> Bool[Tensor, "pair other_pair"]:
-    """Alike where a x + b y = a x' + b y'. Kernel."""
+    """Alike where a x + b y = a x' + b y'. Kernel.
+
+    Args:
+        task: (a, b) in Z_p.
+        p: the modulus.
+    """
     x, y = torch.cartesian_prod(torch.arange(p), torch.arange(p)).T
     z = (task[0] * x + task[1] * y) % p
     return z[:, None] == z

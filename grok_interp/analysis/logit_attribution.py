@@ -5,16 +5,14 @@ The residual stream before the final norm is a sum, so the logit of a token t af
     logit(q, t) - mean over tokens v of logit(q, v) = sum over components c of  c(q) . u(q, t)  +  bias(t)
     u(q, t) = g * (W_U[:, t] - mean over v of W_U[:, v]) / s(q)
 
-with g the gain and s(q) the scale of the final norm, which is kept as it is (LayerNorm: u is centered, too). What is
-taken from the mean over tokens is what softmax reads: raw and processed weights give equal numbers. Components:
-
+with g the gain and s(q) the scale of the final norm, which is kept as it is (LayerNorm: u is centered, too). Softmax
+does not read the mean over tokens: raw and processed weights give equal numbers. Components:
     contribution  (z - c) W_O of each head, with c what its biases make it write whatever it reads (`value_constants`)
     mlp           what else each layer adds: its MLP and its biases, those of its heads included
     embedding     tokens and, where they are added, positions
 
-On the copying test t is the expected token at each position of the suffix, earlier ones given. Range: any real number,
-in nats of log-odds. A head that acts through later layers adds nothing: a previous-token head has about 0. Beyond the
-copying paper; after Elhage et al. 2021. Intervals are 95% over samples.
+On the copying test t is the expected token at each position of the suffix, earlier ones given. In nats of log-odds; a
+head that acts through later layers adds nothing (Elhage et al. 2021). Intervals are 95% over samples.
 """
 
 from __future__ import annotations
@@ -29,6 +27,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import mean_interval
 from grok_interp.counted import counted
@@ -39,7 +38,6 @@ from grok_interp.models.value_biases import value_constants
 from grok_interp.models.weights_of import weights_of
 from grok_interp.results.result import Measure, Result
 
-UNITS = "nats"
 PARTS = {  # measure -> what it is, and its dimensions behind `checkpoint`
     "contribution": ("contribution of a head", ("layer", "head")),
     "mlp": ("contribution of a layer's MLP and biases", ("layer",)),
@@ -53,18 +51,16 @@ Parts = dict[str, Tensor]  # one number per query in front, then the dimensions 
 def _measures() -> dict[str, Measure]:
     found = {}
     for name, (text, dims) in PARTS.items():
-        every = ("checkpoint", *dims)
-        found[name] = Measure(text, UNITS, every)
+        found[name] = Measure(text, "nats", every := ("checkpoint", *dims))
         for bound in ("low", "high"):
-            found[f"{name}_{bound}"] = Measure(f"{text}, {bound} end of the 95% interval", UNITS, every, True)
+            found[f"{name}_{bound}"] = Measure(f"{text}, {bound} end of the 95% interval", "nats", every, True)
     return found
 
 
 class LogitAttribution(Result):
     """What each head, layer and the embedding add to the logit of the copied token; they sum to `logit`.
 
-    Means over the suffixes of the copying test. `contribution_low` and `contribution_high` are the ends of the 95%
-    interval over samples; the same for the other measures.
+    Means over the suffixes of the copying test, each with the ends of its 95% interval over samples: `mlp_low`, ...
     """
 
     name = "logit_attribution"
@@ -72,7 +68,11 @@ class LogitAttribution(Result):
     measures: ClassVar = _measures()
 
     def strongest(self, n_heads: int = 1) -> list[tuple[int, int]]:
-        """(layer, head) of the largest contribution at the last checkpoint, largest first."""
+        """(layer, head) of the largest contribution at the last checkpoint, largest first.
+
+        Args:
+            n_heads: at least 1.
+        """
         last = self["contribution"].isel(checkpoint=-1).to_series().sort_values(ascending=False)
         return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
 
@@ -90,7 +90,12 @@ class LogitAttribution(Result):
 def direct_contribution(
     vectors: Float[Tensor, "*lead d_model"], direction: Float[Tensor, "*lead d_model"]
 ) -> Float[Tensor, "*lead"]:
-    """Kernel: what vectors in the residual stream add to a logit, given the direction u of the module's formula."""
+    """Kernel: what vectors in the residual stream add to a logit, given the direction u of the module's formula.
+
+    Args:
+        vectors: what components write to the residual stream.
+        direction: u, of the same axes or of ones that broadcast.
+    """
     return (vectors.float() * direction).sum(dim=-1)
 
 
@@ -121,10 +126,11 @@ def direct_logit_attribution(
     steps, rows = [], []
     for step, model in checkpoints_of(checkpoints, tokens=samples.context, n_read=0):
         samples.task.require_context(model.cfg.n_ctx)
+        require_outputs(model, strings := samples.strings)
         reader = _Reader.of_model(model, samples)
-        parts = [reader.by_sample(each, part) for each, part in in_batches(model, samples.strings, batch_size)]
-        steps.append(step)
+        parts = [reader.by_sample(each, part) for each, part in in_batches(model, strings, batch_size)]
         rows.append({name: torch.cat([part[name] for part in parts]).double().numpy() for name in PARTS})
+        steps.append(step)
     arrays = {}
     for name in PARTS:
         by_sample = np.moveaxis(np.stack([row[name] for row in rows]), 1, -1)
@@ -230,17 +236,15 @@ class _Reader:
     def _require_sum(self, total: Tensor, model: HookedModel, tokens: Tensor, expected: Tensor) -> None:
         """The contributions of the first sample must sum to its logits."""
         scores = logits(model, tokens[:1])[:, -expected.shape[1] :]
-        scores = scores - scores.mean(dim=-1, keepdim=True)
-        true = scores.gather(-1, expected[:1, :, None].to(scores.device))[..., 0]
+        true = scores.gather(-1, expected[:1, :, None].to(scores.device))[..., 0] - scores.mean(dim=-1)
         if bool(true.isfinite().all()) and not torch.allclose(total[:1], true, rtol=1e-2, atol=1e-2):
             raise ValueError(
-                f"the contributions sum to {float(total[0, 0]):.3f}, the logit is {float(true[0, 0]):.3f}: the logits "
-                f"of {type(model).__name__} are no linear function of its residual stream after the final norm (a soft "
-                "cap, or another norm)"
+                f"contributions sum to {float(total[0, 0]):.3f}, the logit is {float(true[0, 0]):.3f}: the logits of "
+                f"{type(model).__name__} are no linear function of the residual stream (a soft cap, or another norm)"
             )
 
 
 def _bias(module: Any, names: tuple[str, ...], like: Tensor) -> Tensor:
     """The first of these attributes; zeros without one."""
-    found = next((each for name in names if isinstance(each := getattr(module, name, None), Tensor)), None)
-    return torch.zeros_like(like) if found is None else found.detach().to(like)
+    found = (each for name in names if isinstance(each := getattr(module, name, None), Tensor))
+    return next(found, torch.zeros_like(like)).detach().to(like)

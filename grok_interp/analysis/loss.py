@@ -15,6 +15,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.counted import counted
 from grok_interp.data.token_rows import Mask, Tokens, batches_of, token_rows, unpadded
@@ -53,6 +54,10 @@ class PositionLoss(Result):
         Olsson et al. 2022 (arXiv 2209.11895) and "Language Models 'Grok' to Copy" take 50 and 500. Positions count from
         0, and the loss at one is that of the token after it.
         Raises ValueError for positions that have no loss, and when `early` is not before `late`.
+
+        Args:
+            early: a position, from 0.
+            late: a position, from 0.
         """
         n_positions = self.dataset.sizes["pos"]
         if not 0 <= early < late < n_positions:
@@ -124,7 +129,7 @@ def position_losses(
     n_windows = counted.sum(dim=0)
     steps, rows = [], []
     for step, model in checkpoints_of(checkpoints, tokens=windows, n_read=windows.shape[1] - 1):
-        require_outputs(model, windows)
+        require_outputs(model, windows[:, 1:])
         batches = zip(in_batches(model, windows, batch_size), batches_of(counted, batch_size), strict=True)
         parts = [_summed(each, part, of_part) for (each, part), of_part in batches]
         steps.append(step)
@@ -148,7 +153,7 @@ def window_losses(
     _require_two_tokens(windows)
     parts = []
     for _, each in checkpoints_of(model, tokens=windows, n_read=windows.shape[1] - 1):
-        require_outputs(each, windows)
+        require_outputs(each, windows[:, 1:])
         for of_part, part in in_batches(each, windows, batch_size):
             scores, targets = logits(of_part, part[:, :-1]).cpu(), part[:, 1:]
             parts.append(F.cross_entropy(scores.transpose(1, 2), targets, reduction="none").double().mean(dim=1))
@@ -163,13 +168,3 @@ def _require_two_tokens(windows: Tensor) -> None:
 def _summed(model: HookedModel, windows: Tensor, counted: Tensor) -> Tensor:
     means = position_loss(logits(model, windows[:, :-1]).cpu(), windows[:, 1:], counted)
     return (means * counted.sum(dim=0)).where(counted.any(dim=0), 0.0)
-
-
-def require_outputs(model: HookedModel, windows: Int64[Tensor, "batch pos"]) -> None:
-    """Raises ValueError for targets that the model has no logit for."""
-    n_outputs = getattr(model.cfg, "d_vocab_out", model.cfg.d_vocab)
-    if n_outputs > 0 and int(windows[:, 1:].max()) >= n_outputs:
-        raise ValueError(
-            f"the loss needs targets that are outputs of the model, 0 .. {n_outputs - 1} (d_vocab_out), got token "
-            f"{int(windows[:, 1:].max())}: output i is token i"
-        )

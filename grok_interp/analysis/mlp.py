@@ -28,6 +28,10 @@ class MLPActivations(Result):
 
         All neurons when there are fewer. Raises ValueError for a step that was not analyzed, and for `n_neurons` below
         1.
+
+        Args:
+            n_neurons: at least 1.
+            step: of a checkpoint.
         """
         require_count(n_neurons, "n_neurons")
         variance = self.at(step)["activation"].var(("x", "y"), skipna=False).to_series()

@@ -36,6 +36,7 @@ import xarray as xr
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
+from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.pair_estimates import LEVEL, pair_estimates
 from grok_interp.counted import counted
@@ -128,6 +129,7 @@ def natural_copying(
     clusters = _clusters(documents, len(windows))
     steps, rows = [], []
     for step, model in checkpoints_of(checkpoints, tokens=windows, n_read=windows.shape[1] - 1):
+        require_outputs(model, windows[:, 1:])
         losses = token_losses(model, windows, batch_size=batch_size).double().numpy()
         steps.append(step)
         rows.append(pair_estimates(losses, pairs, clusters))

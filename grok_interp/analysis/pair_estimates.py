@@ -47,6 +47,10 @@ def clustered_margin(
     """Kernel: half the width of the interval of a mean, from what each cluster adds to its deviation.
 
     t(n_clusters - 1) * sqrt(n_clusters / (n_clusters - 1) * sum of squares); NaN for one cluster.
+
+    Args:
+        influence: what each cluster adds to the mean's deviation, in the unit of the mean.
+        n_clusters: how many there are, from 1.
     """
     if n_clusters < 2:
         return np.full(influence.shape[:-1], np.nan)

@@ -44,7 +44,11 @@ class PhaseDiagram(Result):
         return self._of_best_seed()["accuracy"]
 
     def probabilities(self, *, threshold: float) -> xr.DataArray:
-        """n_id x alpha: `PhaseProbabilities` of the best seed; None where no run is."""
+        """n_id x alpha: `PhaseProbabilities` of the best seed; None where no run is.
+
+        Args:
+            threshold: the accuracy that counts as generalization, between 0 and 1.
+        """
 
         def given(accuracies: np.ndarray, n: np.ndarray) -> PhaseProbabilities | None:
             if np.isnan(accuracies).any():
@@ -58,11 +62,19 @@ class PhaseDiagram(Result):
         return xr.apply_ufunc(given, *measures, input_core_dims=core, vectorize=True, output_dtypes=[object])
 
     def phases(self, *, threshold: float) -> xr.DataArray:
-        """n_id x alpha: the most probable phase of the best seed; empty where no run is."""
+        """n_id x alpha: the most probable phase of the best seed; empty where no run is.
+
+        Args:
+            threshold: the accuracy that counts as generalization, between 0 and 1.
+        """
         return _of_cells(lambda cell: cell.most_probable if cell else "", self.probabilities(threshold=threshold))
 
     def described(self, *, threshold: float) -> xr.DataArray:
-        """n_id x alpha: each phase of the best seed with its probability, and the number of seeds; empty without."""
+        """n_id x alpha: each phase of the best seed with its probability, and the number of seeds; empty without.
+
+        Args:
+            threshold: the accuracy that counts as generalization, between 0 and 1.
+        """
 
         def text(cell: PhaseProbabilities | None, n: int) -> str:
             seeds = f"best of {counted(n, 'seed')}" if n > 1 else "1 seed"

@@ -110,7 +110,11 @@ class PhaseProbabilities:
 
 
 def percent(probability: float) -> str:
-    """62%; never 100%, because contexts are a sample."""
+    """62%; never 100%, because contexts are a sample.
+
+    Args:
+        probability: between 0 and 1.
+    """
     return ">99%" if probability > 0.99 else f"{probability:.0%}"
 
 
@@ -204,7 +208,11 @@ def fraction_left(found: Transience, n_peak: float | int, n_last: float | int) -
 
 
 def transience(curve: xr.DataArray) -> Transience:
-    """Of one curve over checkpoints: o.o.d. generalization may rise and fall again (B.3)."""
+    """Of one curve over checkpoints: o.o.d. generalization may rise and fall again (B.3).
+
+    Args:
+        curve: an accuracy along `checkpoint`, between 0 and 1.
+    """
     values = curve.to_numpy()
     index = int(np.argmax(np.where(np.isnan(values), -np.inf, values)))  # a checkpoint that is not finite is no peak
     return Transience(float(values[index]), int(curve["checkpoint"][index]), float(values[-1]))

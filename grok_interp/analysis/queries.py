@@ -28,14 +28,23 @@ QUERIES = ("all", "new", *KINDS)
 
 
 def repeated_queries(inputs: Any) -> Bool[Tensor, "*context example"]:
-    """Does each example, as a query after those before it, stand among them?"""
+    """Does each example, as a query after those before it, stand among them?
+
+    Args:
+        inputs: (x, y) of each example, in Z_p.
+    """
     inputs = torch.as_tensor(inputs)
     same = (inputs.unsqueeze(-3) == inputs.unsqueeze(-2)).all(dim=-1)  # *context query example
     return same.tril(diagonal=-1).any(dim=-1)
 
 
 def solved_queries(inputs: Any, p: int) -> Bool[Tensor, "2 *context example"]:
-    """Is each example, as a query after those before it, solved by Ratio Matching, and by Modular Regression?"""
+    """Is each example, as a query after those before it, solved by Ratio Matching, and by Modular Regression?
+
+    Args:
+        inputs: (x, y) of each example, in Z_p.
+        p: the modulus.
+    """
     inputs = numbers_of(inputs, p, width=2, name="inputs")
     examples = torch.cat([inputs, torch.zeros_like(inputs[..., :1])], dim=-1)  # what is solved depends on no answer
     cell = inputs[..., 0] * p + inputs[..., 1]
@@ -49,7 +58,12 @@ def solved_queries(inputs: Any, p: int) -> Bool[Tensor, "2 *context example"]:
 
 
 def query_kinds(inputs: Any, p: int) -> Bool[Tensor, "queries *context example"]:
-    """Which examples, as queries after those before them, are counted under each of QUERIES."""
+    """Which examples, as queries after those before them, are counted under each of QUERIES.
+
+    Args:
+        inputs: (x, y) of each example in Z_p, ... x example x 2: a tensor, an array or lists.
+        p: the modulus.
+    """
     inputs = numbers_of(inputs, p, width=2, name="inputs")
     repeated = repeated_queries(inputs)
     by_ratio, by_regression = solved_queries(inputs, p)

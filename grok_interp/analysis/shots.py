@@ -50,38 +50,70 @@ class ShotCurves(Result):
     }
 
     def accuracy(self, queries: str = "all") -> xr.DataArray:
-        """checkpoint x split x shot, over one of QUERIES."""
+        """checkpoint x split x shot, over one of QUERIES.
+
+        Args:
+            queries: one of QUERIES.
+        """
         return self["accuracy"].sel(queries=queries, drop=True)
 
     def standard_error(self, queries: str = "all") -> xr.DataArray:
-        """Of the accuracy: checkpoint x split x shot."""
+        """Of the accuracy: checkpoint x split x shot.
+
+        Args:
+            queries: one of QUERIES.
+        """
         return self["accuracy_se"].sel(queries=queries, drop=True)
 
     def effective_queries(self, queries: str = "all") -> xr.DataArray:
-        """How many independent queries would give the accuracy its standard error: checkpoint x split x shot."""
+        """How many independent queries would give the accuracy its standard error: checkpoint x split x shot.
+
+        Args:
+            queries: one of QUERIES.
+        """
         counted = self["fraction"].sel(queries=queries, drop=True) * self.dataset["n_contexts"]
         return effective_number(self.accuracy(queries), self.standard_error(queries), counted)
 
     def interval(self, queries: str = "all") -> tuple[xr.DataArray, xr.DataArray]:
-        """The 95% confidence interval of the accuracy, within [0, 1]."""
+        """The 95% confidence interval of the accuracy, within [0, 1].
+
+        Args:
+            queries: one of QUERIES.
+        """
         return wilson_interval(self.accuracy(queries), self.effective_queries(queries))
 
     def loss_interval(self, queries: str = "all") -> tuple[xr.DataArray, xr.DataArray]:
-        """The 95% confidence interval of the loss, in nats."""
+        """The 95% confidence interval of the loss, in nats.
+
+        Args:
+            queries: one of QUERIES.
+        """
         half = Z * self["loss_se"].sel(queries=queries, drop=True)
         return (self.loss(queries) - half).clip(0), self.loss(queries) + half
 
     def loss(self, queries: str = "all") -> xr.DataArray:
-        """checkpoint x split x shot, in nats."""
+        """checkpoint x split x shot, in nats.
+
+        Args:
+            queries: one of QUERIES.
+        """
         return self["loss"].sel(queries=queries, drop=True)
 
     def solvable(self, *kinds: str) -> xr.DataArray:
-        """split x shot: the accuracy of who answers these kinds of query rightly and guesses the others."""
+        """split x shot: the accuracy of who answers these kinds of query rightly and guesses the others.
+
+        Args:
+            kinds: some of QUERIES, which have no query in common.
+        """
         solved = self["fraction"].isel(checkpoint=0, drop=True).sel(queries=list(kinds)).sum("queries")
         return solved + (1 - solved) / self.dataset.attrs["p"]
 
     def last_shot(self, queries: str = "all") -> xr.DataArray:
-        """checkpoint x split: the accuracy with as many examples as the context holds."""
+        """checkpoint x split: the accuracy with as many examples as the context holds.
+
+        Args:
+            queries: one of QUERIES.
+        """
         return self.accuracy(queries).isel(shot=-1, drop=True)
 
     def last_shot_with_interval(self, split: Split, step: int, queries: str = "all") -> tuple[float, float, float]:
@@ -100,6 +132,10 @@ class ShotCurves(Result):
         """The step of the largest last-shot accuracy, mean over these splits: early stopping, as in the paper.
 
         Splits without queries of that kind are left out, and checkpoints that are not finite while others are.
+
+        Args:
+            splits: at least one of those evaluated.
+            queries: one of QUERIES.
         """
         undefined = self.dataset["checkpoint"].isin(self.not_finite())
         curve = self.last_shot(queries).sel(split=list(splits)).mean("split").fillna(0).where(~undefined, -1)
@@ -170,7 +206,12 @@ def shot_curve(
 
 
 def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -> ShotCurves:
-    """From what each checkpoint answered on each split. Raises ValueError when there is no checkpoint."""
+    """From what each checkpoint answered on each split. Raises ValueError when there is no checkpoint.
+
+    Args:
+        steps: of the checkpoints.
+        answered: of each checkpoint, its answers on each split.
+    """
     if not answered:
         raise ValueError("no checkpoints were given: give at least one (step, model)")
     rows = torch.stack([torch.stack([_of_split(split) for split in splits]) for splits in answered])

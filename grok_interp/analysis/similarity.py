@@ -40,13 +40,21 @@ class CosineSimilarity(Result):
 
 
 def source(attrs: dict) -> str:
-    """What was compared: `block 2` or `L2H1`."""
+    """What was compared: `block 2` or `L2H1`.
+
+    Args:
+        attrs: of a result of this module.
+    """
     return f"block {attrs['layer']}" if attrs["head"] is None else f"L{attrs['layer']}H{attrs['head']}"
 
 
 def pearson_similarity(vectors: Float[Tensor, "pair feature"]) -> Float[Tensor, "pair other_pair"]:
     """Cosine of every two vectors, each centered over its features; 0 for one that does not vary, NaN for one that is
-    not finite. Kernel."""
+    not finite. Kernel.
+
+    Args:
+        vectors: one per pair.
+    """
     vectors = vectors.double()
     centered = vectors - vectors.mean(dim=-1, keepdim=True)
     norm = centered.norm(dim=-1, keepdim=True)

@@ -54,15 +54,28 @@ class SingleAblation(Result):
     }
 
     def effect(self, measure: str) -> xr.DataArray:
-        """Without the head minus intact: negative where accuracy is lost, positive where loss is added."""
+        """Without the head minus intact: negative where accuracy is lost, positive where loss is added.
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+        """
         return self[measure] - self[f"{measure}_intact"]
 
     def effect_interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
-        """With the dims of `effect`, low and high."""
+        """With the dims of `effect`, low and high.
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+        """
         return self[f"{measure}_effect_low"], self[f"{measure}_effect_high"]
 
     def in_words(self, measure: str, head: Head | None = None) -> str:
-        """Of the last checkpoint, without a head or intact: 96.6% [95.8, 97.3]"""
+        """Of the last checkpoint, without a head or intact: 96.6% [95.8, 97.3]
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+            head: (layer, head), from 0; None for the intact model.
+        """
         name, place = (f"{measure}_intact", ()) if head is None else (measure, head)
         ends = (self[each][-1] for each in (name, f"{name}_low", f"{name}_high"))
         return in_words(measure, *(float(end[place]) for end in ends))

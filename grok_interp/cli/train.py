@@ -61,6 +61,7 @@ def train(
     run: Path,
     device: str = "auto",
     compiled: bool = False,
+    sharded: bool = False,
     checkpoint_tokens: int | None = None,
     track: Annotated[tuple[TrackerName, ...], tyro.conf.UseAppendAction] = (),
     dry_run: bool = False,
@@ -72,6 +73,7 @@ def train(
         run: the run's folder: config.json, metrics.jsonl, checkpoints.
         device: auto, cpu, cuda or cuda:N.
         compiled: compile the step with torch.compile. Pays on a GPU.
+        sharded: with torchrun, divide weights, gradients and moments among the processes (FSDP2).
         checkpoint_tokens: keep a checkpoint every so many training tokens, instead of at --checkpoint-steps. Like every
             flag that changes the run, it must be given again to resume it.
         track: show metrics in tensorboard or trackio while it trains (once for each).
@@ -85,7 +87,7 @@ def train(
     if dry_run:
         _print_plan(config, run, device, compiled, output)
         return
-    trained = train_run(config, run, device, output, compiled=compiled, track=track)
+    trained = train_run(config, run, device, output, compiled=compiled, track=track, sharded=sharded)
     if not is_first_process():
         return
     output.finish(run_row(trained), made=[run], then=command("grok-interp", "report", run))

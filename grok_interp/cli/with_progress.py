@@ -29,6 +29,7 @@ def train_run(
     *,
     compiled: bool = False,
     track: tuple[TrackerName, ...] = (),
+    sharded: bool = False,
 ) -> Run:
     """Train a run, or what is missing of it."""
     keep_freed_memory()
@@ -41,6 +42,7 @@ def train_run(
             device=choose_device(device),
             compiled=compiled,
             track=track,
+            sharded=sharded,
             on_start=shown.start,
             on_update=shown.update,
         )

@@ -43,7 +43,11 @@ class DataConfig:
         yield from ()
 
     def misfits(self, run: TrainConfig) -> Iterator[str]:  # noqa: ARG002 (for subclasses)
-        """What is wrong with a run on this data: a vocabulary that is too small, a context that is too short."""
+        """What is wrong with a run on this data: a vocabulary that is too small, a context that is too short.
+
+        Args:
+            run: whose `data` this is.
+        """
         yield from ()
 
 
@@ -63,7 +67,12 @@ class Batches(Protocol):
     def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]: ...
 
     def loss(self, model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
-        """In nats. A plan of a run also measures it on random tokens and on shorter sequences."""
+        """In nats. A plan of a run also measures it on random tokens and on shorter sequences.
+
+        Args:
+            model: maps tokens to logits.
+            batch: token indices, as `batch` gives them.
+        """
         ...
 
 
@@ -94,7 +103,11 @@ def plugin_sources() -> list[DataSource]:
 
 
 def require_own_kinds(sources: Iterable[DataSource]) -> None:
-    """Raises ValueError for studies of other packages that share a kind of data with one another or with ours."""
+    """Raises ValueError for studies of other packages that share a kind of data with one another or with ours.
+
+    Args:
+        sources: of all studies that are installed.
+    """
     study_of_kind = {"text": "copying", "modular": "modular"}
     for source in sources:
         if (other := study_of_kind.setdefault(source.data.kind, source.name)) != source.name:

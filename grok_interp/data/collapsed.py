@@ -96,18 +96,29 @@ class CollapsedText:
         return cls(tokens, token_of_byte[last[starts]], token_of_byte[first[stops - 1]] + 1)
 
     def before(self, cut: int) -> CollapsedText:
-        """The part that begins before a position of the original text."""
+        """The part that begins before a position of the original text.
+
+        Args:
+            cut: a position of the original text, in tokens.
+        """
         return self._where(np.minimum(self.latest_start, self.earliest_stop - 1) < cut)
 
     def after(self, cut: int) -> CollapsedText:
         """The part that ends after a position of the original text; its positions count from there.
 
         A token on both sides of the cut, such as a run of whitespace, belongs to both parts.
+
+        Args:
+            cut: a position of the original text, in tokens.
         """
         return self._where(np.maximum(self.latest_start, self.earliest_stop - 1) >= cut).moved(-cut)
 
     def moved(self, offset: int) -> CollapsedText:
-        """The same tokens at positions larger by `offset`; none becomes negative."""
+        """The same tokens at positions larger by `offset`; none becomes negative.
+
+        Args:
+            offset: in tokens.
+        """
         latest, earliest = (np.maximum(at + offset, 0) for at in (self.latest_start, self.earliest_stop))
         return CollapsedText(self.tokens, latest, earliest)
 

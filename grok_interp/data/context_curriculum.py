@@ -66,7 +66,12 @@ def draw_related_inputs(
 
 
 def line_table(inputs: Int64[Tensor, "pair 2"], p: int) -> Bool[Tensor, "pair other"]:
-    """Which other inputs are on the line through the origin of each: x y' = y x' mod p. (0, 0) is on no line."""
+    """Which other inputs are on the line through the origin of each: x y' = y x' mod p. (0, 0) is on no line.
+
+    Args:
+        inputs: (x, y) in Z_p.
+        p: the modulus, a prime.
+    """
     x, y = inputs.T
     parallel = (torch.outer(x, y) - torch.outer(y, x)) % p == 0
     nonzero = (inputs != 0).any(dim=1)

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from grok_interp.data.bos import after_bos, require_bos
+
 PAPER_N_SEQUENCES = 50
 HEXADECIMAL = tuple(b"0123456789abcdef")
 NEWLINE = ord("\n")
@@ -107,7 +109,11 @@ class CopyTask:
         return int(self.bos is not None)
 
     def most_sequences(self, n_ctx: int) -> int:
-        """How many sequences a context of n_ctx tokens has room for; 0 or less when the query alone is too long."""
+        """How many sequences a context of n_ctx tokens has room for; 0 or less when the query alone is too long.
+
+        Args:
+            n_ctx: tokens of the context.
+        """
         return (n_ctx - self.n_bos - self.n_prefix - self.n_suffix) // self.n_line
 
     @property
@@ -116,7 +122,11 @@ class CopyTask:
         return range(0, self.n_sequences, self.query_every)
 
     def require_context(self, n_ctx: int) -> None:
-        """Raises ValueError when the test is longer than a context of n_ctx tokens."""
+        """Raises ValueError when the test is longer than a context of n_ctx tokens.
+
+        Args:
+            n_ctx: tokens of the context.
+        """
         if self.n_tokens > n_ctx:
             raise ValueError(
                 f"the copy test of {self.n_sequences} sequences needs {self.n_tokens} tokens, the context holds {n_ctx}"
@@ -159,11 +169,19 @@ class CopySamples:
         return after_bos(torch.cat([self.strings, separators], dim=2).flatten(1), self.task.bos)
 
     def query(self, index: int) -> Int64[Tensor, "sample char"]:
-        """The queried string: its prefix is the prompt, its suffix the answer."""
+        """The queried string: its prefix is the prompt, its suffix the answer.
+
+        Args:
+            index: of a string within its sample, from 0.
+        """
         return self.strings[:, index]
 
     def suffix(self, index: int) -> Int64[Tensor, "sample char"]:
-        """The expected answer to the query of a string."""
+        """The expected answer to the query of a string.
+
+        Args:
+            index: of a string within its sample, from 0.
+        """
         return self.strings[:, index, self.task.n_prefix :]
 
 
@@ -206,25 +224,15 @@ def repeated_tokens(
     return after_bos(torch.cat([first, first], dim=1), bos)
 
 
-def require_bos(bos: int | None, others: Sequence[int]) -> None:
-    """Raises ValueError for a BOS token that is drawn, too: its second occurrence would be a target."""
-    if bos is not None and (isinstance(bos, bool) or bos < 0 or bos in others):
-        raise ValueError(
-            f"bos must be a token id of 0 or more that is neither in the alphabet nor a separator, got {bos}: leave it "
-            "out of the alphabet"
-        )
-
-
-def after_bos(tokens: Int64[Tensor, "batch pos"], bos: int | None) -> Int64[Tensor, "batch bos_and_pos"]:
-    """The rows with BOS before each; unchanged for None."""
-    return tokens if bos is None else torch.nn.functional.pad(tokens, (1, 0), value=bos)
-
-
 def induction_targets(half: int, n_bos: int = 0) -> tuple[Int64[Tensor, " target"], Int64[Tensor, " target"]]:
     """(queries, keys) of a sequence from `repeated_tokens`: where each token of the second half must look.
 
     The token at s + i - 1 looks at position i, for i in 1 .. s - 1 (A.3): at what followed its first occurrence. With
     `n_bos` tokens before the halves all positions are as much later.
+
+    Args:
+        half: tokens in each half, s above.
+        n_bos: tokens before the first half: 0 or 1.
     """
     keys = torch.arange(1, half) + n_bos
     return half + keys - 1, keys

@@ -164,7 +164,11 @@ def _build(directory: Path, config: TextConfig, d_vocab: int, manifest: dict[str
 
 
 def documents_of(config: TextConfig) -> Iterator[tuple[str, bytes]]:
-    """(name, text) of each document that a configuration names."""
+    """(name, text) of each document that a configuration names.
+
+    Args:
+        config: its `source` is read.
+    """
     return documents(config.source, field=config.field, n_documents=config.n_documents)
 
 

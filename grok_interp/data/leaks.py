@@ -60,7 +60,12 @@ class LeakFinder:
         self._write("training", text.tokens)
 
     def add_validation(self, text: CollapsedText, *, offset: int) -> None:
-        """`offset`: number of validation tokens before this text."""
+        """Add text in which copies of the training text are looked for.
+
+        Args:
+            text: the next part of the validation text.
+            offset: number of validation tokens before this text.
+        """
         placed = text.moved(offset)
         self._write("validation", placed.tokens)
         self._write("latest_start", placed.latest_start)

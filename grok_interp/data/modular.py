@@ -63,12 +63,20 @@ class ModularTasks:
         return cls(config.p, *map(_tensor, (chosen, others[:MAX_OOD_TASKS], train, test)))
 
     def of(self, split: Split) -> tuple[Int64[Tensor, "task 2"], Int64[Tensor, "pair 2"]]:
-        """(tasks, inputs) of one of the four splits."""
+        """(tasks, inputs) of one of the four splits.
+
+        Args:
+            split: id_train, id_test, ood_train or ood_test.
+        """
         tasks, inputs = split.split("_")
         return getattr(self, f"{tasks}_tasks"), getattr(self, f"{inputs}_inputs")
 
     def n_all_tasks(self, split: Split) -> int:
-        """How many tasks a split has; of the o.o.d. ones at most 256 are kept."""
+        """How many tasks a split has; of the o.o.d. ones at most 256 are kept.
+
+        Args:
+            split: id_train, id_test, ood_train or ood_test.
+        """
         n_id = len(self.id_tasks)
         return n_id if split.startswith("id") else max(len(self.ood_tasks), self.p**2 - n_id)
 
@@ -89,7 +97,12 @@ def _tensor(values: list[Pair] | np.ndarray) -> Int64[Tensor, "pair 2"]:
 
 
 def require_task(task: tuple[int, int], p: int) -> None:
-    """Raises ValueError for a task outside Z_p."""
+    """Raises ValueError for a task outside Z_p.
+
+    Args:
+        task: (a, b).
+        p: the modulus.
+    """
     if not all(0 <= part < p for part in task):
         raise ValueError(f"task {tuple(task)} is outside Z_{p}: both parts must be within 0..{p - 1}")
 
@@ -175,6 +188,11 @@ def draw_inputs(
 
 
 def seeded_generator(seed: tuple[int, ...], device: torch.device) -> torch.Generator:
-    """A generator on `device`, seeded by all numbers of `seed`."""
+    """A generator on `device`, seeded by all numbers of `seed`.
+
+    Args:
+        seed: non-negative integers.
+        device: where numbers are drawn.
+    """
     state = int(np.random.SeedSequence(seed).generate_state(1)[0])  # torch's CPU generator reads 32 bits of a seed
     return torch.Generator(device).manual_seed(state)

@@ -21,7 +21,12 @@ OTHER_SLOTS = 4  # which stream of random numbers a seed is used for
 
 
 def slot_position(slot: int, position: Position) -> int:
-    """Where in the sequence a slot's x, y or z stands: 3 slot, 3 slot + 1 or 3 slot + 2."""
+    """Where in the sequence a slot's x, y or z stands: 3 slot, 3 slot + 1 or 3 slot + 2.
+
+    Args:
+        slot: which example, from 0.
+        position: x, y or z.
+    """
     return 3 * slot + POSITIONS.index(position)
 
 

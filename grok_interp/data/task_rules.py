@@ -23,7 +23,11 @@ MAX_ATTEMPTS = 100  # for p = 29 and n_id = 512, about one attempt in 20 finds n
 
 
 def pairs(span: range) -> list[Pair]:
-    """All (a, b) with both parts in span, sorted."""
+    """All (a, b) with both parts in span, sorted.
+
+    Args:
+        span: the numbers that both parts are from.
+    """
     return [(a, b) for a in span for b in span]
 
 
@@ -53,7 +57,11 @@ def draw_tasks(config: ModularConfig) -> tuple[list[Pair], list[Pair]]:
 
 
 def rectangular_bases(config: ModularConfig) -> list[Pair]:
-    """The n_id / 4 base vectors (a, b) of the rectangular rule."""
+    """The n_id / 4 base vectors (a, b) of the rectangular rule.
+
+    Args:
+        config: its p, n_id and task_seed are read.
+    """
     return random.Random(config.task_seed).sample(pairs(range(1, config.p)), config.n_id // 4)
 
 

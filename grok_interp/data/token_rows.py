@@ -41,7 +41,12 @@ def token_rows(tokens: Tokens, name: str = "tokens") -> Int64[Tensor, "batch pos
 
 
 def batches_of(rows: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """Parts of `batch_size` rows. Raises ValueError for a batch size below 1."""
+    """Parts of `batch_size` rows. Raises ValueError for a batch size below 1.
+
+    Args:
+        rows: any tensor; it is split along its first axis.
+        batch_size: at least 1.
+    """
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
     return rows.split(batch_size)

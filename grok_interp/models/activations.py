@@ -54,14 +54,22 @@ def device_of(model: HookedModel) -> torch.device:
 
 
 def has_finite_weights(model: HookedModel) -> bool:
-    """Whether no weight is NaN or infinite: the extremes would be, too, and they are found in one pass."""
+    """Whether no weight is NaN or infinite: the extremes would be, too, and they are found in one pass.
+
+    Args:
+        model: a hooked model.
+    """
     ends = [end for weight in model.parameters() if weight.numel() for end in weight.detach().aminmax()]
     return bool(torch.stack([end.isfinite() for end in ends]).all())
 
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Eval mode and no gradients inside; every module's mode is put back afterwards."""
+    """Eval mode and no gradients inside; every module's mode is put back afterwards.
+
+    Args:
+        model: of torch, hooked or not.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -166,7 +174,11 @@ def beyond_context(n_read: int, n_ctx: int, name: str = "tokens") -> str:
 
 
 def rotates_any_position(model: Any) -> bool:
-    """Does the model compute rotary positions as they come, beyond n_ctx too? Hugging Face models do."""
+    """Does the model compute rotary positions as they come, beyond n_ctx too? Hugging Face models do.
+
+    Args:
+        model: a hooked model.
+    """
     kind = getattr(model.cfg, "positional_embedding_type", None)
     return kind == "rotary" and hasattr(model, "original_model")
 
@@ -195,6 +207,10 @@ def logits(model: HookedModel, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor
 
     Raises ValueError for a model whose output has no logits, and for rows longer than the context that the model cannot
     read.
+
+    Args:
+        model: a hooked model.
+        tokens: token indices, from 0 to d_vocab - 1.
     """
     with evaluating(model), _within_context(model, tokens):
         return logits_of(model(tokens.to(device_of(model)))).float()
@@ -204,6 +220,9 @@ def logits_of(output: Any) -> Tensor:
     """The logits in what a model returns: a tensor, an output with `.logits`, or a tuple that begins with them.
 
     Raises ValueError for anything else.
+
+    Args:
+        output: what the call of a model returned.
     """
     found = getattr(output, "logits", output[0] if isinstance(output, tuple | list) and output else output)
     if not isinstance(found, Tensor):

@@ -24,7 +24,11 @@ class KVCache:
         self.own: dict[int, KeysAndValues] = {}
 
     def parts(self, layer: int) -> list[KeysAndValues]:
-        """Consecutive stretches of tokens; the later may have more sequences."""
+        """Consecutive stretches of tokens; the later may have more sequences.
+
+        Args:
+            layer: from 0.
+        """
         return [*self.shared.get(layer, ()), *([self.own[layer]] if layer in self.own else [])]
 
     def n_tokens_at(self, layer: int) -> int:
@@ -38,7 +42,11 @@ class KVCache:
         return self.truncated(self.n_tokens)
 
     def truncated(self, n_tokens: int) -> KVCache:
-        """A branch of the first tokens only. Raises ValueError for more than there are."""
+        """A branch of the first tokens only. Raises ValueError for more than there are.
+
+        Args:
+            n_tokens: how many are kept, from 0.
+        """
         if not 0 <= n_tokens <= self.n_tokens:
             raise ValueError(f"the cache holds {self.n_tokens} tokens: its first {n_tokens} were asked for")
         return KVCache({layer: _first(n_tokens, self.parts(layer)) for layer in {**self.shared, **self.own}})
@@ -78,7 +86,12 @@ def _first(n_tokens: int, parts: Sequence[KeysAndValues]) -> list[KeysAndValues]
 def shared_product(
     rows: Float[Tensor, "batch head query inner"], shared: Float[Tensor, "shared_batch head inner outer"]
 ) -> Float[Tensor, "batch head query outer"]:
-    """Each row's matrix product with the one that it shares with its neighbors."""
+    """Each row's matrix product with the one that it shares with its neighbors.
+
+    Args:
+        rows: consecutive rows share one matrix: batch is a multiple of shared_batch.
+        shared: the matrices.
+    """
     n_sharing = len(rows) // len(shared)
     grouped = rows.unflatten(0, (len(shared), n_sharing)).transpose(1, 2).flatten(2, 3)
     return (grouped @ shared).unflatten(2, (n_sharing, -1)).transpose(1, 2).flatten(0, 1)

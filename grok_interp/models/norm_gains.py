@@ -80,13 +80,21 @@ def norm_gains(model: Any) -> NormGains:
 
 
 def norm_before_attention(block: Any) -> Any:
-    """The norm that a layer's heads read through, None if there is none."""
+    """The norm that a layer's heads read through, None if there is none.
+
+    Args:
+        block: a layer of the model.
+    """
     norm = getattr(block, "ln1", None)
     return None if _is_behind(norm) else norm
 
 
 def norm_after_attention(block: Any) -> Any:
-    """The norm between a layer's heads and the residual stream, None if there is none."""
+    """The norm between a layer's heads and the residual stream, None if there is none.
+
+    Args:
+        block: a layer of the model.
+    """
     norm = getattr(block, "ln1", None)
     return norm if _is_behind(norm) else getattr(block, "ln1_post", None)
 

@@ -123,7 +123,11 @@ def to_published(model: Transformer) -> dict[str, Tensor]:
 
 
 def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict without the prefixes that all its names share."""
+    """The state dict without the prefixes that all its names share.
+
+    Args:
+        state: name -> weight.
+    """
     bare = dict(state)
     while prefix := next((w for w in WRAPPERS if bare and all(name.startswith(w) for name in bare)), None):
         bare = {name.removeprefix(prefix): tensor for name, tensor in bare.items()}

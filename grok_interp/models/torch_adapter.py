@@ -87,7 +87,11 @@ class TorchAdapter(nn.Module):
         self._require_weights()
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits: batch pos d_vocab. Raises ValueError for logits at other positions than those of the tokens."""
+        """Logits: batch pos d_vocab. Raises ValueError for logits at other positions than those of the tokens.
+
+        Args:
+            tokens: token indices, batch x pos.
+        """
         output = self._forward(self.model, tokens) if self._forward else self.model(tokens)
         logits = logits_of(output)
         if logits.shape[:-1] != tokens.shape:
@@ -103,6 +107,10 @@ class TorchAdapter(nn.Module):
         """As TransformerLens': each function gets an activation and may return another in its place.
 
         Raises KeyError for a hook that is not in `hooks`.
+
+        Args:
+            tokens: token indices, batch x pos.
+            fwd_hooks: (name of a hook, function of the activation and the hook).
         """
         modules, handles = dict(self.model.named_modules()), []
         try:
@@ -114,11 +122,21 @@ class TorchAdapter(nn.Module):
                 handle.remove()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's own, so that its checkpoints fit."""
+        """The model's own, so that its checkpoints fit.
+
+        Args:
+            args: as torch's.
+            kwargs: as torch's.
+        """
         return self.model.state_dict(*args, **kwargs)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Into the model."""
+        """Into the model.
+
+        Args:
+            args: as torch's.
+            kwargs: as torch's.
+        """
         return self.model.load_state_dict(*args, **kwargs)
 
     @property

@@ -89,6 +89,10 @@ class Transformer(HookedRootModule):
         """Logits of the next token at every position.
 
         Raises ValueError for more tokens (those in the cache included) than the context holds.
+
+        Args:
+            tokens: token indices, from 0 to d_vocab - 1.
+            cache: keys and values of the tokens before; these tokens are added to it.
         """
         x = self._embedded(tokens, cache)
         for block in self.blocks:
@@ -130,6 +134,10 @@ class Transformer(HookedRootModule):
         """Extend the cache and compute no more than that: no logits, and of the last block keys and values alone.
 
         Raises ValueError as `forward` does.
+
+        Args:
+            tokens: token indices, from 0 to d_vocab - 1.
+            cache: is extended by these tokens.
         """
         x = self._embedded(tokens, cache)
         *before, last = (cast(Block, block) for block in self.blocks)

@@ -24,6 +24,9 @@ def transformer_lens_config(cfg: ModelConfig) -> Any:
     TransformerLens has no field for attention dropout, for bias-free maps or (on 3.x) for a tied embedding: its config
     describes the shape of the computation, not these. Raises ValueError for a rotary base that is not whole, because
     the library would cut it off.
+
+    Args:
+        cfg: one of ours.
     """
     if cfg.rotary_base != int(cfg.rotary_base):
         raise ValueError(f"TransformerLens takes whole rotary bases only, got rotary_base {cfg.rotary_base}")

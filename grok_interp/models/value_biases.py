@@ -42,12 +42,20 @@ def value_constants(model: Any) -> Float[Tensor, "layer head d_head"]:
 
 
 def has_value_biases(model: Any) -> bool:
-    """Is b_V other than 0 anywhere?"""
+    """Is b_V other than 0 anywhere?
+
+    Args:
+        model: a hooked model.
+    """
     return _any_bias(model, "b_V")
 
 
 def has_output_biases(model: Any) -> bool:
-    """Is b_O, which is added to what a layer's heads write, other than 0 anywhere?"""
+    """Is b_O, which is added to what a layer's heads write, other than 0 anywhere?
+
+    Args:
+        model: a hooked model.
+    """
     return _any_bias(model, "b_O")
 
 

@@ -64,6 +64,9 @@ class Panel:
     def at(self, step: int | None = None) -> list[Mark]:
         """Every mark at a step of the frames, the last if None.
 
+        Args:
+            step: of a checkpoint.
+
         Raises:
             ValueError: for a step without a frame, naming those that have one.
         """
@@ -166,7 +169,11 @@ def _entries(panel: Panel) -> Iterator[KeyEntry]:
 
 
 def on_one_scale(panels: Sequence[Panel]) -> list[Panel]:
-    """The panels with the same limits of y: those of all their lines, points and levels, with some room."""
+    """The panels with the same limits of y: those of all their lines, points and levels, with some room.
+
+    Args:
+        panels: of one drawing.
+    """
     marks = [mark for panel in panels for mark in panel.every_mark if not isinstance(mark, Cells)]
     arrays = [mark.y for mark in marks]
     arrays += [end for mark in marks for end in (mark.low, mark.high) if end is not None]

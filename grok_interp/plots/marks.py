@@ -56,7 +56,12 @@ class Axis:
         return [(1, BLACK)] if self.steps else [(scale, color) for color, scale in self.per_step.items()]
 
     def at_least(self, low: float | None, high: float | None = None) -> Axis:
-        """The same with limits."""
+        """The same with limits.
+
+        Args:
+            low: in the axis' unit; None leaves it to the data.
+            high: the same of the upper end.
+        """
         return replace(self, limits=(low, high))
 
 

@@ -15,7 +15,11 @@ Labeled = TypeVar("Labeled", xr.DataArray, xr.Dataset)
 
 
 def shown_steps(steps: Sequence[int]) -> str:
-    """0, 10, 20; of many the first ones, the last one and how many they are."""
+    """0, 10, 20; of many the first ones, the last one and how many they are.
+
+    Args:
+        steps: sorted.
+    """
     if len(steps) <= MOST_STEPS:
         return ", ".join(f"{step:,}" for step in steps)
     first = ", ".join(f"{step:,}" for step in steps[: MOST_STEPS - 1])
@@ -26,6 +30,9 @@ def joined(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     """Datasets of the same attributes and axes as one along `checkpoint`, sorted.
 
     Raises ValueError when other axes, or attributes, differ.
+
+    Args:
+        datasets: at least one, each along `checkpoint`.
     """
     together = xr.concat(
         datasets,

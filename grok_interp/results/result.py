@@ -74,7 +74,11 @@ class Result:
 
     @classmethod
     def measure(cls, name: Hashable) -> Measure:
-        """What the variable of that name is."""
+        """What the variable of that name is.
+
+        Args:
+            name: a variable of the dataset.
+        """
         return cls.measures[str(name)]
 
     def _labeled(self, name: Hashable, variable: xr.DataArray) -> xr.DataArray:
@@ -113,13 +117,21 @@ class Result:
         return self.dataset.reset_coords(drop=True).to_dataframe(dim_order=list(self.dims)).reset_index()
 
     def save(self, path: Path) -> None:
-        """Write as netCDF, in one act."""
+        """Write as netCDF, in one act.
+
+        Args:
+            path: of the file.
+        """
         content = netcdf_of_dataset(self.dataset, self.name)
         write_atomically(Path(path), lambda scratch: scratch.write_bytes(content))
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Raises ValueError when the file holds another quantity or is damaged."""
+        """Raises ValueError when the file holds another quantity or is damaged.
+
+        Args:
+            path: of a file that `save` wrote.
+        """
         try:
             if not is_sealed(content := Path(path).read_bytes()):
                 raise ValueError("its SHA-256 is not the one it was written with")
@@ -133,7 +145,11 @@ class Result:
         return cls(dataset)
 
     def at(self, step: int | None = None) -> xr.Dataset:
-        """One checkpoint, the last if no step is named. Raises ValueError for a step that was not analyzed."""
+        """One checkpoint, the last if no step is named. Raises ValueError for a step that was not analyzed.
+
+        Args:
+            step: of a checkpoint.
+        """
         steps = self.dataset["checkpoint"].to_numpy().tolist()
         if step is not None and step not in steps:
             raise ValueError(f"no step {step} in this result, analyzed steps: {steps}")
@@ -143,6 +159,9 @@ class Result:
         """This result and others of the same definition, joined along their checkpoints.
 
         Raises ValueError when the definitions differ.
+
+        Args:
+            later: results at other checkpoints.
         """
         for other in later:
             if self.dataset.attrs != other.dataset.attrs:

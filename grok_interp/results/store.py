@@ -80,7 +80,11 @@ class ResultStore:
         return next(self.folder.glob(f"*{SUFFIX}"), None) is None
 
     def has(self, name: str) -> bool:
-        """Is there a result of that analyzer, whatever its inputs?"""
+        """Is there a result of that analyzer, whatever its inputs?
+
+        Args:
+            name: of an analyzer.
+        """
         return next(self.folder.glob(f"{name}-*{SUFFIX}"), None) is not None
 
     def path(self, analyzer: Analyzer) -> Path:

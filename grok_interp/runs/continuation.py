@@ -22,7 +22,12 @@ REMEDY = "give another directory, or that config"
 
 
 def continue_under(run: Run, config: TrainConfig) -> Run:
-    """The run under another configuration, which is then noted in it. Raises ValueError with the reasons against it."""
+    """The run under another configuration, which is then noted in it. Raises ValueError with the reasons against it.
+
+    Args:
+        run: an unfinished one.
+        config: differs from the run's only in what may change.
+    """
     differences = config.differences(run.config)
     if not differences:
         return run

@@ -1,11 +1,8 @@
 """What a run will take, before it begins: parameters, updates, memory, time and disk. Nothing is written.
 
-    print(training_plan(training_preset("copier-paper"), directory=Path("runs/paper"), device="cuda"))
-
-Memory is counted without allocating any (training/memory.py): a model of any size gets an answer. A micro-batch of n
-sequences keeps a + n b bytes for its backward pass, b per sequence and a once (the rotary tables; under autocast the
-weights' bfloat16 copies); passes over one and two sequences give both. Time is measured on random tokens, in as many
-sequences as fit the free memory.
+Memory is counted without allocating any (training/memory.py). A micro-batch of n sequences keeps a + n b bytes for its
+backward pass, b per sequence and a once (rotary tables; under autocast the weights' bfloat16 copies); passes over one
+and two sequences give both. Time is measured on random tokens, in as many sequences as fit the free memory.
 """
 
 from __future__ import annotations
@@ -81,28 +78,25 @@ class TrainingPlan:
             helps = f"{helps} {size(self.memory(fits or 1))}{'' if fits else ', take a smaller model'}"
             yield f"{size(self.memory())} of memory are needed, there are {size(self.device_memory)}: {helps}"
         if self.disk > self.free_disk:
-            yield (
-                f"{size(self.disk)} of disk are needed, {size(self.free_disk)} are free: keep fewer checkpoints "
-                "with --checkpoint-tokens, or choose another --run"
-            )
+            free = f"{size(self.disk)} of disk are needed, {size(self.free_disk)} are free"
+            yield f"{free}: keep fewer checkpoints with --checkpoint-tokens, or choose another --run"
 
     def facts(self) -> dict[str, str]:
         """Label -> what is said of it, for a reader."""
         config, micro, n_ctx = self.config, self.micro_batch_size, self.config.model.n_ctx
         tokens, n_micro, update = config.tokens_per_step, config.batch_size // micro, self.seconds / config.n_steps
-        time = (
-            f"{duration(self.seconds)}, {duration(update)} an update: {tokens / update:,.0f} tokens/s, "
-            f"measured on {self.n_timed * n_ctx:,} tokens; reading text and saving come on top"
-        )
+        weights, moments, kept = size(self.weights), size(self.optimizer), size(self.activations(micro))
+        speed = f"{duration(update)} an update: {tokens / update:,.0f} tokens/s, measured on {self.n_timed * n_ctx:,}"
+        time = f"{duration(self.seconds)}, {speed} tokens; reading text and saving come on top"
+        batches = f"{n_micro:,} micro-batch{'es' * (n_micro > 1)} of {micro:,}"
+        parts = f"weights {weights}, gradients {weights}, optimizer {moments}, a micro-batch {kept}"
         return {
             "parameters": f"{config.model.n_params:,}",
             "tokens": f"{config.n_steps * tokens:,} in {config.n_steps:,} updates of {tokens:,}",
             "data": self.data,
-            "an update": f"{config.batch_size:,} sequences of {n_ctx:,} tokens, "
-            f"in {n_micro:,} micro-batch{'es' * (n_micro > 1)} of {micro:,}",
+            "an update": f"{config.batch_size:,} sequences of {n_ctx:,} tokens, in {batches}",
             "device": self.device,
-            "memory": f"{size(self.memory())} of {size(self.device_memory)}: weights {size(self.weights)}, gradients "
-            f"{size(self.weights)}, optimizer {size(self.optimizer)}, a micro-batch {size(self.activations(micro))}",
+            "memory": f"{size(self.memory())} of {size(self.device_memory)}: {parts}",
             "time": time if self.n_timed else "not measured: training on one sequence does not fit the free memory",
             "checkpoints": f"{len(config.kept_steps):,} of {size(self.checkpoint_file)}",
             "resume points": f"2 of {size(self.resume_file)}, and a third while it is written",
@@ -122,27 +116,20 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
     """
     data, execution = _data(config), Execution.resolve(config, device=device, compiled=compiled)
     name, total, free = memory_of(device, n_threads=execution.n_threads * execution.n_parts)
-    with torch.random.fork_rng():  # dropout draws from the global generator
-        weights, moments, one, two = bytes_of_training(config, device)
-    plan = TrainingPlan(
-        config=config,
-        data=data,
-        device=f"{torch.device(device)}, {name}",
-        device_memory=total,
-        directory=directory,
-        free_disk=shutil.disk_usage(next(f for f in (directory.absolute() / "x").parents if f.exists())).free,
-        checkpoint_file=weights,
-        resume_file=weights + moments,
-        weights=weights,
-        optimizer=moments,
-        kept_once=2 * one - two,
-        kept_per_sequence=two - one,
-        logits_per_sequence=2 * 4 * config.model.n_ctx * config.model.d_vocab,
-    )
-    if plan.memory(1) > USABLE * free:
-        return plan
-    with execution.threads(), torch.random.fork_rng():
-        return _timed(plan, device, execution, USABLE * free)
+    with torch.random.fork_rng(), execution.threads():  # dropout draws from the global generator
+        counted = bytes_of_training(config, device)
+        plan = TrainingPlan(
+            config=config,
+            data=data,
+            device=f"{torch.device(device)}, {name}",
+            device_memory=total,
+            directory=directory,
+            free_disk=shutil.disk_usage(next(f for f in (directory.absolute() / "x").parents if f.exists())).free,
+            checkpoint_file=counted["weights"],
+            resume_file=counted["weights"] + counted["optimizer"],
+            **counted,
+        )
+        return plan if plan.memory(1) > USABLE * free else _timed(plan, device, execution, USABLE * free)
 
 
 def _timed(plan: TrainingPlan, device: str, execution: Execution, usable: float) -> TrainingPlan:

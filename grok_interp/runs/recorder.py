@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from grok_interp.files import DamagedFileError
 from grok_interp.runs.checkpoint_files import load_state, save_state
@@ -31,17 +34,28 @@ def resume_points(directory: Path) -> list[Path]:
     return sorted((directory / "resume").glob("step_*.state"), reverse=True)
 
 
-def load_newest_resume_point(state: TrainingState, directory: Path) -> float:
-    """Load the newest resume point that is whole; the seconds trained before it, 0 when there is none."""
+def newest_resume_point(directory: Path, device: torch.device) -> dict[str, Any] | None:
+    """The state in the newest resume point that is whole, with the `seconds` trained before it; None without one."""
     for path in resume_points(directory):
         try:
-            saved = load_state(path, state.device)
+            return load_state(path, device)
         except DamagedFileError:
             path.unlink()  # its predecessor is whole: points are written one after the other
-            continue
-        state.load_state_dict(saved)
-        return saved["seconds"]
-    return 0.0
+    return None
+
+
+def load_newest_resume_point(state: TrainingState, directory: Path) -> float:
+    """Load the newest resume point that is whole; the seconds trained before it, 0 when there is none.
+
+    All processes of the run must call this; the first alone reads.
+    """
+    processes = state.processes
+    device = torch.device("cpu") if processes.sharded else state.device
+    saved = processes.share_state(newest_resume_point(directory, device) if processes.is_first else None)
+    if saved is None:
+        return 0.0
+    state.load_state_dict(saved)
+    return saved["seconds"]
 
 
 class Recorder:
@@ -105,6 +119,7 @@ class UpdateCallback:
     ) -> None:
         self.recorders, self.interrupted, self.on_update = recorders, interrupted, on_update
         self.resume_seconds, self.saved_at = resume_seconds, time.monotonic()
+        self.processes = recorders[0].state.processes
 
     def __call__(self, *updates: Update) -> None:
         for recorder, update in zip(self.recorders, updates, strict=True):
@@ -113,11 +128,14 @@ class UpdateCallback:
             self.on_update(updates[0])
         if self.interrupted.is_set() or time.monotonic() - self.saved_at > self.resume_seconds:
             self.save()
+        else:
+            self.processes.keeps(False)
         if self.interrupted.is_set():
             raise KeyboardInterrupt
 
     def save(self) -> None:
         began = time.monotonic()
+        self.processes.keeps(True)
         for recorder in self.recorders:
             recorder.save()
         self.saved_at = time.monotonic()

@@ -40,7 +40,11 @@ class Suite:
     tokens_per_step: int | None = None
 
     def read(self, name: str) -> TrainingPoint | None:
-        """None for another suite's name."""
+        """None for another suite's name.
+
+        Args:
+            name: of a revision on the hub.
+        """
         match = self.pattern.fullmatch(name)
         if match is None:
             return None

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.device import models_at_once
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from grok_interp.models.transformer import Transformer
     from grok_interp.training.batches import Batches
     from grok_interp.training.execution import Execution
-
-Options = ParamSpec("Options")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,7 +79,14 @@ class Run:
 
     @classmethod
     def create(cls, directory: Path, config: TrainConfig, *, data: Batches | None = None, **noted: Any) -> Run:
-        """A new run without checkpoints. config.json has the hash of its data, and what else is `noted`."""
+        """A new run without checkpoints. config.json has the hash of its data, and what else is `noted`.
+
+        Args:
+            directory: its folder, which is made.
+            config: the training run.
+            data: what it trains on, if it is open already.
+            noted: further entries of config.json.
+        """
         record: dict[str, Any] = {"train": config.to_dict(), **noted}
         if data:
             record["data"] = {"hash": data.hash, "description": data.description}
@@ -95,7 +99,13 @@ class Run:
 
     @classmethod
     def write(cls, directory: Path, config: TrainConfig, checkpoints: Iterable[tuple[int, Transformer]]) -> Run:
-        """Keep what `train(config)` yields. To resume after an interruption, use `run_training`."""
+        """Keep what `train(config)` yields. To resume after an interruption, use `run_training`.
+
+        Args:
+            directory: its folder, which is made.
+            config: the training run.
+            checkpoints: (step, model) pairs; each is saved as it comes.
+        """
         run = cls.create(directory, config)
         for step, model in checkpoints:
             run.checkpoints.save(step, model)
@@ -154,11 +164,20 @@ class Run:
         return iter(self.checkpoints)
 
     def load(self, step: int) -> Transformer:
-        """The model at a step, in eval mode. Raises ValueError for a step without a checkpoint."""
+        """The model at a step, in eval mode. Raises ValueError for a step without a checkpoint.
+
+        Args:
+            step: of a checkpoint.
+        """
         return self.checkpoints.load(step)
 
     def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterator[tuple[int, Transformer]]:
-        """(step, model) of the steps given, each model on `device`, a torch device."""
+        """(step, model) of the steps given, each model on `device`, a torch device.
+
+        Args:
+            steps: of checkpoints.
+            device: a torch device.
+        """
         return self.checkpoints.at(steps, device=device)
 
     @cached_property
@@ -228,16 +247,3 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run.open({str(self)!r})"
-
-
-def once_per_run(make: Callable[Concatenate[Run, Options], Made]) -> Callable[Concatenate[Run, Options], Made]:
-    """A function of a run that is worked out once for each opened run and each choice of options."""
-
-    @wraps(make)
-    def made(run: Run, *args: Options.args, **options: Options.kwargs) -> Made:
-        key = (make, args, tuple(sorted(options.items())))
-        if key not in run._made:
-            run._made[key] = make(run, *args, **options)
-        return run._made[key]
-
-    return made

@@ -7,7 +7,7 @@ depends on (seed, step) and nothing else, and precision, threads and compilation
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
 from grok_interp.runs.continuation import CHANGEABLE, another_config, continue_under
 from grok_interp.runs.evaluations import Evaluate, Evaluations, StopTraining
+from grok_interp.runs.follow import follow
 from grok_interp.runs.interrupts import deferred_interrupts
 from grok_interp.runs.record import is_run, read_record
 from grok_interp.runs.recorder import (
@@ -36,7 +37,7 @@ from grok_interp.training.divergence import DivergedError, Update
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, train
 from grok_interp.training.own_optimizer import OwnOptimizer
-from grok_interp.training.processes import joined, tell_stopped, was_stopped
+from grok_interp.training.processes import joined, tell_stopped
 
 
 def run_training(
@@ -51,6 +52,7 @@ def run_training(
     own: OwnOptimizer | None = None,
     evaluate: Evaluate | None = None,
     track: tuple[TrackerName, ...] = (),
+    sharded: bool = False,
 ) -> Run:
     """Train into a run directory, from its last resume point if it has one.
 
@@ -70,6 +72,7 @@ def run_training(
         evaluate: (step, model in eval mode) -> name -> number at every checkpoint, kept in evaluations.jsonl; it may
             raise `StopTraining`. See `evaluations`.
         track: programs that show the metrics while it trains; extra `track`.
+        sharded: of several processes each keeps a part of weights, gradients and moments (FSDP2), instead of all.
 
     Returns:
         The run, finished or stopped.
@@ -89,11 +92,11 @@ def run_training(
         ...     run_training(Path(folder) / "run", config).steps
         (0, 2)
     """
-    with joined(device) as (processes, device), processes.naming_lost():
+    with joined(device, sharded=sharded) as (processes, device), processes.naming_lost():
         processes.require_fit(config.batch_size, dropout=config.model.attn_dropout)
         options: dict[str, Any] = {"device": device, "own": own, "processes": processes}
         if not processes.is_first:
-            follow(config, options)
+            follow(Path(directory), config, options)
             return Run.open(directory)
         execution = Execution.resolve(config, device=device, compiled=compiled)
         run, execution = claim(Path(directory), config, execution, own.label if own else "")
@@ -102,7 +105,6 @@ def run_training(
             processes.from_first(execution)
             state = TrainingState(config, precision=execution.precision, n_parts=execution.n_parts, **options)
             seconds = load_newest_resume_point(state, run.directory)
-            processes.from_first(state.state_dict())
             with opened_trackers(track, run.directory, state.step) as trackers:
                 recorder = Recorder(run, state, seconds, trackers)
                 evaluated = evaluate and Evaluations(run.directory, evaluate, state.step, trackers)
@@ -127,34 +129,12 @@ def lead(recorder: Recorder, callback: UpdateCallback, evaluated: Evaluations | 
                 run.checkpoints.save(step, model)
                 if evaluated:
                     evaluated(step, model)
+                state.processes.keeps(False)
         except StopTraining:
             tell_stopped()
         else:
             state.processes.wait()
         callback.save()
-
-
-def follow(config: TrainConfig, options: Mapping[str, Any]) -> None:
-    """Train with the first process, which reads and writes the run; end when it does.
-
-    Args:
-        config: what is trained.
-        options: of `TrainingState`.
-    """
-    with deferred_interrupts() as interrupted:
-        try:
-            execution: Execution = options["processes"].from_first(None)
-            state = TrainingState(config, precision=execution.precision, **options)
-            state.load_state_dict(options["processes"].from_first(None))
-            with execution.threads():
-                for _ in train(config, state=state, compiled=execution.compiled):
-                    pass
-            state.processes.wait()
-        except RuntimeError:
-            if interrupted.is_set():  # the first process has obeyed
-                raise KeyboardInterrupt from None
-            if not was_stopped():
-                raise
 
 
 def claim(directory: Path, config: TrainConfig, execution: Execution, optimizer: str = "") -> tuple[Run, Execution]:

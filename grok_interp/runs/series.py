@@ -38,11 +38,19 @@ class CheckpointSeries(ABC):
 
     @abstractmethod
     def load(self, step: int) -> Any:
-        """The model at a step, in eval mode. Raises ValueError for a step that is not there."""
+        """The model at a step, in eval mode. Raises ValueError for a step that is not there.
+
+        Args:
+            step: of a checkpoint.
+        """
 
     @abstractmethod
     def checksum(self, step: int) -> str:
-        """Names the weights at a step: results are stored under it, and another checksum is evaluated anew."""
+        """Names the weights at a step: results are stored under it, and another checksum is evaluated anew.
+
+        Args:
+            step: of a checkpoint.
+        """
 
     @property
     def tokens_per_step(self) -> int | None:
@@ -54,7 +62,11 @@ class CheckpointSeries(ABC):
         return None
 
     def weights(self, step: int) -> Mapping[str, Tensor]:
-        """Name -> weight at a step."""
+        """Name -> weight at a step.
+
+        Args:
+            step: of a checkpoint.
+        """
         return {name: weight.detach() for name, weight in self.load(step).named_parameters()}
 
     def __len__(self) -> int:
@@ -64,7 +76,12 @@ class CheckpointSeries(ABC):
         return self.at(self.steps)
 
     def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterator[tuple[int, Any]]:
-        """(step, model) of the steps given, each model on `device`, a torch device."""
+        """(step, model) of the steps given, each model on `device`, a torch device.
+
+        Args:
+            steps: of checkpoints.
+            device: a torch device.
+        """
         return ((step, self.load(step).to(device)) for step in steps)
 
     @staticmethod

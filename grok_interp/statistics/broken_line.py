@@ -79,7 +79,12 @@ def knot_pairs(
 
 
 def whitened(rows: Float[np.ndarray, "row point"], rho: float) -> Float[np.ndarray, "row point"]:
-    """Rows whose inner products are x' R^-1 y (Prais-Winsten)."""
+    """Rows whose inner products are x' R^-1 y (Prais-Winsten).
+
+    Args:
+        rows: one series per row.
+        rho: the correlation of neighboring points, from 0 to below 1.
+    """
     later = (rows[:, 1:] - rho * rows[:, :-1]) / np.sqrt(1 - rho**2)
     return np.concatenate([rows[:, :1], later], axis=1)
 
@@ -105,7 +110,12 @@ def log_likelihoods(
 def flat_log_likelihoods(
     curves: Float[np.ndarray, "curve point"], rhos: Float[np.ndarray, " rho"]
 ) -> Float[np.ndarray, "rho curve"]:
-    """log L of a constant, comparable with `log_likelihoods`: the same power of RSS."""
+    """log L of a constant, comparable with `log_likelihoods`: the same power of RSS.
+
+    Args:
+        curves: one per row, in any unit.
+        rhos: correlations of neighboring points, from 0 to below 1.
+    """
     n, found = curves.shape[1], []
     for rho in rhos:
         one, y = whitened(np.ones((1, n)), rho)[0], whitened(curves, rho)

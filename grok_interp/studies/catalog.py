@@ -64,7 +64,12 @@ def study_of(run: Run) -> Study:
 
 
 def require_runs_of(picture: Picture, runs: Sequence[Run]) -> None:
-    """Raises ValueError for more runs than a figure is drawn from, and for runs of another study."""
+    """Raises ValueError for more runs than a figure is drawn from, and for runs of another study.
+
+    Args:
+        picture: the figure.
+        runs: what it is drawn from.
+    """
     if len(runs) > 1 and not picture.of_many:
         many = ", ".join(name for name, other in figures().items() if other.of_many)
         raise ValueError(f"{picture.name} is drawn from one run, got {len(runs)}; from many: {many}")

@@ -29,7 +29,11 @@ class Experiment:
 
     @classmethod
     def alone(cls, baselines: Mapping[str, TrainConfig]) -> Experiment:
-        """The baseline and nothing else."""
+        """The baseline and nothing else.
+
+        Args:
+            baselines: size -> configuration.
+        """
         return cls((), lambda baseline: [baseline], baselines)
 
     def sweep(self, baseline: TrainConfig, folder: Path, *, n_seeds: int) -> Sweep:

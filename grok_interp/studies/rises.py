@@ -12,7 +12,12 @@ MARGIN = 0.05  # an onset needs an accuracy of more than 5 percentage points abo
 
 
 def rise(accuracy: xr.DataArray, *, chance: float) -> Emergence | None:
-    """The change point of an accuracy over checkpoints; None with too few checkpoints to fit one."""
+    """The change point of an accuracy over checkpoints; None with too few checkpoints to fit one.
+
+    Args:
+        accuracy: along `checkpoint`, between 0 and 1.
+        chance: the accuracy of guessing.
+    """
     if accuracy.size < MIN_CHECKPOINTS:
         return None
     return emergence(accuracy, chance=chance, margin=MARGIN)
@@ -20,6 +25,10 @@ def rise(accuracy: xr.DataArray, *, chance: float) -> Emergence | None:
 
 def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"]) -> str:
     """The estimate and its interval; otherwise why there is none.
+
+    Args:
+        found: of `rise`.
+        estimate: which of its two steps is said.
 
     Example:
         >>> rise_in_words(None, "onset")
@@ -36,6 +45,9 @@ def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"
 
 def step_in_words(step: Estimate) -> str:
     """A step with its interval, as a sentence says it.
+
+    Args:
+        step: with its interval, in updates.
 
     Example:
         >>> step_in_words(Estimate(620.1, 610.1, 1250.0))

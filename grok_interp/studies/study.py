@@ -63,16 +63,28 @@ class Study(DataSource):
     next_figure: str
 
     def has(self, run: Run) -> bool:
-        """Is it a run of this study?"""
+        """Is it a run of this study?
+
+        Args:
+            run: any.
+        """
         return not isinstance(run, SeriesRun) and isinstance(run.config.data, self.data)
 
     @abstractmethod
     def evaluation_inputs(self, run: Run) -> object:
-        """What all checkpoints of a run are evaluated on; a function of the run's configuration and data alone."""
+        """What all checkpoints of a run are evaluated on; a function of the run's configuration and data alone.
+
+        Args:
+            run: one of this study.
+        """
 
     @abstractmethod
     def analyzers(self, run: Run) -> Sequence[Analyzer]:
-        """What `analyze` evaluates, in the order of the fields of its results."""
+        """What `analyze` evaluates, in the order of the fields of its results.
+
+        Args:
+            run: one of this study.
+        """
 
     @abstractmethod
     def analyze(self, run: Run, *, device: str = "cpu", on_checkpoint: OnCheckpoint | None = None) -> RunResults:
@@ -127,6 +139,11 @@ class Study(DataSource):
 
 
 def write_report(run: Run, page: Page) -> Path:
-    """report.html of a run, and its figures as SVG and PDF in `figures`; the page's path."""
+    """report.html of a run, and its figures as SVG and PDF in `figures`; the page's path.
+
+    Args:
+        run: its folder is written to.
+        page: the report.
+    """
     page.save_figures(run.directory / "figures")
     return page.write(run.directory / "report.html")

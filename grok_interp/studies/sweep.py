@@ -61,6 +61,10 @@ class Sweep:
         """Call `train(directory, config)` for each unfinished run, `n_jobs` at a time in processes of their own.
 
         These end with this process; a training writes a resume point then.
+
+        Args:
+            train: trains one run into its folder; is sent to other processes if `n_jobs` is above 1.
+            n_jobs: processes, at least 1.
         """
         missing = self.unfinished()
         if n_jobs == 1:
@@ -73,7 +77,11 @@ class Sweep:
         joblib.Parallel(n_jobs=n_jobs)(work(*run) for run in missing.items())
 
     def in_ensembles(self, n_members: int) -> list[dict[Path, TrainConfig]]:
-        """The unfinished runs that can be trained in lockstep with others, in groups of up to `n_members`."""
+        """The unfinished runs that can be trained in lockstep with others, in groups of up to `n_members`.
+
+        Args:
+            n_members: at least 1.
+        """
         alike: defaultdict[str, list[tuple[Path, TrainConfig]]] = defaultdict(list)
         for directory, config in self.unfinished().items():
             if not config.model.attn_dropout and not config.intervene:

@@ -26,6 +26,9 @@ def open_batches(config: TrainConfig) -> Batches:
     """What a run trains on, as the study of its data opens it.
 
     Raises ValueError for a corpus that is missing, empty or too short, and for tasks that cannot be drawn.
+
+    Args:
+        config: of the run.
     """
     for kind, opened in OWN.items():
         if isinstance(config.data, kind):
@@ -92,13 +95,23 @@ class ModularBatches:
 
 
 def next_token_loss(model: nn.Module, windows: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy of each window's tokens but the first, in nats, in float32 whatever the model's precision."""
+    """Mean cross-entropy of each window's tokens but the first, in nats, in float32 whatever the model's precision.
+
+    Args:
+        model: maps tokens to logits.
+        windows: token indices; one more than the model reads.
+    """
     logits = model(windows[:, :-1])
     return F.cross_entropy(logits.flatten(0, 1).float(), windows[:, 1:].flatten())
 
 
 def answer_loss(model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy of the answers z of x y z x y z ..., at every number of shots, the 0-shot included."""
+    """Mean cross-entropy of the answers z of x y z x y z ..., at every number of shots, the 0-shot included.
+
+    Args:
+        model: maps tokens to logits.
+        batch: token indices of whole examples.
+    """
     logits = model(batch[:, :-1])[:, 1::3]
     return F.cross_entropy(logits.flatten(0, 1).float(), batch[:, 2::3].flatten())
 

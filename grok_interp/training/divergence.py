@@ -17,6 +17,7 @@ from torch import Tensor
 
 from grok_interp.models.activations import has_finite_weights
 from grok_interp.training.precision import SMALLEST_SCALE, autocast
+from grok_interp.training.sharding import has_finite_parts
 
 if TYPE_CHECKING:
     from grok_interp.training.loop import TrainingState
@@ -89,7 +90,8 @@ class FiniteCheck:
     def require_finite(self) -> None:
         """Raises DivergedError when an update since the last call, the weights or their loss are not finite."""
         self.require_finite_updates()
-        finite = has_finite_weights(self.state.model)
+        check = has_finite_parts if self.state.processes.sharded else has_finite_weights
+        finite = check(self.state.model)
         found = "weights are" if not finite else "loss is" if not self._has_finite_loss() else ""
         if found:
             raise DivergedError(

@@ -78,7 +78,12 @@ class EnsembleState:
 
 
 def stacking_pays(config: TrainConfig, device: torch.device) -> bool:
-    """On a GPU always; on a CPU while the activations of all members stay in its cache."""
+    """On a GPU always; on a CPU while the activations of all members stay in its cache.
+
+    Args:
+        config: of a member.
+        device: where they train.
+    """
     n_tokens = (config.micro_batch_size or config.batch_size) * config.model.n_ctx
     return device.type != "cpu" or n_tokens * config.model.d_mlp <= STACKED_ON_CPU
 
@@ -91,12 +96,20 @@ def _shared(parameters: list[nn.Parameter]) -> nn.Parameter:
 
 
 def shared_fields(config: TrainConfig) -> dict[str, Any]:
-    """What members of an ensemble have in common: all but seeds and data."""
+    """What members of an ensemble have in common: all but seeds and data.
+
+    Args:
+        config: of a member.
+    """
     return {k: v for k, v in config.flattened().items() if k not in ("init_seed", "data_seed") and k[:5] != "data."}
 
 
 def require_lockstep(configs: Sequence[TrainConfig]) -> None:
-    """Raises ValueError unless the configs differ in seeds and data alone, for attention dropout and interventions."""
+    """Raises ValueError unless the configs differ in seeds and data alone, for attention dropout and interventions.
+
+    Args:
+        configs: one per member.
+    """
     if not configs:
         raise ValueError("an ensemble needs a run or more, got none")
     if configs[0].model.attn_dropout or configs[0].intervene:

@@ -62,6 +62,7 @@ class TrainingState:
         self.precision: Precision = precision or resolve_precision(config.precision, self.device)
         self.n_parts = 1 if processes.number > 1 else n_parts or choose_parts(config, self.device)
         self.model = model or Transformer(config.model, seed=config.init_seed).to(self.device)
+        self.wrapped = processes.wrapped(self.model, config, own_optimizer=own is not None)
         self.own, self.scheduler = own, None
         if own:
             optimizer, self.scheduler = own.built(self.model)
@@ -71,7 +72,6 @@ class TrainingState:
             self.optimizers = build_optimizers(self.model.named_parameters(), config, half=half)
         self.scaler = loss_scaler(self.device, self.precision)
         self.interventions = Interventions(config, self.model)
-        self.wrapped = processes.wrapped(self.model)
         self.step = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -81,9 +81,10 @@ class TrainingState:
         state |= {"scaler": self.scaler.state_dict(), "scheduler": self.scheduler and self.scheduler.state_dict()}
         if self.own:
             require_plain([state["optimizers"], state["scheduler"]], f"the state of {self.own.label}")
-        return state
+        return self.processes.whole(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        state = self.processes.divided(state, self.model, self.optimizers)
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             groups = optimizer.state_dict()["param_groups"]  # rates follow from the config and the step
@@ -116,6 +117,7 @@ def train(
 
     Yields:
         (step, model) at every checkpoint step; the model is the live one: it changes when the next pair is requested.
+        Of a sharded one the first process gets a copy on the CPU, and the others get their parts.
 
     Raises:
         ValueError: for a corpus that is missing, empty or too short, and for tasks that cannot be drawn.
@@ -136,7 +138,7 @@ def train(
     while True:
         if state.step in kept_steps:
             check.require_finite()
-            yield state.step, state.model
+            yield state.step, state.processes.whole_model(config, state.model)
         if state.step == config.n_steps:
             return
         update = step(batches.batch(state.step, state.device))
@@ -146,7 +148,12 @@ def train(
 
 
 def step_function(state: TrainingState, loss_function: Callable) -> Callable[[Int64[Tensor, "batch pos"]], Update]:
-    """`train_step` of `state` as a function of the batch; on a GPU a CUDA graph."""
+    """`train_step` of `state` as a function of the batch; on a GPU a CUDA graph.
+
+    Args:
+        state: which every call changes.
+        loss_function: of the model and a batch, a mean in nats.
+    """
     learn = partial(learn_batch, state, loss_function)
     several = state.processes.number > 1
     direct = several or state.config.model.attn_dropout > 0 or state.own is not None or state.scaler.is_enabled()
@@ -189,11 +196,10 @@ def _set_learning_rates(state: TrainingState) -> float:
 def learn_batch(
     state: TrainingState, loss_function: Callable, batch: Int64[Tensor, "batch pos"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """(loss, gradient norm before clipping) of an update. But in float16 no number is read from the device: a graph may
-    record it."""
+    """(loss, gradient norm before clipping). Only float16 reads a number from the device: a graph may record it."""
     state.model.train()
     processes, losses = state.processes, []
-    micro_batches = _micro_batches(processes.part(batch), state.config)
+    micro_batches = processes.part(batch).split(state.config.micro_batch_size or state.config.batch_size)
     with state.interventions.applied():
         for micro in micro_batches:
             with processes.exchange(state.wrapped, now=micro is micro_batches[-1]):
@@ -222,7 +228,8 @@ def update_weights(state: TrainingState) -> Float[Tensor, ""]:
     """Update with the gradient added up so far, at the optimizers' rates; its norm before clipping."""
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
-    grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.max_grad_norm or torch.inf)
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.config.max_grad_norm or torch.inf)
+    grad_norm = state.processes.full(norm)
     if state.scaler.is_enabled() and not grad_norm.isfinite():
         return skip_overflow(state)
     before = state.interventions.before_update()
@@ -241,7 +248,3 @@ def _dropout_of_step(config: TrainConfig, step: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(config.data_seed * config.n_steps + step)
         yield
-
-
-def _micro_batches(batch: Tensor, config: TrainConfig) -> tuple[Tensor, ...]:
-    return batch.split(config.micro_batch_size or config.batch_size)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -12,26 +11,28 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from grok_interp.configs import TextConfig, TrainConfig
-from grok_interp.configs.data import Batches
 from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import next_token_loss, open_batches
 from grok_interp.training.loop import TrainingState, loss_part
 from grok_interp.training.optimizer import take_step
 
+batches_of = lru_cache(maxsize=2)(open_batches)  # of data other than text, which may be large and far away
 
-def bytes_of_training(config: TrainConfig, device: str) -> list[int]:
-    """Of weights, of moments, and what a micro-batch of one and of two sequences keeps for its backward pass."""
+
+def bytes_of_training(config: TrainConfig, device: str) -> dict[str, int]:
+    """Of weights and moments, and what a micro-batch keeps for its backward pass, as `TrainingPlan` names them."""
     batches = [random_batch(config, n_sequences) for n_sequences in (1, 2)]
-    with without_contents(config, device) as state:
-        kept = [kept_bytes(state, batch) for batch in batches]
-        return [sum(parameter.nbytes for parameter in state.model.parameters()), _moments(state), *kept]
-
-
-@contextmanager
-def without_contents(config: TrainConfig, device: str) -> Iterator[TrainingState]:
-    """A state whose tensors take no memory; nor do those that are computed from them meanwhile."""
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device(device):
-        yield TrainingState(config, device=device, model=Transformer(config.model, initialize=False))
+        state = TrainingState(config, device=device, model=Transformer(config.model, initialize=False))
+        one, two = (kept_bytes(state, batch) for batch in batches)
+        for parameter in state.model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        take_step(state.optimizers)
+        weights = sum(parameter.nbytes for parameter in state.model.parameters())
+        moments = [moment.nbytes for of in state.optimizers for own in of.state.values() for moment in own.values()]
+    logits = 2 * 4 * config.model.n_ctx * config.model.d_vocab
+    kept = dict(kept_once=2 * one - two, kept_per_sequence=two - one, logits_per_sequence=logits)
+    return dict(weights=weights, optimizer=sum(moments), **kept)
 
 
 def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
@@ -44,18 +45,8 @@ def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss_part(state, batch.to(state.device), loss_of(state.config))
-    for parameter in state.model.parameters():
-        kept.pop(parameter.untyped_storage()._cdata, None)
-    return sum(kept.values())
-
-
-def _moments(state: TrainingState) -> int:
-    """Bytes that the optimizers keep from one update to the next."""
-    for parameter in state.model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    take_step(state.optimizers)
-    states = [own for optimizer in state.optimizers for own in optimizer.state.values()]
-    return sum(moment.nbytes for own in states for moment in own.values())
+    parameters = {parameter.untyped_storage()._cdata for parameter in state.model.parameters()}
+    return sum(n_bytes for storage, n_bytes in kept.items() if storage not in parameters)
 
 
 def random_batch(config: TrainConfig, n_sequences: int) -> Int64[Tensor, "batch pos"]:
@@ -68,9 +59,3 @@ def random_batch(config: TrainConfig, n_sequences: int) -> Int64[Tensor, "batch 
 
 def loss_of(config: TrainConfig) -> Callable:
     return next_token_loss if isinstance(config.data, TextConfig) else batches_of(config).loss
-
-
-@lru_cache(maxsize=2)
-def batches_of(config: TrainConfig) -> Batches:
-    """Of data other than text, which may be large and far away."""
-    return open_batches(config)

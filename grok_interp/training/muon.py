@@ -91,7 +91,11 @@ def _wide(matrices: Float[Tensor, "*of out in"]) -> Tensor:
 
 
 def orthogonalized(matrices: Float[Tensor, "matrix row column"]) -> Float[Tensor, "matrix row column"]:
-    """Newton-Schulz steps on matrices at least as wide as high; singular values are then roughly 0.7 to 1.2."""
+    """Newton-Schulz steps on matrices at least as wide as high; singular values are then roughly 0.7 to 1.2.
+
+    Args:
+        matrices: of any scale.
+    """
     a, b, c = COEFFICIENTS
     x = matrices / matrices.norm(dim=(-2, -1), keepdim=True).clamp(min=SMALLEST_NORM)
     for _ in range(N_ITERATIONS):

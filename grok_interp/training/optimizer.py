@@ -55,7 +55,12 @@ def is_hidden_matrix(name: str, n_axes: int, axes_of_matrices: int = 2) -> bool:
 
 
 def n_matrices(name: str, *, gated: bool) -> int:
-    """How many of the model's matrices one parameter holds, as equal row slices."""
+    """How many of the model's matrices one parameter holds, as equal row slices.
+
+    Args:
+        name: of a parameter of the model.
+        gated: whether the MLP has a gate.
+    """
     fused = next((n for suffix, n in FUSED_MATRICES.items() if name.endswith(suffix)), 1)
     return 1 if name.endswith("mlp.inputs.weight") and not gated else fused
 
@@ -80,6 +85,10 @@ def schedule_factor(config: TrainConfig, step: int) -> float:
 
     With w = warmup_steps, n = n_steps, f0 = warmup_start_factor, f1 = final_factor:
     f0 + (1 - f0) (step + 1) / w below w, then f1 + (1 - f1) (1 + cos(pi (step - w) / (n - w))) / 2.
+
+    Args:
+        config: of the run.
+        step: from 0.
     """
     warmup, n_steps = config.warmup_steps, config.n_steps
     if step < warmup:
@@ -89,7 +98,12 @@ def schedule_factor(config: TrainConfig, step: int) -> float:
 
 
 def set_learning_rates(optimizers: Sequence[torch.optim.Optimizer], factor: float) -> None:
-    """`factor` times the peak rates. On a GPU they are in tensors, which a CUDA graph reads anew each time."""
+    """`factor` times the peak rates. On a GPU they are in tensors, which a CUDA graph reads anew each time.
+
+    Args:
+        optimizers: of `build_optimizers`.
+        factor: of the schedule.
+    """
     for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(group["peak"] * factor)
@@ -98,14 +112,23 @@ def set_learning_rates(optimizers: Sequence[torch.optim.Optimizer], factor: floa
 
 
 def take_step(optimizers: Sequence[torch.optim.Optimizer]) -> None:
-    """Update with the gradients as they are; then drop the gradients."""
+    """Update with the gradients as they are; then drop the gradients.
+
+    Args:
+        optimizers: of `build_optimizers`.
+    """
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
 
 def clip_each(weights: Sequence[nn.Parameter], max_norm: float | None) -> Float[Tensor, " member"]:
-    """As torch.nn.utils.clip_grad_norm_, for each member by itself; the norms before."""
+    """As torch.nn.utils.clip_grad_norm_, for each member by itself; the norms before.
+
+    Args:
+        weights: stacked, the member as the first axis; their gradients are scaled in place.
+        max_norm: the largest norm of a member's gradient; None for no limit.
+    """
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
     if max_norm is not None:

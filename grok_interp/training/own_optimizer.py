@@ -43,7 +43,11 @@ class OwnOptimizer:
         return self.name or f"{self.build.__module__}.{getattr(self.build, '__qualname__', type(self.build).__name__)}"
 
     def built(self, model: nn.Module) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
-        """Raises ValueError for an optimizer that needs a closure, and for a scheduler that needs a measure."""
+        """Raises ValueError for an optimizer that needs a closure, and for a scheduler that needs a measure.
+
+        Args:
+            model: whose parameters it updates.
+        """
         optimizer = self.build(model)
         closure = inspect.signature(optimizer.step).parameters.get("closure")
         if closure is not None and closure.default is inspect.Parameter.empty:

@@ -21,7 +21,12 @@ CPU_FEATURES = {"avx512_bf16", "amx_bf16", "arm_bf16", "bf16"}  # instructions t
 
 
 def resolve_precision(wanted: Literal["auto", "float32", "bfloat16", "float16"], device: torch.device) -> Precision:
-    """`auto` is bfloat16 where the device multiplies it natively, otherwise float32."""
+    """`auto` is bfloat16 where the device multiplies it natively, otherwise float32.
+
+    Args:
+        wanted: as a configuration says it.
+        device: where it trains.
+    """
     if wanted == "auto":
         return "bfloat16" if multiplies_bfloat16(device) else "float32"
     return wanted
@@ -40,5 +45,10 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
 
 
 def loss_scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler:
-    """Of a run. It does nothing but in float16."""
+    """Of a run. It does nothing but in float16.
+
+    Args:
+        device: where it trains.
+        precision: of the matrix products.
+    """
     return torch.amp.GradScaler(device.type, enabled=precision == "float16")

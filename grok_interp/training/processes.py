@@ -1,8 +1,9 @@
 """One run on several processes: `torchrun --nproc-per-node 2 -m -- grok_interp.cli train ...`.
 
 Every process draws the whole batch of a step and trains on its own rows of it, so that the data are those of one
-process. torch's DistributedDataParallel averages the gradients, and all processes make the same update. The first
-process alone reads and writes the run: its files do not tell how many processes there were.
+process. torch's DistributedDataParallel averages the gradients, and all processes make the same update; or each keeps
+and updates a part of the weights (sharding.py). The first process alone reads and writes the run: its files do not tell
+how many processes there were.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.optim import Optimizer
+
+from grok_interp.configs import TrainConfig
+from grok_interp.models.transformer import Transformer
+from grok_interp.training.sharding import divided, outline, require_shardable, shard, whole, whole_model
 
 STORES: Any = distributed  # its stores are documented, and not in its list of exports
 STORE_TIMEOUT, JOIN_TIMEOUT = timedelta(seconds=10), timedelta(minutes=10)
@@ -35,10 +41,12 @@ class Processes:
     Args:
         rank: 0 for the first, which writes the run.
         number: of all.
+        sharded: each keeps a part of the weights, gradients and moments, instead of all.
     """
 
     rank: int = 0
     number: int = 1
+    sharded: bool = False
 
     @property
     def is_first(self) -> bool:
@@ -58,19 +66,58 @@ class Processes:
         """The rows of this process."""
         return batch[self.rank :: self.number]
 
-    def wrapped(self, model: nn.Module) -> nn.Module:
-        """The model, with gradients that are averaged over all processes."""
-        return nn.parallel.DistributedDataParallel(model) if self.number > 1 else model
+    def wrapped(self, model: nn.Module, config: TrainConfig, *, own_optimizer: bool = False) -> nn.Module:
+        """The model, with gradients that are averaged over all processes; divided, its parameters are new ones.
+
+        Raises ValueError for what a sharded model cannot be trained with.
+        """
+        if self.sharded:
+            require_shardable(config, own_optimizer=own_optimizer)
+            shard(model)
+        return nn.parallel.DistributedDataParallel(model) if self.number > 1 and not self.sharded else model
 
     def exchange(self, wrapped: nn.Module, *, now: bool) -> AbstractContextManager[Any]:
-        """Inside, a backward pass averages the gradients, if not `now` then only adds its own to them."""
-        return nullcontext() if now or self.number == 1 else cast(Any, wrapped).no_sync()
+        """Inside, a backward pass averages the gradients, if not `now` then only adds its own to them.
+
+        Sharded gradients are averaged at once: before that they are whole on every process.
+        """
+        return nullcontext() if now or self.number == 1 or self.sharded else cast(Any, wrapped).no_sync()
 
     def total(self, value: Tensor) -> Tensor:
         """The sum over all processes."""
         if self.number > 1:
             distributed.all_reduce(value)
         return value
+
+    def full(self, value: Tensor) -> Tensor:
+        """A number of which each process may have a part."""
+        return cast(Any, value).full_tensor() if self.sharded else value
+
+    def whole(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A state as on one process; of a sharded one the first process alone has the tensors."""
+        return whole(state, keep=self.is_first) if self.sharded else state
+
+    def divided(self, state: dict[str, Any], model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
+        """What this process loads of a whole state, which the others of a sharded run may have in outline."""
+        return divided(state, model, optimizers) if self.sharded else state
+
+    def whole_model(self, config: TrainConfig, model: Transformer) -> Transformer:
+        """The model as on one process; of a sharded one the others get what they gave."""
+        copied = whole_model(config, model, keep=self.is_first) if self.sharded else None
+        return copied or model
+
+    def share_state(self, state: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """The state that the first process has read, None without one; of a sharded run the others get its outline."""
+        given = self.from_first(outline(state) if self.sharded else state)
+        return state if self.is_first else given
+
+    def keeps(self, now: bool = False) -> bool:
+        """Does the first process keep the state now? Of a sharded one all must give their parts then.
+
+        Args:
+            now: what the first process does.
+        """
+        return self.sharded and self.from_first(now)
 
     def from_first(self, value: Any) -> Any:
         """What the first process has; the others give None."""
@@ -103,14 +150,23 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined(device: str) -> Iterator[tuple[Processes, str]]:
+def joined(device: str, *, sharded: bool = False) -> Iterator[tuple[Processes, str]]:
     """The processes that torchrun started, and the device of this one; this process alone without torchrun.
 
     Args:
         device: a torch device; `cuda` becomes the GPU of this process.
+        sharded: weights, gradients and moments are divided among the processes.
+
+    Raises:
+        ValueError: for `sharded` on one process.
     """
     number = int(os.environ.get("WORLD_SIZE", "1"))
     if number == 1:
+        if sharded:
+            raise ValueError(
+                "sharded training divides a model among several processes, and this is one: start it with "
+                "`torchrun --standalone --nproc-per-node 2 -m -- grok_interp.cli train ... --sharded`"
+            )
         yield ALONE, device
         return
     on_gpu = device.startswith("cuda")
@@ -123,7 +179,7 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
         distributed.init_process_group(backend, store=own_part, rank=rank, world_size=number)
     else:
         distributed.init_process_group(backend)
-    processes = Processes(rank, number)
+    processes = Processes(rank, number, sharded)
     try:
         yield processes, device
     except LostProcessError:

@@ -9,15 +9,14 @@ from solvers import Guess, P, Solver, by
 from torch import Tensor
 
 from grok_interp.analysis.agreement import (
-    HYPOTHESES,
     SUBSETS,
     AlgorithmAgreement,
     agreement_of,
     algorithm_agreement,
-    memorized,
 )
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.evaluation_contexts import Answers, EvaluationContexts, draw_contexts
+from grok_interp.analysis.hypotheses import HYPOTHESES, memorized
 from grok_interp.analysis.random_answers import log_likelihood, random_fraction
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import ModularTasks

@@ -27,7 +27,8 @@ from grok_interp import (
     to_hooked_transformer,
 )
 from grok_interp.analysis.induction import induction_attention
-from grok_interp.data.copying import CopySamples, after_bos, induction_targets
+from grok_interp.data.bos import after_bos
+from grok_interp.data.copying import CopySamples, induction_targets
 
 TOKENS = repeated_distinct_tokens()
 WITH_BOS = after_bos(TOKENS, SEPARATOR)

@@ -168,7 +168,7 @@ def test_any_score_of_heads_has_a_formation_order() -> None:
 def test_steps_are_put_in_order_and_counted_once() -> None:
     shuffled = scores_by_hand([[0.9, 0.9], [0.1, 0.1], [0.9, 0.1]], [1000, 0, 200])
     assert formation_order(shuffled, threshold=0.5)["onset"][0].to_numpy().tolist() == [200, 1000]
-    with pytest.raises(ValueError, match="step 200 was given twice"):
+    with pytest.raises(ValueError, match="step 200 is given 2 times"):
         formation_order(scores_by_hand([[0.1, 0.1]] * 2, [200, 200]), threshold=0.5)
 
 
@@ -188,3 +188,22 @@ def test_a_threshold_is_a_finite_number(threshold: float) -> None:
         with pytest.raises(ValueError, match=f"threshold must be a finite number, got {other!r}"):
             require_threshold(other)
     require_threshold(np.float32(0.5))
+
+
+@pytest.mark.parametrize(
+    ("steps", "onset"),
+    [(["1000", "200", "50"], 200.0), ([1000, 200, 50], 200.0), (["0200", "50", "1000"], 200.0)],
+)
+def test_steps_in_any_order_and_as_text_are_numbers(steps: list, onset: float) -> None:
+    values = {"1000": 0.9, "200": 0.9, "50": 0.1}
+    scores = xr.DataArray(
+        [[[values[str(int(step))]]] for step in steps], {"checkpoint": steps}, ["checkpoint", "layer", "head"]
+    )
+    assert formation_order(scores, threshold=0.5)["onset"].item() == onset
+
+
+@pytest.mark.parametrize("steps", [["200", "0200"], [5.0, float("nan")]])
+def test_steps_that_are_the_same_or_none_are_refused(steps: list) -> None:
+    scores = xr.DataArray([[[0.1]], [[0.9]]], {"checkpoint": steps}, ["checkpoint", "layer", "head"])
+    with pytest.raises(ValueError, match="is given 2 times|steps must be finite"):
+        formation_order(scores, threshold=0.5)

@@ -14,10 +14,13 @@ from torch import Tensor
 from grok_interp import to_hooked_transformer
 from grok_interp.analysis.ablated_model import ReadOnlyPatternsModel, ablated
 from grok_interp.analysis.attention import attention_maps
+from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.head_scores import head_scores
 from grok_interp.analysis.induction import induction_scores
+from grok_interp.analysis.logit_attribution import direct_logit_attribution
 from grok_interp.analysis.loss import position_losses
-from grok_interp.data.copying import repeated_tokens
+from grok_interp.analysis.natural_copying import natural_copying
+from grok_interp.data.copying import CopyTask, repeated_tokens
 from grok_interp.models.activations import logits
 from grok_interp.models.attention_windows import attention_windows
 from grok_interp.models.processing import Processing, processing_of
@@ -330,6 +333,19 @@ def test_targets_that_are_no_outputs_are_refused() -> None:
     with pytest.raises(ValueError, match=r"outputs of the model, 0 .. 16 \(d_vocab_out\), got token 17"):
         position_losses([(0, model)], tokens)
     position_losses([(0, model)], tokens.clamp(max=16))
+
+
+@LIBRARY_3
+def test_strings_of_tokens_that_are_no_outputs_are_refused() -> None:
+    """They would be copied never, whatever the model has learned."""
+    model = hooked(d_vocab_out=17, normalization_type="LN")
+    options: dict[str, Any] = dict(n_sequences=2, n_prefix=2, n_suffix=1, n_samples=3, separator=0)
+    samples = CopyTask(alphabet=tuple(range(15, 21)), **options).sample()
+    for analyzer in (copying_accuracy, direct_logit_attribution):
+        with pytest.raises(ValueError, match=r"targets must be outputs of the model, 0 .. 16 \(d_vocab_out\)"):
+            analyzer([(0, model)], samples)
+    with pytest.raises(ValueError, match="targets must be outputs"):
+        natural_copying([(0, model)], torch.tensor([[1, 20, 3, 1, 20, 3]]), n=1)
 
 
 def test_the_library_finds_value_heads_as_we_do() -> None:

@@ -10,8 +10,9 @@ import torch
 from grok_interp.analysis.induction import induction_scores
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import repeated_tokens
+from grok_interp.runs.once_per_run import once_per_run
 from grok_interp.runs.record import is_run
-from grok_interp.runs.run import Run, once_per_run
+from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.training import batches
 from grok_interp.training.loop import train

@@ -8,11 +8,9 @@ from training_truth import curves_of_runs
 from grok_interp.analysis.effects_over_seeds import mean_effect
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.formation import FormationOrder
+from grok_interp.studies.claim import NOT_SUPPORTED, SUPPORTED, UNDECIDED
 from grok_interp.studies.copying.onsets import Onsets, by_run, onsets_of, varied_value
 from grok_interp.studies.copying.verdicts import (
-    NOT_SUPPORTED,
-    SUPPORTED,
-    UNDECIDED,
     after_the_loss,
     better_with,
     by_updates,
@@ -22,8 +20,8 @@ from grok_interp.studies.copying.verdicts import (
     loss_by_tokens,
     shallow_to_deep,
     stronger_at_higher_rates,
-    verdict,
 )
+from grok_interp.studies.verdict import verdict
 
 SIZES = {"batch_size=8": 8, "batch_size=16": 16, "batch_size=32": 32}
 RATES = {"learning_rate=0.003": 3, "learning_rate=0.006": 6, "learning_rate=0.012": 12}

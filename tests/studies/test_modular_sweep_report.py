@@ -1,5 +1,8 @@
 """The page of a folder of modular runs: its phase diagram, in a browser."""
 
+import io
+import shutil
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +17,20 @@ from grok_interp.studies.modular.sweep_report import runs_below, write_phase_rep
 TINY = training_preset("modular-tiny")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    run_training(tmp_path / "sweep" / "n8", TINY)
-    run_training(tmp_path / "sweep" / "n4", TINY.with_data(n_id=4, alpha=0.4))
-    return tmp_path / "sweep"
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder of two runs after `grok-interp report`, and what that printed."""
+    folder = tmp_path_factory.mktemp("phases") / "sweep"
+    run_training(folder / "n8", TINY)
+    run_training(folder / "n4", TINY.with_data(n_id=4, alpha=0.4))
+    with redirect_stdout(io.StringIO()) as printed:
+        assert main(["report", str(folder)]) == 0
+    return folder, printed.getvalue()
 
 
 @needs_a_browser
-def test_the_command_draws_the_diagram_of_the_runs_below_a_folder(folder: Path, tmp_path: Path, capsys) -> None:
-    assert main(["report", str(folder)]) == 0
-    printed = capsys.readouterr().out
+def test_the_command_draws_the_diagram_of_the_runs_below_a_folder(reported: tuple[Path, str], tmp_path: Path) -> None:
+    folder, printed = reported
     assert f"report: {folder / 'report.html'}" in printed and "ood_test" in printed
     _, table = write_phase_report(folder)
     assert table[["n_id", "alpha"]].to_numpy().tolist() == [[4, 0.4], [8, 0.6]]
@@ -37,7 +43,8 @@ def test_the_command_draws_the_diagram_of_the_runs_below_a_folder(folder: Path, 
         assert tab.ask("document.getElementById('step-bar').hidden"), "nothing here is over training"
 
 
-def test_runs_of_two_sweeps_are_refused_and_lengths_are_warned_of(folder: Path) -> None:
+def test_runs_of_two_sweeps_are_refused_and_lengths_are_warned_of(reported: tuple[Path, str], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(reported[0], tmp_path / "sweep"))
     run_training(folder / "longer", replace(TINY.with_data(n_id=4), n_steps=25))
     page, _ = write_phase_report(folder)
     assert "These runs have different lengths: 20, 25 updates." in page.read_text()

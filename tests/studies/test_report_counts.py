@@ -1,7 +1,10 @@
 """What one report does: it opens the data once, builds evaluation inputs once, and computes nothing a second time."""
 
+import shutil
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,11 @@ COUNTED = {  # what is counted -> where it is looked up
 }
 
 
-@pytest.fixture
-def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+KINDS = ("copying", "modular")
+
+
+@contextmanager
+def counting() -> Iterator[Counter[str]]:
     found: Counter[str] = Counter()
 
     def counted(name: str, function: Any) -> Any:
@@ -44,50 +50,74 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return loaded(series, step)
 
     loaded = SavedCheckpoints.load
-    monkeypatch.setattr(SavedCheckpoints, "load", load)
-    for name, (owner, attribute) in COUNTED.items():
-        monkeypatch.setattr(owner, attribute, counted(name, getattr(owner, attribute)))
-    return found
-
-
-@pytest.fixture(params=["copying", "modular"])
-def run(request: pytest.FixtureRequest, text_file: Path, own_cache: Path, tmp_path: Path) -> Run:
-    config = training_preset("copier-tiny" if request.param == "copying" else "modular-tiny")
-    config = config.with_data(source=str(text_file)) if request.param == "copying" else config
-    return run_training(tmp_path / "run", replace(config, n_steps=10, checkpoint_steps=(0, 5)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SavedCheckpoints, "load", load)
+        for name, (owner, attribute) in COUNTED.items():
+            patch.setattr(owner, attribute, counted(name, getattr(owner, attribute)))
+        yield found
 
 
 def report(run: Run) -> None:
     assert main(["report", str(run), "--device", "cpu", "--quiet"]) == 0
 
 
-def test_the_first_report_opens_the_data_once(run: Run, counts: Counter[str]) -> None:
-    kind = "copying" if hasattr(run.config.data, "source") else "modular"
-    counts.clear()
-    report(run)
+@dataclass
+class Reported:
+    """A run after its first report, what was counted during it, and a copy of the run from before."""
+
+    run: Run
+    counts: Counter[str]
+    before: Path
+
+
+@pytest.fixture(scope="module")
+def reported(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Reported]]:
+    """One of each kind: a report takes longer than everything else here."""
+    folder = tmp_path_factory.mktemp("reported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GROK_INTERP_CACHE", str(folder / "cache"))
+        yield {kind: reported_run(kind, folder, text_file) for kind in KINDS}
+
+
+def reported_run(kind: str, folder: Path, text_file: Path) -> Reported:
+    config = training_preset("copier-tiny" if kind == "copying" else "modular-tiny")
+    config = config.with_data(source=str(text_file)) if kind == "copying" else config
+    run = run_training(folder / kind, replace(config, n_steps=10, checkpoint_steps=(0, 5)))
+    before = Path(shutil.copytree(run.directory, folder / f"{kind}-before"))
+    with counting() as counts:
+        report(run)
+    return Reported(run, counts, before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_report_opens_the_data_once(kind: str, reported: dict[str, Reported]) -> None:
+    counts = reported[kind].counts
     assert counts["corpora" if kind == "copying" else "tasks"] == 1
     assert counts[f"{kind} inputs"] == 1
     assert counts["forward passes"] > 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_first_report_loads_a_checkpoint_at_most_once_for_each_stored_result(
-    run: Run, counts: Counter[str]
+    kind: str, reported: dict[str, Reported]
 ) -> None:
     """A result is stored under the name of each analyzer."""
-    counts.clear()
-    report(run)
+    run, counts = reported[kind].run, reported[kind].counts
     n_analyzers = len({file.name.rpartition("-")[0] for file in (run.directory / "results").glob("*.nc*")})
     loads = {step: counts[f"loads of step {step}"] for step in run.steps}
     assert 1 <= max(loads.values()) <= n_analyzers
 
 
-def test_a_second_report_computes_nothing(run: Run, counts: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    report(run)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_second_report_computes_nothing(
+    kind: str, reported: dict[str, Reported], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = reported[kind].run
     (run.directory / "results" / "report.json").unlink()  # with it the page would be left as it is
-    counts.clear()
     page = (run.directory / "report.html").read_text()
     monkeypatch.setattr(torch.nn.Module, "__call__", lambda *_: pytest.fail("a model was run"))
-    report(run)
+    with counting() as counts:
+        report(run)
     assert counts["forward passes"] == counts["loads"] == 0
     assert counts["corpora"] + counts["tasks"] <= 1
     assert counts["copying inputs"] + counts["modular inputs"] == 1
@@ -95,9 +125,11 @@ def test_a_second_report_computes_nothing(run: Run, counts: Counter[str], monkey
     assert len(again) == len(page)
 
 
-def test_each_checkpoint_is_loaded_once_for_all_analyzers_of_a_set(run: Run, counts: Counter[str]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_checkpoint_is_loaded_once_for_all_analyzers_of_a_set(kind: str, reported: dict[str, Reported]) -> None:
     from grok_interp.studies.catalog import study_of
 
-    counts.clear()
-    study_of(run).analyze(run)
+    run = Run.open(reported[kind].before)
+    with counting() as counts:
+        study_of(run).analyze(run)
     assert counts["loads"] == len(run)

@@ -17,6 +17,7 @@ from grok_interp import Run, StopTraining, run_training, training_preset
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.recorder import resume_points
 from grok_interp.training.processes import LostProcessError, Processes
+from grok_interp.training.sharding import require_shardable
 
 SCRIPT = """
 import json, sys
@@ -27,14 +28,14 @@ from grok_interp.runs.evaluations import StopTraining
 from grok_interp.runs.run_training import run_training
 torch.set_num_threads(1)
 runs = json.loads(Path(sys.argv[1]).read_text())
-stop_at = int(sys.argv[2])
+stop_at, sharded = int(sys.argv[2]), "sharded" in sys.argv
 
 def on_update(update):
     if update.step == stop_at:
         raise StopTraining
 
 for directory, config in runs.items():
-    run_training(Path(directory), TrainConfig.from_dict(config), on_update=on_update)
+    run_training(Path(directory), TrainConfig.from_dict(config), on_update=on_update, sharded=sharded)
 """
 COMMAND = ("-m", "--", "grok_interp.cli")  # without -- torchrun takes --run for an option of its own
 
@@ -47,10 +48,12 @@ def torchrun(number: int, *arguments: object) -> subprocess.Popen:
     )
 
 
-def train_together(number: int, folder: Path, runs: dict[Path, TrainConfig], *, stop_at: int = 0) -> None:
+def train_together(
+    number: int, folder: Path, runs: dict[Path, TrainConfig], *, stop_at: int = 0, sharded: bool = False
+) -> None:
     (folder / "train.py").write_text(SCRIPT)
     (folder / "runs.json").write_text(json.dumps({str(at): config.to_dict() for at, config in runs.items()}))
-    process = torchrun(number, folder / "train.py", folder / "runs.json", stop_at)
+    process = torchrun(number, folder / "train.py", folder / "runs.json", stop_at, "sharded" if sharded else "")
     _, errors = process.communicate()
     assert process.returncode == 0, errors.decode()
 
@@ -118,6 +121,69 @@ def test_early_stopping_ends_all_processes(tiny: TrainConfig, tmp_path: Path) ->
     assert list(Run.open(tmp_path / "run").metrics["step"]) == list(range(1, 8))
 
 
+@pytest.mark.slow
+def test_sharded_processes_train_what_one_does_and_leave_the_same_files(tiny: TrainConfig, tmp_path: Path) -> None:
+    """With tied embeddings too, and from what one process began to what one process ends."""
+    modular = replace(training_preset("modular-tiny"), n_steps=6, warmup_steps=0, checkpoint_steps=(0, 3))
+    configs = {"micro": replace(tiny, n_steps=10, micro_batch_size=1), "modular": modular, "changing": tiny}
+
+    def until(step: int):
+        def on_update(update) -> None:
+            if update.step == step:
+                raise StopTraining
+
+        return on_update
+
+    for name, config in configs.items():
+        run_training(tmp_path / "alone" / name, config, on_update=until(12))
+    run_training(tmp_path / "together" / "changing", tiny, on_update=until(4))
+    runs = {tmp_path / "together" / name: config for name, config in configs.items()}
+    train_together(2, tmp_path, runs, stop_at=12, sharded=True)
+    for folder in ("alone", "together"):
+        assert resume_points(tmp_path / folder / "changing")[0].stem == "step_00000012"
+        run_training(tmp_path / folder / "changing", tiny)
+    for name in configs:
+        alone, together = (Run.open(tmp_path / folder / name) for folder in ("alone", "together"))
+        assert_equal_to_rounding(together, alone)
+        assert files(together.directory) == files(alone.directory)
+        assert record_of(together) == record_of(alone)
+
+
+PARTS = """
+import torch
+from grok_interp.presets import training_preset
+from grok_interp.training.batches import open_batches
+from grok_interp.training.loop import TrainingState, train_step
+from grok_interp.training.processes import joined
+from grok_interp.training.sharding import has_finite_parts
+
+def n_values(tensors):
+    return sum(tensor.to_local().numel() for tensor in tensors)
+
+config = training_preset("modular-tiny")
+with joined("cpu", sharded=True) as (processes, device):
+    state, batches = TrainingState(config, processes=processes), open_batches(config)
+    train_step(state, batches.batch(0, state.device), batches.loss)
+    weights = list(state.model.parameters())
+    moments = [each["exp_avg"] for each in state.optimizers[0].state.values()]
+    own = n_values(weights)
+    assert own == n_values(moments) < 0.6 * config.model.n_params, "an odd number of rows has no halves"
+    assert processes.total(torch.tensor(own)) == config.model.n_params
+    assert has_finite_parts(state.model)
+    if not processes.is_first:
+        weights[0].detach().to_local()[0] = torch.nan
+    assert not has_finite_parts(state.model), "the first process has no such weight, and must know of it"
+"""
+
+
+@pytest.mark.slow
+def test_each_process_keeps_its_part_of_weights_and_moments(tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(PARTS)
+    process = torchrun(2, tmp_path / "parts.py")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()
+
+
 def test_a_batch_that_cannot_be_divided_is_refused_once(tiny: TrainConfig, tmp_path: Path) -> None:
     arguments = ["train", "copier-tiny", "--run", tmp_path / "run", "--data.source", tiny.data.source]
     process = torchrun(3, *COMMAND, *arguments)
@@ -176,6 +242,28 @@ def test_dropout_needs_one_process() -> None:
     Processes(0, 1).require_fit(4, dropout=0.1)
     with pytest.raises(ValueError, match="attention dropout draws its masks within a process: train this run on one"):
         Processes(0, 2).require_fit(4, dropout=0.1)
+
+
+def test_sharding_needs_several_processes(tiny: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="several processes, and this is one: start it with .torchrun"):
+        run_training(tmp_path / "run", tiny, sharded=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"optimizer": "muon", "muon_learning_rate": 0.02}, "Muon"),
+        ({"intervene": ("L0H1 zero from 5",)}, "interventions"),
+        ({"precision": "float16"}, "float16 with its loss scaling"),
+    ],
+)
+def test_what_needs_whole_weights_is_not_sharded(change: dict, what: str, tiny: TrainConfig) -> None:
+    require_shardable(tiny, own_optimizer=False)
+    with pytest.raises(ValueError, match=f"cannot be trained with {what}: train it without sharding"):
+        require_shardable(replace(tiny, **change), own_optimizer=False)
+    with pytest.raises(ValueError, match="an own optimizer"):
+        require_shardable(tiny, own_optimizer=True)
 
 
 def test_other_errors_are_not_taken_for_a_lost_process() -> None:

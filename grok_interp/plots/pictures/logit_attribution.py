@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from grok_interp.analysis.ablated_model import named
-from grok_interp.analysis.logit_attribution import UNITS, LogitAttribution
+from grok_interp.analysis.logit_attribution import LogitAttribution
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Level, Line
 from grok_interp.plots.registry import picture
@@ -21,7 +21,7 @@ def logit_attribution(result: LogitAttribution) -> Drawing:
     Args:
         result: at one checkpoint or more.
     """
-    heads, rest = Axis("added by a head", UNITS, format="+.2f"), Axis("added by the rest", UNITS, format="+.2f")
+    heads, rest = Axis("added by a head", "nats", format="+.2f"), Axis("added by the rest", "nats", format="+.2f")
     zero = [Level(0, dash="-")]
     panels = [
         Panel(TRAINING_STEP, heads, _heads(result), levels=zero),

@@ -24,7 +24,8 @@ from grok_interp.data.vocabulary import END_OF_DOCUMENT, BPEVocabulary, ByteVoca
 from grok_interp.data.windows import ValidationWindows, validation_windows
 from grok_interp.files import DamagedFileError, write_atomically
 from grok_interp.runs.checkpoint_files import load_weights, save_weights
-from grok_interp.runs.run import Run, once_per_run
+from grok_interp.runs.once_per_run import once_per_run
+from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.training.batches import TextBatches
 

@@ -76,14 +76,24 @@ def copy_examples(model: HookedModel, samples: CopySamples, accuracy: CopyingAcc
 
 
 def first_string(accuracy: CopyingAccuracy, *, copied: bool) -> Place | None:
-    """The first string, in the order of samples, whose suffix is copied (or is not) at the last checkpoint."""
+    """The first string, in the order of samples, whose suffix is copied (or is not) at the last checkpoint.
+
+    Args:
+        accuracy: over the same samples.
+        copied: whether the string that is looked for is copied.
+    """
     whole = accuracy.at()["correct"].min("char", skipna=False)
     found = np.argwhere(whole.to_numpy() == (1 if copied else 0))
     return (int(found[0, 0]), int(whole["sequence"][found[0, 1]])) if len(found) else None
 
 
 def least_probable_string(model: HookedModel, samples: CopySamples) -> Place:
-    """The string whose suffix has the lowest probability."""
+    """The string whose suffix has the lowest probability.
+
+    Args:
+        model: reads the vocabulary of the samples.
+        samples: of the copying test.
+    """
     log_probabilities = torch.stack(
         [
             _log_probabilities(scores, samples.suffix(index)).sum(dim=-1)

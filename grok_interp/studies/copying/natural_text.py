@@ -54,5 +54,9 @@ def natural_copying_of_run(
 
 
 def default_n(vocabulary: Vocabulary | NumberedVocabulary) -> int:
-    """n for a vocabulary: about 8 bytes of context."""
+    """n for a vocabulary: about 8 bytes of context.
+
+    Args:
+        vocabulary: of the run.
+    """
     return N_BYTES if isinstance(vocabulary, ByteVocabulary) else N_BPE_TOKENS

@@ -63,7 +63,11 @@ ByMeasure = Mapping[str, Onsets]
 
 
 def onsets_of(curves: TrainingCurves) -> dict[str, Onsets]:
-    """measure -> its onsets, each worked out once, when it is asked for."""
+    """measure -> its onsets, each worked out once, when it is asked for.
+
+    Args:
+        curves: of all runs.
+    """
     return {measure: Onsets(curves, measure) for measure in curves.measures}
 
 
@@ -77,6 +81,9 @@ def varied_value(runs: pd.Series) -> np.ndarray:
 
     Where conditions name several fields ("learning_rate=0.003 muon_learning_rate=0.01") these must differ by one factor
     between any two conditions; the first is taken.
+
+    Args:
+        runs: one entry per run, by condition and seed.
 
     Raises:
         ValueError: for conditions that do not name the same fields, or that differ in several ways.
@@ -98,7 +105,11 @@ def varied_value(runs: pd.Series) -> np.ndarray:
 
 
 def log_slope(values: pd.Series) -> Effect:
-    """Slope of log value on the log of what is varied; runs at 0, or without a value, left out."""
+    """Slope of log value on the log of what is varied; runs at 0, or without a value, left out.
+
+    Args:
+        values: one per run, by condition and seed.
+    """
     known = values[values > 0]
     return slope(np.log(varied_value(known)), np.log(known.to_numpy()))
 

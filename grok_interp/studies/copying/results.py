@@ -30,7 +30,8 @@ from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer, tokens_hash
-from grok_interp.runs.run import Run, once_per_run
+from grok_interp.runs.once_per_run import once_per_run
+from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.runs.weight_sketches import SKETCHES
 from grok_interp.studies.copying.copying_inputs import CopyingInputs
@@ -56,7 +57,11 @@ class CopyingResults(RunResults):
     induction: InductionScores
 
     def with_config(self, config: TrainConfig) -> MeasuredRun:
-        """As `training_curves` takes them."""
+        """As `training_curves` takes them.
+
+        Args:
+            config: of the run.
+        """
         assert self.loss, "a run on text has validation text"
         return config, self.accuracy, self.loss, self.induction
 
@@ -67,7 +72,11 @@ class CopyingResults(RunResults):
 
     @classmethod
     def analyzers(cls, inputs: CopyingInputs) -> list[Analyzer | None]:
-        """One for each field; None for what the inputs lack."""
+        """One for each field; None for what the inputs lack.
+
+        Args:
+            inputs: what checkpoints are evaluated on.
+        """
         return [
             accuracy_analyzer("copying_accuracy", inputs.samples),
             accuracy_analyzer("hexadecimal_copying_accuracy", inputs.hexadecimal) if inputs.hexadecimal else None,
@@ -102,7 +111,12 @@ def rows_at_once(model: HookedModel, n_tokens: int, *, most: int) -> int:
 
 
 def accuracy_analyzer(name: str, samples: CopySamples) -> Analyzer[CopyingAccuracy]:
-    """The copying test on some samples."""
+    """The copying test on some samples.
+
+    Args:
+        name: under which its results are stored.
+        samples: of the copying test.
+    """
 
     def evaluate(step: int, model: HookedModel) -> CopyingAccuracy:
         batch_size = rows_at_once(model, samples.task.n_tokens, most=64)
@@ -112,7 +126,11 @@ def accuracy_analyzer(name: str, samples: CopySamples) -> Analyzer[CopyingAccura
 
 
 def samples_description(samples: CopySamples) -> dict[str, Any]:
-    """Names samples of the copying test exactly, in plain values."""
+    """Names samples of the copying test exactly, in plain values.
+
+    Args:
+        samples: of the copying test.
+    """
     task = samples.task
     return {
         "alphabet": f"{task.alphabet_name}: {len(task.alphabet)} symbols",

@@ -19,12 +19,14 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.data.copying import CopySamples, CopyTask, after_bos, repeated_tokens
+from grok_interp.data.bos import after_bos
+from grok_interp.data.copying import CopySamples, CopyTask, repeated_tokens
 from grok_interp.data.foreign_vocabulary import LINE_END, NumberedVocabulary, TokenizerVocabulary
 from grok_interp.data.vocabulary import printable_alphabet
 from grok_interp.data.windows import ValidationWindows
 from grok_interp.runs.checkpoint_files import load_weights, save_weights
-from grok_interp.runs.run import Run, once_per_run
+from grok_interp.runs.once_per_run import once_per_run
+from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.copying.copying_inputs import PAPER_HALF, CopyingInputs
 

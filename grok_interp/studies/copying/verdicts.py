@@ -20,11 +20,10 @@ import numpy as np
 
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.comparison import NEITHER, final
-from grok_interp.analysis.effects_over_seeds import POWER, Effect, mean_effect, slope
-from grok_interp.analysis.emergence import Estimate, emergence
+from grok_interp.analysis.effects_over_seeds import Effect, mean_effect, slope
+from grok_interp.analysis.emergence import emergence
 from grok_interp.analysis.formation import FormationOrder, pooled_depth_order
 from grok_interp.analysis.fraction_of_change import fraction_of_change
-from grok_interp.statistics.power import MOST
 from grok_interp.studies.claim import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim, JudgedClaim
 from grok_interp.studies.copying.claims import (
     AFTER_THE_LOSS,
@@ -39,55 +38,18 @@ from grok_interp.studies.copying.claims import (
     STRONGER_AT_HIGHER_RATES,
 )
 from grok_interp.studies.copying.onsets import ByMeasure, Onsets, by_run, log_slope, paired_effect, varied_value
+from grok_interp.studies.verdict import judged, verdict
 
 COPYING = {"exact_match": "exact match", "per_token": "per token"}
 HALFWAY = -0.5  # between the slopes of what counts updates (0) and of what counts tokens (-1)
 
 
-def judged(
-    claim: Claim, measure: str, found: Effect, evidence: str, *, boundary: float = 0.0, verdict: str
-) -> JudgedClaim:
-    """With the number of seeds that a decision needs; an undecided claim says it in its evidence too.
-
-    Args:
-        claim: that is judged.
-        measure: what was measured.
-        found: the effect over seeds.
-        evidence: the numbers, in words.
-        boundary: between both verdicts.
-        verdict: as `verdict` gives it.
-    """
-    needed = [found.seeds_needed(boundary=boundary, fraction=fraction) for fraction in (1.0, 0.5)]
-    if verdict == UNDECIDED:
-        evidence += f"; {_plan(needed)}"
-    whole = (int(n) if np.isfinite(n) else None for n in needed)
-    return claim.judged(measure, verdict, evidence, round(found.n_seeds), *whole)
-
-
-def _plan(needed: Sequence[float]) -> str:
-    if np.isnan(needed[0]):
-        return "how many seeds would decide it cannot be estimated: fewer than two have a value"
-    observed, half = (f"{n:,.0f} seeds" if np.isfinite(n) else f"more than {MOST:,} seeds" for n in needed)
-    return f"{observed} would decide it with a power of {POWER:.0%} if the effect is as observed, {half} if it is half"
-
-
-def verdict(found: Estimate, *, boundary: float = 0.0, above: bool = True) -> str:
-    """Supported when the whole interval is above (or below) the boundary, not supported when on the other side.
-
-    Args:
-        found: a value with its interval.
-        boundary: in its unit.
-        above: is the claim that the value is above the boundary?
-    """
-    if found.low > boundary:
-        return SUPPORTED if above else NOT_SUPPORTED
-    if found.high < boundary:
-        return NOT_SUPPORTED if above else SUPPORTED
-    return UNDECIDED
-
-
 def after_the_loss(baseline: Onsets) -> JudgedClaim:
-    """Onset of copying minus the end of the loss's fall; supported above 0."""
+    """Onset of copying minus the end of the loss's fall; supported above 0.
+
+    Args:
+        baseline: of one measure of copying.
+    """
     losses, onsets = baseline.curves.each("loss"), baseline.onsets.dropna()
     settled = by_run({run: emergence(losses[run]).end.value for run in onsets.index})
     delay = mean_effect((onsets - settled).dropna().to_numpy())
@@ -99,14 +61,22 @@ def after_the_loss(baseline: Onsets) -> JudgedClaim:
 
 
 def by_updates(batches: Onsets) -> JudgedClaim:
-    """Slope of log onset on log batch size: 0 if updates count, -1 if tokens do; supported above -1/2."""
+    """Slope of log onset on log batch size: 0 if updates count, -1 if tokens do; supported above -1/2.
+
+    Args:
+        batches: of one measure of copying, at several batch sizes.
+    """
     found = log_slope(batches.onsets)
     text = f"slope of log onset on log batch size {found} (0: updates count, -1: tokens)"
     return _on_copying(BY_UPDATES, batches, found, text, boundary=HALFWAY)
 
 
 def loss_by_tokens(batches: Onsets) -> JudgedClaim:
-    """The same slope, of the step at which the loss first is where the worst run ends; supported below -1/2."""
+    """The same slope, of the step at which the loss first is where the worst run ends; supported below -1/2.
+
+    Args:
+        batches: of the loss, at several batch sizes.
+    """
     losses = batches.curves.each("loss")
     level = max(final(curve) for curve in losses.values())
     found = log_slope(by_run({run: float(curve["checkpoint"][curve <= level][0]) for run, curve in losses.items()}))
@@ -116,14 +86,22 @@ def loss_by_tokens(batches: Onsets) -> JudgedClaim:
 
 
 def earlier_at_higher_rates(rates: Onsets) -> JudgedClaim:
-    """Slope of log onset on log learning rate; supported below 0."""
+    """Slope of log onset on log learning rate; supported below 0.
+
+    Args:
+        rates: of one measure of copying, at several learning rates.
+    """
     found = log_slope(rates.onsets)
     text = f"slope of log onset on log learning rate {found}"
     return _on_copying(EARLIER_AT_HIGHER_RATES, rates, found, text, above=False)
 
 
 def stronger_at_higher_rates(rates: Onsets) -> JudgedClaim:
-    """Slope of the final value on log2 of the learning rate; supported above 0."""
+    """Slope of the final value on log2 of the learning rate; supported above 0.
+
+    Args:
+        rates: of one measure of copying, at several learning rates.
+    """
     finals = rates.finals
     found = slope(np.log2(varied_value(finals)), finals.to_numpy())
     text = f"final accuracy gained by each doubling of the learning rate {found}"
@@ -131,7 +109,11 @@ def stronger_at_higher_rates(rates: Onsets) -> JudgedClaim:
 
 
 def shallow_to_deep(orders: Sequence[FormationOrder]) -> JudgedClaim:
-    """Kendall's tau of depth against onset, over the heads of all runs; supported above 0 at p <= .05, permuted."""
+    """Kendall's tau of depth against onset, over the heads of all runs; supported above 0 at p <= .05, permuted.
+
+    Args:
+        orders: one per run.
+    """
     found = pooled_depth_order(orders)
     decided = UNDECIDED
     if found.p_value <= 0.05:
@@ -155,7 +137,12 @@ def better_with(condition: str, name: str, regularized: Onsets) -> JudgedClaim:
 
 
 def earlier_with_dropout(condition: str, regularized: Onsets) -> JudgedClaim:
-    """Log2 of the onset with minus without, seed by seed; supported below 0."""
+    """Log2 of the onset with minus without, seed by seed; supported below 0.
+
+    Args:
+        condition: with dropout, as the results name it.
+        regularized: of all three conditions.
+    """
     onsets = regularized.onsets
     found = paired_effect(onsets.where(onsets > 0).map(np.log2), condition, NEITHER)
     text = f"log2 of the onset with attention dropout minus without {found}"
@@ -164,7 +151,11 @@ def earlier_with_dropout(condition: str, regularized: Onsets) -> JudgedClaim:
 
 def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[JudgedClaim]:
     """Beyond the paper. At the last checkpoint: accuracy under the kinder control minus accuracy without the
-    heads, of each measure; supported above 0."""
+    heads, of each measure; supported above 0.
+
+    Args:
+        ablations: one per run.
+    """
     claims = []
     for measure, name in COPYING.items():
         last = [each[measure].isel(checkpoint=-1).mean("draw") for each in ablations]

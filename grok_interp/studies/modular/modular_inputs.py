@@ -19,7 +19,8 @@ from grok_interp.analysis.evaluation_contexts import EvaluationContexts, draw_co
 from grok_interp.configs import TrainConfig
 from grok_interp.data.modular import ModularTasks, Split, draw_inputs, sequences
 from grok_interp.data.slot import slot_sequences
-from grok_interp.runs.run import Run, once_per_run
+from grok_interp.runs.once_per_run import once_per_run
+from grok_interp.runs.run import Run
 from grok_interp.training.batches import ModularBatches
 
 N_CONTEXTS = 2600  # of each split: standard error below 1 point, whatever the accuracy over all queries
@@ -71,7 +72,11 @@ def evaluation_inputs(run: Run, *, n_contexts: int = N_CONTEXTS, seed: int = 0) 
 
 
 def tasks_of_run(run: Run) -> ModularTasks:
-    """The tasks and inputs of the four splits. Raises ValueError for a run on text."""
+    """The tasks and inputs of the four splits. Raises ValueError for a run on text.
+
+    Args:
+        run: of modular arithmetic.
+    """
     if not isinstance(run.data, ModularBatches):
         raise ValueError(
             f"{run} is no run on modular arithmetic ({run.data.description}): the modular study cannot look at it"
@@ -111,7 +116,11 @@ def _changed(config: Any) -> dict[str, Any]:
 
 
 def unseen_task(tasks: ModularTasks) -> tuple[int, int]:
-    """The first o.o.d. task without a shortcut: neither a nor b is 0, nor a = b; or just the first."""
+    """The first o.o.d. task without a shortcut: neither a nor b is 0, nor a = b; or just the first.
+
+    Args:
+        tasks: the tasks of all splits, modulo p.
+    """
     pairs = [(a, b) for a, b in tasks.ood_tasks.tolist()]
     return next((pair for pair in pairs if all(pair) and pair[0] != pair[1]), pairs[0])
 
@@ -162,10 +171,18 @@ def last_slot(n_ctx: int) -> int:
 
 
 def default_shots(n_examples: int) -> list[int]:
-    """Few, half and as many examples as leave room for a query."""
+    """Few, half and as many examples as leave room for a query.
+
+    Args:
+        n_examples: as many as the context holds.
+    """
     return sorted({1, 2, n_examples // 2, n_examples - 1})
 
 
 def token_names(tokens: Int64[Tensor, " pos"]) -> list[str]:
-    """x=3, y=5, z=1: a token's number and its place in the example."""
+    """x=3, y=5, z=1: a token's number and its place in the example.
+
+    Args:
+        tokens: of one sequence x y z x y z ...
+    """
     return [f"{'xyz'[pos % 3]}={token}" for pos, token in enumerate(tokens.tolist())]

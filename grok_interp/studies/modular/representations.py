@@ -18,7 +18,8 @@ from grok_interp.analysis.similarity import CosineSimilarity, cosine_similarity
 from grok_interp.data.slot import Position
 from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer, tokens_hash
-from grok_interp.runs.run import Run, once_per_run
+from grok_interp.runs.once_per_run import once_per_run
+from grok_interp.runs.run import Run
 from grok_interp.studies.modular.modular_inputs import last_slot, slot_tokens, tasks_of_run
 
 POSITIONS: tuple[Position, ...] = ("y", "z")
@@ -73,7 +74,12 @@ def head_circularity(run: Run, head: Head, *, step: int, device: str = "cpu") ->
 
 
 def kaleidoscopes(run: Run, *, device: str = "cpu") -> list[Kaleidoscope]:
-    """Both patterns in the output of every block, at y and at z, at every checkpoint."""
+    """Both patterns in the output of every block, at y and at z, at every checkpoint.
+
+    Args:
+        run: of modular arithmetic.
+        device: a torch device.
+    """
     places = product(POSITIONS, range(run.config.model.n_layers))
     return run.evaluate([_kaleidoscope(run, position, layer) for position, layer in places], device=device)
 

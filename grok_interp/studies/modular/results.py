@@ -34,7 +34,11 @@ class ModularResults(RunResults):
 
     @classmethod
     def analyzers(cls, inputs: ModularInputs) -> list[Analyzer]:
-        """Both are computed from the same predictions, which each model makes once."""
+        """Both are computed from the same predictions, which each model makes once.
+
+        Args:
+            inputs: what checkpoints are evaluated on.
+        """
 
         @lru_cache(maxsize=2)  # models are evaluated two at a time
         def predictions(model: HookedModel) -> list[Answers]:

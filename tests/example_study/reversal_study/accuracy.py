@@ -14,7 +14,8 @@ from grok_interp.plots import TRAINING_STEP, Axis, Drawing, Line, Panel, ordered
 from grok_interp.plots.registry import picture
 from grok_interp.results.result import Measure, Result
 from grok_interp.results.store import Analyzer, tokens_hash
-from grok_interp.runs.run import Run, once_per_run
+from grok_interp.runs.once_per_run import once_per_run
+from grok_interp.runs.run import Run
 from grok_interp.studies.run_results import RunResults
 from reversal_study.batches import sequences
 from reversal_study.study import ReversalConfig
