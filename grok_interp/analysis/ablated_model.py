@@ -53,6 +53,11 @@ class AblatedModel:
     def __init__(self, model: Any, edits: Mapping[str, Edit]) -> None:
         self.model, self.edits, self.cfg = model, edits, model.cfg
 
+    @property
+    def original_model(self) -> Any:
+        """Of a bridge, the Hugging Face model below it; AttributeError for another model."""
+        return self.model.original_model
+
     def from_row(self, row: int) -> AblatedModel:
         """This model for a batch that begins at a row of a larger evaluation: its rows have other donors.
 
@@ -200,12 +205,13 @@ def _intact(model: Any) -> Any:
 
 
 def _reads_pattern_back(model: HookedModel, layer: int) -> bool:
-    """Does a pattern that a hook returns reach z? Without attention z is 0."""
+    """Does a pattern that a hook returns reach z? Without attention z is 0. ValueError where no pattern is shown."""
     tokens = torch.arange(min(8, model.cfg.n_ctx))[None] % model.cfg.d_vocab
+    shown = pattern_name(layer), z_name(layer)
     blind = AblatedModel(model, {pattern_name(layer): lambda pattern, seen: torch.zeros_like(pattern)})  # noqa: ARG005
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # TransformerLens 4 says so itself where it does not
-        return not bool(read(blind, tokens, {z_name(layer): torch.clone})[z_name(layer)].any())
+        return not bool(read(blind, tokens, dict.fromkeys(shown, torch.clone))[z_name(layer)].any())
 
 
 def named(heads: Sequence[Head]) -> str:

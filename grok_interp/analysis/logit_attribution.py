@@ -33,7 +33,7 @@ from grok_interp.analysis.intervals import mean_interval
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel, device_of, in_batches, logits, read, z_name
-from grok_interp.models.norm_gains import norm_after_attention, norm_gains
+from grok_interp.models.norm_gains import final_norm, norm_after_attention, norm_gains, normalizes_stream
 from grok_interp.models.value_biases import value_constants
 from grok_interp.models.weights_of import weights_of
 from grok_interp.results.result import Measure, Result
@@ -169,16 +169,12 @@ class _Reader:
     @classmethod
     def of_model(cls, model: Any, samples: CopySamples) -> _Reader:
         weights = weights_of(model)
-        if any(norm_after_attention(block) is not None for block in model.blocks):
-            raise ValueError(
-                f"the heads of {type(model).__name__} reach the residual stream through a norm behind the attention: "
-                "their direct contribution to a logit is not defined here; ablate them instead (head_ablation)"
-            )
+        _require_linear_path(model)
         kind = getattr(model.cfg, "normalization_type", None) or ""
         with torch.no_grad():
             W_U = weights.W_U.float()
             bias = _bias(getattr(model, "unembed", None), ("b_U", "bias"), W_U[0])
-            bias = bias + _bias(getattr(model, "ln_final", None), ("b", "bias"), W_U[:, 0]) @ W_U
+            bias = bias + _bias(final_norm(model), ("b", "bias"), W_U[:, 0]) @ W_U
             W_U = W_U * norm_gains(model).final.to(W_U)[:, None]
             return cls(
                 samples,
@@ -242,6 +238,17 @@ class _Reader:
                 f"contributions sum to {float(total[0, 0]):.3f}, the logit is {float(true[0, 0]):.3f}: the logits of "
                 f"{type(model).__name__} are no linear function of the residual stream (a soft cap, or another norm)"
             )
+
+
+def _require_linear_path(model: Any) -> None:
+    """Raises ValueError where a norm other than the final one is between a head and the logits."""
+    behind = any(norm_after_attention(block) is not None for block in model.blocks)
+    if behind or normalizes_stream(model):
+        norm = "a norm behind the attention" if behind else "norms on it (do_layer_norm_before is False)"
+        raise ValueError(
+            f"the heads of {type(model).__name__} reach the residual stream through {norm}: "
+            "their direct contribution to a logit is not defined here; ablate them instead (head_ablation)"
+        )
 
 
 def _bias(module: Any, names: tuple[str, ...], like: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from grok_interp.data.token_rows import batches_of
 
@@ -154,9 +154,24 @@ def _within_context(model: Any, tokens: Tensor) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, IndexError, AssertionError) as error:
+        if absent := _absent_modules(model):
+            raise ValueError(
+                f"the bridge runs {', '.join(absent)}, which its Hugging Face model does not have, so TransformerLens "
+                f"cannot run it: set model.original_model.{absent[0]} = None"
+            ) from error
         if n_ctx is None or tokens.shape[1] <= n_ctx:
             raise
         raise ValueError(beyond_context(tokens.shape[1], n_ctx)) from error
+
+
+def _absent_modules(model: Any) -> list[str]:
+    """What a bridge wraps and the model below it lacks: the final norm of OPT with do_layer_norm_before=False."""
+    running = {id(module) for module in getattr(model, "original_model", nn.Module()).modules()}
+    return [
+        module.name
+        for module in model.modules()
+        if id(module) in running and getattr(module, "original_component", module) is None
+    ]
 
 
 def beyond_context(n_read: int, n_ctx: int, name: str = "tokens") -> str:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from grok_interp.models.activations import has_finite_weights
-from grok_interp.models.norm_gains import norm_gains
+from grok_interp.models.norm_gains import normalizes_stream, norm_gains
 from grok_interp.models.value_biases import has_output_biases, has_value_biases
 from grok_interp.models.weights_of import weights_of
 
@@ -121,7 +121,7 @@ def require_same_processing(first: Processing | None, model: Any, step: int) -> 
 def _norms_folded(model: Any) -> bool:
     """A bridge keeps its norms and sets their gains to 1; a gain of 1 in a bridge that was not processed is trained."""
     if hasattr(model, "_weights_processed"):
-        if not model._weights_processed:
+        if not model._weights_processed or normalizes_stream(model):
             return False
         gains = norm_gains(model)
         return bool((gains.before_attention == 1).all() and (gains.final == 1).all())

@@ -320,6 +320,9 @@ def require_warning(model: Any, windows: list[int | None]) -> None:
     assert not scores["Abar"][0, short].to_numpy().any()
     with pytest.warns(UserWarning, match="up to 6 tokens back"):
         head_scores([(0, model)], TOKENS)
+    twice = ablated(ablated(model, [(0, 0)], "zero"), [(1, 0)], "zero")
+    with pytest.warns(UserWarning, match=rf"up to 5 tokens back, and .* less: {short[0]} \(window 4\)"):
+        head_scores([(0, twice)], TOKENS, scores=["prefix_matching"])
     induction_scores([(0, model)], repeated_tokens(n_sequences=2, half=4, alphabet=range(17), seed=0))
 
 
@@ -333,10 +336,17 @@ def test_fused_attention_names_the_remedy_and_the_remedy_works() -> None:
     model = Built(built.family, fused).bridge()
     with pytest.raises(ValueError, match=r"fused \('sdpa'\).*original_model.set_attn_implementation\('eager'\)"):
         induction_scores([(0, model)], TOKENS)
+    with pytest.raises(ValueError, match=r"fused \('sdpa'\).*original_model.set_attn_implementation\('eager'\)"):
+        ablated(model, [(1, 0)], "edges", n_match=1)
+    with pytest.raises(ValueError, match=r"fused \('sdpa'\).*original_model.set_attn_implementation\('eager'\)"):
+        head_scores(ablated(model, [(0, 0)], "zero"), TOKENS, scores=["previous_token"])
     position_losses([(0, model)], TOKENS)  # needs no pattern
     model.original_model.set_attn_implementation("eager")
     found, expected = (measured(induction_scores([(0, each)], TOKENS)) for each in (model, built.bridge()))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+    found, expected = (logits(ablated(each, [(1, 0)], "edges", n_match=1), TOKENS) for each in (model, built.bridge()))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(found, logits(model, TOKENS), atol=1e-3)
 
 
 def test_edges_are_cut_in_the_librarys_native_models_too() -> None:
