@@ -26,14 +26,15 @@ from einops import einsum
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import mean_interval
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel, device_of, in_batches, logits, read, z_name
-from grok_interp.models.norm_gains import final_norm, norm_after_attention, norm_gains, normalizes_stream
+from grok_interp.models.norm_gains import final_norm, norm_gains, require_linear_path
 from grok_interp.models.value_biases import value_constants
 from grok_interp.models.weights_of import weights_of
 from grok_interp.results.result import Measure, Result
@@ -67,6 +68,7 @@ class LogitAttribution(Result):
     dims = ("checkpoint", "layer", "head")
     measures: ClassVar = _measures()
 
+    @checked
     def strongest(self, n_heads: int = 1) -> list[tuple[int, int]]:
         """(layer, head) of the largest contribution at the last checkpoint, largest first.
 
@@ -99,6 +101,7 @@ def direct_contribution(
     return (vectors.float() * direction).sum(dim=-1)
 
 
+@checked
 def direct_logit_attribution(
     checkpoints: Checkpoints, samples: CopySamples, *, batch_size: int = 64
 ) -> LogitAttribution:
@@ -169,7 +172,7 @@ class _Reader:
     @classmethod
     def of_model(cls, model: Any, samples: CopySamples) -> _Reader:
         weights = weights_of(model)
-        _require_linear_path(model)
+        require_linear_path(model)
         kind = getattr(model.cfg, "normalization_type", None) or ""
         with torch.no_grad():
             W_U = weights.W_U.float()
@@ -238,17 +241,6 @@ class _Reader:
                 f"contributions sum to {float(total[0, 0]):.3f}, the logit is {float(true[0, 0]):.3f}: the logits of "
                 f"{type(model).__name__} are no linear function of the residual stream (a soft cap, or another norm)"
             )
-
-
-def _require_linear_path(model: Any) -> None:
-    """Raises ValueError where a norm other than the final one is between a head and the logits."""
-    behind = any(norm_after_attention(block) is not None for block in model.blocks)
-    if behind or normalizes_stream(model):
-        norm = "a norm behind the attention" if behind else "norms on it (do_layer_norm_before is False)"
-        raise ValueError(
-            f"the heads of {type(model).__name__} reach the residual stream through {norm}: "
-            "their direct contribution to a logit is not defined here; ablate them instead (head_ablation)"
-        )
 
 
 def _bias(module: Any, names: tuple[str, ...], like: Tensor) -> Tensor:

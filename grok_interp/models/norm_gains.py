@@ -122,6 +122,21 @@ def normalizes_stream(model: Any) -> bool:
     return any(_is_on_stream(block) for block in getattr(model, "blocks", ()))
 
 
+def require_linear_path(model: Any) -> None:
+    """Raises ValueError where a norm other than the final one is between a head and the logits.
+
+    Args:
+        model: a hooked model with `blocks`.
+    """
+    behind = any(norm_after_attention(block) is not None for block in model.blocks)
+    if behind or normalizes_stream(model):
+        norm = "a norm behind the attention" if behind else "norms on it (do_layer_norm_before is False)"
+        raise ValueError(
+            f"the heads of {type(model).__name__} reach the residual stream through {norm}: "
+            "their direct contribution to a logit is not defined here; ablate them instead (head_ablation)"
+        )
+
+
 def _is_on_stream(block: Any) -> bool:
     """OPT's word for it; a bridge's block shows what it wraps."""
     return getattr(getattr(block, "original_component", None), "do_layer_norm_before", True) is False

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from grok_interp.models.activations import has_finite_weights
-from grok_interp.models.norm_gains import normalizes_stream, norm_gains
+from grok_interp.models.norm_gains import norm_gains, normalizes_stream
 from grok_interp.models.value_biases import has_output_biases, has_value_biases
 from grok_interp.models.weights_of import weights_of
 
@@ -137,7 +137,7 @@ def _value_biases_folded(model: Any) -> bool | Undetermined | None:
 
 
 def _was_processed(model: Any) -> bool:
-    """A processed bridge says so; folding a LayerNorm leaves the weights that read through it with mean 0 over d_model."""
+    """A processed bridge says so; folding a LayerNorm leaves weights behind it whose mean over d_model is 0."""
     return getattr(model, "_weights_processed", False) or (
         getattr(model.cfg, "normalization_type", None) == "LNPre" and _are_centered(model.W_V[0], dim=-2) is True
     )
