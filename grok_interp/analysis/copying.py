@@ -23,6 +23,7 @@ from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import BOUNDS, fraction_interval, in_percent, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Caching, prefix_cache
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel, device_of, evaluating, in_batches, logits
@@ -163,6 +164,7 @@ def predicted(
     return correct.where(of_suffix.amax(dim=-1).isfinite(), torch.nan)
 
 
+@checked
 def copying_accuracy(checkpoints: Checkpoints, samples: CopySamples, *, batch_size: int = 64) -> CopyingAccuracy:
     """Copying accuracy of every (step, model) on the same samples.
 

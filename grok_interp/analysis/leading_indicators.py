@@ -27,13 +27,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.arguments import require_level
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
 from grok_interp.analysis.emergence import Emergence, emergence
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.head_weights import weight_norms
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.processing import require_same_processing
@@ -62,6 +63,7 @@ class LeadingIndicators(Result):
         "ability_onset": Measure("onset of the ability", "updates", ("seed",)),
     }
 
+    @checked
     def effect(self, score: str, followed: str = STRONGEST, *, level: float = 0.95) -> Effect:
         """The mean lead over the seeds that have one, in updates, with its t-interval.
 
@@ -113,6 +115,7 @@ class LeadingIndicators(Result):
         return f"lead of the strongest head's score over the onset, mean and 95% CI over seeds: {'; '.join(shown)}"
 
 
+@checked
 def leading_indicators(
     scores: Sequence[HeadScores],
     ability: Sequence[xr.DataArray],
@@ -171,6 +174,7 @@ def leading_indicators(
     return LeadingIndicators.of_arrays(arrays, coords, {"level": level, "chance": chance, "margin": margin})
 
 
+@checked
 def indicator_scores(checkpoints: Checkpoints, tokens: Tokens, *, batch_size: int = 16) -> HeadScores:
     """The scores that are followed by default, of every head at every checkpoint.
 

@@ -13,10 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Int64
-from torch import Tensor
 
-from grok_interp.analysis.ablated_model import Head, ablated, named
+from grok_interp.analysis.ablated_model import ablated
+from grok_interp.analysis.ablation_arguments import Head, named
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
     arrays_by_sample,
@@ -28,6 +27,7 @@ from grok_interp.analysis.ablation_samples import (
     value_bounds,
 )
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
@@ -96,13 +96,14 @@ class SingleAblation(Result):
         )
 
 
+@checked
 def single_ablation(
     checkpoints: Checkpoints,
     samples: CopySamples,
     windows: Tokens,
     *,
     how: str,
-    reference: Int64[Tensor, "reference reference_pos"] | None = None,
+    reference: Tokens | None = None,
     n_match: int | None = None,
     seed: int = 0,
     batch_size: int = 64,

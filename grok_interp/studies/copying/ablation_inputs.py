@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.analysis.ablated_model import Head, named, require_ablation
+from grok_interp.analysis.ablation_arguments import Head, named, require_ablation
 from grok_interp.analysis.ablation_controls import n_control_sets
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores

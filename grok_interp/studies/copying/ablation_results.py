@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from grok_interp.analysis.ablated_model import WAYS, Head
 from grok_interp.analysis.ablation import HeadAblation, head_ablation
+from grok_interp.analysis.ablation_arguments import WAYS, Head
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
 from grok_interp.configs.schedules import spread_steps
 from grok_interp.models.activations import HookedModel

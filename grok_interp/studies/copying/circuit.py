@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from grok_interp.analysis.ablated_model import Head
+from grok_interp.analysis.ablation_arguments import Head
 from grok_interp.analysis.edge_ablation import EdgeAblation, edge_ablation
 from grok_interp.analysis.edge_paths import Edge, edges_between, random_edges
 from grok_interp.analysis.head_scores import HeadScores

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate
 from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.counted import counted
