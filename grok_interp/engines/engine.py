@@ -1,0 +1,97 @@
+"""`Engine`: calls a function for each of many cells and yields what came of each, as they finish.
+
+    for outcome in engine.map(work, {"one": 1, "two": 2}):
+        outcome.name, outcome.made, outcome.failure
+
+A cell that fails is an outcome with a message; the others go on. Ctrl-C ends all that runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+Cell = TypeVar("Cell")
+LOST = "its process was killed: memory is the usual reason; give fewer --jobs or a smaller --micro-batch-size"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell.
+
+    Args:
+        name: of the cell.
+        made: what the function returned.
+        failure: one line that says why it failed; empty if it did not.
+        details: the traceback of a failure.
+    """
+
+    name: str
+    made: Any = None
+    failure: str = ""
+    details: str = ""
+
+
+class Engine(Protocol):
+    """Where cells are worked on, and how many at a time."""
+
+    def map(self, work: Callable[[Cell], Any], cells: Mapping[str, Cell]) -> Iterator[Outcome]:
+        """One outcome for each cell, in the order in which they finish.
+
+        Args:
+            work: is called once for each cell; it and the cells can be pickled.
+            cells: name -> what `work` is called with.
+        """
+        ...
+
+
+class FailedCellsError(RuntimeError):
+    """Cells failed; all others are finished.
+
+    Args:
+        failures: name of a cell -> why it failed.
+        n_cells: how many cells were worked on.
+    """
+
+    def __init__(self, failures: Mapping[str, str], n_cells: int) -> None:
+        self.failures = dict(failures)
+        listed = "\n".join(f"  {name}: {failure}" for name, failure in failures.items())
+        super().__init__(
+            f"{len(failures)} of {n_cells} failed, the others are finished; the same command tries again:\n{listed}"
+        )
+
+
+def attempted(work: Callable[[Cell], Any], name: str, cell: Cell) -> Outcome:
+    """`work(cell)`, or why it failed.
+
+    Args:
+        work: is called here, in this process.
+        name: of the cell.
+        cell: what it is called with.
+    """
+    try:
+        return Outcome(name, work(cell))
+    except Exception as error:
+        text = " ".join(str(error).split())
+        failure = text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+        return Outcome(name, None, failure, traceback.format_exc())
+
+
+def required(module: str, *, engine: str) -> Any:
+    """A module of the extra `cluster`. Raises ValueError where it is missing.
+
+    Args:
+        module: its name.
+        engine: that needs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ValueError(
+            f"--engine {engine} needs {module}, which is not installed: pip install 'grok-interp[cluster]'"
+        ) from None
