@@ -58,9 +58,8 @@ class ParitySeparation(Result):
     def __str__(self) -> str:
         last = {name: float(value) for name, value in self.at().items()}
         return (
-            f"parity separation {last['separation']:.2f} along component {last['component']:.0f} at the last of "
-            f"{counted(self.dataset.sizes['checkpoint'], 'checkpoint')}; shuffled {last['null_mean']:.2f}, "
-            f"95% below {last['null_q95']:.2f}{self.warning()}"
+            f"parity separation {last['separation']:.2f} along component {last['component']:.0f} at the last "
+            f"checkpoint; shuffled {last['null_mean']:.2f}, 95% below {last['null_q95']:.2f}{self.warning()}"
         )
 
 

@@ -81,10 +81,8 @@ class FourierLoss(Result):
         last, attrs = self.at()["loss"], self.dataset.attrs
         losses = ", ".join(f"{name} {float(last.sel(condition=name)):.3f}" for name in CONDITIONS)
         return (
-            f"loss with {attrs['group']} frequencies {', '.join(map(str, attrs['frequencies']))} at the last of "
-            f"{counted(self.dataset.sizes['checkpoint'], 'checkpoint')}: {losses} nats; chance "
-            f"{math.log(attrs['p']):.3f}"
-            f"{self.warning()}"
+            f"loss with {attrs['group']} frequencies {', '.join(map(str, attrs['frequencies']))} at the last "
+            f"checkpoint: {losses} nats; chance {math.log(attrs['p']):.3f}{self.warning()}"
         )
 
 

@@ -25,6 +25,7 @@ from grok_interp.analysis.head_attention import (
 )
 from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, HeadScore, WeightScore
 from grok_interp.analysis.short_windows import nearest_target, warn_of_short_windows
+from grok_interp.counted import counted
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
 from grok_interp.models.activations import HookedModel, has_finite_weights, in_batches, pattern_name, read
 from grok_interp.models.processing import require_same_processing
@@ -68,7 +69,7 @@ class HeadScores(Result):
             value = float(self[score].isel(checkpoint=-1).sel(layer=layer, head=head))
             strongest.append(f"{score} L{layer}H{head} = {value:.2f}")
         return (
-            f"head scores of {sizes['layer']} x {sizes['head']} heads at {sizes['checkpoint']} checkpoints; "
+            f"head scores of {sizes['layer']} x {sizes['head']} heads at {counted(sizes['checkpoint'], 'checkpoint')}; "
             f"strongest at the last: {', '.join(strongest)}{self.warning()}"
         )
 

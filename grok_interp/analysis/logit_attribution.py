@@ -5,14 +5,14 @@ The residual stream before the final norm is a sum, so the logit of a token t af
     logit(q, t) - mean over tokens v of logit(q, v) = sum over components c of  c(q) . u(q, t)  +  bias(t)
     u(q, t) = g * (W_U[:, t] - mean over v of W_U[:, v]) / s(q)
 
-with g the gain and s(q) the scale of the final norm, which is kept as it is (LayerNorm: u is centered, too). Softmax
-does not read the mean over tokens: raw and processed weights give equal numbers. Components:
+with g the gain and s(q) the scale of the final norm, kept as it is (LayerNorm: u is centered, too). Raw and
+processed weights give the same, because softmax does not read the mean over tokens. Components:
+
     contribution  (z - c) W_O of each head, with c what its biases make it write whatever it reads (`value_constants`)
     mlp           what else each layer adds: its MLP and its biases, those of its heads included
     embedding     tokens and, where they are added, positions
 
-On the copying test t is the expected token at each position of the suffix, earlier ones given. In nats of log-odds; a
-head that acts through later layers adds nothing (Elhage et al. 2021). Intervals are 95% over samples.
+On the copying test t is each expected token of the suffix. After Elhage et al. 2021. Intervals are 95% over samples.
 """
 
 from __future__ import annotations

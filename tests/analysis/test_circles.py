@@ -93,7 +93,7 @@ def test_each_circle_adds_its_share_of_the_variance(k: int, m: int) -> None:
     for name, value in expected.items():
         assert float(found[name].squeeze()) == pytest.approx(value, abs=1e-6), name
     assert float(found["null_q95"].squeeze()) < 0.8
-    assert str(found).startswith("circularity 1.00 at the last of 1 checkpoints (log x 0.90, log y 0.10); shuffled 0.")
+    assert str(found).startswith("circularity 1.00 at the last checkpoint (log x 0.90, log y 0.10); shuffled 0.")
 
 
 def test_of_two_frequencies_only_the_stronger_counts() -> None:
@@ -317,7 +317,7 @@ def test_embeddings_are_labelled_and_depend_on_no_root() -> None:
     one, other = (embedding_pca([(4, model)], p=13, root=root) for root in (2, 6))
     assert dict(one.dataset.sizes) == {"checkpoint": 1, "number": 13, "component": 3}
     assert one.dataset.attrs == {"p": 13, "root": 2}
-    assert str(one).startswith("embeddings of 13 numbers at 1 checkpoints; 3 components explain ")
+    assert str(one).startswith("embeddings of 13 numbers at 1 checkpoint; 3 components explain ")
     separations = [parity_separation(each, seed=0).to_frame() for each in (one, other)]
     np.testing.assert_array_equal(*separations)
     assert str(parity_separation(one, seed=0)).startswith("parity separation 0.")

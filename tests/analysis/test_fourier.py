@@ -245,7 +245,7 @@ def test_top_fractions_are_those_of_the_spectrum_and_depend_on_no_root(tmp_path:
     for each in tops:
         fractions = each["fraction"]
         np.testing.assert_allclose(fractions, np.sort(spectrum, axis=-1)[..., -3:].sum(-1), rtol=1e-5)
-    assert str(tops[0]).startswith("fraction of the variance in the top 3 frequencies at the last of 2 checkpoints: ")
+    assert str(tops[0]).startswith("fraction of the variance in the top 3 frequencies at the last checkpoint: ")
     tops[0].save(tmp_path / "tops.nc")
     assert TopFrequencyFraction.load(tmp_path / "tops.nc").dataset.equals(tops[0].dataset)
 
@@ -345,7 +345,7 @@ def test_losses_are_labeled_and_saved_and_change_nothing(tmp_path: Path) -> None
     assert dict(losses.dataset.sizes) == {"checkpoint": 1, "condition": 3}
     expected = {"p": 7, "root": 3, "group": "multiplicative", "frequencies": [1, 3], "n_contexts": 20}
     assert losses.dataset.attrs == expected and losses["loss"].attrs["units"] == "nats"
-    assert str(losses).startswith("loss with multiplicative frequencies 1, 3 at the last of 1 checkpoints: full ")
+    assert str(losses).startswith("loss with multiplicative frequencies 1, 3 at the last checkpoint: full ")
     losses.save(tmp_path / "losses.nc")
     loaded = FourierLoss.load(tmp_path / "losses.nc")
     assert loaded.dataset.equals(losses.dataset) and loaded.dataset.attrs == losses.dataset.attrs

@@ -124,7 +124,7 @@ def test_seeds_that_do_not_belong_together_are_refused() -> None:
     ability = curve(ramp(1000, 1, np.random.default_rng(0)))
     with pytest.raises(ValueError, match="got 0 scores, 0 curves and 0 seeds"):
         leading_indicators([], [])
-    with pytest.raises(ValueError, match="got 1 scores, 2 curves and 1 seeds"):
+    with pytest.raises(ValueError, match="got 1 scores, 2 curves and 1 seed"):
         leading_indicators([scores_of(0)], [ability, ability])
     other = HeadScores(scores_of(1).dataset[["early"]])
     with pytest.raises(ValueError, match="all seeds need the same scores, got .*'early', 'late', 'never'.*'early'"):

@@ -299,7 +299,7 @@ def test_axes_units_and_words(tmp_path) -> None:
 
 def test_what_cannot_be_measured_is_refused() -> None:
     models, windows = [(0, random_model(LLAMA))], text_with_repeats(LLAMA)
-    with pytest.raises(ValueError, match=r"none of the 1 windows of 16 tokens repeats 3 tokens \(n = 2 and the next\)"):
+    with pytest.raises(ValueError, match=r"none of the 1 window of 16 tokens repeats 3 tokens \(n = 2 and the next\)"):
         natural_copying(models, torch.arange(16)[None], n=2)
     with pytest.raises(ValueError, match="expected 7 entries, got 6"):
         natural_copying(models, windows, n=2, documents=torch.arange(6))

@@ -318,5 +318,5 @@ def test_the_neurons_that_vary_most_come_first() -> None:
 
 def test_neurons_are_told_in_one_line() -> None:
     assert str(activations_of(random_model(MODULAR))) == (
-        "112 neurons of block 1 over 25 pairs at z of slot 2, 1 checkpoints"
+        "112 neurons of block 1 over 25 pairs at z of slot 2, 1 checkpoint"
     )

@@ -79,7 +79,7 @@ def test_an_experiment_names_the_runs_of_a_figure(pictures: Pictures, tmp_path: 
     assert list(sweep.runs) == [tmp_path / "baseline" / "seed0", tmp_path / "learning_rate=0.001" / "seed0"]
     with pytest.raises(ValueError, match="waves/one is trained at the sizes tiny, got --preset paper"):
         pictures["waves/one"].sweep("paper", tmp_path, n_seeds=3)
-    with pytest.raises(ValueError, match="waves/many is drawn from runs of yours: give --run DIR instead of --preset"):
+    with pytest.raises(ValueError, match="waves/many is drawn from your own runs: give --run DIR instead of --preset"):
         pictures["waves/many"].sweep("tiny", tmp_path, n_seeds=3)
 
 

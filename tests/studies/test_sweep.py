@@ -189,7 +189,7 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     page = (folder / "report.html").read_text()
     assert "Claim by claim" in page and "undecided" in page
     assert "Printable and hexadecimal strings" in page and "Leading indicators" in page
-    assert "A head has formed when I(L,H) is above 0.01." in page
+    assert "A head has formed when I(L, H) is above 0.01." in page
 
 
 def test_a_report_needs_one_experiment_and_names_those_that_are_missing(tmp_path: Path) -> None:

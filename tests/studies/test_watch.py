@@ -238,7 +238,7 @@ def test_new_checkpoints_become_a_new_page_and_none_is_evaluated_twice(
     def started(found: str) -> None:
         nonlocal address
         address = found
-        assert "has 2 checkpoints, none of them analyzed yet" in answer(address)[1]
+        assert "has 2 checkpoints, none analyzed yet" in answer(address)[1]
 
     def shown(step: int) -> None:
         pages.append(answer(address)[1])
