@@ -14,6 +14,8 @@ standard deviations of the noise; its onset is uniform over the gaps between 30%
     drift            off the grid, with that drift after the rise and half of it before
     jump             width 0, between checkpoints
     accuracy         off the grid, from 0.06 to 0.9, noise of 400 binomial trials: none near 0 and 1, most in between
+    steep accuracy   from 1/94 to 0.993 within 50 to 200 steps that begin at 500 to 900, 3,000 trials: as the demo's
+                     per-token accuracy, were it a straight line
 
     flat             no rise: an onset that is found is false
 
@@ -41,7 +43,7 @@ N_STEPS, SEED = 4_000, 0
 DEMO = sorted({0, 1, 2, 5, 10, 22, 46, *range(50, 1_000, 50), *range(1_000, N_STEPS + 1, 100)})
 SCHEDULES = {"demo": np.array(DEMO, float), "8": np.linspace(0, N_STEPS, 8), "300": np.linspace(0, N_STEPS, 300)}
 DRIFTS = {"drift after": (0.0, 0.2), "drift": (0.1, 0.2)}
-TRIALS, LOW, HIGH = 400, 0.06, 0.9
+BINOMIAL = {"accuracy": (400, 0.06, 0.9), "steep accuracy": (3_000, 1 / 94, 0.993)}  # trials, before, after
 ESTIMATES = ("onset", "midpoint", "end")
 
 
@@ -59,14 +61,18 @@ class Scenario:
         steps = SCHEDULES[self.schedule]
         onset, end = self.change(rng, steps)
         rise = np.clip((steps - onset) / (end - onset), 0, 1) if end > onset else (steps >= onset).astype(float)
-        if self.kind == "accuracy":
-            return rng.binomial(TRIALS, LOW + (HIGH - LOW) * rise) / TRIALS, (onset, end)
+        if self.kind in BINOMIAL:
+            trials, low, high = BINOMIAL[self.kind]
+            return rng.binomial(trials, low + (high - low) * rise) / trials, (onset, end)
         before, after = DRIFTS.get(self.kind, (0.0, 0.0))
         drift = (before * np.minimum(steps - onset, 0) + after * np.maximum(steps - end, 0)) / N_STEPS
         noise = autocorrelated(rng, (1, len(steps)), self.rho)[0]
         return (0 if self.kind == "flat" else self.height * (rise + drift)) + noise, (onset, end)
 
     def change(self, rng: np.random.Generator, steps: np.ndarray) -> tuple[float, float]:
+        if self.kind == "steep accuracy":
+            onset = rng.uniform(500, 900)
+            return onset, onset + rng.uniform(50, 200)
         gap = int(rng.integers(round(0.3 * len(steps)), round(0.5 * len(steps)) + 1))
         if self.kind == "on the grid":
             return steps[gap], steps[gap + int(rng.integers(2, max(3, len(steps) // 8) + 1))]
@@ -90,7 +96,7 @@ class Row:
         n, flat = len(self.outcomes), scenario.kind == "flat"
         cover = ["-"] * 3 if flat or not found else [f"{each:.1%}" for each in self.covered.mean(axis=0)]
         widths = [_medians(each) for each in (self.widths, self.oracle)]
-        height = "-" if flat else "varies" if scenario.kind == "accuracy" else f"{scenario.height:g}"
+        height = "-" if flat else "varies" if scenario.kind in BINOMIAL else f"{scenario.height:g}"
         kind = [scenario.schedule, scenario.kind, f"{scenario.rho:g}", height]
         return [*kind, *cover, f"{found / n:.1%}", f"{unclear / n:.1%}", *widths, f"{n}"]
 
@@ -106,7 +112,7 @@ def scenarios() -> list[Scenario]:
         for rho in ends
     ]
     flat = [Scenario(schedule, "flat", rho) for schedule in SCHEDULES for rho in (*rhos, 0.9)]
-    return [*rises, *clean, Scenario("demo", "accuracy", 0.0), *others, *flat]
+    return [*rises, *clean, *(Scenario("demo", kind, 0.0) for kind in BINOMIAL), *others, *flat]
 
 
 def simulated(scenario: Scenario, n_curves: int) -> Row:
@@ -120,7 +126,7 @@ def simulated(scenario: Scenario, n_curves: int) -> Row:
             truth, intervals = (onset, (onset + end) / 2, end), [getattr(found, name) for name in ESTIMATES]
             covered.append([each.low <= true <= each.high for each, true in zip(intervals, truth, strict=True)])
             widths.append([each.high - each.low for each in intervals])
-            if scenario.kind != "accuracy" and number % 2 == 0:
+            if scenario.kind not in BINOMIAL and number % 2 == 0:
                 oracle.append(oracle_widths(steps, curve, scenario.rho))
     return Row(outcomes, np.array(covered), np.array(widths), np.array(oracle))
 
@@ -131,7 +137,7 @@ def oracle_widths(steps: np.ndarray, curve: np.ndarray, rho: float) -> list[floa
 
 
 def scenario_key(scenario: Scenario) -> list[int]:
-    """Curves of a row do not depend on the other rows."""
+    """Rows do not depend on each other, but those that differ in height alone have the same positions and noise."""
     return [int(scenario.schedule.replace("demo", "57")), sum(scenario.kind.encode()), round(100 * scenario.rho)]
 
 

@@ -34,7 +34,7 @@ def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
         raise ValueError(f"no head L{layer}H{head}: the model has {n_layers} layers of {n_heads} heads")
 
 
-def require_outputs(model: Any, targets: Int64[Tensor, ...]) -> None:
+def require_outputs(model: Any, targets: Int64[Tensor, "*batch pos"]) -> None:
     """Raises ValueError for targets that the model has no logit for.
 
     Args:

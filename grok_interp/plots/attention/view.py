@@ -38,7 +38,7 @@ class AttentionView:
 
     Example:
         >>> import torch
-    >>> from grok_interp import Transformer, attention_view, preset
+        >>> from grok_interp import Transformer, attention_view, preset
         >>> model, tokens = Transformer(preset("copier-tiny"), seed=0), torch.tensor([1, 2, 3, 1])
         >>> view = attention_view(model, tokens, names=lambda numbers: [str(n) for n in numbers])
         >>> "<script" in view.page()
