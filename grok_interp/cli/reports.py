@@ -71,6 +71,8 @@ def _finished(written: FolderReport, output: Output) -> Path:
         output.say(written.answer)
     if written.rows:
         output.show(written.rows)
+    if written.legend:
+        output.say(written.legend)
     output.say(f"report: {written.page}")
     output.finish({"report": written.page, **written.facts}, made=[written.page])
     return written.page

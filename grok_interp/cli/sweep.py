@@ -37,9 +37,8 @@ def sweep(
 
     Args:
         folder: of the runs, FOLDER/learning_rate=0.003/seed0 and so on, of report.html and tables/sweep.csv.
-        vary: FIELD=VALUE,VALUE (repeat --vary), a field of the configuration as its flag is named:
-            learning_rate=0.003,0.006 or data.n-id=4,8. A value that is a list is in brackets,
-            betas=[0.9,0.95],[0.9,0.999].
+        vary: FIELD=VALUE,VALUE (repeat --vary) with a field of the configuration as its flag is named, such as
+            learning_rate=0.003,0.006 or data.n-id=4,8. A list is in brackets, as in betas=[0.9,0.95],[0.9,0.999].
         seeds: how many of each combination; a seed draws the weights and the batches.
         engine: where runs are trained.
         device: auto, cpu, cuda or cuda:N.

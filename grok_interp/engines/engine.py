@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 Cell = TypeVar("Cell")
+MOST_LISTED = 8  # failures in a message
 LOST = "its process was killed: memory is the usual reason; give fewer --jobs or a smaller --micro-batch-size"
 
 
@@ -38,8 +39,8 @@ class Outcome:
 class Engine(Protocol):
     """Where cells are worked on, and how many at a time."""
 
-    def map(self, work: Callable[[Cell], Any], cells: Mapping[str, Cell]) -> Iterator[Outcome]:
-        """One outcome for each cell, in the order in which they finish.
+    def map(self, work: Callable[[Cell], Any], cells: Mapping[str, Cell]) -> Generator[Outcome]:
+        """One outcome for each cell, in the order in which they finish; all that runs ends when it is closed.
 
         Args:
             work: is called once for each cell; it and the cells can be pickled.
@@ -58,10 +59,21 @@ class FailedCellsError(RuntimeError):
 
     def __init__(self, failures: Mapping[str, str], n_cells: int) -> None:
         self.failures = dict(failures)
-        listed = "\n".join(f"  {name}: {failure}" for name, failure in failures.items())
         super().__init__(
-            f"{len(failures)} of {n_cells} failed, the others are finished; the same command tries again:\n{listed}"
+            f"{len(failures)} of {n_cells} failed, the others are finished; the same command tries again:\n  "
+            + "\n  ".join(listed(failures))
         )
+
+
+def listed(failures: Mapping[str, str]) -> list[str]:
+    """One line for each failure, up to `MOST_LISTED`.
+
+    Args:
+        failures: name of a cell -> why it failed.
+    """
+    lines = [f"{name} failed: {failure}" for name, failure in list(failures.items())[:MOST_LISTED]]
+    left_out = len(failures) - len(lines)
+    return [*lines, f"and {left_out} more"] if left_out else lines
 
 
 def attempted(work: Callable[[Cell], Any], name: str, cell: Cell) -> Outcome:

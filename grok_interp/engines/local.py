@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ class LocalEngine:
 
     n_jobs: int = 1
 
-    def map(self, work: Callable[[Cell], Any], cells: Mapping[str, Cell]) -> Iterator[Outcome]:
+    def map(self, work: Callable[[Cell], Any], cells: Mapping[str, Cell]) -> Generator[Outcome]:
         """See `Engine.map`.
 
         Args:
@@ -40,12 +40,13 @@ class LocalEngine:
         for name, cell in left.items():
             yield from list(self._in_processes(work, {name: cell})) or [Outcome(name, failure=LOST)]
 
-    def _in_processes(self, work: Callable[[Cell], Any], cells: Mapping[str, Cell]) -> Iterator[Outcome]:
+    def _in_processes(self, work: Callable[[Cell], Any], cells: Mapping[str, Cell]) -> Generator[Outcome]:
         """Ends early when a process was killed."""
         import joblib
 
         task = joblib.delayed(partial(_in_worker, os.getpid(), work))
-        pool = joblib.Parallel(n_jobs=self.n_jobs, batch_size=1, return_as="generator_unordered")
+        parallel: Any = joblib.Parallel  # whose types say that batch_size is a string
+        pool = parallel(n_jobs=self.n_jobs, batch_size=1, return_as="generator_unordered")
         try:
             yield from pool(task(name, cell) for name, cell in cells.items())
         except BrokenProcessPool:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from grok_interp.counted import counted
+from grok_interp.engines.engine import listed
 from grok_interp.files import write_text
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import Axis, Points
@@ -27,6 +28,7 @@ from grok_interp.studies.picture import ShowProgress
 from grok_interp.studies.study import FolderReport
 from grok_interp.studies.sweep_table import SweptRun, measured_runs, shown_cells, table_of_cells, table_of_runs
 
+LEGEND = "At the last checkpoint: the mean over finished seeds, with a 95% t-interval over them in brackets."
 FIXED = ("cell", "seeds", "status")
 
 
@@ -48,16 +50,19 @@ def report_on_grid(
     swept = measured_runs(grid, folder, device=device, show=show)
     cells, table = table_of_cells(swept), table_of_runs(swept)
     write_text(folder / "tables" / "sweep.csv", table.to_csv(index=False, float_format="%.6g"))
-    failures = {f"{run.cell}/seed{run.seed}": run.failure for run in swept if run.failure}
-    facts = {"cells": [_plain(row) for row in cells], "failures": failures}
+    facts = {"cells": [_plain(row) for row in cells], "failures": _failures(swept)}
     study = study_of(runs[0]) if runs else None
     if study and set(grid.varied) <= study.compared and _are_all(runs, folder, swept):
         own = study.folder_report(folder, runs, threshold=threshold, device=device, show=show)
         if own:
-            return FolderReport(own.page, shown_cells(cells), {**own.facts, **facts}, own.answer)
+            return FolderReport(own.page, shown_cells(cells), {**own.facts, **facts}, own.answer, LEGEND)
     page = _page(grid, swept, cells, table)
     page.save_figures(folder / "figures")
-    return FolderReport(page.write(folder / "report.html"), shown_cells(cells), facts)
+    return FolderReport(page.write(folder / "report.html"), shown_cells(cells), facts, legend=LEGEND)
+
+
+def _failures(runs: Sequence[SweptRun]) -> dict[str, str]:
+    return {f"{run.cell}/seed{run.seed}": run.failure for run in runs if run.failure}
 
 
 def _are_all(runs: Sequence[Run], folder: Path, swept: Sequence[SweptRun]) -> bool:
@@ -67,24 +72,23 @@ def _are_all(runs: Sequence[Run], folder: Path, swept: Sequence[SweptRun]) -> bo
 
 
 def _page(grid: Grid, runs: list[SweptRun], cells: list[dict[str, Any]], table: pd.DataFrame) -> Page:
-    fields = " and ".join(grid.varied) or "the seed"
+    fields = f"{'do' if len(grid.varied) > 1 else 'does'} {' and '.join(grid.varied) or 'the seed'}"
     n_finished = sum(run.status == "finished" for run in runs)
     numbered = [{"": number, **row} for number, row in enumerate(shown_cells(cells), start=1)]
     html = f'<div class="wide">{table_html(pd.DataFrame(numbered))}</div>'
-    text = "At the last checkpoint: the mean over finished seeds, with a 95% t-interval over them in brackets."
-    sections = [Section("Every cell", text, html=html, table=table)]
+    sections = [Section("Every cell", LEGEND, html=html, table=table)]
     if drawing := _drawing(cells):
         caption = "Mean over seeds; bars: 95% t-interval over seeds. The numbers of the cells are those of the table."
         sections.append(Section("Final measures", "", drawing, caption, file="sweep"))
     varied = {*grid.varied, "init_seed", "data_seed"}
     return Page(
-        title=f"What does {fields} change?",
+        title=f"What {fields} change?",
         summary=f"{counted(len(cells), 'cell')} of {counted(grid.n_seeds, 'seed')} each: {n_finished} of "
         f"{counted(len(runs), 'run')} finished.",
         headlines=[],
         sections=sections,
         settings={name: value for name, value in grid.config.flattened().items() if name not in varied},
-        warnings=[f"{run.cell}/seed{run.seed} failed: {run.failure}" for run in runs if run.failure],
+        warnings=listed(_failures(runs)),
     )
 
 

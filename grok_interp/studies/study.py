@@ -39,12 +39,14 @@ class FolderReport:
         rows: what a terminal shows, a column for each key.
         facts: what a program is told, in plain values.
         answer: the result in one sentence.
+        legend: what the rows show, in one sentence.
     """
 
     page: Path
     rows: Sequence[Mapping[str, object]]
     facts: Mapping[str, object]
     answer: str = ""
+    legend: str = ""
 
 
 class Study(DataSource):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -92,15 +93,12 @@ class Sweep:
         """
         cells = self.remaining()
         failures: dict[str, str] = {}
-        for outcome in engine.map(partial(_train, train), cells):
-            directory, _ = cells[outcome.name]
-            if outcome.failure:
-                failures[outcome.name] = outcome.failure
-                write_text(_failure_file(directory), f"{outcome.failure}\n\n{outcome.details}")
-            else:
-                _failure_file(directory).unlink(missing_ok=True)
-            if on_outcome:
-                on_outcome(outcome)
+        with closing(engine.map(partial(_train, train), cells)) as outcomes:
+            for outcome in outcomes:
+                if failure := _noted(outcome, cells[outcome.name][0]):
+                    failures[outcome.name] = failure
+                if on_outcome:
+                    on_outcome(outcome)
         if failures:
             raise FailedCellsError(failures, len(cells))
 
@@ -131,6 +129,16 @@ def failure_of(directory: Path) -> str:
         return _failure_file(directory).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     except FileNotFoundError:
         return ""
+
+
+def _noted(outcome: Outcome, directory: Path) -> str:
+    """Why the run failed, kept beside its folder, which the message need not name."""
+    if not outcome.failure:
+        _failure_file(directory).unlink(missing_ok=True)
+        return ""
+    failure = outcome.failure.removeprefix(f"{directory}: ")
+    write_text(_failure_file(directory), f"{failure}\n\n{outcome.details}")
+    return failure
 
 
 def _failure_file(directory: Path) -> Path:

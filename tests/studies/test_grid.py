@@ -107,6 +107,13 @@ def test_a_failure_says_what_and_where() -> None:
     assert attempted(int, "cell", "x").failure == "invalid literal for int() with base 10: 'x'"
 
 
+def test_a_message_lists_the_first_failures() -> None:
+    failures = {f"seed{seed}": "why" for seed in range(10)}
+    lines = str(FailedCellsError(failures, 12)).splitlines()
+    assert lines[0] == "10 of 12 failed, the others are finished; the same command tries again:"
+    assert lines[1:] == [*(f"  seed{seed} failed: why" for seed in range(8)), "  and 2 more"]
+
+
 def test_intervals_are_over_the_finished_seeds() -> None:
     runs = [SweptRun("one", seed, "finished", "", {}, {"loss": float(seed)}) for seed in (1, 2, 3)]
     runs += [SweptRun("two", 0, "finished", "", {}, {"loss": 5.0}), SweptRun("two", 1, "failed", "why", {})]
@@ -152,11 +159,11 @@ def test_a_failed_cell_keeps_its_message_and_the_others_go_on(tmp_path: Path, ca
     assert "failed" in rows[bad] and "finished" in rows["learning_rate=0.003"]
     assert re.search(r"ood_test\s*$", next(line for line in printed.out.splitlines() if line.startswith("cell ")))
     assert "2 of 6 failed, the others are finished; the same command tries again:" in printed.err
-    assert f"{bad}/seed0: training diverged: " in printed.err and "24 of 24" in printed.err
-    assert failure_of(folder / bad / "seed1").partition(": ")[2].startswith("training diverged: ")
+    assert f"{bad}/seed0 failed: training diverged: " in printed.err and "24 of 24" in printed.err
+    assert failure_of(folder / bad / "seed1").startswith("training diverged: ")
     assert "Traceback" in (folder / bad / "seed1.failed.txt").read_text()
     page = (folder / "report.html").read_text()
-    assert "learning_rate=1e+30/seed1 failed: " in page and "training diverged: " in page and "What does learning_rate change?" in page
+    assert "learning_rate=1e+30/seed1 failed: training diverged: " in page and "What does learning_rate change?" in page
     table = pd.read_csv(folder / "tables" / "sweep.csv")
     assert table["status"].tolist() == ["failed"] * 2 + ["finished"] * 4
     assert table.loc[2:, "ood_test"].between(0, 1).all() and table.loc[:1, "ood_test"].isna().all()
