@@ -8,7 +8,7 @@ A cell that fails is an outcome with a message; the others go on. Ctrl-C ends al
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -92,18 +92,14 @@ def attempted(work: Callable[[Cell], Any], name: str, cell: Cell) -> Outcome:
         return Outcome(name, None, failure, traceback.format_exc())
 
 
-def required(module: str, *, engine: str) -> Any:
-    """A module of the extra `cluster`. Raises ValueError where it is missing.
+def require_installed(module: str, *, engine: str) -> None:
+    """Raises ValueError where a module of the extra `cluster` is missing; imports nothing.
 
     Args:
         module: its name.
         engine: that needs it.
     """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
+    if importlib.util.find_spec(module) is None:
         raise ValueError(
             f"--engine {engine} needs {module}, which is not installed: pip install 'grok-interp[cluster]'"
-        ) from None
+        )
