@@ -119,11 +119,12 @@ def test_help_is_light_and_names_every_verb() -> None:
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert printed.splitlines()[-1] == "[]"
     assert all(
-        verb in printed for verb in ("demo", "train", "analyze", "report", "watch", "reproduce", "list", "doctor")
+        verb in printed
+        for verb in ("demo", "train", "analyze", "report", "watch", "reproduce", "sweep", "list", "doctor")
     )
 
 
-@pytest.mark.parametrize("verb", ["demo", "analyze", "report", "watch", "reproduce", "list", "doctor"])
+@pytest.mark.parametrize("verb", ["demo", "analyze", "report", "watch", "reproduce", "sweep", "list", "doctor"])
 def test_every_verb_explains_itself(verb: str, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
