@@ -132,6 +132,15 @@ def test_every_verb_explains_itself(verb: str, capsys) -> None:
     assert f"usage: grok-interp {verb}" in capsys.readouterr().out
 
 
+def test_explanations_are_broken_where_the_terminal_ends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        main(["report", "--help"])
+    assert "or of modular runs, whose phase diagram it draws." in capsys.readouterr().out
+
+
 def test_every_training_flag_is_explained(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["train", "copier-mini", "--help"])

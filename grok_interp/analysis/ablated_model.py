@@ -29,17 +29,23 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
+from grok_interp.analysis.ablation_arguments import Head, reference_rows, require_ablation
 from grok_interp.analysis.ablation_edits import Edit, Seen, constant, mean, replaced, resampled
 from grok_interp.analysis.copying import Caching
 from grok_interp.analysis.edge_edits import EdgeCut
-from grok_interp.models.activations import ByRow, HookedModel, in_batches, pattern_name, read, z_name
+from grok_interp.arguments import checked
+from grok_interp.data.token_rows import Tokens
+from grok_interp.models.activations import (
+    ByRow,
+    HookedModel,
+    in_batches,
+    pattern_name,
+    read,
+    z_name,
+)
 from grok_interp.models.value_biases import value_constants
-
-WAYS = ("zero", "mean", "resample", "edges")
-Head = tuple[int, int]  # layer, head
 
 
 class AblatedModel:
@@ -52,6 +58,11 @@ class AblatedModel:
 
     def __init__(self, model: Any, edits: Mapping[str, Edit]) -> None:
         self.model, self.edits, self.cfg = model, edits, model.cfg
+
+    @property
+    def original_model(self) -> Any:
+        """Of a bridge, the Hugging Face model below it; AttributeError for another model."""
+        return self.model.original_model
 
     def from_row(self, row: int) -> AblatedModel:
         """This model for a batch that begins at a row of a larger evaluation: its rows have other donors.
@@ -140,12 +151,13 @@ def _hook(edit: Edit, seen: Seen) -> Callable[..., Tensor]:
     return lambda activation, hook: edit(activation, seen)  # noqa: ARG005 (TransformerLens' signature)
 
 
+@checked
 def ablated(
     model: HookedModel,
     heads: Sequence[Head],
     how: str,
     *,
-    reference: Int[Tensor, "batch pos"] | None = None,
+    reference: Tokens | None = None,
     n_match: int | None = None,
     seed: int = 0,
 ) -> AblatedModel:
@@ -153,7 +165,7 @@ def ablated(
 
     Args:
         model: any hooked model.
-        heads: (layer, head) of those that are ablated, one or more.
+        heads: (layer, head) of those that are ablated, or their names such as "L1H3", one or more.
         how: "zero", "mean", "resample" or "edges".
         reference: token indices, batch x pos, from which mean and resample take their z; not for the others.
         n_match: length of the match from which "edges" cuts the attention, 1 or more; not for the others.
@@ -164,7 +176,8 @@ def ablated(
         A model that analyzers take like any other.
 
     Raises:
-        ValueError: for another `how`, for heads that the model does not have, and for options that are missing.
+        ValueError: for another `how`, for heads that the model does not have, for options that are missing, and for
+            reference sequences that the model cannot read.
 
     Example:
         >>> from grok_interp import Transformer, preset
@@ -174,6 +187,7 @@ def ablated(
         False
     """
     require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
+    rows = None if reference is None else reference_rows(model, reference)
     by_layer = {layer: [head for at, head in heads if at == layer] for layer, _ in sorted(heads)}
     if n_match is not None and how == "edges":
         constants = value_constants(_intact(model))
@@ -181,8 +195,8 @@ def ablated(
         if not all(_reads_pattern_back(model, cut.layer) for cut in cuts):
             return ReadOnlyPatternsModel(model, cuts)
         edits = {name: edit for cut in cuts for name, edit in cut.edits().items()}
-    elif reference is not None and how != "zero":
-        z = _z_of(model, reference, by_layer)
+    elif rows is not None and how != "zero":
+        z = _z_of(model, rows, by_layer)
         substitute = mean if how == "mean" else partial(resampled, seed)
         edits = {z_name(layer): partial(replaced, at, partial(substitute, z[layer])) for layer, at in by_layer.items()}
     else:
@@ -200,43 +214,13 @@ def _intact(model: Any) -> Any:
 
 
 def _reads_pattern_back(model: HookedModel, layer: int) -> bool:
-    """Does a pattern that a hook returns reach z? Without attention z is 0."""
+    """Does a pattern that a hook returns reach z? Without attention z is 0. ValueError where no pattern is shown."""
     tokens = torch.arange(min(8, model.cfg.n_ctx))[None] % model.cfg.d_vocab
+    shown = pattern_name(layer), z_name(layer)
     blind = AblatedModel(model, {pattern_name(layer): lambda pattern, seen: torch.zeros_like(pattern)})  # noqa: ARG005
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # TransformerLens 4 says so itself where it does not
-        return not bool(read(blind, tokens, {z_name(layer): torch.clone})[z_name(layer)].any())
-
-
-def named(heads: Sequence[Head]) -> str:
-    return " ".join(f"L{layer}H{head}" for layer, head in heads)
-
-
-def require_ablation(
-    cfg: Any, heads: Sequence[Head], how: str, *, reference: Tensor | None, n_match: int | None
-) -> None:
-    """
-
-    Args:
-        cfg: of the model, with n_layers and n_heads.
-        heads: each (layer, head).
-        how: one of `WAYS`.
-        reference: sequences; needed by mean and resample ablation.
-        n_match: a length in tokens; needed by the ablation of edges.
-
-    Raises:
-        ValueError: for heads that cannot be ablated so, or for options that are missing.
-    """
-    if not heads or len(set(heads)) < len(heads):
-        raise ValueError(f"an ablation needs distinct heads, one or more, got {named(heads) or 'none'}")
-    if absent := [head for head in heads if not (0 <= head[0] < cfg.n_layers and 0 <= head[1] < cfg.n_heads)]:
-        raise ValueError(f"no head {named(absent)}: the model has {cfg.n_layers} layers of {cfg.n_heads} heads")
-    if how not in WAYS:
-        raise ValueError(f"how must be one of {', '.join(WAYS)}, got {how!r}")
-    if how in ("mean", "resample") and reference is None:
-        raise ValueError(f"{how} ablation needs `reference` sequences to take the heads' z from")
-    if how == "edges" and (n_match is None or n_match < 1):
-        raise ValueError(f"ablation of edges needs n_match, a length of 1 or more, got {n_match}")
+        return not bool(read(blind, tokens, dict.fromkeys(shown, torch.clone))[z_name(layer)].any())
 
 
 def _z_of(model: HookedModel, tokens: Tensor, by_layer: Mapping[int, list[int]]) -> dict[int, Tensor]:

@@ -20,10 +20,9 @@ from typing import ClassVar
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Int64
-from torch import Tensor
 
-from grok_interp.analysis.ablated_model import Head, ablated, named, require_ablation
+from grok_interp.analysis.ablated_model import ablated
+from grok_interp.analysis.ablation_arguments import Head, named, require_ablation
 from grok_interp.analysis.ablation_conditions import CONDITIONS, CONTROLS, Cell, cells, drawn_conditions
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
@@ -35,10 +34,10 @@ from grok_interp.analysis.ablation_samples import (
     measured_by_sample,
     value_bounds,
 )
-from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.intervals import ratio_interval
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
@@ -133,6 +132,7 @@ class HeadAblation(Result):
         value, high, low = (1 - float(each.item()) for each in left)
         return Estimate(value, low, high)
 
+    @checked
     def onset(self, *, threshold: float) -> float:
         """The first step at which exact-match accuracy without the heads is below that of every control, by more than
         `threshold`; NaN if there is none. Raises ValueError for a threshold that is not a finite number.
@@ -140,7 +140,6 @@ class HeadAblation(Result):
         Args:
             threshold: a difference of accuracies, from 0 to 1.
         """
-        require_threshold(threshold)
         exact_match = self["exact_match"]
         controls = exact_match.sel(condition=CONTROLS).min(("condition", "draw"))
         above = controls - exact_match.sel(condition="ablated").max("draw") > threshold
@@ -158,6 +157,7 @@ class HeadAblation(Result):
         )
 
 
+@checked
 def head_ablation(
     checkpoints: Checkpoints,
     samples: CopySamples,
@@ -168,7 +168,7 @@ def head_ablation(
     n_draws: int,
     seed: int,
     spared: Sequence[Head] = (),
-    reference: Int64[Tensor, "reference reference_pos"] | None = None,
+    reference: Tokens | None = None,
     n_match: int | None = None,
     batch_size: int = 64,
 ) -> HeadAblation:
@@ -224,7 +224,7 @@ def head_ablation(
     by_sample = arrays_by_sample(rows, (len(steps), len(CONDITIONS), n_draws))
     over_draws = [each.mean(axis=-2) for each in by_sample]
     arrays = means(by_sample) | value_bounds(over_draws, len(samples.task.queries))
-    arrays |= effect_bounds(over_draws, [each[:, :1] for each in over_draws])
+    arrays |= effect_bounds(over_draws, [each[:, :1] for each in over_draws], len(samples.task.queries))
     coords = {
         "checkpoint": steps,
         "condition": CONDITIONS,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from grok_interp.analysis.ablated_model import Head
+from grok_interp.analysis.ablation_arguments import Head
 from grok_interp.analysis.ablation_controls import (
     attention_entropies,
     entropy_controls,

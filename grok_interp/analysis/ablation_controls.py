@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.analysis.ablated_model import Head, named
+from grok_interp.analysis.ablation_arguments import Head, named
 from grok_interp.models.activations import HookedModel, mean_of_patterns
 
 

@@ -43,6 +43,7 @@ from grok_interp.analysis.evaluation_contexts import (
 from grok_interp.analysis.hypotheses import HYPOTHESES, predicted
 from grok_interp.analysis.intervals import Z
 from grok_interp.analysis.random_answers import log_likelihood
+from grok_interp.arguments import checked
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
 from grok_interp.results.result import Measure, Result
 
@@ -151,6 +152,7 @@ def _stretches(best: xr.DataArray) -> list[tuple[str, str]]:
     return [(f"{first}-{last}" if last > first else f"{first}", name) for first, last, name in found]
 
 
+@checked
 def algorithm_agreement(
     checkpoints: Checkpoints,
     tasks: ModularTasks,

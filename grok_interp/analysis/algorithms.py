@@ -23,6 +23,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 from torch.nn.functional import pad
 
+from grok_interp.arguments import checked
 from grok_interp.configs.modular import is_prime
 from grok_interp.data.modular import numbers_of
 
@@ -51,6 +52,7 @@ class Solution:
         return self.needed <= k
 
 
+@checked
 def ratio_matching(examples: Any, p: int) -> Solution:
     """Which queries Ratio Matching solves in every context, and its answers.
 
@@ -82,6 +84,7 @@ def ratio_matching(examples: Any, p: int) -> Solution:
     return Solution((first // p + 1).unflatten(-1, (p, p)), answer.unflatten(-1, (p, p)), k)
 
 
+@checked
 def modular_regression(examples: Any, p: int) -> Solution:
     """Which queries Modular Regression solves in every context, and its answers.
 

@@ -1,30 +1,27 @@
-"""Numbers that callers give: finite, in their range, or refused with the range and what came."""
+"""The ranges of numbers that callers give: in their range, or refused with the range and what came."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
 from jaxtyping import Int64
 from torch import Tensor
 
-
-def require_threshold(threshold: Any, name: str = "threshold") -> None:
-    """Raises ValueError for what is no finite number."""
-    if isinstance(threshold, bool) or not isinstance(threshold, Real) or not math.isfinite(threshold):
-        raise ValueError(f"{name} must be a finite number, got {threshold!r}")
+from grok_interp.arguments import whole_number
+from grok_interp.data.modular import SPLITS
 
 
 def require_level(level: Any) -> None:
     """Raises ValueError for a confidence level outside (0, 1)."""
-    if not 0 < level < 1:
+    if not isinstance(level, Real) or not 0 < float(level) < 1:
         raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}")
 
 
-def require_count(n: int, name: str, *, most: int | None = None) -> None:
-    """Raises ValueError for fewer than 1 and for more than there are."""
-    if n < 1 or (most is not None and n > most):
+def require_count(n: Any, name: str, *, most: int | None = None) -> None:
+    """Raises ValueError for no whole number, for fewer than 1 and for more than there are."""
+    if (n := whole_number(n, name)) < 1 or (most is not None and n > most):
         raise ValueError(f"{name} must be {'1 or more' if most is None else f'from 1 to {most}'}, got {n!r}")
 
 
@@ -32,6 +29,13 @@ def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
     """Raises ValueError for a head that the model does not have."""
     if not (0 <= layer < n_layers and 0 <= head < n_heads):
         raise ValueError(f"no head L{layer}H{head}: the model has {n_layers} layers of {n_heads} heads")
+
+
+def require_splits(splits: Any) -> None:
+    """Raises ValueError for none, for one twice, and for what is no split."""
+    is_listing = isinstance(splits, Sequence) and not isinstance(splits, str)
+    if not is_listing or not splits or len(set(splits)) < len(splits) or not set(splits) <= set(SPLITS):
+        raise ValueError(f"splits must be a list of one or more of {', '.join(SPLITS)}, each once, got {splits!r}")
 
 
 def require_outputs(model: Any, targets: Int64[Tensor, "*batch pos"]) -> None:

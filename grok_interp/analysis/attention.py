@@ -10,9 +10,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from grok_interp.analysis.ablated_model import Head, named
+from grok_interp.analysis.ablation_arguments import Head, named
 from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.checkpoints_of import Checkpoints, Model, checkpoints_of, require_model, require_readable
+from grok_interp.arguments import checked
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.models.activations import pattern_name, read, rotates_any_position
 from grok_interp.results.result import Measure, Result
@@ -25,6 +26,7 @@ class AttentionMaps(Result):
     dims = ("layer", "head", "query", "key")
     measures: ClassVar = {"pattern": Measure("attention weight", "fraction")}
 
+    @checked
     def of(self, layer: int, head: int) -> xr.DataArray:
         """query x key of one head. Raises ValueError for a head that the model does not have.
 

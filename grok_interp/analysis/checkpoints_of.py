@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from grok_interp.models.activations import HookedModel, beyond_context, rotates_any_position
+from grok_interp.models.activations import HookedModel, rotates_any_position
+from grok_interp.models.unreadable import beyond_context
 
 if TYPE_CHECKING:
     Checkpoints = HookedModel | Iterable[tuple[int, HookedModel]] | Iterable[HookedModel] | Mapping[int, HookedModel]
@@ -124,17 +125,24 @@ def _pairs(checkpoints: Any, needs: Sequence[str]) -> Iterator[tuple[int, Any]]:
     """Any form as (step, model); a list is sorted."""
     if isinstance(checkpoints, Mapping):
         checkpoints = list(checkpoints.items())
-    if isinstance(checkpoints, tuple) and _is_pair(checkpoints):
+    if isinstance(checkpoints, tuple) and _is_pair(checkpoints, needs):
         checkpoints = [checkpoints]
     if all(hasattr(checkpoints, name) for name in needs):
         checkpoints = [(0, checkpoints)]
     _require_iterable(checkpoints, needs)
-    pairs = ((_step(item[0]), item[1]) if _is_pair(item) else (number, item) for number, item in enumerate(checkpoints))
+    pairs = (
+        (_step(item[0]), item[1]) if _is_pair(item, needs) else (number, item)
+        for number, item in enumerate(checkpoints)
+    )
     return iter(sorted(pairs, key=lambda pair: pair[0])) if isinstance(checkpoints, Sequence) else pairs
 
 
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, tuple | list) and len(item) == 2 and not hasattr(item[0], "parameters")
+def _is_pair(item: Any, needs: Sequence[str]) -> bool:
+    """One (step, model), and neither two of them nor two models."""
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        return False
+    is_model = any(hasattr(item[0], name) for name in ("parameters", *needs))
+    return not is_model and not isinstance(item[0], tuple | list)
 
 
 def _step(step: Any) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import head_outputs
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.data.slot import slot_position, slot_task
@@ -78,6 +79,7 @@ def principal_components(
     return components.float(), torch.from_numpy(pca.explained_variance_ratio_).float()
 
 
+@checked
 def circle_pca(
     checkpoints: Checkpoints,
     p: int,

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from grok_interp.analysis.circles import CirclePCA
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL_OF_FRACTION, mean_and_quantile, shuffled_orders
+from grok_interp.arguments import checked
 from grok_interp.results.result import Measure, Result
 
 
@@ -76,6 +77,7 @@ def mode_fractions(
     return fractions.float()
 
 
+@checked
 def circularity(circles: CirclePCA, *, seed: int, n_shuffles: int = N_SHUFFLES) -> Circularity:
     """Circularity of the projections at every checkpoint, each against the same shuffled labels.
 

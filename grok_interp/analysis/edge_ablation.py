@@ -12,8 +12,6 @@ from dataclasses import replace
 from typing import ClassVar
 
 import xarray as xr
-from jaxtyping import Int64
-from torch import Tensor
 
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
@@ -27,6 +25,7 @@ from grok_interp.analysis.ablation_samples import (
 )
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.edge_paths import Edge, edge_ablated
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
@@ -86,13 +85,14 @@ class EdgeAblation(Result):
         )
 
 
+@checked
 def edge_ablation(
     checkpoints: Checkpoints,
     samples: CopySamples,
     windows: Tokens,
     *,
     groups: Mapping[str, Sequence[Edge]],
-    reference: Int64[Tensor, "reference reference_pos"],
+    reference: Tokens,
     batch_size: int = 64,
 ) -> EdgeAblation:
     """Every (step, model) without each group of edges in turn.
@@ -116,8 +116,8 @@ def edge_ablation(
         >>> dict(found["per_token"].sizes)
         {'checkpoint': 1, 'group': 1}
     """
-    if not groups:
-        raise ValueError("edge_ablation needs one group of edges or more, got none")
+    if not isinstance(groups, Mapping) or not groups:
+        raise ValueError(f"edge_ablation needs one group of edges or more (groups, name -> edges), got {groups!r}")
     text = token_rows(windows, "windows")
     steps, rows = [], []
     for step, model in checkpoints_of(checkpoints):
@@ -127,7 +127,9 @@ def edge_ablation(
     by_sample = arrays_by_sample(rows, (len(steps), 1 + len(groups)))
     without, intact = [each[:, 1:] for each in by_sample], [each[:, 0] for each in by_sample]
     arrays = means(without) | value_bounds(without, len(samples.task.queries))
-    arrays |= effect_bounds(without, [each[:, None] for each in intact]) | means(intact, suffix="_intact")
+    arrays |= effect_bounds(without, [each[:, None] for each in intact], len(samples.task.queries)) | means(
+        intact, suffix="_intact"
+    )
     attrs = {"edges": {name: " ".join(map(str, edges)) for name, edges in groups.items()}}
     attrs |= {"n_samples": len(samples.strings), "n_windows": len(text)}
     return EdgeAblation.of_arrays(arrays, {"checkpoint": steps, "group": list(groups)}, attrs)

@@ -19,12 +19,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
-from grok_interp.analysis.ablated_model import AblatedModel, CachingAblatedModel, Head, named
+from grok_interp.analysis.ablated_model import AblatedModel, CachingAblatedModel
+from grok_interp.analysis.ablation_arguments import Head, named, reference_rows
 from grok_interp.analysis.ablation_edits import Edit, Seen
 from grok_interp.analysis.copying import Caching
+from grok_interp.arguments import checked, heads_of
+from grok_interp.data.token_rows import Tokens
 from grok_interp.models.activations import HookedModel, in_batches, read, z_name
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.weights_of import weights_of
@@ -45,7 +48,7 @@ class Edge:
         return f"{named([self.sender])}>{named([self.receiver])}.{self.through.upper()}"
 
 
-def edge_ablated(model: HookedModel, edges: Sequence[Edge], *, reference: Int64[Tensor, "batch pos"]) -> AblatedModel:
+def edge_ablated(model: HookedModel, edges: Sequence[Edge], *, reference: Tokens) -> AblatedModel:
     """The model without some edges; the model itself is not changed.
 
     Args:
@@ -56,16 +59,17 @@ def edge_ablated(model: HookedModel, edges: Sequence[Edge], *, reference: Int64[
 
     Raises:
         ValueError: for edges that lead to no later layer or to heads that are not there, and for models whose heads
-            share keys and values, or whose attention another library computes.
+            share keys and values, or whose attention another library computes; for reference sequences that the model
+            cannot read.
     """
     _require_edges(model, edges)
-    edits = _Paths(model, edges, _mean_z(model, edges, reference)).edits()
+    edits = _Paths(model, edges, _mean_z(model, edges, reference_rows(model, reference))).edits()
     return (CachingAblatedModel if isinstance(model, Caching) else AblatedModel)(model, edits)
 
 
 def _require_edges(model: Any, edges: Sequence[Edge]) -> None:
     cfg = model.cfg
-    for layer, head in [head for edge in edges for head in (edge.sender, edge.receiver)]:
+    for layer, head in heads_of([head for edge in edges for head in (edge.sender, edge.receiver)], "edges"):
         if not (0 <= layer < cfg.n_layers and 0 <= head < cfg.n_heads):
             raise ValueError(f"no head L{layer}H{head}: the model has {cfg.n_layers} layers of {cfg.n_heads} heads")
     if not edges or len(set(edges)) < len(edges) or any(edge.sender[0] >= edge.receiver[0] for edge in edges):
@@ -134,6 +138,7 @@ class _Paths:
         return edited
 
 
+@checked
 def edges_between(senders: Sequence[Head], receivers: Sequence[Head], through: Input = "k") -> list[Edge]:
     """Every edge from one of the senders to one of the receivers in a later layer.
 
@@ -146,6 +151,7 @@ def edges_between(senders: Sequence[Head], receivers: Sequence[Head], through: I
     return [Edge(sender, receiver, through) for sender, receiver in pairs]
 
 
+@checked
 def random_edges(
     edges: Sequence[Edge], *, n_heads: int, n_draws: int, seed: int, spared: Sequence[Edge] = ()
 ) -> list[tuple[Edge, ...]]:

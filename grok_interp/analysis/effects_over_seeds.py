@@ -17,6 +17,7 @@ from scipy import stats
 
 from grok_interp.analysis.arguments import require_level
 from grok_interp.analysis.emergence import Estimate
+from grok_interp.arguments import checked
 from grok_interp.statistics.power import repetitions_needed
 
 POWER = 0.8
@@ -36,6 +37,7 @@ class Effect(Estimate):
         """Runs of each condition; not whole where some conditions have more runs than others."""
         return self.n_runs / self.n_conditions
 
+    @checked
     def seeds_needed(self, *, boundary: float = 0.0, fraction: float = 1.0, power: float = POWER) -> float:
         """How many seeds decide with a probability of `power` that the effect is on its side of a boundary.
 
@@ -59,6 +61,7 @@ class Effect(Estimate):
         return repetitions_needed(effect, power=power, per_repetition=self.n_conditions, n_fitted=self.n_fitted)
 
 
+@checked
 def mean_effect(values: Float[np.ndarray, " seed"], *, level: float = 0.95) -> Effect:
     """Mean of one number per seed; no interval from fewer than two. Raises ValueError for a level outside (0, 1).
 
@@ -77,6 +80,7 @@ def mean_effect(values: Float[np.ndarray, " seed"], *, level: float = 0.95) -> E
     return Effect(mean, mean - half, mean + half, error, n)
 
 
+@checked
 def slope(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"], *, level: float = 0.95) -> Effect:
     """Least squares slope of y on x; none when x does not vary, no interval from fewer than three runs.
 

@@ -20,6 +20,7 @@ from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.circles import principal_components
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL_OF_FRACTION, mean_and_quantile, shuffled_orders
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.results.result import Measure, Result
@@ -93,6 +94,7 @@ def number_embeddings(model: Any, p: int) -> Float[Tensor, "number d_model"]:
     return model.W_E[:p].detach().float().cpu()
 
 
+@checked
 def embedding_pca(
     checkpoints: WithEmbedding, p: int, *, n_components: int = 3, root: int | None = None
 ) -> EmbeddingPCA:
@@ -134,6 +136,7 @@ def embedding_pca(
     return EmbeddingPCA.of_arrays(arrays, coords, {"p": p, "root": root})
 
 
+@checked
 def parity_separation(embedding: EmbeddingPCA, *, seed: int, n_shuffles: int = N_SHUFFLES) -> ParitySeparation:
     """Of every checkpoint, each against the same shuffles.
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from grok_interp.analysis.arguments import require_splits
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.queries import query_kinds, solved_queries
 from grok_interp.counted import counted
@@ -73,7 +75,7 @@ class EvaluationContexts:
             >>> EvaluationContexts.draw(tasks, "ood_train", n_examples=12, n_contexts=2600, seed=0).inputs.shape
             torch.Size([9, 289, 12, 2])
         """
-        if not 0 <= noise < 1:
+        if not isinstance(noise, Real) or not 0 <= noise < 1:
             raise ValueError(f"noise is the fraction of wrong answers shown, in [0, 1), got {noise}")
         if n_contexts < 1 or n_examples < 1:
             raise ValueError(
@@ -169,7 +171,11 @@ def draw_contexts(
         n_contexts: of each task.
         seed: draws the examples.
         noise: fraction of the shown answers that are wrong.
+
+    Raises:
+        ValueError: for no split, one twice, and what is no split.
     """
+    require_splits(splits)
     return [
         EvaluationContexts.draw(tasks, split, n_examples=n_examples, n_contexts=n_contexts, seed=seed, noise=noise)
         for split in splits

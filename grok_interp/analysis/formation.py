@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.induction import InductionScores
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.results.order import by_step
 from grok_interp.results.result import Measure, Result
@@ -56,6 +56,7 @@ class FormationOrder(Result):
         """The onset of each layer's first head; NaN if none formed."""
         return self["onset"].min("head", skipna=True)
 
+    @checked
     def depth_order(self, *, seed: int = 0) -> DepthOrder:
         """Do deeper heads form later?
 
@@ -79,6 +80,7 @@ class FormationOrder(Result):
         return f"{len(formed)} of {of} pass {threshold:g}: {heads or 'none'}{self.warning()}"
 
 
+@checked
 def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:
     """The first checkpoint at which each head's score is above a threshold, to the resolution of the checkpoints.
 
@@ -98,7 +100,6 @@ def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:
         >>> float(formation_order(scores, threshold=0.5)["onset"][0, 0])
         8.0
     """
-    require_threshold(threshold)
     curves = _curves(scores)
     steps, finite = curves["checkpoint"].to_numpy(), abs(curves) < np.inf
     above = (curves > threshold) & finite
@@ -121,6 +122,7 @@ def _curves(scores: Scores) -> xr.DataArray:
     return by_step(curves)
 
 
+@checked
 def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> DepthOrder:
     """Kernel: tau-b with a permutation p-value, exact when there are few enough relabellings.
 
@@ -151,6 +153,7 @@ def kendall_tau(depth: np.ndarray, onset: np.ndarray, *, seed: int = 0) -> Depth
     return DepthOrder(float(tau), float(test.pvalue), len(depth))
 
 
+@checked
 def pooled_depth_order(orders: Sequence[FormationOrder], *, seed: int = 0) -> DepthOrder:
     """Kendall's tau-b over the heads of several runs, compared within each run only; relabeled within each run.
 

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
 from grok_interp.analysis.embedding import number_embeddings
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.discrete_log import discrete_log, primitive_root
 from grok_interp.results.result import Measure, Result
@@ -48,6 +49,7 @@ class FourierSpectrum(Result):
     dims = ("group", "checkpoint", "frequency")
     measures: ClassVar = {"fraction": Measure("fraction of the variance", "fraction")}
 
+    @checked
     def key_frequencies(self, group: str, n_key: int, step: int | None = None) -> tuple[int, ...]:
         """The frequencies of largest variance at one checkpoint.
 
@@ -134,6 +136,7 @@ def group_elements(group: str, p: int, root: int) -> Int64[Tensor, " element"]:
     return torch.arange(p) if group == "additive" else 1 + logs[1:].argsort()
 
 
+@checked
 def fourier_spectrum(checkpoints: WithEmbedding, p: int, *, root: int | None = None) -> FourierSpectrum:
     """The spectrum of W_E[0 .. p - 1] over both groups at every checkpoint.
 

@@ -40,6 +40,7 @@ from grok_interp.analysis.checkpoints_of import HOOKED, Checkpoints, checkpoints
 from grok_interp.analysis.embedding import number_embeddings
 from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.fourier import group_elements, projection
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.discrete_log import primitive_root
 from grok_interp.data.token_rows import Tokens, token_rows
@@ -116,6 +117,7 @@ def excluded_embedding(
     return excluded
 
 
+@checked
 def fourier_losses(
     checkpoints: Checkpoints,
     p: int,

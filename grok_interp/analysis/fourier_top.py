@@ -36,6 +36,7 @@ from grok_interp.analysis.fourier import (
     variance_fractions,
 )
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL_OF_FRACTION, mean_and_quantile, shuffled_orders
+from grok_interp.arguments import checked
 from grok_interp.data.discrete_log import primitive_root
 from grok_interp.results.result import Measure, Result
 
@@ -97,6 +98,7 @@ def gaussian_spectra(group: str, p: int, d_model: int, *, n_draws: int, seed: in
     return torch.from_numpy(generator.dirichlet(d_model * modes / 2, size=n_draws)).float()
 
 
+@checked
 def top_frequency_fraction(
     checkpoints: WithEmbedding,
     p: int,

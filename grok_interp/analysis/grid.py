@@ -6,7 +6,7 @@ row 3: row 1 - row 2. Modular Regression stands beside them here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.checkpoints_of import Model, require_model, require_readable
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Branching, prefix_cache
+from grok_interp.arguments import checked
 from grok_interp.data.modular import answers, numbers_of, require_task, sequences
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.activations import HookedModel, device_of, evaluating, in_batches, logits
@@ -54,6 +55,7 @@ class GridComparison(Result):
         return f"right after {self.dataset.attrs['k']} examples, of {self['right'][0].size} queries: {counts}"
 
 
+@checked
 def grid_comparison(
     model: Model, p: int, task: tuple[int, int], inputs: Tokens, *, batch_size: int = 512
 ) -> GridComparison:
@@ -78,9 +80,11 @@ def grid_comparison(
         >>> grid.dataset.sizes["x"], grid.dataset.sizes["y"]
         (5, 5)
     """
+    inputs = _pairs(inputs, p)
     return grid_comparisons(model, p, task, inputs, shots=[len(inputs)], batch_size=batch_size)[0]
 
 
+@checked
 def grid_comparisons(
     model: Model,
     p: int,
@@ -115,7 +119,7 @@ def grid_comparisons(
     """
     require_task(task, p)
     require_model(model)
-    inputs = numbers_of(inputs if len(inputs) else np.zeros((0, 2)), p, width=2, name="inputs").cpu()
+    inputs = _pairs(inputs, p)
     require_readable(torch.tensor([[0, p - 1]]), model.cfg, name="numbers modulo p")
     _require_shots(shots, len(inputs), model.cfg.n_ctx)
     examples = sequences(torch.tensor([task]), inputs.unsqueeze(0), p)[0, 0].unflatten(0, (len(inputs), 3))
@@ -132,6 +136,12 @@ def grid_comparisons(
         attrs = {"a": int(task[0]), "b": int(task[1]), "k": k, "p": p}
         grids.append(GridComparison.of_arrays({"right": values}, coords, attrs))
     return grids
+
+
+def _pairs(inputs: Tokens, p: int) -> Int64[Tensor, "example 2"]:
+    """The inputs of the examples, of which there may be none."""
+    none = isinstance(inputs, Sized) and not len(inputs)
+    return numbers_of(np.zeros((0, 2)) if none else inputs, p, width=2, name="inputs").cpu()
 
 
 def _require_shots(shots: Sequence[int], n_examples: int, n_ctx: int) -> None:

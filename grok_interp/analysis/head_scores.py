@@ -25,6 +25,7 @@ from grok_interp.analysis.head_attention import (
 )
 from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, HeadScore, WeightScore
 from grok_interp.analysis.short_windows import nearest_target, warn_of_short_windows
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
 from grok_interp.models.activations import HookedModel, has_finite_weights, in_batches, pattern_name, read
@@ -48,6 +49,7 @@ class HeadScores(Result):
     def measure(cls, name: Hashable) -> Measure:
         return Measure(str(name).replace("_", " "), "1")
 
+    @checked
     def strongest(self, score: str, n_heads: int = 1) -> list[tuple[int, int]]:
         """(layer, head) of the largest values at the last checkpoint, largest first.
 
@@ -74,6 +76,7 @@ class HeadScores(Result):
         )
 
 
+@checked
 def head_scores(
     checkpoints: Checkpoints,
     tokens: Tokens,
@@ -135,6 +138,8 @@ def head_scores(
 
 
 def _require_known(scores: Sequence[str]) -> None:
+    if isinstance(scores, str) or not isinstance(scores, Sequence):
+        raise ValueError(f"scores must be a list of names, got {scores!r} ({type(scores).__name__})")
     unknown = [name for name in scores if name not in HEAD_SCORES]
     if unknown or not scores or len(set(scores)) < len(scores):
         raise ValueError(

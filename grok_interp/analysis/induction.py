@@ -29,6 +29,7 @@ from torch import Tensor
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.short_windows import warn_of_short_windows
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import induction_targets
 from grok_interp.data.token_rows import Tokens, batches_of, token_rows
@@ -52,6 +53,7 @@ class InductionScores(Result):
         "I": Measure("induction score I(L, H)", "1"),
     }
 
+    @checked
     def strongest(self, n_heads: int = 1) -> list[tuple[int, int]]:
         """(layer, head) of the largest I at the last checkpoint, largest first.
 
@@ -105,6 +107,7 @@ def eigenvalue_positivity(circuit: Float[Tensor, "*lead size size"]) -> Float[Te
     return positivity.where(finite, torch.nan).float()
 
 
+@checked
 def induction_scores(
     checkpoints: Checkpoints,
     tokens: Tokens,

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from grok_interp.analysis.shuffles import N_SHUFFLES, mean_and_quantile, shuffled_orders
 from grok_interp.analysis.similarity import CosineSimilarity
+from grok_interp.arguments import checked
 from grok_interp.results.result import Measure, Result
 
 PATTERNS = ("ratio matching", "modular regression")
@@ -114,6 +115,7 @@ def _ranks(similarity: Float[Tensor, "pair other_pair"]) -> Float[Tensor, "pair 
     return ranks + ranks.T
 
 
+@checked
 def kaleidoscope(similarity: CosineSimilarity, *, seed: int, n_shuffles: int = N_SHUFFLES) -> Kaleidoscope:
     """Correlation with equal ratios and with equal answers at every checkpoint, each against the same shuffles.
 

@@ -27,13 +27,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.arguments import require_level
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
 from grok_interp.analysis.emergence import Emergence, emergence
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.head_weights import weight_norms
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.processing import require_same_processing
@@ -62,6 +63,7 @@ class LeadingIndicators(Result):
         "ability_onset": Measure("onset of the ability", "updates", ("seed",)),
     }
 
+    @checked
     def effect(self, score: str, followed: str = STRONGEST, *, level: float = 0.95) -> Effect:
         """The mean lead over the seeds that have one, in updates, with its t-interval.
 
@@ -113,6 +115,7 @@ class LeadingIndicators(Result):
         return f"lead of the strongest head's score over the onset, mean and 95% CI over seeds: {'; '.join(shown)}"
 
 
+@checked
 def leading_indicators(
     scores: Sequence[HeadScores],
     ability: Sequence[xr.DataArray],
@@ -121,6 +124,7 @@ def leading_indicators(
     chance: float | None = None,
     margin: float | None = None,
     level: float = 0.95,
+    trials: float | int | None = None,
 ) -> LeadingIndicators:
     """Lead of each head score over the onset of an ability, in updates, for each seed.
 
@@ -132,6 +136,7 @@ def leading_indicators(
         chance: of the ability, as in `emergence`.
         margin: above chance, as in `emergence`.
         level: confidence level of each change point, between 0 and 1; the test of a flat curve has size 1 - level.
+        trials: of the ability, as in `emergence`.
 
     Returns:
         Updates, with dims (score, followed, seed).
@@ -152,7 +157,7 @@ def leading_indicators(
     require_level(level)
     seeds = list(range(len(scores))) if seeds is None else list(seeds)
     names = _require_match(scores, ability, seeds)
-    onsets = [_onset(emergence(curve, chance=chance, margin=margin, level=level)) for curve in ability]
+    onsets = [_onset(emergence(curve, chance=chance, margin=margin, level=level, trials=trials)) for curve in ability]
     found = [[_followed(each[name], level) for each in scores] for name in names]  # score x seed x followed
     values, outcomes, heads = (
         np.array([[[curve[at] for curve in of_seed] for of_seed in of_score] for of_score in found]).swapaxes(1, 2)
@@ -169,6 +174,7 @@ def leading_indicators(
     return LeadingIndicators.of_arrays(arrays, coords, {"level": level, "chance": chance, "margin": margin})
 
 
+@checked
 def indicator_scores(checkpoints: Checkpoints, tokens: Tokens, *, batch_size: int = 16) -> HeadScores:
     """The scores that are followed by default, of every head at every checkpoint.
 

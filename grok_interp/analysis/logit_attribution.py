@@ -26,14 +26,15 @@ from einops import einsum
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import mean_interval
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel, device_of, in_batches, logits, read, z_name
-from grok_interp.models.norm_gains import norm_after_attention, norm_gains
+from grok_interp.models.norm_gains import final_norm, norm_gains, require_linear_path
 from grok_interp.models.value_biases import value_constants
 from grok_interp.models.weights_of import weights_of
 from grok_interp.results.result import Measure, Result
@@ -67,6 +68,7 @@ class LogitAttribution(Result):
     dims = ("checkpoint", "layer", "head")
     measures: ClassVar = _measures()
 
+    @checked
     def strongest(self, n_heads: int = 1) -> list[tuple[int, int]]:
         """(layer, head) of the largest contribution at the last checkpoint, largest first.
 
@@ -99,6 +101,7 @@ def direct_contribution(
     return (vectors.float() * direction).sum(dim=-1)
 
 
+@checked
 def direct_logit_attribution(
     checkpoints: Checkpoints, samples: CopySamples, *, batch_size: int = 64
 ) -> LogitAttribution:
@@ -169,16 +172,12 @@ class _Reader:
     @classmethod
     def of_model(cls, model: Any, samples: CopySamples) -> _Reader:
         weights = weights_of(model)
-        if any(norm_after_attention(block) is not None for block in model.blocks):
-            raise ValueError(
-                f"the heads of {type(model).__name__} reach the residual stream through a norm behind the attention: "
-                "their direct contribution to a logit is not defined here; ablate them instead (head_ablation)"
-            )
+        require_linear_path(model)
         kind = getattr(model.cfg, "normalization_type", None) or ""
         with torch.no_grad():
             W_U = weights.W_U.float()
             bias = _bias(getattr(model, "unembed", None), ("b_U", "bias"), W_U[0])
-            bias = bias + _bias(getattr(model, "ln_final", None), ("b", "bias"), W_U[:, 0]) @ W_U
+            bias = bias + _bias(final_norm(model), ("b", "bias"), W_U[:, 0]) @ W_U
             W_U = W_U * norm_gains(model).final.to(W_U)[:, None]
             return cls(
                 samples,

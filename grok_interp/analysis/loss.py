@@ -17,6 +17,7 @@ from torch import Tensor
 
 from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.token_rows import Mask, Tokens, batches_of, token_rows, unpadded
 from grok_interp.models.activations import HookedModel, in_batches, logits
@@ -48,6 +49,7 @@ class PositionLoss(Result):
             return self.dataset
         return self.dataset.isel(pos=np.flatnonzero(self.dataset["n_windows"].to_numpy()))
 
+    @checked
     def in_context_score(self, *, early: int, late: int) -> xr.DataArray:
         """Loss at position `late` minus loss at `early`, of every checkpoint: below 0 when more context helps.
 
@@ -91,6 +93,7 @@ def position_loss(
     return losses.mean(dim=0) if counted is None else losses.where(counted, 0.0).sum(dim=0) / counted.sum(dim=0)
 
 
+@checked
 def position_losses(
     checkpoints: Checkpoints, windows: Tokens, *, attention_mask: Mask | None = None, batch_size: int = 64
 ) -> PositionLoss:

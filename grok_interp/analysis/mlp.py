@@ -10,6 +10,7 @@ import torch
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.slot import Position, slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
@@ -23,6 +24,7 @@ class MLPActivations(Result):
     dims = ("checkpoint", "neuron", "x", "y")
     measures: ClassVar = {"activation": Measure("activation", "1")}
 
+    @checked
     def most_varied(self, n_neurons: int, step: int | None = None) -> list[int]:
         """The neurons of the largest variance over all pairs, largest first, at a step or at the last.
 
@@ -45,6 +47,7 @@ class MLPActivations(Result):
         )
 
 
+@checked
 def mlp_activations(
     checkpoints: Checkpoints,
     p: int,

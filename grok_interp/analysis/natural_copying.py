@@ -33,12 +33,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import xarray as xr
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.pair_estimates import LEVEL, pair_estimates
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.ngrams import repeated_ngrams
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
@@ -78,12 +79,13 @@ class NaturalCopying(Result):
         )
 
 
+@checked
 def natural_copying(
     checkpoints: Checkpoints,
     windows: Tokens,
     *,
     n: int,
-    documents: Int[Tensor, " window"] | None = None,
+    documents: Tokens | None = None,
     attention_mask: Mask | None = None,
     batch_size: int = 16,
 ) -> NaturalCopying:
@@ -161,10 +163,11 @@ def token_losses(
     return F.pad(torch.cat(parts), (1, 0), value=torch.nan)
 
 
-def _clusters(documents: Tensor | None, n_windows: int) -> Int64[np.ndarray, " batch"]:
+def _clusters(documents: Tokens | None, n_windows: int) -> Int64[np.ndarray, " batch"]:
     """Documents numbered from 0; each window its own when they are not given."""
     if documents is None:
         return np.arange(n_windows)
+    documents = token_rows(documents, "documents").flatten()
     if len(documents) != n_windows:
         raise ValueError(
             f"documents names the document of each window: expected {n_windows} entries, got {len(documents)}"

@@ -16,6 +16,7 @@ import xarray as xr
 
 from grok_interp.analysis.phases import PhaseProbabilities, phase_probabilities
 from grok_interp.analysis.shots import ShotCurves
+from grok_interp.arguments import checked
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS
@@ -43,6 +44,7 @@ class PhaseDiagram(Result):
         """n_id x alpha x split: the best seed, as in the paper: the largest mean over the splits."""
         return self._of_best_seed()["accuracy"]
 
+    @checked
     def probabilities(self, *, threshold: float) -> xr.DataArray:
         """n_id x alpha: `PhaseProbabilities` of the best seed; None where no run is.
 
@@ -61,6 +63,7 @@ class PhaseDiagram(Result):
         core = [["split"], ["split"]]
         return xr.apply_ufunc(given, *measures, input_core_dims=core, vectorize=True, output_dtypes=[object])
 
+    @checked
     def phases(self, *, threshold: float) -> xr.DataArray:
         """n_id x alpha: the most probable phase of the best seed; empty where no run is.
 
@@ -69,6 +72,7 @@ class PhaseDiagram(Result):
         """
         return _of_cells(lambda cell: cell.most_probable if cell else "", self.probabilities(threshold=threshold))
 
+    @checked
     def described(self, *, threshold: float) -> xr.DataArray:
         """n_id x alpha: each phase of the best seed with its probability, and the number of seeds; empty without.
 

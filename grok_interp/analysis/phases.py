@@ -24,6 +24,7 @@ import xarray as xr
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.intervals import probability_above, ratio_interval, wilson_interval
 from grok_interp.analysis.shots import ShotCurves
+from grok_interp.arguments import checked
 from grok_interp.data.modular import SPLITS, Split
 
 PAPER_THRESHOLD = 0.75
@@ -36,6 +37,7 @@ PHASES = {
 }
 
 
+@checked
 def phase(accuracies: Mapping[Split, float], *, threshold: float) -> str:
     """The name of the modular paper's phase; a combination that the paper does not name is listed by its splits.
 
@@ -55,8 +57,10 @@ def phase(accuracies: Mapping[Split, float], *, threshold: float) -> str:
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is an accuracy in [0, 1], got {threshold}")
+    if not isinstance(accuracies, Mapping):
+        raise ValueError(f"accuracies must map each split to a number, got {accuracies!r}")
     if missing := [split for split in SPLITS if split not in accuracies]:
-        raise ValueError(f"a phase needs the accuracy of all four splits, missing: {', '.join(missing)}")
+        raise ValueError(f"a phase needs the accuracies of all four splits, missing: {', '.join(missing)}")
     if outside := {split: value for split, value in accuracies.items() if not 0 <= value <= 1}:
         raise ValueError(f"accuracies must be in [0, 1], got {outside}")
     return _name(tuple(split for split in SPLITS if accuracies[split] > threshold))
@@ -118,6 +122,7 @@ def percent(probability: float) -> str:
     return ">99%" if probability > 0.99 else f"{probability:.0%}"
 
 
+@checked
 def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilities]:
     """The probability of each phase at every checkpoint, from the last shot.
 
@@ -148,6 +153,7 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
     return found
 
 
+@checked
 def phase_probabilities(
     accuracies: Mapping[Split, float], n_queries: Mapping[Split, float], *, threshold: float
 ) -> PhaseProbabilities:

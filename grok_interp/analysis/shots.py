@@ -27,6 +27,7 @@ from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.evaluation_contexts import Answers, answers_of, draw_contexts, sampling_coordinates
 from grok_interp.analysis.intervals import Z, effective_number, mean_and_error, wilson_interval
 from grok_interp.analysis.queries import QUERIES
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
 from grok_interp.results.result import Measure, Result
@@ -159,6 +160,7 @@ class ShotCurves(Result):
         )
 
 
+@checked
 def shot_curve(
     checkpoints: Checkpoints,
     tasks: ModularTasks,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at, head_outputs
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.slot import Position, slot_position, slot_task
 from grok_interp.data.token_rows import Tokens, token_rows
@@ -63,6 +64,7 @@ def pearson_similarity(vectors: Float[Tensor, "pair feature"]) -> Float[Tensor, 
     return (directions @ directions.T).clamp(-1, 1).float()
 
 
+@checked
 def cosine_similarity(
     checkpoints: Checkpoints,
     p: int,

@@ -13,10 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Int64
-from torch import Tensor
 
-from grok_interp.analysis.ablated_model import Head, ablated, named
+from grok_interp.analysis.ablated_model import ablated
+from grok_interp.analysis.ablation_arguments import Head, named
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
     arrays_by_sample,
@@ -28,6 +27,7 @@ from grok_interp.analysis.ablation_samples import (
     value_bounds,
 )
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
@@ -96,13 +96,14 @@ class SingleAblation(Result):
         )
 
 
+@checked
 def single_ablation(
     checkpoints: Checkpoints,
     samples: CopySamples,
     windows: Tokens,
     *,
     how: str,
-    reference: Int64[Tensor, "reference reference_pos"] | None = None,
+    reference: Tokens | None = None,
     n_match: int | None = None,
     seed: int = 0,
     batch_size: int = 64,
@@ -140,7 +141,7 @@ def single_ablation(
     without_head = [each[:, 1:].reshape(len(steps), *shape, -1) for each in by_sample]
     n_strings, of_intact = len(samples.task.queries), [each[:, 0] for each in by_sample]
     arrays = means(without_head) | value_bounds(without_head, n_strings)
-    arrays |= effect_bounds(without_head, [each[:, None, None] for each in of_intact])
+    arrays |= effect_bounds(without_head, [each[:, None, None] for each in of_intact], n_strings)
     arrays |= means(of_intact, suffix="_intact") | value_bounds(of_intact, n_strings, suffix="_intact")
     coords = {"checkpoint": steps, "layer": np.arange(shape[0]), "head": np.arange(shape[1])}
     attrs = dict(how=how, n_match=n_match, seed=seed, n_samples=len(samples.strings), n_windows=len(windows))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from inspect import cleandoc
 
 import tyro
 
@@ -58,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         with terminations_interrupt():
+            for verb in VERBS.values():
+                verb.__doc__ = _reflowed(verb.__doc__ or "")
             studies()  # a faulty one of another package is named before anything else
             tyro.extras.subcommand_cli_from_dict(
                 VERBS,
@@ -85,6 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _failed(f"{NO_MEMORY_LEFT} ({str(error).splitlines()[0] if str(error) else 'no details'})", NO_MEMORY)
     return 0
+
+
+def _reflowed(docstring: str) -> str:
+    """With each argument on one line, which --help then breaks at the width of the terminal."""
+    return re.sub(r"\n {8,}(?=\S)", " ", cleandoc(docstring))
 
 
 def _speaks(code: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from jaxtyping import Int64
@@ -16,7 +17,7 @@ def require_bos(bos: int | None, others: Sequence[int]) -> None:
         bos: the token's index, or None.
         others: the tokens that are drawn.
     """
-    if bos is not None and (isinstance(bos, bool) or bos < 0 or bos in others):
+    if bos is not None and (isinstance(bos, bool) or not isinstance(bos, Integral) or bos < 0 or bos in others):
         raise ValueError(
             f"bos must be a token id of 0 or more that is neither in the alphabet nor a separator, got {bos}: leave it "
             "out of the alphabet"

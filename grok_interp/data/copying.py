@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from grok_interp.arguments import checked, whole_number, whole_numbers
 from grok_interp.data.bos import after_bos, require_bos
 
 PAPER_N_SEQUENCES = 50
@@ -60,7 +61,7 @@ class CopyTask:
 
     def __post_init__(self) -> None:
         for name in ("n_sequences", "n_prefix", "n_suffix", "n_samples", "query_every"):
-            if getattr(self, name) < 1:
+            if whole_number(getattr(self, name), f"CopyTask: {name}") < 1:
                 raise ValueError(f"CopyTask: {name} must be at least 1, got {getattr(self, name)}")
         if len(set(self.alphabet)) != len(self.alphabet) or self.separator in self.alphabet:
             raise ValueError("CopyTask: the alphabet's tokens must be distinct, and the separator none of them")
@@ -185,6 +186,7 @@ class CopySamples:
         return self.strings[:, index, self.task.n_prefix :]
 
 
+@checked
 def repeated_tokens(
     *,
     n_sequences: int,
@@ -212,13 +214,14 @@ def repeated_tokens(
         >>> repeated_tokens(n_sequences=1, half=3, alphabet=[5, 6, 7], seed=0, bos=1).shape
         torch.Size([1, 7])
     """
-    if n_sequences < 1 or half < 3 or len(alphabet) < 2:
+    tokens = whole_numbers(alphabet, "alphabet")
+    if n_sequences < 1 or half < 3 or len(tokens) < 2:
         raise ValueError(
             f"repeated_tokens needs n_sequences >= 1, half >= 3 and two symbols or more, got {n_sequences}, {half} and "
-            f"{len(alphabet)} symbols"
+            f"{len(tokens)} symbols"
         )
-    symbols = torch.as_tensor(alphabet, dtype=torch.int64)
-    require_bos(bos, symbols.tolist())
+    symbols = torch.as_tensor(tokens, dtype=torch.int64)
+    require_bos(bos, tokens)
     generator = torch.Generator().manual_seed(seed)
     first = symbols[torch.randint(len(symbols), (n_sequences, half), generator=generator)]
     return after_bos(torch.cat([first, first], dim=1), bos)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int64, Integer
 from torch import Tensor
 
+from grok_interp.arguments import checked
 from grok_interp.data.leaks import leaking_windows
 
 
@@ -19,6 +20,7 @@ class DocumentWindows(NamedTuple):
     documents: Int64[Tensor, " batch"]
 
 
+@checked
 def document_windows(
     tokens: Integer[np.ndarray, " token"],
     *,

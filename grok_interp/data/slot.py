@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from grok_interp.arguments import checked
 from grok_interp.data.modular import draw_inputs, require_task, sequences
 
 Position = Literal["x", "y", "z"]
@@ -26,10 +27,16 @@ def slot_position(slot: int, position: Position) -> int:
     Args:
         slot: which example, from 0.
         position: x, y or z.
+
+    Raises:
+        ValueError: for another position.
     """
+    if position not in POSITIONS:
+        raise ValueError(f"position must be one of {', '.join(POSITIONS)}, got {position!r}")
     return 3 * slot + POSITIONS.index(position)
 
 
+@checked
 def slot_sequences(
     task: tuple[int, int], p: int, *, slot: int, n_examples: int, seed: int
 ) -> Int64[Tensor, "pair pos"]:

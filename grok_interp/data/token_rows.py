@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
+from grok_interp.arguments import whole_number
+
 if TYPE_CHECKING:
     Tokens = Tensor | np.ndarray | Sequence[int] | Sequence[Sequence[int]]
     Mask = Tensor | np.ndarray | Sequence[Sequence[int]] | Sequence[Sequence[bool]]
@@ -41,15 +43,13 @@ def token_rows(tokens: Tokens, name: str = "tokens") -> Int64[Tensor, "batch pos
 
 
 def batches_of(rows: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """Parts of `batch_size` rows. Raises ValueError for a batch size below 1.
+    """Parts of `batch_size` rows. Raises ValueError for a batch size that is no whole number of 1 or more.
 
     Args:
         rows: any tensor; it is split along its first axis.
         batch_size: at least 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
-    return rows.split(batch_size)
+    return rows.split(whole_number(batch_size, "batch_size"))
 
 
 def unpadded(

@@ -7,7 +7,6 @@ TransformerLens.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grok_interp.data.token_rows import batches_of
+from grok_interp.models.unreadable import absent_modules, beyond_context, no_activation
 
 Reducer = Callable[[Tensor], Tensor]
 
@@ -108,9 +108,9 @@ def read(model: HookedModel, tokens: Int[Tensor, "batch pos"], reducers: Mapping
                 tokens.to(device_of(model)), fwd_hooks=[(name, listener(name)) for name in reducers]
             )
         except KeyError as error:  # TransformerLens' word for a hook that is not there
-            raise ValueError(_no_activation(model, str(error))) from error
+            raise ValueError(no_activation(model, str(error))) from error
     if silent := sorted(set(reducers) - set(reduced)):
-        raise ValueError(_no_activation(model, str(silent)))
+        raise ValueError(no_activation(model, str(silent)))
     if _has_nan(output):  # TransformerLens replaces NaN by 0 in patterns, so they cannot show it
         return {name: torch.full_like(value, torch.nan) for name, value in reduced.items()}
     return reduced
@@ -133,20 +133,6 @@ def in_batches(
         yield (model.from_row(number * batch_size) if isinstance(model, ByRow) else model), part
 
 
-def _no_activation(model: Any, names: str) -> str:
-    """Fused attention has no pattern to show, and bridges leave some models' attention to Hugging Face."""
-    config = getattr(getattr(model, "original_model", None), "config", None)
-    kind = getattr(config, "_attn_implementation", None) or "eager"
-    in_model = all(int(layer) < model.cfg.n_layers for layer in re.findall(r"blocks\.(\d+)", names))
-    if kind != "eager" and "hook_pattern" in names and in_model:
-        return (
-            f"the model has no activation at {names}: its attention is fused ({kind!r}) and builds no pattern; call "
-            "model.original_model.set_attn_implementation('eager') on the bridge, or load the Hugging Face model with "
-            "attn_implementation='eager'"
-        )
-    return f"the model has no activation at {names}: TransformerLens' hook names are needed"
-
-
 @contextmanager
 def _within_context(model: Any, tokens: Tensor) -> Iterator[None]:
     """Rows longer than n_ctx work in models that rotate positions as they come; others fail, each in its own words."""
@@ -154,23 +140,11 @@ def _within_context(model: Any, tokens: Tensor) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, IndexError, AssertionError) as error:
+        if absent := absent_modules(model):
+            raise ValueError(absent) from error
         if n_ctx is None or tokens.shape[1] <= n_ctx:
             raise
         raise ValueError(beyond_context(tokens.shape[1], n_ctx)) from error
-
-
-def beyond_context(n_read: int, n_ctx: int, name: str = "tokens") -> str:
-    """The message about rows that are longer than a model's context.
-
-    Args:
-        n_read: tokens of a row that are read.
-        n_ctx: tokens that the context holds.
-        name: of the rows, for the message.
-    """
-    return (
-        f"{name} has rows of which {n_read} tokens are read, the model's context (n_ctx) holds {n_ctx}: give shorter "
-        "rows"
-    )
 
 
 def rotates_any_position(model: Any) -> bool:

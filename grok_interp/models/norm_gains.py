@@ -18,8 +18,6 @@ from torch import Tensor
 
 # Hugging Face names of norms behind the attention, which TransformerLens 3.9 calls `ln1` in OLMo 2
 AFTER_ATTENTION = ("post_attention_layernorm", "post_attention_norm")
-# Fields of a Hugging Face config that put a norm on the residual stream itself, behind attention and residual
-ON_THE_STREAM = {"do_layer_norm_before": False}  # opt-350m
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def norm_gains(model: Any) -> NormGains:
     """Every gain of a hooked model: `Transformer`, `HookedTransformer` or `TransformerBridge`.
 
     Args:
-        model: a model with `W_E`, and with `blocks` and `ln_final` where it has norms.
+        model: a model with `W_O`, and with `blocks` and `ln_final` where it has norms.
 
     Returns:
         A `NormGains`; all ones for a model without norms.
@@ -64,8 +62,12 @@ def norm_gains(model: Any) -> NormGains:
         >>> norm_gains(model).before_attention.shape
         torch.Size([2, 16])
     """
-    _refuse_norms_on_the_stream(model)
-    d_model, blocks = model.W_E.shape[1], list(getattr(model, "blocks", ()))
+    if normalizes_stream(model):
+        raise ValueError(
+            "gains can be folded where a norm reads the residual stream, and this model normalizes the stream itself "
+            "(do_layer_norm_before is False): take norm_gain='ignored'"
+        )
+    d_model, blocks = model.W_O.shape[-1], list(getattr(model, "blocks", ()))
 
     def of(norm: Any) -> Tensor:
         return _gain(norm, model, d_model)
@@ -75,7 +77,7 @@ def norm_gains(model: Any) -> NormGains:
         embedding=of(getattr(model, "embed_ln", None)),
         before_attention=torch.stack([of(norm_before_attention(block)) for block in blocks]) if blocks else none,
         after_attention=torch.stack([of(norm_after_attention(block)) for block in blocks]) if blocks else none,
-        final=of(getattr(model, "ln_final", None)),
+        final=of(final_norm(model)),
     )
 
 
@@ -86,7 +88,7 @@ def norm_before_attention(block: Any) -> Any:
         block: a layer of the model.
     """
     norm = getattr(block, "ln1", None)
-    return None if _is_behind(norm) else norm
+    return None if _is_behind(norm) or _is_on_stream(block) else norm
 
 
 def norm_after_attention(block: Any) -> Any:
@@ -97,6 +99,47 @@ def norm_after_attention(block: Any) -> Any:
     """
     norm = getattr(block, "ln1", None)
     return norm if _is_behind(norm) else getattr(block, "ln1_post", None)
+
+
+def final_norm(model: Any) -> Any:
+    """The norm that the unembedding reads through, None if there is none.
+
+    Args:
+        model: a hooked model.
+    """
+    norm = getattr(model, "ln_final", None)
+    if norm is None and hasattr(model, "project_out"):  # OPT with another embedding width: bridges leave this norm out
+        return model.original_model.model.decoder.final_layer_norm
+    return norm
+
+
+def normalizes_stream(model: Any) -> bool:
+    """Whether the norms are on the residual stream itself, behind each layer (OPT with do_layer_norm_before=False).
+
+    Args:
+        model: a hooked model.
+    """
+    return any(_is_on_stream(block) for block in getattr(model, "blocks", ()))
+
+
+def require_linear_path(model: Any) -> None:
+    """Raises ValueError where a norm other than the final one is between a head and the logits.
+
+    Args:
+        model: a hooked model with `blocks`.
+    """
+    behind = any(norm_after_attention(block) is not None for block in model.blocks)
+    if behind or normalizes_stream(model):
+        norm = "a norm behind the attention" if behind else "norms on it (do_layer_norm_before is False)"
+        raise ValueError(
+            f"the heads of {type(model).__name__} reach the residual stream through {norm}: "
+            "their direct contribution to a logit is not defined here; ablate them instead (head_ablation)"
+        )
+
+
+def _is_on_stream(block: Any) -> bool:
+    """OPT's word for it; a bridge's block shows what it wraps."""
+    return getattr(getattr(block, "original_component", None), "do_layer_norm_before", True) is False
 
 
 def _is_behind(norm: Any) -> bool:
@@ -118,12 +161,3 @@ def _is_offset(norm: Any, model: Any) -> bool:
         return False
     of_model = getattr(model.cfg, "rmsnorm_uses_offset", False)
     return bool(getattr(norm, "uses_weight_offset", of_model))
-
-
-def _refuse_norms_on_the_stream(model: Any) -> None:
-    config = getattr(getattr(model, "original_model", None), "config", None)
-    if found := [name for name, value in ON_THE_STREAM.items() if getattr(config, name, None) is value]:
-        raise ValueError(
-            f"gains can be folded where a norm reads the residual stream, and this model normalizes the stream itself "
-            f"({found[0]} is {ON_THE_STREAM[found[0]]}): take norm_gain='ignored'"
-        )

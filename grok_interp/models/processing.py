@@ -9,37 +9,57 @@
 
 Scores of weights differ between states by more than training changes them in thousands of steps, so they are compared
 within one state only. The state is read from the model: from its norms and its bridge, and from the weights themselves,
-because no version of the library keeps a record of it.
+because no version of the library keeps a record of it. Zeros show no state: biases of 0 are the same folded or not, and
+so are weights of 0 centered or not (a model at step 0). Such a checkpoint takes the state of the others in its series.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from grok_interp.models.activations import has_finite_weights
-from grok_interp.models.norm_gains import norm_gains
+from grok_interp.models.norm_gains import norm_gains, normalizes_stream
 from grok_interp.models.value_biases import has_output_biases, has_value_biases
 from grok_interp.models.weights_of import weights_of
 
 CENTERED = 2e-3  # of the root mean square: rounding of bfloat16 stays below, uncentered weights above
 
+Undetermined = Literal["undetermined"]
+UNDETERMINED: Undetermined = "undetermined"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Processing:
-    """What was done to the weights; `str` of a model as trained is "raw"."""
+    """What was done to the weights; `str` of a model as trained is "raw".
+
+    A part is None where there is nothing to process (biases of 0, weights of 0), and "undetermined" where the weights
+    could be either: value biases of 0 beside output biases are folded ones, or the model was trained without them.
+    """
 
     norms_folded: bool = False
-    writing_centered: bool = False
-    unembedding_centered: bool = False
-    value_biases_folded: bool = False
+    writing_centered: bool | None = False
+    unembedding_centered: bool | None = False
+    value_biases_folded: bool | Undetermined | None = None
 
     def __str__(self) -> str:
-        done = [field.name.replace("_", " ") for field in fields(self) if getattr(self, field.name)]
-        return ", ".join(done) or "raw"
+        words = {True: "{}", UNDETERMINED: "{} or not (undetermined)"}
+        parts = [words[done].format(name.replace("_", " ")) for name, done in asdict(self).items() if done]
+        return ", ".join(parts) or "raw"
+
+    def merged(self, other: Processing) -> Processing | None:
+        """The state of weights that are both: what is undetermined in one is as in the other. None if they contradict.
+
+        Args:
+            other: the state of another checkpoint of the same series.
+        """
+        pairs = {name: (done, getattr(other, name)) for name, done in asdict(self).items()}
+        if any(isinstance(a, bool) and isinstance(b, bool) and a != b for a, b in pairs.values()):
+            return None
+        return Processing(**{name: a if isinstance(a, bool) or b is None else b for name, (a, b) in pairs.items()})
 
 
 def processing_of(model: Any) -> Processing:
@@ -50,7 +70,7 @@ def processing_of(model: Any) -> Processing:
 
     Returns:
         A `Processing`. Norms that never had parameters count as folded where the library has no other word for them
-        (`normalization_type` "LNPre" and "RMSPre").
+        (`normalization_type` "LNPre" and "RMSPre"). What zeros do not show is None or "undetermined".
 
     Raises:
         ValueError: if the model has no weights to read (see `weights_of`).
@@ -64,8 +84,8 @@ def processing_of(model: Any) -> Processing:
     weights = weights_of(model)
     return Processing(
         norms_folded=_norms_folded(model),
-        writing_centered=_is_centered(weights.W_E, dim=1) and _is_centered(weights.W_O[0], dim=-1),
-        unembedding_centered=_is_centered(weights.W_U, dim=1),
+        writing_centered=_are_centered(weights.W_E, weights.W_O[0]),
+        unembedding_centered=_are_centered(weights.W_U),
         value_biases_folded=_value_biases_folded(model),
     )
 
@@ -79,7 +99,8 @@ def require_same_processing(first: Processing | None, model: Any, step: int) -> 
         step: its step, for the message.
 
     Returns:
-        The state of `model`; that of the checkpoints before where its weights are NaN or infinite, which hide it.
+        The state of `model` and of those before: each determines what the zeros of others leave open. Weights that are
+        NaN or infinite hide a state, and leave it as it was.
 
     Raises:
         ValueError: if it is not that of the checkpoints before.
@@ -87,35 +108,49 @@ def require_same_processing(first: Processing | None, model: Any, step: int) -> 
     if first is not None and not has_finite_weights(model):
         return first
     found = processing_of(model)
-    if first is not None and found != first:
+    merged = first.merged(found) if first is not None else found
+    if merged is None:
         raise ValueError(
             f"all checkpoints need the same weight processing: the model at step {step} is {found}, those before are "
             f"{first}; load all of them with the same options (raw: from_pretrained_no_processing, or a bridge "
             "without enable_compatibility_mode)"
         )
-    return found
+    return merged
 
 
 def _norms_folded(model: Any) -> bool:
     """A bridge keeps its norms and sets their gains to 1; a gain of 1 in a bridge that was not processed is trained."""
     if hasattr(model, "_weights_processed"):
-        if not model._weights_processed:
+        if not model._weights_processed or normalizes_stream(model):
             return False
         gains = norm_gains(model)
         return bool((gains.before_attention == 1).all() and (gains.final == 1).all())
     return str(getattr(model.cfg, "normalization_type", None)).endswith("Pre")
 
 
-def _value_biases_folded(model: Any) -> bool:
-    """Zero with an output bias beside them: a model without either has nothing to fold."""
-    if not getattr(model, "_weights_processed", True):
+def _value_biases_folded(model: Any) -> bool | Undetermined | None:
+    if has_value_biases(model) or not getattr(model, "_weights_processed", True):
         return False
-    return has_output_biases(model) and not has_value_biases(model)
+    if not has_output_biases(model):
+        return None
+    return True if _was_processed(model) else UNDETERMINED
 
 
-def _is_centered(weight: Tensor, *, dim: int) -> bool:
-    """Is the mean over a dimension zero everywhere? A weight that is zero itself was not centered."""
+def _was_processed(model: Any) -> bool:
+    """A processed bridge says so; folding a LayerNorm leaves weights behind it whose mean over d_model is 0."""
+    return getattr(model, "_weights_processed", False) or (
+        getattr(model.cfg, "normalization_type", None) == "LNPre" and _are_centered(model.W_V[0], dim=-2) is True
+    )
+
+
+def _are_centered(*weights: Tensor, dim: int = -1) -> bool | None:
+    """Is the mean over a dimension zero everywhere? None where a weight is zero itself and the others are centered."""
+    found = [_is_centered(weight, dim) for weight in weights]
+    return False if False in found else None if None in found else True
+
+
+def _is_centered(weight: Tensor, dim: int) -> bool | None:
     with torch.no_grad():
         weight = weight.float()
         scale = torch.linalg.vector_norm(weight) / max(1, weight.numel()) ** 0.5
-        return bool(scale > 0) and bool(weight.mean(dim=dim).abs().max() <= CENTERED * scale)
+        return bool(weight.mean(dim=dim).abs().max() <= CENTERED * scale) if scale > 0 else None

@@ -4,6 +4,7 @@ Every score of weights reads a model through `weights_of`, so what differs betwe
 
     grouped-query attention   W_K and W_V are repeated for the query heads that share them
     gains                     see `norm_gains`
+    a narrower embedding      the maps to and from the residual stream are in W_E and W_U (opt-350m)
     another output vocabulary W_U has d_vocab_out columns; output i is token i
     processing                see `processing`
 """
@@ -79,8 +80,15 @@ def weights_of(model: Any, norm_gain: NormGain = "ignored") -> HeadWeights:
                 f"every layer needs attention heads with weights, got them in {len(W_Q)} of {model.cfg.n_layers} layers"
             )
         W_K, W_V = (_per_query_head(weight, W_Q.shape[1]) for weight in (W_K, W_V))
-        weights = HeadWeights(W_E, W_U, W_Q, W_K, W_V, W_O)
+        weights = HeadWeights(*_of_the_stream(model, W_E, W_U), W_Q, W_K, W_V, W_O)
         return _folded(weights, model) if norm_gain == "folded" else weights
+
+
+def _of_the_stream(model: Any, W_E: Tensor, W_U: Tensor) -> tuple[Tensor, Tensor]:
+    """W_E and W_U times the maps between a narrower embedding and the residual stream, where a bridge has these."""
+    if not hasattr(model, "project_in"):
+        return W_E, W_U
+    return W_E @ model.project_in.weight.detach().T, model.project_out.weight.detach().T @ W_U
 
 
 def _per_query_head(weight: Tensor, n_heads: int) -> Tensor:

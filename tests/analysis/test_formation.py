@@ -11,7 +11,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from grok_interp.analysis.arguments import require_threshold
 from grok_interp.analysis.formation import DepthOrder, FormationOrder, formation_order, kendall_tau
 from grok_interp.analysis.head_scores import head_scores
 from grok_interp.analysis.induction import InductionScores, induction_scores
@@ -186,8 +185,8 @@ def test_a_threshold_is_a_finite_number(threshold: float) -> None:
         formation_order(scores_by_hand([[0.1, 0.2]], [0]), threshold=threshold)
     for other in (True, "0.1", None):
         with pytest.raises(ValueError, match=f"threshold must be a finite number, got {other!r}"):
-            require_threshold(other)
-    require_threshold(np.float32(0.5))
+            formation_order(scores_by_hand([[0.1, 0.2]], [0]), threshold=other)  # pyright: ignore[reportArgumentType]
+    formation_order(scores_by_hand([[0.1, 0.2]], [0]), threshold=np.float32(0.5))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(

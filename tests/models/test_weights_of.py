@@ -139,6 +139,63 @@ def test_processing_of_a_hooked_transformer() -> None:
         induction_scores([(1, model), (2, processed)], TOKENS)
 
 
+def with_biases(model: Any, *, value: float, output: float) -> Any:
+    changed = deepcopy(model)
+    with torch.no_grad():
+        for block in changed.blocks:
+            block.attn.b_V.fill_(value)
+            block.attn.b_O.fill_(output)
+    return changed
+
+
+@LIBRARY_3
+@pytest.mark.parametrize("norms", ["LN", "LNPre", "RMS", None])
+def test_value_biases_of_zero_are_never_named_folded(norms: str | None) -> None:
+    """Trained without them, as GPT-Neo is."""
+    model = with_biases(hooked(normalization_type=norms), value=0.0, output=0.5)
+    assert processing_of(model).value_biases_folded == "undetermined"
+    assert "value biases folded or not (undetermined)" in str(processing_of(model))
+    trained = with_biases(model, value=0.5, output=0.5)
+    assert processing_of(trained).value_biases_folded is False
+    assert processing_of(with_biases(model, value=0.0, output=0.0)).value_biases_folded is None
+
+
+@LIBRARY_3
+@pytest.mark.parametrize("initial", ["biases", "W_O", "W_U"])
+def test_zeros_at_step_0_take_the_state_of_the_later_checkpoints(initial: str) -> None:
+    raw = hooked(normalization_type="LN")
+    zero = with_biases(raw, value=0.0, output=0.0)
+    with torch.no_grad():
+        for name, parameter in zero.named_parameters():
+            if initial in name:
+                parameter.zero_()
+    later = deepcopy(raw)
+    for each in (zero, later):
+        each.process_weights_(fold_ln=False)
+    only_output = with_biases(raw, value=0.0, output=0.5)
+    processed = "writing centered, unembedding centered, value biases folded"
+    for driver in (induction_scores, head_scores):
+        # zero biases are no folded ones, and without folded norms only the others of the series say what they are
+        for series, expected in (
+            ([with_biases(raw, value=0.0, output=0.0), raw], "raw"),
+            ([only_output, raw], "raw"),
+            ([raw, only_output], "raw"),
+            ([with_biases(raw, value=0.0, output=0.0), only_output], "value biases folded or not (undetermined)"),
+            ([zero, later], f"{processed} or not (undetermined)"),
+        ):
+            assert driver(series, TOKENS).dataset.attrs["processing"] == expected
+        with pytest.raises(ValueError, match="the model at step 1 is raw, those before are writing centered"):
+            driver([later, raw], TOKENS)
+
+
+def test_states_merge_unless_they_contradict() -> None:
+    unknown = Processing(value_biases_folded="undetermined", unembedding_centered=None)
+    known = Processing(value_biases_folded=True, unembedding_centered=True)
+    assert unknown.merged(known) == known.merged(unknown) == known
+    assert Processing().merged(unknown) == Processing(value_biases_folded="undetermined")
+    assert known.merged(Processing(unembedding_centered=False)) is None
+
+
 def test_weights_that_are_not_finite_give_nan_and_leave_the_state_of_their_series() -> None:
     centered = random_model(LLAMA)
     with torch.no_grad():
@@ -263,6 +320,9 @@ def require_warning(model: Any, windows: list[int | None]) -> None:
     assert not scores["Abar"][0, short].to_numpy().any()
     with pytest.warns(UserWarning, match="up to 6 tokens back"):
         head_scores([(0, model)], TOKENS)
+    twice = ablated(ablated(model, [(0, 0)], "zero"), [(1, 0)], "zero")
+    with pytest.warns(UserWarning, match=rf"up to 5 tokens back, and .* less: {short[0]} \(window 4\)"):
+        head_scores([(0, twice)], TOKENS, scores=["prefix_matching"])
     induction_scores([(0, model)], repeated_tokens(n_sequences=2, half=4, alphabet=range(17), seed=0))
 
 
@@ -276,10 +336,17 @@ def test_fused_attention_names_the_remedy_and_the_remedy_works() -> None:
     model = Built(built.family, fused).bridge()
     with pytest.raises(ValueError, match=r"fused \('sdpa'\).*original_model.set_attn_implementation\('eager'\)"):
         induction_scores([(0, model)], TOKENS)
+    with pytest.raises(ValueError, match=r"fused \('sdpa'\).*original_model.set_attn_implementation\('eager'\)"):
+        ablated(model, [(1, 0)], "edges", n_match=1)
+    with pytest.raises(ValueError, match=r"fused \('sdpa'\).*original_model.set_attn_implementation\('eager'\)"):
+        head_scores(ablated(model, [(0, 0)], "zero"), TOKENS, scores=["previous_token"])
     position_losses([(0, model)], TOKENS)  # needs no pattern
     model.original_model.set_attn_implementation("eager")
     found, expected = (measured(induction_scores([(0, each)], TOKENS)) for each in (model, built.bridge()))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+    found, expected = (logits(ablated(each, [(1, 0)], "edges", n_match=1), TOKENS) for each in (model, built.bridge()))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(found, logits(model, TOKENS), atol=1e-3)
 
 
 def test_edges_are_cut_in_the_librarys_native_models_too() -> None:

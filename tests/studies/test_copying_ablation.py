@@ -17,8 +17,8 @@ from ground_truth import (
 )
 
 from grok_interp import plots
-from grok_interp.analysis.ablated_model import WAYS
 from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.ablation_arguments import WAYS
 from grok_interp.analysis.ablation_samples import MEASURES
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores, induction_scores

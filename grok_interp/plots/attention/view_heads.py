@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
-from grok_interp.analysis.ablated_model import Head
+from grok_interp.analysis.ablation_arguments import Head
 from grok_interp.analysis.arguments import require_head
 
 ViewHead = tuple[int | None, int | None]  # layer, head; None where nothing says it

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grok_interp.analysis.ablated_model import Head, named
+from grok_interp.analysis.ablation_arguments import Head, named
 from grok_interp.analysis.edge_paths import Edge
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
 from grok_interp.plots.marks import Axis, Line, Points

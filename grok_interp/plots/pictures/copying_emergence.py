@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.induction import InductionScores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.logit_attribution import LogitAttribution
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Level, Line

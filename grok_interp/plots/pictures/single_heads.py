@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.single_ablation import SingleAblation
 from grok_interp.plots.drawing import Drawing, Panel, on_one_scale

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.analysis.ablated_model import Head, named, require_ablation
+from grok_interp.analysis.ablation_arguments import Head, named, require_ablation
 from grok_interp.analysis.ablation_controls import n_control_sets
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores
@@ -34,6 +34,7 @@ from grok_interp.studies.copying.results import FORMED, CopyingResults, evaluati
 
 LOOKS_BACK = 0.5  # previous-token score above which a head counts as a previous-token head
 MOST_DRAWS = 5
+VERSION = 2  # of the results of ablations
 BY_CHANCE = 0.1  # targets that a query of the copying test may have by chance
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.ablation_conditions import CONTROLS
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.single_ablation import SingleAblation

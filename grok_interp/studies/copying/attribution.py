@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.logit_attribution import LogitAttribution, direct_logit_attribution
 from grok_interp.configs.schedules import spread_steps
 from grok_interp.data.copying import CopySamples

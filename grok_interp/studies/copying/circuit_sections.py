@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.ablation_samples import in_words
 from grok_interp.analysis.edge_ablation import EdgeAblation
 from grok_interp.counted import counted

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from grok_interp.analysis.ablated_model import WAYS
+from grok_interp.analysis.ablation_arguments import WAYS
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.run import Run

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from grok_interp.analysis.ablated_model import named
 from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate
 from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.counted import counted
@@ -45,7 +45,11 @@ class FirstScreen:
     def rise(self) -> Emergence | None:
         """Of per-token accuracy; None with too few checkpoints."""
         accuracy = self.results.accuracy
-        return rise(accuracy.per_token().dropna("checkpoint"), chance=accuracy.chance["per_token"])
+        return rise(
+            accuracy.per_token().dropna("checkpoint"),
+            chance=accuracy.chance["per_token"],
+            trials=accuracy.trials["per_token"],
+        )
 
     @property
     def onset(self) -> Estimate:

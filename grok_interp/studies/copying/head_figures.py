@@ -10,7 +10,7 @@ from grok_interp.studies.copying.experiments import BASELINE
 from grok_interp.studies.copying.figures import FIGURES
 
 if TYPE_CHECKING:
-    from grok_interp.analysis.ablated_model import Head
+    from grok_interp.analysis.ablation_arguments import Head
     from grok_interp.plots.drawing import Drawing
     from grok_interp.studies.picture import ShowProgress
 

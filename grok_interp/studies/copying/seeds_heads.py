@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from grok_interp.analysis.ablated_model import named
+from grok_interp.analysis.ablation_arguments import named
 from grok_interp.plots.page import Section, table_html
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_inputs import circuit_scores

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
 
-from grok_interp.analysis.ablated_model import Head, named
+from grok_interp.analysis.ablation_arguments import Head, named
 from grok_interp.analysis.circles import CirclePCA, circle_pca
 from grok_interp.analysis.circularity import Circularity, circularity
 from grok_interp.analysis.kaleidoscope import Kaleidoscope, kaleidoscope

@@ -1,0 +1,177 @@
+"""Numbers and heads that callers give: made Python's own, or refused with the argument's name and what came.
+
+`checked` reads the annotations of a function:
+
+    int                     a whole number of any library (NumPy, a tensor of one number), no truth value
+    float                   a finite number
+    Sequence[int]           whole numbers: a list, a tuple, a range, an array or a tensor
+    tuple[int, int]         two of them
+    Sequence[Head]          heads: (layer, head) or "L1H3" each, or an array of two columns
+
+Ranges are of the functions, except for what has one everywhere: a seed is 0 or more, a batch size 1 or more. A level,
+a noise and a BOS token have rules of their own, which refuse other kinds as well.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from numbers import Real
+from operator import index
+from typing import Any, ParamSpec, TypeVar
+
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+
+LEAST = {"seed": 0, "batch_size": 1}
+OWN_RULES = ("level", "noise", "bos")
+HEAD_NAME = re.compile(r"L(\d+)H(\d+)")
+
+
+def checked(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+    """The function, with its numbers and heads checked before it runs.
+
+    Args:
+        function: annotated as above; other arguments are passed on as they are, and None where it is allowed.
+    """
+    signature = inspect.signature(function)
+    kinds = {name: str(parameter.annotation) for name, parameter in signature.parameters.items()}
+    found = {name: RULES.get(kind.removesuffix(" | None")) for name, kind in kinds.items() if name not in OWN_RULES}
+    rules = {name: rule for name, rule in found.items() if rule}
+
+    @wraps(function)
+    def call(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # Python's own words for what is missing or unknown
+        for name, value in bound.arguments.items():
+            if name in rules and not (value is None and kinds[name].endswith("| None")):
+                bound.arguments[name] = rules[name](value, name)
+        return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def whole_number(value: Any, name: str) -> int:
+    """As Python's int.
+
+    Args:
+        value: what was given.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: for a fraction, a truth value and what is no number, and below the least of this name.
+    """
+    found, least = _index(value), LEAST.get(name)
+    if found is None:
+        raise ValueError(f"{name} must be a whole number, got {_shown(value)}")
+    if least is not None and found < least:
+        raise ValueError(f"{name} must be {least} or more, got {value}")
+    return found
+
+
+def finite_number(value: Any, name: str) -> float:
+    """The number.
+
+    Args:
+        value: what was given.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: for NaN, infinity, a truth value and what is no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {_shown(value)}")
+    return value if isinstance(value, int | float) else float(value)
+
+
+def whole_numbers(values: Any, name: str) -> list[int]:
+    """As a list of Python's int.
+
+    Args:
+        values: a list, a tuple, a range, an array or a tensor of one axis.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    found = [_index(value) for value in values] if _is_listing(values) else [None]
+    numbers = [number for number in found if number is not None]
+    if len(numbers) < len(found):
+        raise ValueError(f"{name} must be a list of whole numbers, got {_shown(values)}")
+    return numbers
+
+
+def two_whole_numbers(values: Any, name: str) -> tuple[int, int]:
+    """As a pair of Python's int.
+
+    Args:
+        values: as `whole_numbers` takes them.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    numbers = whole_numbers(values, name)
+    if len(numbers) != 2:
+        raise ValueError(f"{name} must be two whole numbers, got {_shown(values)}")
+    return numbers[0], numbers[1]
+
+
+def heads_of(values: Any, name: str) -> list[tuple[int, int]]:
+    """(layer, head) of each.
+
+    Args:
+        values: a list of pairs or of names such as "L1H3", or an array of two columns.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: for what is no head.
+    """
+    found = [_head(value) for value in values] if _is_listing(values) else [None]
+    heads = [head for head in found if head is not None]
+    if len(heads) < len(found):
+        raise ValueError(f'{name} must be a list of (layer, head) or of names such as "L1H3", got {_shown(values)}')
+    return heads
+
+
+def _index(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool") else index(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _head(value: Any) -> tuple[int, int] | None:
+    if isinstance(value, str):
+        named = HEAD_NAME.fullmatch(value)
+        return (int(named[1]), int(named[2])) if named else None
+    numbers = [_index(part) for part in value] if _is_listing(value) else []
+    match numbers:
+        case [int(layer), int(head)]:
+            return layer, head
+    return None
+
+
+def _is_listing(values: Any) -> bool:
+    """Something that can be read one after the other, and no text and no mapping; an array of no axis cannot."""
+    is_scalar = getattr(values, "ndim", 1) == 0
+    return isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping) and not is_scalar
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return (shown if len(shown) <= 80 else f"{shown[:77]}...") + f" ({type(value).__name__})"
+
+
+RULES: dict[str, Callable[[Any, str], Any]] = {
+    "int": whole_number,
+    "float": finite_number,
+    "Sequence[int]": whole_numbers,
+    "tuple[int, int]": two_whole_numbers,
+    "Sequence[Head]": heads_of,
+}

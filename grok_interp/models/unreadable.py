@@ -1,0 +1,61 @@
+"""Why a model cannot be read, in words that say what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from torch import nn
+
+
+def no_activation(model: Any, names: str) -> str:
+    """The message about hooks that a model does not call: fused attention has no pattern to show.
+
+    Args:
+        model: a hooked model; bridges leave the attention of some to Hugging Face.
+        names: of the hooks.
+    """
+    config = getattr(getattr(model, "original_model", None), "config", None)
+    kind = getattr(config, "_attn_implementation", None) or "eager"
+    in_model = all(int(layer) < model.cfg.n_layers for layer in re.findall(r"blocks\.(\d+)", names))
+    if kind != "eager" and "hook_pattern" in names and in_model:
+        return (
+            f"the model has no activation at {names}: its attention is fused ({kind!r}) and builds no pattern; call "
+            "model.original_model.set_attn_implementation('eager') on the bridge, or load the Hugging Face model with "
+            "attn_implementation='eager'"
+        )
+    return f"the model has no activation at {names}: TransformerLens' hook names are needed"
+
+
+def beyond_context(n_read: int, n_ctx: int, name: str = "tokens") -> str:
+    """The message about rows that are longer than a model's context.
+
+    Args:
+        n_read: tokens of a row that are read.
+        n_ctx: tokens that the context holds.
+        name: of the rows, for the message.
+    """
+    return (
+        f"{name} has rows of which {n_read} tokens are read, the model's context (n_ctx) holds {n_ctx}: give shorter "
+        "rows"
+    )
+
+
+def absent_modules(model: Any) -> str:
+    """The message about what a bridge wraps and the model below it lacks; empty where it lacks nothing.
+
+    Args:
+        model: a hooked model; OPT with do_layer_norm_before=False has no final norm.
+    """
+    running = {id(module) for module in getattr(model, "original_model", nn.Module()).modules()}
+    absent = [
+        module.name
+        for module in model.modules()
+        if id(module) in running and getattr(module, "original_component", module) is None
+    ]
+    if not absent:
+        return ""
+    return (
+        f"the bridge runs {', '.join(absent)}, which its Hugging Face model does not have, so TransformerLens cannot "
+        f"run it: set model.original_model.{absent[0]} = None"
+    )
