@@ -9,8 +9,8 @@ GPU_WHEELS := transformer-lens==3.9.0 better-abc beartype typeguard tyro docstri
 
 # What `make test` leaves out, each with a target of its own
 MODELS := tests/models/test_families.py tests/models/test_interchange.py tests/models/test_weights_of.py
-ENGINES := tests/engines/test_ray.py tests/runs/test_real_faults.py tests/runs/test_run_ensemble.py \
-	tests/runs/test_signals.py tests/studies/test_sweep.py tests/studies/test_workers.py \
+ENGINES := tests/engines/test_ray.py tests/engines/test_slurm.py tests/runs/test_real_faults.py \
+	tests/runs/test_run_ensemble.py tests/runs/test_signals.py tests/studies/test_sweep.py tests/studies/test_workers.py \
 	tests/training/test_cuda.py tests/training/test_ensemble.py tests/training/test_parallel.py \
 	tests/training/test_processes.py tests/test_gpu_script.py
 NOTEBOOKS := tests/test_jupyterlab.py tests/test_notebooks.py

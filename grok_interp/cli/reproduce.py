@@ -58,7 +58,7 @@ def reproduce(
     picture = figures()[figure]
     if preset:
         folder = folder or Path("runs") / f"{studies()[figure.partition('/')[0]].folders}-{preset}"
-        where = _chosen(engine, ensemble, device)
+        where = _chosen(engine, ensemble, device, folder)
         runs = runs_for(
             picture, preset, folder, seeds=seeds, engine=where, n_members=ensemble, device=device, output=output
         )
@@ -70,14 +70,14 @@ def reproduce(
     output.finish(facts, made=files, then=command("grok-interp", "report", folder if compared else runs[0]))
 
 
-def _chosen(engine: EngineOptions, n_members: int, device: str) -> Engine:
+def _chosen(engine: EngineOptions, n_members: int, device: str, folder: Path) -> Engine:
     """Raises ValueError for options that do not fit."""
     if n_members != 1 and engine != HERE:
         given = f"--jobs {engine.jobs}" if engine == EngineOptions(jobs=engine.jobs) else f"--engine {engine.engine}"
         raise ValueError(f"{given} or --ensemble {n_members}: one of the two")
     if n_members < 1:
         raise ValueError(f"--ensemble needs 1 run or more, got {n_members}")
-    return engine.chosen(device)
+    return engine.chosen(device, folder)
 
 
 def _draw(picture: Picture, runs: Sequence[Run], out: Path, device: str, output: Output) -> list[Path]:

@@ -48,7 +48,7 @@ def sweep(
     from grok_interp.cli.with_progress import complete_sweep
     from grok_interp.engines.engine import FailedCellsError
 
-    grid, where = _grid(config, vary, seeds), engine.chosen(device)
+    grid, where = _grid(config, vary, seeds), engine.chosen(device, folder)
     swept = grid.sweep(folder)
     if dry_run:
         _show_cells(grid, folder, output)
