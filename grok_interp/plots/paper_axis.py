@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
@@ -24,7 +26,8 @@ def draw_axis(axis: Axes, direction: Direction, panel: Panel, length: float) -> 
         places = [list(names)[index] for index in kept]
         line.set_ticks(places, [names[place] for place in places], rotation=90 if turned else 0)
     elif described.scale == "linear":
-        line.set_major_locator(_locator(described, direction, length))
+        bounds = [float(f"{bound:.1g}") for bound in line.get_data_interval() if isfinite(bound)]
+        line.set_major_locator(_locator(described, direction, length, max(map(len, map(number, bounds)), default=0)))
         line.set_major_formatter(EngFormatter(sep="") if described.per_step else FuncFormatter(number))
 
 
@@ -33,7 +36,7 @@ def number(value: float, _: object = None) -> str:
     return f"{value:,.10g}".replace("-", "−")
 
 
-def _locator(described: Axis, direction: Direction, length: float) -> MaxNLocator:
+def _locator(described: Axis, direction: Direction, length: float, n_characters: int) -> MaxNLocator:
     large = described.steps or bool(described.per_step)
-    needed = (9 if large else 5.5) * CHARACTER if direction == "x" else 2.2 * LINE
+    needed = (9 if large else max(5.5, n_characters + 2)) * CHARACTER if direction == "x" else 2.2 * LINE
     return MaxNLocator(max(2, int(length / needed)), integer=described.whole, steps=[1, 2, 2.5, 5, 10])
