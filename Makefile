@@ -9,8 +9,9 @@ GPU_WHEELS := transformer-lens==3.9.0 better-abc beartype typeguard tyro docstri
 
 # What `make test` leaves out, each with a target of its own
 MODELS := tests/models/test_families.py tests/models/test_interchange.py tests/models/test_weights_of.py
-ENGINES := tests/runs/test_real_faults.py tests/runs/test_run_ensemble.py tests/runs/test_signals.py tests/studies/test_sweep.py \
-	tests/studies/test_workers.py tests/training/test_cuda.py tests/training/test_ensemble.py tests/training/test_parallel.py \
+ENGINES := tests/engines/test_ray.py tests/engines/test_slurm.py tests/runs/test_real_faults.py \
+	tests/runs/test_run_ensemble.py tests/runs/test_signals.py tests/studies/test_sweep.py tests/studies/test_workers.py \
+	tests/training/test_cuda.py tests/training/test_ensemble.py tests/training/test_parallel.py \
 	tests/training/test_processes.py tests/test_gpu_script.py
 NOTEBOOKS := tests/test_jupyterlab.py tests/test_notebooks.py
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
@@ -32,7 +33,7 @@ test: .venv/developing  ## the tests, on two cores, but those of the next three 
 test-models: .venv/developing  ## the families of language models
 	$(PYTEST) $(MODELS)
 
-test-engines: .venv/developing  ## several runs or processes at once, signals, GPUs
+test-engines: .venv/developing .venv/clustered  ## several runs or processes at once, signals, GPUs
 	$(PYTEST) $(ENGINES)
 
 test-notebooks: .venv/developing .venv/reading  ## each notebook from top to bottom, one of them in JupyterLab
@@ -60,7 +61,7 @@ test-lowest: .lowest/installed  ## with the lowest versions that pyproject.toml 
 fuzz: .venv/developing  ## odd arguments, runs, configs, corpora and results, for SECONDS=600 with SEED=0
 	$(BIN)/python tests/fuzz.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),0)
 
-coverage: .venv/developing  ## of the package by all tests; fails below 95%
+coverage: .venv/developing .venv/clustered  ## of the package by all tests; fails below 95%
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 mutants: .venv/developing  ## mutation testing, into the folder mutants; resumes
@@ -108,6 +109,10 @@ clean:  ## remove the environments and the built site; runs stay
 
 .venv/reading: .venv/installed
 	$(INSTALL) --editable '.[notebook]'
+	touch $@
+
+.venv/clustered: .venv/installed
+	$(INSTALL) --editable '.[cluster]'
 	touch $@
 
 .venv/documenting: .venv/installed

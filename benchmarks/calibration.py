@@ -16,8 +16,12 @@ standard deviations of the noise; its onset is uniform over the gaps between 30%
     accuracy         off the grid, from 0.06 to 0.9, noise of 400 binomial trials: none near 0 and 1, most in between
     steep accuracy   from 1/94 to 0.993 within 50 to 200 steps that begin at 500 to 900, 3,000 trials: as the demo's
                      per-token accuracy, were it a straight line
-
+    clustered        the same of 300 strings of 10 answers, all right or all wrong
+    late             from 0 to 0.96 within 50 to 200 steps that begin at 2,500 to 3,400, 640 trials: as an exact-match
+                     accuracy of 0 for most of training
     flat             no rise: an onset that is found is false
+
+`emergence` is told the number of trials of the four kinds of accuracy; of "clustered" all 3,000.
 
 Coverage and widths are those of the curves in which an onset is found; widths are medians, of the intervals of onset /
 midpoint / end. The oracle is the same confidence set with rho and the standard deviation of the noise known. "Cannot
@@ -43,7 +47,14 @@ N_STEPS, SEED = 4_000, 0
 DEMO = sorted({0, 1, 2, 5, 10, 22, 46, *range(50, 1_000, 50), *range(1_000, N_STEPS + 1, 100)})
 SCHEDULES = {"demo": np.array(DEMO, float), "8": np.linspace(0, N_STEPS, 8), "300": np.linspace(0, N_STEPS, 300)}
 DRIFTS = {"drift after": (0.0, 0.2), "drift": (0.1, 0.2)}
-BINOMIAL = {"accuracy": (400, 0.06, 0.9), "steep accuracy": (3_000, 1 / 94, 0.993)}  # trials, before, after
+BINOMIAL = {  # trials, before, after
+    "accuracy": (400, 0.06, 0.9),
+    "steep accuracy": (3_000, 1 / 94, 0.993),
+    "clustered": (3_000, 1 / 94, 0.993),
+    "late": (640, 0.0, 0.96),
+}
+CLUSTER = {"clustered": 10}
+STEEP = {"steep accuracy": (500, 900), "clustered": (500, 900), "late": (2_500, 3_400)}  # onsets between these
 ESTIMATES = ("onset", "midpoint", "end")
 
 
@@ -63,15 +74,16 @@ class Scenario:
         rise = np.clip((steps - onset) / (end - onset), 0, 1) if end > onset else (steps >= onset).astype(float)
         if self.kind in BINOMIAL:
             trials, low, high = BINOMIAL[self.kind]
-            return rng.binomial(trials, low + (high - low) * rise) / trials, (onset, end)
+            independent = trials // CLUSTER.get(self.kind, 1)
+            return rng.binomial(independent, low + (high - low) * rise) / independent, (onset, end)
         before, after = DRIFTS.get(self.kind, (0.0, 0.0))
         drift = (before * np.minimum(steps - onset, 0) + after * np.maximum(steps - end, 0)) / N_STEPS
         noise = autocorrelated(rng, (1, len(steps)), self.rho)[0]
         return (0 if self.kind == "flat" else self.height * (rise + drift)) + noise, (onset, end)
 
     def change(self, rng: np.random.Generator, steps: np.ndarray) -> tuple[float, float]:
-        if self.kind == "steep accuracy":
-            onset = rng.uniform(500, 900)
+        if self.kind in STEEP:
+            onset = rng.uniform(*STEEP[self.kind])
             return onset, onset + rng.uniform(50, 200)
         gap = int(rng.integers(round(0.3 * len(steps)), round(0.5 * len(steps)) + 1))
         if self.kind == "on the grid":
@@ -120,7 +132,8 @@ def simulated(scenario: Scenario, n_curves: int) -> Row:
     steps, outcomes, covered, widths, oracle = SCHEDULES[scenario.schedule], [], [], [], []
     for number in range(n_curves):
         curve, (onset, end) = scenario.curve(rng)
-        found = emergence(xr.DataArray(curve, {"checkpoint": steps}, ["checkpoint"]))
+        trials = BINOMIAL[scenario.kind][0] if scenario.kind in BINOMIAL else None
+        found = emergence(xr.DataArray(curve, {"checkpoint": steps}, ["checkpoint"]), trials=trials)
         outcomes.append(found.outcome)
         if found.emerged and scenario.kind != "flat":
             truth, intervals = (onset, (onset + end) / 2, end), [getattr(found, name) for name in ESTIMATES]

@@ -52,7 +52,7 @@ class Seed:
 def measured(directory: Path) -> Seed:
     results = analyze(Run.open(directory))
     token = results.accuracy.per_token()
-    found = rise(token, chance=results.accuracy.chance["per_token"])
+    found = rise(token, chance=results.accuracy.chance["per_token"], trials=results.accuracy.trials["per_token"])
     assert found is not None, "too few checkpoints for a change point"
     return Seed(
         order=formation_order(results.induction, threshold=FORMED),

@@ -50,7 +50,7 @@ def measured(directory: Path) -> Seed:
     run = Run.open(directory)
     results = analyze(run)
     token, loss = results.accuracy.per_token(), results.loss.mean()
-    found = rise(token, chance=results.accuracy.chance["per_token"])
+    found = rise(token, chance=results.accuracy.chance["per_token"], trials=results.accuracy.trials["per_token"])
     assert found is not None, "too few checkpoints for a change point"
     task = evaluation_inputs(run).samples.task
     last = [(run.steps[-1], run.load(run.steps[-1]))]

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 
 from grok_interp.configs import TrainConfig
 from grok_interp.configs.schedules import linear_steps
+from grok_interp.engines.local import LocalEngine
 from grok_interp.presets import training_preset
 from grok_interp.runs.checkpoint_files import load_state
 from grok_interp.runs.ensemble import run_ensemble
@@ -112,7 +113,7 @@ def copying_sweeps(folder: Path, *, device: str, minutes: float, miniature: bool
                 left = (deadline - time.monotonic()) / 60
                 until_deadline(left, partial(run_ensemble, runs, device=device, compiled=compiles(device)))
             if time.monotonic() < deadline:
-                sweep.complete(partial(train_alone, device), n_jobs=ANALYSES_AT_ONCE)
+                sweep.complete(partial(train_alone, device), engine=LocalEngine(ANALYSES_AT_ONCE))
         evaluate_at_once([(run.directory, step) for run in Run.below(folder / name) for step in run.steps], device)
         out = folder.with_name(f"{folder.name}_export") / name
         for figure in figures:

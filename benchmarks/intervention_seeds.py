@@ -64,7 +64,7 @@ def previous_token_head(run: Run) -> tuple[int, int, float]:
 
 def measured(run: Run) -> Found:
     accuracy = analyze(run).accuracy
-    found = rise(accuracy.per_token(), chance=accuracy.chance["per_token"])
+    found = rise(accuracy.per_token(), chance=accuracy.chance["per_token"], trials=accuracy.trials["per_token"])
     layer, head, score = previous_token_head(run)
     return Found(
         head=", ".join(run.config.intervene) or "none",

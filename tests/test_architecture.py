@@ -21,6 +21,7 @@ LEVELS = """
     progress
     results
     runs
+    engines
     reference
     analysis
     plots

@@ -119,16 +119,26 @@ def test_help_is_light_and_names_every_verb() -> None:
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert printed.splitlines()[-1] == "[]"
     assert all(
-        verb in printed for verb in ("demo", "train", "analyze", "report", "watch", "reproduce", "list", "doctor")
+        verb in printed
+        for verb in ("demo", "train", "analyze", "report", "watch", "reproduce", "sweep", "list", "doctor")
     )
 
 
-@pytest.mark.parametrize("verb", ["demo", "analyze", "report", "watch", "reproduce", "list", "doctor"])
+@pytest.mark.parametrize("verb", ["demo", "analyze", "report", "watch", "reproduce", "sweep", "list", "doctor"])
 def test_every_verb_explains_itself(verb: str, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
     assert ended.value.code == 0
     assert f"usage: grok-interp {verb}" in capsys.readouterr().out
+
+
+def test_explanations_are_broken_where_the_terminal_ends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        main(["report", "--help"])
+    assert "or of modular runs, whose phase diagram it draws." in capsys.readouterr().out
 
 
 def test_every_training_flag_is_explained(capsys) -> None:

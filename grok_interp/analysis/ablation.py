@@ -224,7 +224,7 @@ def head_ablation(
     by_sample = arrays_by_sample(rows, (len(steps), len(CONDITIONS), n_draws))
     over_draws = [each.mean(axis=-2) for each in by_sample]
     arrays = means(by_sample) | value_bounds(over_draws, len(samples.task.queries))
-    arrays |= effect_bounds(over_draws, [each[:, :1] for each in over_draws])
+    arrays |= effect_bounds(over_draws, [each[:, :1] for each in over_draws], len(samples.task.queries))
     coords = {
         "checkpoint": steps,
         "condition": CONDITIONS,

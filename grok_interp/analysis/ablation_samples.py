@@ -5,8 +5,12 @@
     loss         of each window of held-out text, the mean over its tokens                      nats
 
 All conditions are measured on the same samples and windows. 95% intervals of a value: Wilson's over samples and strings
-for `exact_match`, as for copying accuracy; mean ± t s.e. over samples for `per_token` and over windows for `loss`. An
-effect is a difference of two conditions on the same samples, and its interval is that of the paired differences.
+for `exact_match` and over samples for `per_token`, as for copying accuracy; mean ± t s.e. over windows for `loss`. An
+effect is a difference of two conditions on the same samples, and its interval is that of the paired differences, mean
+± t s.e. Where an accuracy changes in no sample, that has no width. If the loss changes, the interval is then the one of
+Bonett and Price ("Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
+2012), each string of each sample an answer: ± 1.96 sqrt(2) / (answers + 2). If not even the loss changes, the model is
+the same, and its effect is 0.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import numpy as np
 from torch import Tensor
 
 from grok_interp.analysis.copying import copying_accuracy
-from grok_interp.analysis.intervals import BOUNDS, in_percent, mean_interval, wilson_interval
+from grok_interp.analysis.intervals import BOUNDS, Z, fraction_interval, in_percent, mean_interval, wilson_interval
 from grok_interp.analysis.loss import window_losses
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
@@ -79,18 +83,29 @@ def value_bounds(values: BySample, n_strings: int, *, suffix: str = "") -> dict[
     """
     exact_match, per_token, loss = values
     exact = wilson_interval(exact_match.mean(axis=-1), exact_match.shape[-1] * n_strings)
-    return _named([exact, np.clip(mean_interval(per_token), 0, 1), mean_interval(loss)], suffix)
+    return _named([exact, fraction_interval(per_token), mean_interval(loss)], suffix)
 
 
-def effect_bounds(values: BySample, intact: BySample) -> dict[str, np.ndarray]:
+def effect_bounds(values: BySample, intact: BySample, n_strings: int) -> dict[str, np.ndarray]:
     """The same of each mean difference to `intact`, which broadcasts against the values.
 
     Args:
         values: measure -> values by sample, the samples as the last axis.
         intact: the same of the intact model.
+        n_strings: that are asked for in each sample.
     """
-    differences = [each - same for each, same in zip(values, intact, strict=True)]
-    return _named([mean_interval(each) for each in differences], "_effect")
+    *accuracies, loss = (each - same for each, same in zip(values, intact, strict=True))
+    same_model = (loss == 0).all(axis=-1)
+    return _named(
+        [*(_paired_interval(each, n_strings, same_model) for each in accuracies), mean_interval(loss)], "_effect"
+    )
+
+
+def _paired_interval(differences: np.ndarray, n_strings: int, same_model: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    low, high = mean_interval(differences)
+    unchanged = (differences == 0).all(axis=-1) & ~same_model
+    half = Z * np.sqrt(2) / (differences.shape[-1] * n_strings + 2)
+    return np.where(unchanged, -half, low), np.where(unchanged, half, high)
 
 
 def _named(ends: Sequence[Iterable[np.ndarray]], suffix: str) -> dict[str, np.ndarray]:

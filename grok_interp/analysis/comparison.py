@@ -29,7 +29,8 @@ class TrainingCurves(Result):
     """Four measures over training; NaN where a run has no such checkpoint.
 
     The coordinate `tokens_per_step` of a condition turns its updates into training tokens. `dataset.attrs["chance"]`
-    has the accuracies of a uniform guess, by measure.
+    has the accuracies of a uniform guess, by measure, and `dataset.attrs["trials"]` the number of independent answers
+    of an accuracy (the least of all runs).
     """
 
     name = "training_curves"
@@ -119,7 +120,9 @@ def training_curves(runs: Iterable[MeasuredRun], *, varied: Sequence[str] = ()) 
     dataset = _side_by_side(rows, "condition").assign_coords(
         condition=conditions, tokens_per_step=("condition", [tokens[condition] for condition in conditions])
     )
-    return TrainingCurves(dataset.assign_attrs(varied=list(varied), chance=runs[0][1].chance))
+    of_runs = [accuracy.trials for _, accuracy, *_ in runs]
+    trials = {measure: min(each[measure] for each in of_runs) for measure in of_runs[0]}
+    return TrainingCurves(dataset.assign_attrs(varied=list(varied), chance=runs[0][1].chance, trials=trials))
 
 
 def curves_of_series(
@@ -136,7 +139,7 @@ def curves_of_series(
     curves = _measures(accuracy, loss, induction).expand_dims(condition=["series"], seed=[0])
     per_step = np.nan if tokens_per_step is None else tokens_per_step
     dataset = curves.assign_coords(tokens_per_step=("condition", [per_step]))
-    return TrainingCurves(dataset.assign_attrs(varied=[], chance=accuracy.chance))
+    return TrainingCurves(dataset.assign_attrs(varied=[], chance=accuracy.chance, trials=accuracy.trials))
 
 
 def condition_of(config: TrainConfig, varied: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.intervals import BOUNDS, in_percent, with_bounds
+from grok_interp.analysis.intervals import BOUNDS, fraction_interval, in_percent, with_bounds
 from grok_interp.analysis.predictions import predicted_tokens
 from grok_interp.analysis.prefixes import Caching, prefix_cache
 from grok_interp.arguments import checked
@@ -70,9 +70,24 @@ class CopyingAccuracy(Result):
         return (squares / (n - 1 if n > 1 else np.nan) / n) ** 0.5
 
     def per_token_interval(self) -> xr.DataArray:
-        """`per_token` ± 1.96 clustered standard errors, cut to [0, 1]: bound x checkpoint."""
-        middle, half = self.per_token(), 1.96 * self.per_token_error()
-        return xr.concat([middle - half, middle + half], pd.Index(BOUNDS, name="bound")).clip(0, 1)
+        """Wilson interval of `per_token`, clustered by sample: bound x checkpoint; NaN for one sample.
+
+        Its n is the number of answers that would have the standard error of the samples' means (`fraction_interval`).
+        """
+        of_samples = self["correct"].mean(("sequence", "char"), skipna=False).transpose("checkpoint", "sample")
+        ends = [self.per_token().copy(data=end) for end in fraction_interval(of_samples.to_numpy().astype(float))]
+        return xr.concat(ends, pd.Index(BOUNDS, name="bound"))
+
+    @property
+    def trials(self) -> dict[str, float]:
+        """How many independent answers each accuracy is the fraction of, by the names of `TrainingCurves`.
+
+        Exact match: samples times strings. Per token: as many as have its standard errors, over all checkpoints.
+        """
+        n_exact = self.n_samples * self.dataset.sizes["sequence"]
+        mean, squares = self.per_token(), float((self.per_token_error() ** 2).sum())
+        n_per_token = float((mean * (1 - mean)).sum()) / squares if squares > 0 else n_exact
+        return {"exact_match": float(n_exact), "per_token": max(float(n_per_token), 1.0)}
 
     @property
     def n_samples(self) -> int:
@@ -101,16 +116,16 @@ class CopyingAccuracy(Result):
         return in_percent(*map(float, (self.exact_match()[-1], *self.exact_match_interval().isel(checkpoint=-1))))
 
     def per_sequence_in_words(self) -> str:
-        """Of the last checkpoint, string by string: 98 / 96 / 96 / 96 / 97%"""
-        last = self.per_sequence()[-1].to_numpy()
-        return "undefined" if np.isnan(last).any() else " / ".join(f"{100 * each:.0f}" for each in last) + "%"
+        """Of the last checkpoint, by string, and the largest error: 98 / 96 / 96 / 96 / 97% (95% CIs ±2 or less)"""
+        last, (low, high) = self.per_sequence()[-1].to_numpy(), self.per_sequence_interval().isel(checkpoint=-1)
+        if np.isnan(last).any():
+            return "undefined"
+        error = 100 * float(np.maximum(high - last, last - low).max())
+        return " / ".join(f"{100 * each:.0f}" for each in last) + f"% (95% CIs ±{error:.0f} or less)"
 
     def per_token_in_words(self) -> str:
-        """Of the last checkpoint with its standard error: 99.4% ± 0.1"""
-        last, error = float(self.per_token()[-1]), float(self.per_token_error()[-1])
-        if np.isnan(last):
-            return "undefined"
-        return f"{last:.1%}" + (f" ± {100 * error:.1f}" if np.isfinite(error) else "")
+        """Of the last checkpoint with its interval: 99.4% [99.2, 99.6]"""
+        return in_percent(*map(float, (self.per_token()[-1], *self.per_token_interval().isel(checkpoint=-1))))
 
     @property
     def chance(self) -> dict[str, float]:

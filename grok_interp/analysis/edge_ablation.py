@@ -127,7 +127,9 @@ def edge_ablation(
     by_sample = arrays_by_sample(rows, (len(steps), 1 + len(groups)))
     without, intact = [each[:, 1:] for each in by_sample], [each[:, 0] for each in by_sample]
     arrays = means(without) | value_bounds(without, len(samples.task.queries))
-    arrays |= effect_bounds(without, [each[:, None] for each in intact]) | means(intact, suffix="_intact")
+    arrays |= effect_bounds(without, [each[:, None] for each in intact], len(samples.task.queries)) | means(
+        intact, suffix="_intact"
+    )
     attrs = {"edges": {name: " ".join(map(str, edges)) for name, edges in groups.items()}}
     attrs |= {"n_samples": len(samples.strings), "n_windows": len(text)}
     return EdgeAblation.of_arrays(arrays, {"checkpoint": steps, "group": list(groups)}, attrs)

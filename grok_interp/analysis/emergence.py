@@ -91,7 +91,12 @@ class Emergence:
 
 @checked
 def emergence(
-    curve: xr.DataArray, *, chance: float | None = None, margin: float | None = None, level: float = 0.95
+    curve: xr.DataArray,
+    *,
+    chance: float | None = None,
+    margin: float | None = None,
+    level: float = 0.95,
+    trials: float | int | None = None,
 ) -> Emergence:
     """The change point of a curve over checkpoints, with confidence intervals.
 
@@ -101,13 +106,16 @@ def emergence(
         margin: how far above `chance` the level after the rise must be, in units of the curve, 0 or more. Needed with
             `chance`.
         level: confidence level of the intervals, between 0 and 1; the test of a flat curve has size 1 - level.
+        trials: for an accuracy, the number of answers that each value is the fraction of, 1 or more. Its noise is then
+            largest in the middle and small near 0 and 1. Without it, the noise of all checkpoints is equal, and the
+            intervals of a steep rise between quiet levels are too narrow.
 
     Returns:
         Onset, midpoint and end of the rise with their intervals, or why there is none.
 
     Raises:
         ValueError: for other dimensions than `checkpoint`, fewer than 8 checkpoints, missing or infinite values, steps
-            that are given twice or are not numbers, or `chance` without `margin`.
+            that are given twice or are not numbers, `chance` without `margin`, or `trials` for values outside [0, 1].
 
     Example:
         >>> steps = np.arange(0, 2000, 100)
@@ -117,12 +125,14 @@ def emergence(
     """
     _require_options(chance, margin, level)
     steps, values = _checked(curve)
+    _require_fractions(values, trials)
     if np.ptp(values) <= 1e-12 * np.abs(values).max():
         return Emergence(1.0, 1.0)
-    test = flatness(steps, values)
-    if test.p_value > 1 - level:
+    size = round(1 - level, 12)
+    test = flatness(steps, values, size=size)
+    if test.p_value > size:
         return Emergence(test.p_value, test.power, "flat" if test.power >= ENOUGH_POWER else "cannot tell")
-    found = _labeled(change_point(steps, values, level=level), test)
+    found = _labeled(change_point(steps, values, level=level, trials=trials), test)
     if chance is not None and margin is not None and found.after.value <= chance + margin:
         return Emergence(test.p_value, test.power, "at chance", before=found.before, after=found.after)
     return found
@@ -150,6 +160,17 @@ def _checked(curve: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
     if missing := int((~np.isfinite(values)).sum()):
         raise ValueError(f"{missing} of {curve.size} checkpoints have no finite value: drop them first (dropna)")
     return curve["checkpoint"].to_numpy().astype(float), values
+
+
+def _require_fractions(values: np.ndarray, trials: float | int | None) -> None:
+    if trials is None:
+        return
+    if not 1 <= trials < np.inf:
+        raise ValueError(f"trials must be the number of answers behind each value, 1 or more, got {trials}")
+    if values.min() < 0 or values.max() > 1:
+        raise ValueError(
+            f"trials belongs to fractions in [0, 1], got values from {values.min():g} to {values.max():g}: leave it out"
+        )
 
 
 def _labeled(found: ChangePoint, test: Flatness) -> Emergence:

@@ -171,6 +171,31 @@ def mean_interval(values: Float[np.ndarray, "*rows sample"], *, confidence: floa
     return mean - half, mean + half
 
 
+def fraction_interval(values: Float[np.ndarray, "*rows sample"]) -> tuple[Any, Any]:
+    """Wilson's interval of the mean of values in [0, 1] over the last axis, whose entries are independent. Kernel.
+
+    Wilson's n is the number of answers that would have the standard error of the samples. It is the number of samples
+    where all of them agree: then that error is 0, and says nothing about the samples that were not drawn.
+
+    Args:
+        values: one per sample, between 0 and 1: each may be the mean of several answers.
+
+    Returns:
+        The lower and the upper ends, between 0 and 1; NaN where a value is or where there is one sample only.
+
+    Example:
+        >>> low, high = fraction_interval(np.ones(100))
+        >>> float(low.round(3)), float(high)
+        (0.963, 1.0)
+    """
+    n, mean = values.shape[-1], values.mean(axis=-1, keepdims=True)
+    if n < 2:
+        return mean[..., 0] * np.nan, mean[..., 0] * np.nan
+    error = values.std(axis=-1, ddof=1, keepdims=True) / np.sqrt(n)
+    low, high = wilson_interval(mean, effective_number(mean, error, np.full_like(mean, n)))
+    return low[..., 0], high[..., 0]
+
+
 def in_percent(value: float, low: float, high: float) -> str:
     """A fraction with its interval, in percent; without it where the ends are not finite.
 

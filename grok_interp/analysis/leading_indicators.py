@@ -124,6 +124,7 @@ def leading_indicators(
     chance: float | None = None,
     margin: float | None = None,
     level: float = 0.95,
+    trials: float | int | None = None,
 ) -> LeadingIndicators:
     """Lead of each head score over the onset of an ability, in updates, for each seed.
 
@@ -135,6 +136,7 @@ def leading_indicators(
         chance: of the ability, as in `emergence`.
         margin: above chance, as in `emergence`.
         level: confidence level of each change point, between 0 and 1; the test of a flat curve has size 1 - level.
+        trials: of the ability, as in `emergence`.
 
     Returns:
         Updates, with dims (score, followed, seed).
@@ -155,7 +157,7 @@ def leading_indicators(
     require_level(level)
     seeds = list(range(len(scores))) if seeds is None else list(seeds)
     names = _require_match(scores, ability, seeds)
-    onsets = [_onset(emergence(curve, chance=chance, margin=margin, level=level)) for curve in ability]
+    onsets = [_onset(emergence(curve, chance=chance, margin=margin, level=level, trials=trials)) for curve in ability]
     found = [[_followed(each[name], level) for each in scores] for name in names]  # score x seed x followed
     values, outcomes, heads = (
         np.array([[[curve[at] for curve in of_seed] for of_seed in of_score] for of_score in found]).swapaxes(1, 2)

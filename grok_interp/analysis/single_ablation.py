@@ -141,7 +141,7 @@ def single_ablation(
     without_head = [each[:, 1:].reshape(len(steps), *shape, -1) for each in by_sample]
     n_strings, of_intact = len(samples.task.queries), [each[:, 0] for each in by_sample]
     arrays = means(without_head) | value_bounds(without_head, n_strings)
-    arrays |= effect_bounds(without_head, [each[:, None, None] for each in of_intact])
+    arrays |= effect_bounds(without_head, [each[:, None, None] for each in of_intact], n_strings)
     arrays |= means(of_intact, suffix="_intact") | value_bounds(of_intact, n_strings, suffix="_intact")
     coords = {"checkpoint": steps, "layer": np.arange(shape[0]), "head": np.arange(shape[1])}
     attrs = dict(how=how, n_match=n_match, seed=seed, n_samples=len(samples.strings), n_windows=len(windows))

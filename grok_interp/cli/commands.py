@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from inspect import cleandoc
 
 import tyro
 
@@ -16,12 +18,14 @@ from grok_interp.cli.output import printable
 from grok_interp.cli.push import push
 from grok_interp.cli.reproduce import reproduce
 from grok_interp.cli.run import analyze, report, watch
+from grok_interp.cli.sweep import sweep
 from grok_interp.cli.train import demo, train
 from grok_interp.device import is_first_process
+from grok_interp.engines.engine import FailedCellsError
 from grok_interp.runs.interrupts import INTERRUPTED, terminations_interrupt
 from grok_interp.studies.catalog import studies
 
-INPUT_WAS_WRONG, NO_ACCESS, NO_MEMORY, PROCESS_LOST = 2, 3, 4, 5
+INPUT_WAS_WRONG, NO_ACCESS, NO_MEMORY, PROCESS_LOST, CELLS_FAILED = 2, 3, 4, 5, 6
 NO_MEMORY_LEFT = (
     "out of memory: give a smaller --micro-batch-size or model (`train --dry-run` shows what a run needs), or free "
     "memory and repeat the command"
@@ -36,6 +40,7 @@ VERBS = {
     "report": report,
     "watch": watch,
     "reproduce": reproduce,
+    "sweep": sweep,
     "audit": audit,
     "push": push,
     "list": list_,
@@ -47,14 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code.
 
     0 done; 2 the input was wrong; 3 a file or folder could not be read or written; 4 out of memory; 5 another process
-    of the training has ended; 130 after Ctrl-C, SIGTERM or SIGHUP. After 3, 4, 5 and 130 the last good state is on
-    disk, and the same command resumes.
+    of the training has ended; 6 some of many runs failed; 130 after Ctrl-C, SIGTERM or SIGHUP. After 3, 4, 5, 6 and
+    130 the last good state is on disk, and the same command resumes.
     """
     if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:
         print(f"grok-interp {version('grok-interp')}")
         return 0
     try:
         with terminations_interrupt():
+            for verb in VERBS.values():
+                verb.__doc__ = _reflowed(verb.__doc__ or "")
             studies()  # a faulty one of another package is named before anything else
             tyro.extras.subcommand_cli_from_dict(
                 VERBS,
@@ -73,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(str(error), INPUT_WAS_WRONG)
     except OSError as error:
         return _failed(described(error), NO_ACCESS)
+    except FailedCellsError as error:
+        return _failed(str(error), CELLS_FAILED)
     except (MemoryError, RuntimeError) as error:
         if is_lost_process(error):
             return _failed(str(error), PROCESS_LOST)
@@ -80,6 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _failed(f"{NO_MEMORY_LEFT} ({str(error).splitlines()[0] if str(error) else 'no details'})", NO_MEMORY)
     return 0
+
+
+def _reflowed(docstring: str) -> str:
+    """With each argument on one line, which --help then breaks at the width of the terminal."""
+    return re.sub(r"\n {8,}(?=\S)", " ", cleandoc(docstring))
 
 
 def _speaks(code: int) -> bool:

@@ -10,7 +10,8 @@ from grok_interp.cli.output import Output, command
 from grok_interp.device import choose_device
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import studies, study_of
-from grok_interp.studies.study import write_report
+from grok_interp.studies.grid import is_grid
+from grok_interp.studies.study import FolderReport, write_report
 
 
 def report_on_run(run: Run, device: str, threshold: float | None, output: Output) -> Path:
@@ -45,20 +46,33 @@ def _write(run: Run, device: str, threshold: float | None, output: Output) -> di
 
 
 def report_on_folder(folder: Path, device: str, threshold: float | None, output: Output) -> Path:
-    """report.html of a folder of runs that a study compares, analyzed first; its path. Raises ValueError for others."""
+    """report.html of a folder of runs that a study compares, or of a sweep, analyzed first; its path.
+
+    Raises ValueError for others.
+    """
     device, runs = choose_device(device), Run.below(folder)
+    if is_grid(folder):
+        from grok_interp.studies.grid_report import report_on_grid
+
+        return _finished(report_on_grid(folder, runs, threshold=threshold, device=device, show=output.progress), output)
     for study in studies().values():
         if not (own := [run for run in runs if study.has(run)]):
             continue
         if written := study.folder_report(folder, own, threshold=threshold, device=device, show=output.progress):
-            if written.answer:
-                output.say(written.answer)
-            if written.rows:
-                output.show(written.rows)
-            output.say(f"report: {written.page}")
-            output.finish({"report": written.page, **written.facts}, made=[written.page])
-            return written.page
+            return _finished(written, output)
     raise ValueError(
         f"no run at {folder}: it has no config.json, nor has it runs that a study compares; `grok-interp list` shows "
         "the runs, `grok-interp reproduce modular/fig1b --preset mini` trains a sweep"
     )
+
+
+def _finished(written: FolderReport, output: Output) -> Path:
+    if written.answer:
+        output.say(written.answer)
+    if written.rows:
+        output.show(written.rows)
+    if written.legend:
+        output.say(written.legend)
+    output.say(f"report: {written.page}")
+    output.finish({"report": written.page, **written.facts}, made=[written.page])
+    return written.page

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from grok_interp.cli.engines import HERE, EngineFlags, EngineOptions
 from grok_interp.cli.options import READABLE, OutputFlags, TrustSource
 from grok_interp.cli.output import Output, command
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import figures, require_runs_of, studies
 from grok_interp.studies.picture import Picture
+
+if TYPE_CHECKING:
+    from grok_interp.engines.engine import Engine
 
 
 def reproduce(
@@ -23,7 +27,7 @@ def reproduce(
     preset: str | None = None,
     seeds: int = 3,
     folder: Path | None = None,
-    jobs: int = 1,
+    engine: EngineFlags = HERE,
     ensemble: int = 1,
     out: Path | None = None,
     device: str = "auto",
@@ -40,13 +44,13 @@ def reproduce(
             resumes.
         seeds: how many seeds of each run, with --preset.
         folder: the folder of the preset's runs; runs/copier-mini if not given, and so on.
-        jobs: runs trained at a time, each in a process of its own; Ctrl-C then costs each its last 20 seconds.
+        engine: where runs are trained.
         ensemble: runs trained in lockstep in one process, where they differ in seeds and data only. Pays on a GPU, and
             for tiny models.
         out: output path without suffix; by default figures/NAME in the folder of the run, or of the runs.
         device: auto, cpu, cuda or cuda:N.
     """
-    from grok_interp.cli.with_progress import AtOnce, runs_for
+    from grok_interp.cli.with_progress import runs_for
 
     if bool(run) == bool(preset):
         raise ValueError("reproduce needs --run DIR, or --preset SIZE to train the runs: one of the two")
@@ -54,14 +58,26 @@ def reproduce(
     picture = figures()[figure]
     if preset:
         folder = folder or Path("runs") / f"{studies()[figure.partition('/')[0]].folders}-{preset}"
-        at_once = AtOnce(n_jobs=jobs, n_members=ensemble)
-        runs = runs_for(picture, preset, folder, seeds=seeds, at_once=at_once, device=device, output=output)
+        where = _chosen(engine, ensemble, device, folder)
+        runs = runs_for(
+            picture, preset, folder, seeds=seeds, engine=where, n_members=ensemble, device=device, output=output
+        )
     require_runs_of(picture, runs)
     out = out or (folder or runs[0].directory) / "figures" / figure.replace("/", "_")
     files = _draw(picture, runs, out, device, output)
     compared = preset and picture.experiment and picture.experiment.varied
     facts = {"figure": figure, "runs": runs, "files": files}
     output.finish(facts, made=files, then=command("grok-interp", "report", folder if compared else runs[0]))
+
+
+def _chosen(engine: EngineOptions, n_members: int, device: str, folder: Path) -> Engine:
+    """Raises ValueError for options that do not fit."""
+    if n_members != 1 and engine != HERE:
+        given = f"--jobs {engine.jobs}" if engine == EngineOptions(jobs=engine.jobs) else f"--engine {engine.engine}"
+        raise ValueError(f"{given} or --ensemble {n_members}: one of the two")
+    if n_members < 1:
+        raise ValueError(f"--ensemble needs 1 run or more, got {n_members}")
+    return engine.chosen(device, folder)
 
 
 def _draw(picture: Picture, runs: Sequence[Run], out: Path, device: str, output: Output) -> list[Path]:

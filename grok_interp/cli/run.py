@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import webbrowser
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from grok_interp.cli.engines import HERE, EngineFlags
 from grok_interp.cli.options import READABLE, OutputFlags, RunFolder, TrustSource
 from grok_interp.cli.output import command
 from grok_interp.cli.series import DEFAULTS, SeriesFlags, analyze_series, open_analyzed
@@ -25,6 +27,7 @@ def analyze(
     run: Path | None = None,
     series: SeriesFlags = DEFAULTS,
     figure: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
+    engine: EngineFlags = HERE,
     device: str = "auto",
     trust_source: TrustSource = False,
     output: OutputFlags = READABLE,
@@ -37,11 +40,18 @@ def analyze(
         run: the folder for the results of a series; the same command resumes.
         series: of checkpoints from elsewhere.
         figure: of a series, also compute what this figure needs (repeat --figure); `reproduce` then reads it.
+        engine: where checkpoints are evaluated.
         device: auto, cpu, cuda or cuda:N.
     """
     from grok_interp.cli.with_progress import analyze_run
 
-    opened = open_analyzed(source, run, series, figure, trust_source=trust_source)
+    open_run = partial(open_analyzed, source, run, series, figure, trust_source=trust_source)
+    opened = open_run()
+    if engine != HERE:
+        from grok_interp.cli.checkpoint_groups import evaluate_in_groups
+
+        where = engine.chosen(device, opened.directory)
+        evaluate_in_groups(open_run, where, n_jobs=engine.jobs, device=device, output=output)
     if isinstance(opened, SeriesRun) and opened.series:
         analyze_series(opened, figure, device=choose_device(device), output=output)
     results = analyze_run(opened, device, output)

@@ -23,6 +23,9 @@ def _training_preset() -> type[TrainConfig]:
     return tyro.extras.subcommand_type_from_defaults(dict(TRAINING_PRESETS), dict(DESCRIPTIONS))
 
 
+TrainingPreset = Annotated[_training_preset(), tyro.conf.arg(name="")]
+
+
 def demo(
     directory: RunFolder = Path("runs/demo"),
     /,

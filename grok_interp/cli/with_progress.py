@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from grok_interp.cli.output import Output
 from grok_interp.configs import TrainConfig
 from grok_interp.counted import counted
 from grok_interp.device import choose_device, is_first_process, keep_freed_memory
+from grok_interp.engines.engine import Engine
 from grok_interp.progress import TrainingProgress
 from grok_interp.runs.ensemble import run_ensemble
 from grok_interp.runs.run import Run
@@ -19,6 +19,10 @@ from grok_interp.runs.trackers import TrackerName
 from grok_interp.studies.catalog import study_of
 from grok_interp.studies.picture import Picture
 from grok_interp.studies.run_results import RunResults
+from grok_interp.studies.sweep import Sweep
+from grok_interp.studies.sweep_progress import runs_progress
+
+QUIET = Output(quiet=True)
 
 
 def train_run(
@@ -50,33 +54,32 @@ def train_run(
     return run
 
 
-@dataclass(frozen=True)
-class AtOnce:
-    """How many of a sweep's runs are trained at once: processes, and members of an ensemble in one process."""
-
-    n_jobs: int = 1
-    n_members: int = 1
-
-    def __post_init__(self) -> None:
-        if self.n_jobs != 1 and self.n_members != 1:
-            raise ValueError(f"--jobs {self.n_jobs} or --ensemble {self.n_members}: one of the two")
-        if self.n_jobs < 1:
-            raise ValueError(f"--jobs needs 1 process or more, got {self.n_jobs}")
-        if self.n_members < 1:
-            raise ValueError(f"--ensemble needs 1 run or more, got {self.n_members}")
-
-
 def runs_for(
-    picture: Picture, size: str, folder: Path, *, seeds: int, at_once: AtOnce, device: str, output: Output
+    picture: Picture,
+    size: str,
+    folder: Path,
+    *,
+    seeds: int,
+    engine: Engine,
+    n_members: int,
+    device: str,
+    output: Output,
 ) -> list[Run]:
     """The runs that a figure is drawn from, trained and analyzed."""
     sweep = picture.sweep(size, folder, n_seeds=seeds)
     output.say(f"{picture.name}: {counted(len(sweep.runs), 'run')} in {folder}, {len(sweep.unfinished())} to train")
-    if at_once.n_members > 1:
-        for runs in sweep.in_ensembles(at_once.n_members):
+    if n_members > 1:
+        for runs in sweep.in_ensembles(n_members):
             _train_ensemble(runs, device, output)
-    sweep.complete(partial(_train_and_analyze, device, output), n_jobs=at_once.n_jobs)
+    complete_sweep(sweep, engine, device, output)
     return [Run.open(directory) for directory in sweep.runs]
+
+
+def complete_sweep(sweep: Sweep, engine: Engine, device: str, output: Output) -> None:
+    """Train and analyze what is missing of a sweep. Raises FailedCellsError when runs failed."""
+    work = partial(_train_and_analyze, device)
+    with output.progress("training") as advance, runs_progress(sweep.remaining(), advance) as note:
+        sweep.complete(work, engine=engine, on_outcome=note)
 
 
 def _train_ensemble(runs: Mapping[Path, TrainConfig], device: str, output: Output) -> None:
@@ -87,8 +90,9 @@ def _train_ensemble(runs: Mapping[Path, TrainConfig], device: str, output: Outpu
         run_ensemble(runs, device=choose_device(device), on_start=shown.start, on_update=shown.update)
 
 
-def _train_and_analyze(device: str, output: Output, directory: Path, config: TrainConfig) -> None:
-    analyze_run(train_run(config, directory, device, output), device, output)
+def _train_and_analyze(device: str, directory: Path, config: TrainConfig) -> None:
+    """Wherever an engine calls it: the progress of all runs is shown by the command."""
+    analyze_run(train_run(config, directory, device, QUIET), device, QUIET)
 
 
 def analyze_run(run: Run, device: str, output: Output) -> RunResults:

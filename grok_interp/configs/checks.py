@@ -21,14 +21,14 @@ def refuse_if_any(config: object, reasons: Iterator[str]) -> None:
 
 
 def _wrong_types(config: object) -> Iterator[str]:
-    for name, kind in _kinds(type(config)).items():
+    for name, kind in kinds_of(type(config)).items():
         if not _fits(value := getattr(config, name), kind):
             shown = repr(value) if isinstance(value, str | int | float | bool | None) else type(value).__name__
-            yield f"{name} must be {_described(kind)}, got {shown[:LONGEST_SHOWN]}"
+            yield f"{name} must be {described(kind)}, got {shown[:LONGEST_SHOWN]}"
 
 
 @cache
-def _kinds(cls: type) -> dict[str, Any]:
+def kinds_of(cls: type) -> dict[str, Any]:
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls)}
 
@@ -48,11 +48,11 @@ def _fits(value: object, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-def _described(kind: Any) -> str:
+def described(kind: Any) -> str:
     if get_origin(kind) in (Union, UnionType):
-        return " or ".join(map(_described, get_args(kind)))
+        return " or ".join(map(described, get_args(kind)))
     if get_origin(kind) is tuple:
-        return "a list of " + " and ".join(_described(each) for each in get_args(kind) if each is not Ellipsis)
+        return "a list of " + " and ".join(described(each) for each in get_args(kind) if each is not Ellipsis)
     return PLAIN[str] if get_origin(kind) is Literal else PLAIN.get(kind, getattr(kind, "__name__", str(kind)))
 
 

@@ -11,6 +11,7 @@ from grok_interp.checksums import is_unaltered_row, with_crc32
 from grok_interp.files import naming, write_text
 
 COLUMNS = ("step", "tokens", "loss", "grad_norm", "learning_rate", "seconds")
+TAIL = 4_096  # bytes: the last lines of a log
 
 
 def metric_rows(file: Path, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, float]]:
@@ -26,6 +27,22 @@ def damaged_lines(file: Path) -> list[int]:
 def metric_line(row: Mapping[str, float]) -> str:
     """What is written for one update."""
     return json.dumps(with_crc32(row)) + "\n"
+
+
+def last_step(file: Path) -> int:
+    """The last update in a log, 0 where there is none; reads the end of the file alone.
+
+    Args:
+        file: a run's metrics.jsonl, which may be growing.
+    """
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, log.seek(0, 2) - TAIL))
+            lines = log.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return 0
+    rows = (row for line in reversed(lines) if (row := _row(line, COLUMNS)) is not None)
+    return int(next(rows, {"step": 0})["step"])
 
 
 def append_metrics(file: Path, lines: str) -> None:
@@ -48,11 +65,15 @@ def _rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, float] | Non
     if not file.exists():
         return
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        yield row if _is_whole(row, columns) else None
+        yield _row(line, columns)
+
+
+def _row(line: str, columns: Sequence[str]) -> dict[str, float] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if _is_whole(row, columns) else None
 
 
 def _is_whole(row: Any, columns: Sequence[str]) -> bool:

@@ -10,11 +10,20 @@ midpoint, end or width is the range of that number over the set. A likelihood ra
 seldom: the likelihood is not smooth where the curve jumps, and rho is uncertain in short series.
 
 The search starts at the checkpoints and refines the grid around the set, so onset and end may be between checkpoints.
+
+The noise of a fraction of n trials is large in the middle and small near 0 and 1. With one variance for all points, the
+many quiet points before and after the rise would make the few points on it look exact. The variance of point t is
+therefore proportional to q[t] (1 - q[t]), with q = (n f + 2) / (n + 4) (Agresti and Coull, 1998) and f the fitted line.
+The line is fitted `REWEIGHTED` times more, each time with the weights of the one before. Weights from the values
+themselves would pull the levels towards 0 and 1. The factor is estimated, and is at least 1 / n, that of independent
+trials; clustered trials and the fluctuations of training make it larger. Points whose f is 0 or 1 cannot vary and tell
+nothing about it, so each point counts as f (1 - f) / q (1 - q) of one in the degrees of freedom.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -28,13 +37,13 @@ from grok_interp.statistics.broken_line import (
     Noise,
     knot_pairs,
     log_likelihoods,
-    whitened,
 )
 
 MIN_POINTS = N_LINEAR + 4
 MAX_POINTS_SEARCHED = 400  # longer series start from every second point, every third, ...
 REFINED, ROUNDS, RESOLVED = 40, 8, 12  # grid points per axis; rounds; grid points in the set that are enough
 LEVELS_FROM = 80  # pairs of the set from which the intervals of the levels are computed
+REWEIGHTED = 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class ChangePoint:
     pairs: Float[np.ndarray, "pair 2"]
     best_levels: Float[np.ndarray, " 2"]  # of the fitted line at the onset and at the end
     levels: Float[np.ndarray, "used 2 2"]  # of some of the pairs: for both levels, lower and upper bound
+    line: Float[np.ndarray, " point"]  # with the best knots, by weighted least squares, at the given steps
 
 
 def change_point(
@@ -53,6 +63,7 @@ def change_point(
     *,
     level: float = 0.95,
     noise: Noise = UNKNOWN_NOISE,
+    trials: float | int | None = None,
 ) -> ChangePoint:
     """The rise or fall of a curve that is known to have one.
 
@@ -60,7 +71,9 @@ def change_point(
         steps: increasing.
         curve: one value per step, not constant.
         level: confidence level, between 0 and 1.
-        noise: what is known about the errors; its standard deviation is in units of the curve.
+        noise: what is known about the errors; its standard deviation is in units of the curve, its ratios are those of
+            the points.
+        trials: the curve is a fraction of so many answers, so its variance follows its level. None: one variance.
 
     Raises:
         ValueError: for fewer than 8 points.
@@ -72,34 +85,53 @@ def change_point(
     """
     if len(steps) < MIN_POINTS:
         raise ValueError(f"a change point needs at least {MIN_POINTS} points, got {len(steps)}")
+    found = _change_point(steps, curve, level, noise)
+    if trials is not None:
+        for _ in range(REWEIGHTED):
+            found = _change_point(steps, curve, level, _binomial_noise(found.line, trials, noise.rhos))
+    return found
+
+
+def _binomial_noise(fractions: np.ndarray, trials: float | int, rhos: np.ndarray) -> Noise:
+    """That of independent trials or more."""
+    fractions = fractions.clip(0, 1)
+    adjusted = (trials * fractions + 2) / (trials + 4)
+    variances = adjusted * (1 - adjusted)
+    n_varying = float((fractions * (1 - fractions) / variances).sum())
+    return Noise(rhos, ratios=np.sqrt(variances), least=trials**-0.5, n_varying=n_varying)
+
+
+def _change_point(steps: np.ndarray, curve: np.ndarray, level: float, noise: Noise) -> ChangePoint:
     start, span, center, scale = steps[0], steps[-1] - steps[0], curve.mean(), curve.std()
-    noise = Noise(noise.rhos, None if noise.sd is None else noise.sd / scale)
+    noise = noise.in_units_of(scale)
     s, y = (steps - start) / span, (curve - center) / scale
-    slack = allowed_drop(len(steps), level, known=noise.sd is not None)
+    slack = allowed_drop(noise.n_free(len(steps)), level, known=noise.sd is not None)
     pairs, log_l = _search(s, y, noise, slack)
     best = int(log_l.argmax())
     inside = np.flatnonzero(log_l >= log_l[best] - slack)
-    at, levels = _levels(s, y, pairs, log_l, best, inside, slack, noise)
+    rho = _likeliest_rho(s, y, pairs, best, noise)
+    levels = _levels(s, y, pairs, log_l, np.append(inside, best), slack, rho, noise)
+    fitted = _Fit.of(s, y, pairs.evaluated[best], rho, noise)
     return ChangePoint(
         start + span * pairs.evaluated[best],
         start + span * pairs.ends[inside],
-        center + scale * at,
+        center + scale * fitted.at_knots,
         center + scale * levels,
+        center + scale * _Fit.of(s, y, pairs.evaluated[best], 0.0, noise).line,
     )
 
 
-def allowed_drop(n: int, level: float, *, known: bool) -> float:
+def allowed_drop(n_free: float, level: float, *, known: bool) -> float:
     """How far below its maximum the log-likelihood may be inside the confidence set.
 
     Args:
-        n: number of points.
+        n_free: degrees of freedom of the variance, above 1.
         level: of confidence, between 0 and 1.
         known: is the noise known?
     """
     if known:
         return float(stats.chi2.ppf(level, 2)) / 2
-    free = n - N_LINEAR - 1
-    return (n - N_LINEAR) / 2 * float(np.log1p(3 * stats.f.ppf(level, 3, free) / free))
+    return n_free / 2 * float(np.log1p(3 * stats.f.ppf(level, 3, n_free - 1) / (n_free - 1)))
 
 
 def _search(s: np.ndarray, y: np.ndarray, noise: Noise, slack: float) -> tuple[KnotPairs, np.ndarray]:
@@ -160,21 +192,21 @@ def _levels(
     y: np.ndarray,
     pairs: KnotPairs,
     log_l: np.ndarray,
-    best: int,
     inside: np.ndarray,
     slack: float,
+    rho: float,
     noise: Noise,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Levels at both ends of the best rise, and bounds over the set: all values within `slack` of the best."""
-    rho = _likeliest_rho(s, y, pairs, best, noise)
-    used = np.append(inside[np.unique(np.linspace(0, len(inside) - 1, LEVELS_FROM).astype(int))], best)
+) -> Float[np.ndarray, "used 2 2"]:
+    """Bounds of the levels at both ends of the rise, for some of the set: all values within `slack` of the best."""
     bounds = []
-    for pair in used:
-        at, variance, rss = _fit(s, y, pairs.evaluated[pair], rho)
-        left = max(slack - (log_l[best] - log_l[pair]), 0)
-        reach = 2 * left * noise.sd**2 if noise.sd is not None else rss * np.expm1(2 * left / (len(s) - N_LINEAR))
-        bounds.append(at[:, None] + np.sqrt(variance * reach)[:, None] * np.array([-1, 1]))
-    return bounds[-1].mean(axis=1), np.stack(bounds)
+    for pair in inside[np.unique(np.linspace(0, len(inside) - 1, LEVELS_FROM).astype(int))]:
+        fit = _Fit.of(s, y, pairs.evaluated[pair], rho, noise)
+        left = max(slack - (log_l.max() - log_l[pair]), 0)
+        free = noise.n_free(len(s))
+        squares = max(fit.rss, free * noise.least**2)
+        reach = 2 * left * noise.sd**2 if noise.sd is not None else squares * np.expm1(2 * left / free)
+        bounds.append(fit.at_knots[:, None] + np.sqrt(fit.variances * reach)[:, None] * np.array([-1, 1]))
+    return np.stack(bounds)
 
 
 def _likeliest_rho(s: np.ndarray, y: np.ndarray, pairs: KnotPairs, best: int, noise: Noise) -> float:
@@ -182,11 +214,21 @@ def _likeliest_rho(s: np.ndarray, y: np.ndarray, pairs: KnotPairs, best: int, no
     return float(noise.rhos[log_likelihoods(s, alone, y[None], noise)[:, 0, 0].argmax()])
 
 
-def _fit(s: np.ndarray, y: np.ndarray, knots: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Fitted levels at both knots, their variances in units of the error's, and the residual sum of squares."""
-    design = np.stack([np.ones_like(s), s, *np.maximum(s - knots[:, None], 0)])
-    at = np.stack([np.ones(2), knots, *np.maximum(knots - knots[:, None], 0)])
-    x, z = whitened(design, rho).T, whitened(y[None], rho)[0]
-    inverse = np.linalg.pinv(x)
-    levels, residuals = at.T @ inverse @ z, z - x @ inverse @ z
-    return levels, ((at.T @ inverse) ** 2).sum(axis=1), float(residuals @ residuals)
+class _Fit(NamedTuple):
+    """A broken line with given knots."""
+
+    at_knots: Float[np.ndarray, " 2"]
+    variances: Float[np.ndarray, " 2"]  # of `at_knots`, in units of the error's
+    rss: float
+    line: Float[np.ndarray, " point"]
+
+    @classmethod
+    def of(cls, s: np.ndarray, y: np.ndarray, knots: np.ndarray, rho: float, noise: Noise) -> _Fit:
+        design = np.stack([np.ones_like(s), s, *np.maximum(s - knots[:, None], 0)])
+        at = np.stack([np.ones(2), knots, *np.maximum(knots - knots[:, None], 0)])
+        x, z = noise.whitened(design, rho).T, noise.whitened(y[None], rho)[0]
+        inverse = np.linalg.pinv(x)
+        coefficients = inverse @ z
+        residuals = z - x @ coefficients
+        variances = ((at.T @ inverse) ** 2).sum(axis=1)
+        return cls(at.T @ coefficients, variances, float(residuals @ residuals), coefficients @ design)

@@ -9,8 +9,8 @@ of `RHO_TABLE`, from a fixed seed, once per schedule of checkpoints. The p-value
 posterior of rho under the best line. `RHO_SHIFT` is added to rho because the best line follows the noise, which lowers
 its estimate. `RHOS` ends at 0.82: a constant with a larger rho would explain a slow rise as noise.
 
-The power is the probability, by the same simulation, that the test with a size of 5% detects a rise of `CLEAR_RISE`
-standard deviations of the noise at these steps.
+The power is the probability, by the same simulation, that the test detects a rise of `CLEAR_RISE` standard deviations
+of the noise at these steps.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RHO_TABLE = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 RHO_SHIFT = 0.1
 N_DRAWS, N_RISES, SEED = 500, 200, 20_240_911
 MAX_KNOTS = 40  # of the test; longer schedules are thinned
-CLEAR_RISE, SIZE = 5.0, 0.05
+CLEAR_RISE = 5.0
 NEGLIGIBLE = 0.02  # weight of a rho
 BATCH = 50  # curves at a time: their arrays fit a processor's cache
 Schedule = tuple[float, ...]  # steps from 0 to 1
@@ -44,15 +44,17 @@ class Flatness:
     power: float
 
 
-def flatness(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, " point"]) -> Flatness:
+def flatness(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, " point"], *, size: float = 0.05) -> Flatness:
     """Test of a flat curve against one with a change point.
 
     Args:
         steps: increasing; 8 or more.
         curve: one value per step, not constant.
+        size: of the test, between 0 and 1: a curve with a p-value of this or less is not taken for a flat one. The
+            smallest p-value is 1 / 501.
 
     Returns:
-        The power is computed only when the p-value is above 5%; it is 1 otherwise.
+        The power is computed only when the p-value is above the size; it is 1 otherwise.
 
     Example:
         >>> steps = np.arange(40.0)
@@ -64,10 +66,10 @@ def flatness(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, " poin
     schedule = tuple(((steps - steps[0]) / (steps[-1] - steps[0])).tolist())
     statistics, weights = _fits(schedule, (curve[None] - curve.mean()) / curve.std())
     p_value = float(_p_values(schedule, statistics, weights)[0])
-    if p_value <= SIZE:
+    if p_value <= size:
         return Flatness(p_value, 1.0)
     used = np.flatnonzero(weights[:, 0])
-    power = sum(weights[at, 0] * _power(schedule, RHO_TABLE[at]) for at in used) / weights[used, 0].sum()
+    power = sum(weights[at, 0] * _power(schedule, RHO_TABLE[at], size) for at in used) / weights[used, 0].sum()
     return Flatness(p_value, float(power))
 
 
@@ -128,10 +130,10 @@ def _flat_draws(schedule: Schedule, rho: float) -> Float[np.ndarray, " draw"]:
 
 
 @lru_cache(maxsize=128)
-def _power(schedule: Schedule, rho: float) -> float:
+def _power(schedule: Schedule, rho: float, size: float) -> float:
     rng = np.random.default_rng(SEED + 1)
     curves = CLEAR_RISE * _random_rises(rng, np.array(schedule)) + autocorrelated(rng, (N_RISES, len(schedule)), rho)
-    return float((_p_values(schedule, *_fits(schedule, curves)) <= SIZE).mean())
+    return float((_p_values(schedule, *_fits(schedule, curves)) <= size).mean())
 
 
 def _random_rises(rng: np.random.Generator, steps: np.ndarray) -> Float[np.ndarray, "curve point"]:

@@ -11,16 +11,17 @@ from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate,
 MARGIN = 0.05  # an onset needs an accuracy of more than 5 percentage points above chance
 
 
-def rise(accuracy: xr.DataArray, *, chance: float) -> Emergence | None:
+def rise(accuracy: xr.DataArray, *, chance: float, trials: float | int | None = None) -> Emergence | None:
     """The change point of an accuracy over checkpoints; None with too few checkpoints to fit one.
 
     Args:
-        accuracy: along `checkpoint`, between 0 and 1.
+        accuracy: along `checkpoint`, between 0 and 1; or another measure that rises.
         chance: the accuracy of guessing.
+        trials: independent answers that each accuracy is the fraction of, as in `emergence`.
     """
     if accuracy.size < MIN_CHECKPOINTS:
         return None
-    return emergence(accuracy, chance=chance, margin=MARGIN)
+    return emergence(accuracy, chance=chance, margin=MARGIN, trials=trials)
 
 
 def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"]) -> str:

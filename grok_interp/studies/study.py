@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     OnCheckpoint = Callable[[int, int], None]  # (checkpoints done, checkpoints to do)
 
 
+LAST_PART = 10  # the training loss of a run is the mean of its last tenth
+
+
 @dataclass(frozen=True)
 class FolderReport:
     """The report of a folder of runs.
@@ -36,12 +39,14 @@ class FolderReport:
         rows: what a terminal shows, a column for each key.
         facts: what a program is told, in plain values.
         answer: the result in one sentence.
+        legend: what the rows show, in one sentence.
     """
 
     page: Path
     rows: Sequence[Mapping[str, object]]
     facts: Mapping[str, object]
     answer: str = ""
+    legend: str = ""
 
 
 class Study(DataSource):
@@ -55,12 +60,14 @@ class Study(DataSource):
         claims: what the study's paper claims, and which experiment decides it; `grok-interp list claims`.
         folders: the first part of the names of its presets and of the folders that `reproduce --preset` fills.
         next_figure: the figure that is suggested after a report.
+        compared: dotted fields over which `folder_report` compares runs, beside their seeds.
     """
 
     pictures: Mapping[str, Picture]
     claims: Sequence[Claim] = ()
     folders: str
     next_figure: str
+    compared: frozenset[str] = frozenset()
 
     def has(self, run: Run) -> bool:
         """Is it a run of this study?
@@ -121,6 +128,15 @@ class Study(DataSource):
             threshold: what counts as formed or learned; the study's own if None.
             device: where models run, a torch device.
         """
+
+    def final_measures(self, run: Run) -> Mapping[str, float]:
+        """What a sweep tabulates of an analyzed run: name of a measure -> its value at the last checkpoint.
+
+        Args:
+            run: one of this study, finished and analyzed.
+        """
+        losses = run.metrics["loss"]
+        return {"training_loss": float(losses.tail(max(1, len(losses) // LAST_PART)).mean())}
 
     def folder_report(
         self, folder: Path, runs: Sequence[Run], *, threshold: float | None, device: str, show: ShowProgress

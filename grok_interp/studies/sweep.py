@@ -1,28 +1,33 @@
 """A sweep: one run under several conditions, with several seeds each, in one folder.
 
-    FOLDER/CONDITION/seed0      a run directory each
+    FOLDER/CONDITION/seed0              a run directory each
+    FOLDER/CONDITION/seed0.failed.txt   why it failed; goes when it is finished
 
-Experiments that share a condition share its runs. What is trained is not trained again; what was interrupted resumes.
+Experiments that share a condition share its runs. What is trained is not trained again; what was interrupted resumes,
+and what failed is tried again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from grok_interp.configs import TrainConfig
-from grok_interp.runs.interrupts import ending_with
+from grok_interp.engines.engine import Engine, FailedCellsError, Outcome
+from grok_interp.engines.local import LocalEngine
+from grok_interp.files import write_text
 from grok_interp.runs.record import is_run
 from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run_training import is_finished
 from grok_interp.training.ensemble import shared_fields
 
 MOST_SEEDS = 10_000
+IN_THIS_PROCESS = LocalEngine()
 
 
 @dataclass(frozen=True)
@@ -57,24 +62,45 @@ class Sweep:
         """
         return {directory: config for directory, config in self.runs.items() if not is_finished(directory, config)}
 
-    def complete(self, train: Callable[[Path, TrainConfig], None], *, n_jobs: int = 1) -> None:
-        """Call `train(directory, config)` for each unfinished run, `n_jobs` at a time in processes of their own.
+    def remaining(self) -> dict[str, tuple[Path, TrainConfig]]:
+        """What `complete` works on: "CONDITION/seed0" -> directory and configuration of each unfinished or failed run.
 
-        These end with this process; a training writes a resume point then.
+        Raises ValueError when a directory holds a run of another configuration.
+        """
+        unfinished = self.unfinished()
+        return {
+            directory.relative_to(self.folder).as_posix(): (directory, config)
+            for directory, config in self.runs.items()
+            if directory in unfinished or failure_of(directory)
+        }
+
+    def complete(
+        self,
+        train: Callable[[Path, TrainConfig], object],
+        *,
+        engine: Engine = IN_THIS_PROCESS,
+        on_outcome: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        """Call `train(directory, config)` for each run that is unfinished or failed.
 
         Args:
-            train: trains one run into its folder; is sent to other processes if `n_jobs` is above 1.
-            n_jobs: processes, at least 1.
-        """
-        missing = self.unfinished()
-        if n_jobs == 1:
-            for directory, config in missing.items():
-                train(directory, config)
-            return
-        import joblib
+            train: can be pickled; what it returns is dropped.
+            engine: where it is called, for how many runs at a time.
+            on_outcome: is told what came of each run, by its name "CONDITION/seed0".
 
-        work = joblib.delayed(partial(_in_worker, os.getpid(), train))
-        joblib.Parallel(n_jobs=n_jobs)(work(*run) for run in missing.items())
+        Raises:
+            FailedCellsError: when runs failed, after all others are finished. Each reason is kept beside its folder.
+        """
+        cells = self.remaining()
+        failures: dict[str, str] = {}
+        with closing(engine.map(partial(_train, train), cells)) as outcomes:
+            for outcome in outcomes:
+                if failure := _noted(outcome, cells[outcome.name][0]):
+                    failures[outcome.name] = failure
+                if on_outcome:
+                    on_outcome(outcome)
+        if failures:
+            raise FailedCellsError(failures, len(cells))
 
     def in_ensembles(self, n_members: int) -> list[dict[Path, TrainConfig]]:
         """The unfinished runs that can be trained in lockstep with others, in groups of up to `n_members`.
@@ -93,6 +119,31 @@ class Sweep:
         return [group for group in cut if len(group) > 1]
 
 
-def _in_worker(parent: int, train: Callable[[Path, TrainConfig], None], directory: Path, config: TrainConfig) -> None:
-    with ending_with(parent):
-        train(directory, config)
+def failure_of(directory: Path) -> str:
+    """Why the run failed when it was last tried; empty if it did not.
+
+    Args:
+        directory: of a run of a sweep, which may not be there.
+    """
+    try:
+        return _failure_file(directory).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    except FileNotFoundError:
+        return ""
+
+
+def _noted(outcome: Outcome, directory: Path) -> str:
+    """Why the run failed, kept beside its folder, which the message need not name."""
+    if not outcome.failure:
+        _failure_file(directory).unlink(missing_ok=True)
+        return ""
+    failure = outcome.failure.removeprefix(f"{directory}: ")
+    write_text(_failure_file(directory), f"{failure}\n\n{outcome.details}")
+    return failure
+
+
+def _failure_file(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.failed.txt")
+
+
+def _train(train: Callable[[Path, TrainConfig], object], run: tuple[Path, TrainConfig]) -> None:
+    train(*run)

@@ -35,7 +35,7 @@ from grok_interp.analysis.ablation_controls import (
     n_control_sets,
     random_controls,
 )
-from grok_interp.analysis.ablation_samples import MEASURES
+from grok_interp.analysis.ablation_samples import MEASURES, effect_bounds
 from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import Caching, copying_accuracy
 from grok_interp.analysis.edge_edits import induction_edges
@@ -470,6 +470,15 @@ def test_a_result_is_told_in_one_line() -> None:
         "0.0% [0.0, 27.8] ablated, 100.0% [72.2, 100.0] without random heads, "
         "100.0% [72.2, 100.0] without heads of the nearest entropy"
     )
+
+
+def test_accuracies_that_no_sample_changes_leave_an_interval_unless_the_model_is_the_same() -> None:
+    """5 samples of 4 strings: the effect is known to 1.96 sqrt(2) / 22 (Bonett and Price); of nothing, exactly."""
+    same, loss = np.full((2, 5), 0.5), np.array([[0.1, 0.2, 0.4], [0.0, 0.0, 0.0]])
+    found = effect_bounds([same, same, loss], [same, same, np.zeros((2, 3))], 4)
+    for name in ("exact_match", "per_token"):
+        ends = found[f"{name}_effect_low"], found[f"{name}_effect_high"]
+        np.testing.assert_allclose(ends, ([-1.96 * np.sqrt(2) / 22, 0], [1.96 * np.sqrt(2) / 22, 0]), atol=1e-5)
 
 
 def test_intervals_are_over_samples_and_windows_and_effects_are_paired() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from grok_interp import to_hooked_transformer
 from grok_interp.analysis.copying import Caching, CopyingAccuracy, copying_accuracy, predicted
+from grok_interp.analysis.intervals import wilson_interval
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.models.activations import HookedModel
@@ -228,13 +229,32 @@ def test_the_error_per_token_is_that_of_the_samples_means() -> None:
     found = by_hand()
     found["correct"][1, 0] = 0  # the samples' means are now 0 and 5/6
     assert float(found.per_token_error()[1]) == pytest.approx(5 / 12)
-    np.testing.assert_allclose(found.per_token_interval().sel(checkpoint=30), [0, 1])  # cut to what is possible
+    n = (5 / 12) * (7 / 12) / (5 / 12) ** 2  # answers that would have this error
+    np.testing.assert_allclose(
+        found.per_token_interval().sel(checkpoint=30), np.ravel(wilson_interval(np.array([5 / 12]), n))
+    )
+
+
+def test_samples_that_agree_still_leave_an_interval_per_token() -> None:
+    """No spread between two samples: Wilson's interval of two answers."""
+    expected = np.ravel(wilson_interval(np.array([5 / 6]), 2))
+    np.testing.assert_allclose(by_hand().per_token_interval().sel(checkpoint=30), expected)
+
+
+def test_trials_are_the_answers_with_the_errors_of_the_samples() -> None:
+    """Independent answers: as many as there are; strings that are all right or all wrong: one for each string."""
+    correct = np.random.default_rng(0).random((3, 400, 5, 10)) < np.array([0.1, 0.5, 0.9])[:, None, None, None]
+    for answers, n in ((correct, 400 * 5 * 10), (np.repeat(correct[..., :1], 10, axis=-1), 400 * 5)):
+        coords = {"checkpoint": [0, 1, 2], "sequence": range(5)}
+        found = CopyingAccuracy.of_arrays({"correct": answers.astype(float)}, coords, {"alphabet": "x"})
+        assert found.trials["exact_match"] == 400 * 5
+        assert found.trials["per_token"] == pytest.approx(n, rel=0.15)
 
 
 def test_one_sample_has_no_error() -> None:
     alone = CopyingAccuracy(by_hand().dataset.isel(sample=[0]))
     assert np.isnan(alone.per_token_error()).all()
-    assert alone.per_token_in_words() == "83.3%"
+    assert alone.per_token_in_words() == "83.3%" and alone.trials["per_token"] == 3
 
 
 @pytest.mark.parametrize(("indices", "words"), [([0, 1, 2, 3], "0-3"), ([0, 5, 10, 15], "0, 5, 10, 15"), ([4], "4")])
@@ -247,7 +267,7 @@ def test_strings_are_named_by_their_indices(indices: list[int], words: str) -> N
 def test_a_result_is_told_in_one_line() -> None:
     assert str(by_hand()) == (
         "copying accuracy (printable strings) at 2 checkpoints; at the last 66.7% [30.0, 90.3] exact match (2 "
-        "samples x 3 strings), 100 / 50 / 50% by string 0, 5, 10, 83.3% ± 0.0 per token"
+        "samples x 3 strings), 100 / 50 / 50% (95% CIs ±66 or less) by string 0, 5, 10, 83.3% [24.1, 98.7] per token"
     )
 
 

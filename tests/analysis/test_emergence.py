@@ -41,6 +41,31 @@ def test_a_jump_between_two_checkpoints_may_be_anywhere_between_them() -> None:
     assert (found.width.low, found.width.high) == (0, 100)
 
 
+def test_trials_widen_the_intervals_of_a_steep_accuracy() -> None:
+    """Quiet checkpoints before and after a rise of two: their small noise is not that of the rise."""
+    accuracy = curve(np.random.default_rng(0).binomial(400, ramp(1030, 1220, 0.0, 0.99)) / 400)
+    alone, known = emergence(accuracy), emergence(accuracy, trials=400)
+    assert known.onset.low <= 1030 <= known.onset.high and known.end.low <= 1220 <= known.end.high
+    assert known.onset.high - known.onset.low > 2 * (alone.onset.high - alone.onset.low)
+
+
+@pytest.mark.parametrize(
+    ("trials", "message"), [(0, "1 or more, got 0"), (float("nan"), "got nan"), (9, "from 0 to 3: leave it out")]
+)
+def test_trials_that_have_no_meaning_are_refused(trials: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        emergence(curve(ramp(300, 900, 0.0, 3.0)), trials=trials)
+
+
+def test_a_stricter_test_has_less_power_and_does_not_call_what_it_misses_flat() -> None:
+    """Eight checkpoints: a rise with a p-value between 0.5% and 5%."""
+    steps = np.arange(8) * 100
+    few = curve(noisy(ramp(250, 350, 0.0, 1.0, steps), 0.2, seed=1), steps)
+    usual, strict = emergence(few), emergence(few, level=0.995)
+    assert usual.emerged and 0.005 < usual.p_value <= 0.05
+    assert strict.outcome == "cannot tell" and strict.power < 0.9
+
+
 def test_a_fall_is_a_change_but_no_rise() -> None:
     found = emergence(curve(noisy(ramp(300, 900, 5.0, 1.0), 0.05, seed=1)))
     assert found.onset.low <= 300 <= found.onset.high

@@ -103,6 +103,41 @@ def test_intervals_cover(kind: str, rho: float) -> None:
     assert (np.sum(covered, axis=0) > 51).all()
 
 
+@pytest.mark.parametrize(("before", "after", "n"), [(0.01, 0.993, 3000), (0.0, 0.96, 600), (0.0, 1.0, 600)])
+def test_intervals_cover_steep_rises_of_a_fraction(before: float, after: float, n: int) -> None:
+    """Few points on the rise, which have all of the noise; 51 of 60 or fewer would have a probability below 0.1%."""
+    rng, covered = np.random.default_rng(2), []
+    for _ in range(60):
+        onset = rng.uniform(0.3, 0.7)
+        end = onset + rng.uniform(0.03, 0.1)
+        fraction = before + (after - before) * np.clip((EVEN - onset) / (end - onset), 0, 1)
+        pairs = change_point(EVEN, rng.binomial(n, fraction) / n, trials=n).pairs
+        values = np.column_stack([pairs, pairs.mean(axis=1)])
+        truth = np.array([onset, end, (onset + end) / 2])
+        covered.append((values.min(axis=0) <= truth + 1e-6) & (truth <= values.max(axis=0) + 1e-6))
+    assert (np.sum(covered, axis=0) > 51).all()
+
+
+def test_a_fraction_without_noise_leaves_that_of_its_trials() -> None:
+    """All quiet but for one point on the rise: it is known as well as its trials tell, not exactly."""
+    fraction = np.clip((EVEN - 0.49) / 0.02, 0, 1)
+    widths = [np.ptp(change_point(EVEN, fraction, trials=n).pairs.mean(axis=1)) for n in (100, 10_000)]
+    assert widths[0] > 3 * widths[1] > 0
+
+
+def test_likelihoods_with_unequal_noise_are_those_of_the_divided_curve() -> None:
+    ratios, grid = np.linspace(0.5, 2, len(STEPS)), np.array([0.2, 0.4, 0.6])
+    curve, pairs = (
+        3 * np.clip((STEPS - 0.2) / 0.3, 0, 1) + 0.1 * random_curve(8, len(STEPS)),
+        knot_pairs(STEPS, grid, grid),
+    )
+    found = log_likelihoods(STEPS, pairs, curve[None], Noise(np.array([0.4]), ratios=ratios))[0, 0]
+    admissible = np.isfinite(found)
+    assert admissible.any()
+    for pair, value in zip(pairs.evaluated[admissible], found[admissible], strict=True):
+        assert value == pytest.approx(restricted_log_likelihood(hinges(pair) / ratios[:, None], curve / ratios, 0.4))
+
+
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.7])
 def test_flat_curves_are_seldom_taken_for_a_change(rho: float) -> None:
     """7% at most: 18 of 120 or more would have a probability below 0.2%."""

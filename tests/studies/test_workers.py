@@ -24,6 +24,7 @@ PROGRAM = """
 import os, sys
 from pathlib import Path
 import torch
+from grok_interp.engines.local import LocalEngine
 from grok_interp.runs.interrupts import terminations_interrupt
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
@@ -38,7 +39,7 @@ def train(directory, config):
 folder = Path(sys.argv[1])
 sweep = Sweep(folder / "sweep", {"long": Run.open(folder / "like").config}, n_seeds=2)
 with terminations_interrupt():  # as the command line does
-    sweep.complete(train, n_jobs=2)
+    sweep.complete(train, engine=LocalEngine(2))
 """
 
 

@@ -16,7 +16,7 @@ from grok_interp.configs.schedules import spread_steps
 from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs
+from grok_interp.studies.copying.ablation_inputs import VERSION, AblationInputs, ablation_inputs
 from grok_interp.studies.copying.results import analyze
 
 N_CHECKPOINTS = 12  # four ways at so many take copier-mini about a minute on one slow core
@@ -56,7 +56,11 @@ def ablations(
 def _ablation(inputs: AblationInputs, how: str) -> Analyzer[HeadAblation]:
     described = {**inputs.description(), "seed": SEED}
     return Analyzer(
-        f"ablation_{how}", HeadAblation, described, lambda step, model: ablation_of([(step, model)], inputs, how)
+        f"ablation_{how}",
+        HeadAblation,
+        described,
+        lambda step, model: ablation_of([(step, model)], inputs, how),
+        VERSION,
     )
 
 
@@ -101,7 +105,8 @@ def _single_ablation(inputs: AblationInputs, how: str, on_model: Progress | None
         options = {"how": how, "seed": SEED, "on_model": on_model, **inputs.options(how)}
         return single_ablation([(step, model)], inputs.samples, inputs.windows, **options)
 
-    return Analyzer(f"single_ablation_{how}", SingleAblation, {**inputs.text(), "seed": SEED}, evaluate)
+    described = {**inputs.text(), "seed": SEED}
+    return Analyzer(f"single_ablation_{how}", SingleAblation, described, evaluate, VERSION)
 
 
 def are_stored(run: Run, name: str, ways: Sequence[str] = WAYS) -> bool:

@@ -27,7 +27,13 @@ from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs, circuit_scores, formed_heads
+from grok_interp.studies.copying.ablation_inputs import (
+    VERSION,
+    AblationInputs,
+    ablation_inputs,
+    circuit_scores,
+    formed_heads,
+)
 from grok_interp.studies.copying.results import analyze
 
 MOST_RECEIVERS, MOST_SENDERS = 4, 4  # induction heads, and earlier heads that each may read from
@@ -154,4 +160,4 @@ def _analyzer(name: str, inputs: AblationInputs, half: int, groups: dict[str, li
         options: dict[str, Any] = {"groups": groups, "reference": inputs.reference}
         return edge_ablation([(step, model)], samples, inputs.windows, **options)
 
-    return Analyzer(name, EdgeAblation, described, evaluate)
+    return Analyzer(name, EdgeAblation, described, evaluate, VERSION)

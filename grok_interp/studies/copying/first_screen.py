@@ -45,7 +45,11 @@ class FirstScreen:
     def rise(self) -> Emergence | None:
         """Of per-token accuracy; None with too few checkpoints."""
         accuracy = self.results.accuracy
-        return rise(accuracy.per_token().dropna("checkpoint"), chance=accuracy.chance["per_token"])
+        return rise(
+            accuracy.per_token().dropna("checkpoint"),
+            chance=accuracy.chance["per_token"],
+            trials=accuracy.trials["per_token"],
+        )
 
     @property
     def onset(self) -> Estimate:

@@ -33,6 +33,7 @@ def leads_of_runs(runs: Sequence[Run], *, device: str = "cpu") -> LeadingIndicat
         seeds=seeds,
         chance=accuracies[0].chance["per_token"],
         margin=MARGIN,
+        trials=min(accuracy.trials["per_token"] for accuracy in accuracies),
     )
 
 

@@ -24,10 +24,10 @@ class Onsets:
 
     @cached_property
     def emergences(self) -> dict[tuple[str, int], Emergence]:
-        chance = self.curves.dataset.attrs.get("chance", {}).get(self.measure)
+        chance, trials = (self.curves.dataset.attrs.get(name, {}).get(self.measure) for name in ("chance", "trials"))
         margin = None if chance is None else MARGIN
         curves = self.curves.each(self.measure)
-        return {run: emergence(curve, chance=chance, margin=margin) for run, curve in curves.items()}
+        return {run: emergence(curve, chance=chance, margin=margin, trials=trials) for run, curve in curves.items()}
 
     @property
     def onsets(self) -> pd.Series:

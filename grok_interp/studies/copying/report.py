@@ -69,13 +69,13 @@ def numbers(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     token = accuracy.per_token().dropna("checkpoint")
     layer, head = results.induction.strongest()[0]
     score = float(results.induction["I"].isel(checkpoint=-1).sel(layer=layer, head=head))
-    found = rise(token, chance=accuracy.chance["per_token"])
+    found = rise(token, chance=accuracy.chance["per_token"], trials=accuracy.trials["per_token"])
     return {
         f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": (
             accuracy.exact_match_in_words()
         ),
         f"exact-match accuracy by string {accuracy.strings_in_words}": accuracy.per_sequence_in_words(),
-        "per-token accuracy at the last checkpoint, ± s.e. over samples": accuracy.per_token_in_words(),
+        "per-token accuracy at the last checkpoint (95% CI over samples)": accuracy.per_token_in_words(),
         **(_hexadecimal(results.hexadecimal) if results.hexadecimal else {}),
         f"onset of per-token accuracy, {MARGIN:.0%} above chance or more (step, 95% CI)": rise_in_words(found, "onset"),
         "midpoint of the rise of per-token accuracy (step, 95% CI)": rise_in_words(found, "midpoint"),

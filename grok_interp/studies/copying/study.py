@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,12 @@ class CopyingStudy(Study):
         if isinstance(run, SeriesRun):
             return series_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
         return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
+
+    def final_measures(self, run: Run) -> Mapping[str, float]:
+        from grok_interp.studies.copying.comparisons import curves_of
+
+        last = curves_of([run]).dataset.isel(condition=0, seed=0, checkpoint=-1)
+        return {str(name): float(value) for name, value in last.data_vars.items()}
 
     def folder_report(
         self, folder: Path, runs: Sequence[Run], *, threshold: float | None, device: str, show: ShowProgress

@@ -12,7 +12,7 @@ from grok_interp.analysis.shots import ShotCurves
 from grok_interp.data.modular import SPLITS, Split
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.studies.modular.results import EARLY_STOPPING, ModularResults
-from grok_interp.studies.rises import rise, rise_in_words
+from grok_interp.studies.rises import rise_in_words
 
 
 def numbers(results: ModularResults, *, threshold: float) -> dict[str, str]:
@@ -29,9 +29,7 @@ def numbers(results: ModularResults, *, threshold: float) -> dict[str, str]:
             phases(shots, threshold=threshold).get(step, "undefined: not finite")
         ),
         "most likely algorithm at that step, last shot, o.o.d. train": str(best.values),
-        "midpoint of the rise of o.o.d. train accuracy (step, 95% CI)": rise_in_words(
-            rise(shots.last_shot().sel(split="ood_train"), chance=1 / shots.dataset.attrs["p"]), "midpoint"
-        ),
+        "midpoint of the rise of o.o.d. train accuracy (step, 95% CI)": rise_in_words(results.rise, "midpoint"),
         f"o.o.d. accuracy over new queries at the last checkpoint, as a fraction of the best, {_peak(results, ood)} "
         "(95% CI over contexts, 1 seed)": _kept(results, ood),
         "chance": f"{1 / shots.dataset.attrs['p']:.1%}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate
+from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Estimate
 from grok_interp.analysis.intervals import in_percent
 from grok_interp.analysis.phases import PhaseProbabilities, percent, phases
 from grok_interp.counted import counted
@@ -15,7 +15,7 @@ from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.modular_emergence import modular_emergence
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.studies.modular.results import ModularResults
-from grok_interp.studies.rises import rise, rise_in_words, step_in_words
+from grok_interp.studies.rises import rise_in_words, step_in_words
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,10 @@ class FirstScreen:
     def _chance(self) -> float:
         return 1 / self.results.shots.dataset.attrs["p"]
 
-    @cached_property
-    def rise(self) -> Emergence | None:
-        """Of the accuracy on unseen tasks; None with too few checkpoints."""
-        curve = self.results.shots.last_shot().sel(split="ood_train", drop=True)
-        return rise(curve.dropna("checkpoint"), chance=self._chance)
-
     @property
     def onset(self) -> Estimate:
-        return self.rise.onset if self.rise and self.rise.rises else Estimate()
+        rise = self.results.rise
+        return rise.onset if rise and rise.rises else Estimate()
 
     @cached_property
     def phases(self) -> dict[int, PhaseProbabilities]:
@@ -56,15 +51,15 @@ class FirstScreen:
 
     def _rise(self) -> str:
         n, what = len(self.results.steps), "accuracy on unseen tasks"
-        if self.rise is None:
+        if self.results.rise is None:
             too_few = f"{counted(n, 'checkpoint')} {'is' if n == 1 else 'are'} too few"
             return f"Cannot tell when {what} rose: {too_few}, {MIN_CHECKPOINTS} are needed"
-        if self.rise.rises:
+        if self.results.rise.rises:
             return f"{what.capitalize()} rose at step {step_in_words(self.onset)}"
-        if self.rise.outcome == "cannot tell":
+        if self.results.rise.outcome == "cannot tell":
             return (
                 f"Cannot tell whether {what} rose: at these {counted(n, 'checkpoint')} a clear rise would be detected "
-                f"with a probability of {self.rise.power:.0%} only"
+                f"with a probability of {self.results.rise.power:.0%} only"
             )
         return f"{what.capitalize()} did not rise above chance ({self._chance:.1%}) by more than 5 percentage points"
 
@@ -81,7 +76,7 @@ class FirstScreen:
         ]
         return [
             *accuracies,
-            Headline(rise_in_words(self.rise, "onset"), "onset of o.o.d. train accuracy (step, 95% CI)"),
+            Headline(rise_in_words(self.results.rise, "onset"), "onset of o.o.d. train accuracy (step, 95% CI)"),
             Headline(
                 percent(best.probability) if best else "undefined",
                 f"probability over contexts of the phase at step {step:,}: {best.most_probable if best else 'none'} "

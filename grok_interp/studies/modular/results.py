@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from grok_interp.analysis.agreement import AlgorithmAgreement, agreement_of
+from grok_interp.analysis.emergence import Emergence
 from grok_interp.analysis.evaluation_contexts import Answers, answers_of
 from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
 from grok_interp.analysis.shots import ShotCurves, shot_curve_of
@@ -19,6 +20,7 @@ from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.modular_inputs import ModularInputs, evaluation_inputs
+from grok_interp.studies.rises import rise
 from grok_interp.studies.run_results import RunResults
 
 EARLY_STOPPING: tuple[Split, ...] = ("ood_train", "ood_test")  # the splits whose best checkpoint is kept
@@ -64,6 +66,14 @@ class ModularResults(RunResults):
         standard error where several checkpoints are close.
         """
         return self.shots.best_checkpoint(*EARLY_STOPPING, queries="new")
+
+    @cached_property
+    def rise(self) -> Emergence | None:
+        """Of the last-shot accuracy on unseen tasks; None with too few checkpoints."""
+        of_split = {"split": "ood_train"}
+        queries = self.shots.effective_queries().isel(shot=-1).sel(of_split).median("checkpoint")
+        curve = self.shots.last_shot().sel(of_split, drop=True).dropna("checkpoint")
+        return rise(curve, chance=1 / self.shots.dataset.attrs["p"], trials=float(queries))
 
 
 def analyze(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ class ModularStudy(Study):
     """When in-context modular arithmetic generalizes to unseen tasks, and by which algorithm."""
 
     name, folders, next_figure = "modular", "modular", "modular/shift"
+    compared = frozenset({"data.n_id", "data.alpha"})
     data, presets, pictures = ModularConfig, own_presets(ModularConfig), FIGURES
 
     def open_batches(self, config: TrainConfig) -> ModularBatches:
@@ -53,6 +54,11 @@ class ModularStudy(Study):
 
         inputs = self.evaluation_inputs(run)
         return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
+
+    def final_measures(self, run: Run) -> Mapping[str, float]:
+        """Last-shot accuracies by split."""
+        last = self.analyze(run).shots.last_shot().isel(checkpoint=-1)
+        return {str(split): float(last.sel(split=split)) for split in last["split"].values}
 
     def folder_report(
         self, folder: Path, runs: Sequence[Run], *, threshold: float | None, device: str, show: ShowProgress

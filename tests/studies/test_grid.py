@@ -1,0 +1,219 @@
+"""Sweeps over any fields: cells, the real command, failures that are kept, resuming, the table."""
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from grok_interp.cli import main
+from grok_interp.configs import TrainConfig
+from grok_interp.engines.engine import FailedCellsError, attempted
+from grok_interp.presets import training_preset
+from grok_interp.runs.metrics import last_step
+from grok_interp.runs.run import Run
+from grok_interp.runs.run_training import run_training
+from grok_interp.studies.grid import Grid, is_grid, read_grid
+from grok_interp.studies.sweep import failure_of
+from grok_interp.studies.sweep_progress import runs_progress
+from grok_interp.studies.sweep_table import SweptRun, shown_cells, table_of_cells
+
+MODULAR = training_preset("modular-tiny")
+CELLS = [f"learning_rate={rate},weight_decay={decay}" for rate in (0.003, 0.006) for decay in (0.0, 0.1)]
+
+
+def modular(folder: Path, *words: str) -> list[str]:
+    return ["sweep", "modular-tiny", "--n-steps", "4", "--warmup-steps", "0", "--folder", str(folder), *words]
+
+
+def test_every_combination_is_a_cell() -> None:
+    grid = Grid(MODULAR, {"learning_rate": (0.003, 0.006), "weight_decay": (0.0, 0.1)}, 2)
+    assert list(grid.conditions) == CELLS
+    assert [(each.learning_rate, each.weight_decay) for each in grid.conditions.values()] == [
+        (0.003, 0.0),
+        (0.003, 0.1),
+        (0.006, 0.0),
+        (0.006, 0.1),
+    ]
+    runs = grid.sweep(Path("folder")).runs
+    assert len(runs) == 8
+    assert {(config.init_seed, config.data_seed) for config in runs.values()} == {(0, 0), (1, 1)}
+
+
+def test_seeds_alone_are_one_cell() -> None:
+    assert Grid(MODULAR, {}, 3).conditions == {"unchanged": MODULAR}
+
+
+def test_names_of_cells_are_names_of_folders(tiny: TrainConfig) -> None:
+    grid = Grid(tiny, {"data.source": ("a/b c.txt",), "betas": ((0.9, 0.95),)}, 1)
+    assert list(grid.conditions) == ["data.source=a_b_c.txt,betas=0.9+0.95"]
+    with pytest.raises(ValueError, match="two combinations of these values have one folder name"):
+        _ = Grid(tiny, {"data.source": ("a/b", "a_b")}, 1).conditions
+    with pytest.raises(ValueError, match="a name of 312 characters: vary less"):
+        _ = Grid(tiny, {"data.source": ("x" * 300,)}, 1).conditions
+
+
+def test_cells_that_cannot_be_trained_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="batch_size=0 cannot be trained: TrainConfig: batch_size must be at least 1"):
+        _ = Grid(MODULAR, {"batch_size": (8, 0)}, 1).conditions
+    with pytest.raises(ValueError, match="10,000 runs at most, these values and seeds make 10,001"):
+        Grid(MODULAR, {"batch_size": (4,)}, 10_001)
+
+
+def test_a_grid_is_read_back_and_an_altered_one_is_refused(tmp_path: Path) -> None:
+    grid = Grid(MODULAR, {"betas": ((0.9, 0.95), (0.9, 0.99)), "micro_batch_size": (None, 2)}, 2)
+    assert not is_grid(tmp_path)
+    grid.write(tmp_path)
+    assert is_grid(tmp_path) and read_grid(tmp_path) == grid
+    file = tmp_path / "sweep.json"
+    file.write_text(file.read_text().replace('"n_seeds": 2', '"n_seeds": 3'))
+    with pytest.raises(ValueError, match="sweep.json is damaged .its SHA-256 is another.: repeat the command"):
+        read_grid(tmp_path)
+
+
+def test_the_last_step_of_a_log(tmp_path: Path, tiny: TrainConfig) -> None:
+    assert last_step(tmp_path / "none.jsonl") == 0
+    run = run_training(tmp_path / "run", tiny)
+    file = run.directory / "metrics.jsonl"
+    assert last_step(file) == 20
+    file.write_bytes(file.read_bytes()[:-7])
+    assert last_step(file) == 19, "the last line is cut short"
+
+
+def test_progress_is_the_updates_of_all_runs(tmp_path: Path, tiny: TrainConfig) -> None:
+    run_training(tmp_path / "one", tiny)
+    told: list[tuple] = []
+    runs = {name: (tmp_path / name, tiny) for name in ("one", "two")}
+    with runs_progress(runs, lambda *progress: told.append(progress)) as note:
+        note(attempted(lambda cell: cell, "one", 1))
+        while not told:
+            pass
+        note(attempted(lambda cell: 1 // cell, "two", 0))
+    assert told[0] == (20, 40, "updates; 1 of 2 runs")
+    assert told[-1] == (40, 40, "updates; 2 of 2 runs, 1 failed")
+
+
+def test_a_failure_says_what_and_where() -> None:
+    outcome = attempted(lambda cell: 1 // cell, "cell", 0)
+    assert (outcome.name, outcome.made, outcome.failure) == (
+        "cell",
+        None,
+        "ZeroDivisionError: integer division or modulo by zero",
+    )
+    assert "test_grid.py" in outcome.details
+    assert attempted(int, "cell", "x").failure == "invalid literal for int() with base 10: 'x'"
+
+
+def test_a_message_lists_the_first_failures() -> None:
+    failures = {f"seed{seed}": "why" for seed in range(10)}
+    lines = str(FailedCellsError(failures, 12)).splitlines()
+    assert lines[0] == "10 of 12 failed, the others are finished; the same command tries again:"
+    assert lines[1:] == [*(f"  seed{seed} failed: why" for seed in range(8)), "  and 2 more"]
+
+
+def test_intervals_are_over_the_finished_seeds() -> None:
+    runs = [SweptRun("one", seed, "finished", "", {}, {"loss": float(seed)}) for seed in (1, 2, 3)]
+    runs += [SweptRun("two", 0, "finished", "", {}, {"loss": 5.0}), SweptRun("two", 1, "failed", "why", {})]
+    one, two = table_of_cells(runs)
+    assert (one["seeds"], one["status"], two["status"]) == (3, "finished", "1 finished, 1 failed")
+    mean, low, high = one["loss"]
+    assert mean == 2 and math.isclose(high - 2, 4.303 / math.sqrt(3), rel_tol=1e-3) and math.isclose(2 - low, high - 2)
+    assert [row["loss"] for row in shown_cells([one, two])] == ["2 [-0.484, 4.48]", "5"]
+
+
+def test_a_dry_run_lists_the_cells_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--vary", "learning-rate=0.003,0.006", "--vary", "weight_decay=0,0.1", "--seeds", "2", "--dry-run"]
+    assert main(modular(tmp_path / "sweep", *words)) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[0] for line in printed.splitlines()[1:5]] == CELLS
+    assert printed.count("not begun") == 4 and "4 cells, 8 runs of 4 updates" in printed
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--vary", "lerning_rate=1"], "close to it: learning_rate"),
+        (["--vary", "batch_size=2", "--vary", "batch-size=4"], "--vary batch_size is given twice"),
+        (["--seeds", "0"], "needs 1 seed or more, got 0"),
+        (["--jobs", "0"], "--jobs needs 1 process or more, got 0"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(words: list[str], message: str, tmp_path: Path, capsys) -> None:
+    assert main(modular(tmp_path / "sweep", *words)) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_failed_cell_keeps_its_message_and_the_others_go_on(tmp_path: Path, capsys) -> None:
+    """A rate so high that training diverges; then the same command, and one that leaves the cell out."""
+    folder, bad = tmp_path / "sweep", "learning_rate=1e+30"
+    command = modular(folder, "--vary", "learning_rate=1e30,0.003,0.006", "--seeds", "2", "--device", "cpu")
+    assert main(command) == 6
+    printed = capsys.readouterr()
+    assert "6 runs in" in printed.out and "6 to train" in printed.out
+    rows = {line.split()[0]: line for line in printed.out.splitlines() if line.startswith("learning_rate=")}
+    assert "failed" in rows[bad] and "finished" in rows["learning_rate=0.003"]
+    assert re.search(r"ood_test\s*$", next(line for line in printed.out.splitlines() if line.startswith("cell ")))
+    assert "2 of 6 failed, the others are finished; the same command tries again:" in printed.err
+    assert f"{bad}/seed0 failed: training diverged: " in printed.err and "24 of 24" in printed.err
+    assert failure_of(folder / bad / "seed1").startswith("training diverged: ")
+    assert "Traceback" in (folder / bad / "seed1.failed.txt").read_text()
+    page = (folder / "report.html").read_text()
+    assert "learning_rate=1e+30/seed1 failed: training diverged: " in page and "What does learning_rate change?" in page
+    table = pd.read_csv(folder / "tables" / "sweep.csv")
+    assert table["status"].tolist() == ["failed"] * 2 + ["finished"] * 4
+    assert table.loc[2:, "ood_test"].between(0, 1).all() and table.loc[:1, "ood_test"].isna().all()
+    weights = (folder / "learning_rate=0.003" / "seed0" / "checkpoints" / "step_00000004.safetensors").stat()
+
+    assert main([*command, "--json"]) == 6
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["failures"]) == {f"{bad}/seed0", f"{bad}/seed1"}
+    assert [cell["status"] for cell in found["cells"]] == ["failed", "finished", "finished"]
+    assert found["cells"][1]["ood_test"]["low"] is not None and found["cells"][0]["ood_test"]["mean"] is None
+
+    assert main(modular(folder, "--vary", "learning_rate=0.003,0.006", "--seeds", "2", "--device", "cpu")) == 0
+    assert "4 runs in" in (printed := capsys.readouterr().out) and "0 to train" in printed
+    assert main(["report", str(folder)]) == 0
+    assert "learning_rate=0.006  2      finished" in capsys.readouterr().out
+    after = (folder / "learning_rate=0.003" / "seed0" / "checkpoints" / "step_00000004.safetensors").stat()
+    assert after.st_mtime_ns == weights.st_mtime_ns, "nothing is trained twice"
+
+
+def test_the_message_goes_when_the_run_is_finished(tiny: TrainConfig, tmp_path: Path) -> None:
+    sweep = Grid(tiny, {"batch_size": (2, 4)}, 1).sweep(tmp_path / "sweep")
+    faulty = {"batch_size=2"}
+
+    def train(directory: Path, config: TrainConfig) -> None:
+        if directory.parent.name in faulty:
+            raise OSError(28, "No space left on device")
+        run_training(directory, config)
+
+    with pytest.raises(FailedCellsError, match="1 of 2 failed") as raised:
+        sweep.complete(train)
+    assert raised.value.failures == {"batch_size=2/seed0": "OSError: [Errno 28] No space left on device"}
+    faulty.clear()
+    sweep.complete(train)
+    assert not failure_of(tmp_path / "sweep" / "batch_size=2" / "seed0")
+    assert all(Run.open(directory).is_finished for directory in sweep.runs)
+
+
+def test_a_phase_diagram_is_the_report_of_a_sweep_over_tasks(tmp_path: Path, capsys) -> None:
+    command = modular(tmp_path / "sweep", "--vary", "data.alpha=0.4,0.6", "--seeds", "1", "--device", "cpu")
+    assert main(command) == 0
+    assert "data.alpha=0.6  1      finished" in capsys.readouterr().out
+    assert "In which phase is in-context modular arithmetic?" in (tmp_path / "sweep" / "report.html").read_text()
+
+
+def test_a_copying_sweep_has_its_measures(tiny: TrainConfig, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "sweep"
+    grid = Grid(replace(tiny, n_steps=5, warmup_steps=0), {"batch_size": (2, 4)}, 1)
+    grid.sweep(folder).complete(run_training)
+    grid.write(folder)
+    assert main(["report", str(folder), "--device", "cpu"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["cell", "seeds", "status", "exact_match", "per_token", "loss", "induction"]
+    assert [row.split()[:3] for row in rows[:2]] == [[f"batch_size={size}", "1", "finished"] for size in (2, 4)]
