@@ -108,6 +108,8 @@ class Transformer(HookedRootModule):
         The pass ends with the last layer's attention. Where a hook listens to a layer's scores or pattern, its entries
         are those of the pattern that the hook leaves.
 
+        Entries are between 0 and 1, and those of a row sum to 1 within 1e-4, however large the scores are.
+
         Args:
             tokens: token indices, batch x pos.
             queries: position of the query of each entry.

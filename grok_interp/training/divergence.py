@@ -106,7 +106,7 @@ class FiniteCheck:
         def look(stream: Tensor, hook: object) -> None:  # noqa: ARG001 (TransformerLens' signature)
             finite.append(has_finite_squares(stream))
 
-        hooks = [(name, look) for name in stream_names(model.cfg.n_layers)]
+        hooks: list[Any] = [(name, look) for name in stream_names(model.cfg.n_layers)]
         was_training = model.training
         model.eval()
         try:

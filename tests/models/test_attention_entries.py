@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from grok_interp.configs import ModelConfig
 from grok_interp.data.copying import induction_targets
 from grok_interp.models import attention_kernels
+from grok_interp.models.attention_entries import weights_of_rows
 from grok_interp.models.attention_kernels import attention_by_some_queries, attention_with_lse, fused_attention
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views
@@ -302,3 +303,37 @@ def test_saturated_weights_are_at_most_one(seed: int, both_forms: None) -> None:
     for layer, entries in enumerate(found):
         exact = cache[f"blocks.{layer}.attn.hook_pattern"][:, :, queries, keys]
         torch.testing.assert_close(entries, exact, atol=5e-3, rtol=0)
+
+
+@FAMILIES
+@pytest.mark.parametrize("factor", [1, 4, 40, 1e4, 1e8])
+def test_rows_sum_to_one_and_are_exact_however_large_the_scores(
+    cfg: ModelConfig, factor: float, both_forms: None
+) -> None:
+    """By nothing but normalizing them: against float64, of the queries and keys that the model computes."""
+    model = random_model(cfg, seed=1)
+    with torch.no_grad():
+        for name, weight in canonical_views(model).items():
+            if name.endswith(("W_Q", "W_K")):
+                weight.mul_(factor)
+    tokens = random_tokens(cfg, length=13, seed=1)
+    queries, keys = torch.cartesian_prod(torch.arange(13), torch.arange(13)).T
+    found = model.attention_entries(tokens, queries, keys).unflatten(-1, (13, 13))
+    assert found.dtype == torch.float32 and float(found.min()) >= 0 and float(found.max()) <= 1
+    torch.testing.assert_close(found.sum(dim=-1), torch.ones(found.shape[:-1]), atol=1e-4, rtol=0)
+    _, cache = model.run_with_cache(tokens, names_filter=lambda name: "hook_rot" in name or "hook_lse" in name)
+    for layer in range(cfg.n_layers):
+        q, k = (cache[f"blocks.{layer}.attn.hook_rot_{name}"].double().transpose(1, 2) for name in "qk")
+        scores = (q @ k.mT / math.sqrt(cfg.d_head)).masked_fill(~torch.ones(13, 13).tril().bool(), -torch.inf)
+        torch.testing.assert_close(found[layer].double(), scores.softmax(-1), atol=1e-4, rtol=1e-4)
+
+
+def test_rows_are_normalized_some_entries_at_a_time() -> None:
+    generator = torch.Generator().manual_seed(3)
+    q, k = torch.randn(2, 2, 70, 3, 5, generator=generator)
+    queries = torch.randint(70, (150,), generator=generator)
+    keys = (queries * torch.rand(150, generator=generator)).long()
+    found = weights_of_rows(q[:, queries], k, queries, keys)
+    scores = torch.einsum("bqhd,bkhd->bhqk", q.double(), k.double()) / math.sqrt(5)
+    expected = scores.masked_fill(~torch.ones(70, 70).tril().bool(), -torch.inf).softmax(-1)[..., queries, keys]
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
