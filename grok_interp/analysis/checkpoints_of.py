@@ -6,7 +6,8 @@
     a generator, a Run, a series      (step, model) with increasing steps, or models; one model in memory at a time
 
 Steps are distinct integers of 0 or more. Every analyzer reads its checkpoints through `checkpoints_of`, so all of them
-accept and refuse the same.
+accept and refuse the same. A model whose finite weights are too large to compute with (see `overflow`) comes as one
+whose weights are NaN: results name its step as not finite.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from grok_interp.models.activations import HookedModel, rotates_any_position
+from grok_interp.models.overflow import undefined_if_overflowing
 from grok_interp.models.unreadable import beyond_context
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def checkpoints_of(
         require_model(model, needs)
         if tokens is not None:
             require_readable(tokens, model.cfg, n_read=0 if rotates_any_position(model) else n_read)
-        yield step, model
+        yield step, undefined_if_overflowing(model) if "run_with_hooks" in needs else model
         last = step
     if last is None:
         raise ValueError(

@@ -92,7 +92,11 @@ class PhaseDiagram(Result):
 
     def __str__(self) -> str:
         done = int(self.n_seeds().sum())
-        return f"{counted(done, 'run')} of {self.dataset.sizes['n_id']} n_id x {self.dataset.sizes['alpha']} alphas"
+        undefined = self.dataset.attrs.get("n_not_finite", 0)
+        return (
+            f"{counted(done, 'run')} of {self.dataset.sizes['n_id']} n_id x {self.dataset.sizes['alpha']} alphas"
+            + f"; NOT FINITE at every checkpoint of {counted(undefined, 'run')}" * bool(undefined)
+        )
 
 
 def _of_cells(named: Callable[..., str], *cells: xr.DataArray) -> xr.DataArray:
@@ -110,7 +114,7 @@ def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: st
         queries: "all" or "new", those that no example answers.
 
     Returns:
-        Last-shot accuracy by split, n_id, alpha and seed.
+        Last-shot accuracy by split, n_id, alpha and seed; NaN for a run that is not finite at any checkpoint.
 
     Raises:
         ValueError: for no runs, two runs of the same cell, and runs on text.
@@ -124,6 +128,7 @@ def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: st
         1
     """
     cells: dict[tuple[int, float, int], pd.DataFrame] = {}
+    undefined = 0
     for config, curves in runs:
         if not isinstance(config.data, ModularConfig):
             raise ValueError("a phase diagram needs runs on modular arithmetic, got one on text")
@@ -132,11 +137,12 @@ def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: st
             raise ValueError(f"two runs with (n_id, alpha, init_seed) = {cell}: give one of them")
         last = curves.last_shot(queries)
         n = curves.effective_queries(queries).isel(shot=-1, drop=True)
-        best = {"checkpoint": int(last.mean("split").argmax("checkpoint"))}
+        best = {"checkpoint": int(last.mean("split").fillna(-1).argmax("checkpoint"))}
+        undefined += int(last.isel(best).isnull().any())
         at_best = {name: each.isel(best).to_series() for name, each in (("accuracy", last), ("effective_queries", n))}
         cells[cell] = pd.DataFrame(at_best)
     if not cells:
         raise ValueError("a phase diagram needs at least one run")
     table = pd.concat(cells, names=["n_id", "alpha", "seed"])
     dataset = xr.Dataset.from_dataframe(table).sel(split=list(SPLITS)).astype(float)
-    return PhaseDiagram(dataset.assign_attrs(queries=queries))
+    return PhaseDiagram(dataset.assign_attrs(queries=queries, n_not_finite=undefined))

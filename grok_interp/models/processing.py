@@ -36,11 +36,11 @@ UNDETERMINED: Undetermined = "undetermined"
 class Processing:
     """What was done to the weights; `str` of a model as trained is "raw".
 
-    A part is None where there is nothing to process (biases of 0, weights of 0), and "undetermined" where the weights
-    could be either: value biases of 0 beside output biases are folded ones, or the model was trained without them.
+    A part is None where there is nothing to process (biases of 0, weights of 0 or NaN), and "undetermined" where the
+    weights could be either: value biases of 0 beside output biases are folded ones, or were never trained.
     """
 
-    norms_folded: bool = False
+    norms_folded: bool | None = False
     writing_centered: bool | None = False
     unembedding_centered: bool | None = False
     value_biases_folded: bool | Undetermined | None = None
@@ -105,8 +105,8 @@ def require_same_processing(first: Processing | None, model: Any, step: int) -> 
     Raises:
         ValueError: if it is not that of the checkpoints before.
     """
-    if first is not None and not has_finite_weights(model):
-        return first
+    if not has_finite_weights(model):
+        return first or Processing(norms_folded=None, writing_centered=None, unembedding_centered=None)
     found = processing_of(model)
     merged = first.merged(found) if first is not None else found
     if merged is None:
@@ -151,6 +151,9 @@ def _are_centered(*weights: Tensor, dim: int = -1) -> bool | None:
 
 def _is_centered(weight: Tensor, dim: int) -> bool | None:
     with torch.no_grad():
-        weight = weight.float()
-        scale = torch.linalg.vector_norm(weight) / max(1, weight.numel()) ** 0.5
-        return bool(weight.mean(dim=dim).abs().max() <= CENTERED * scale) if scale > 0 else None
+        largest = weight.abs().max().float()
+        if not largest > 0:
+            return None
+        weight = weight.float() / largest  # its squares must not overflow
+        scale = torch.linalg.vector_norm(weight) / weight.numel() ** 0.5
+        return bool(weight.mean(dim=dim).abs().max() <= CENTERED * scale)

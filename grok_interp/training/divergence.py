@@ -2,7 +2,8 @@
 
 Reading a number makes a GPU wait, so losses and gradient norms are read many updates at a time, and the weights only
 where they are kept: at checkpoints, at resume points and after the last update. Weights can be finite and too large to
-compute with; so the loss of one sequence is computed there as well.
+compute with; so the loss of one sequence is computed there as well, and the squares that its norms take are checked: a
+norm makes 0 of what overflows, and the loss would be that of chance.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.models.activations import has_finite_weights
+from grok_interp.models.overflow import has_finite_squares, stream_names
 from grok_interp.training.precision import SMALLEST_SCALE, autocast
 from grok_interp.training.sharding import has_finite_parts
 
@@ -88,25 +90,33 @@ class FiniteCheck:
             require_finite_update(update, loss, grad_norm)
 
     def require_finite(self) -> None:
-        """Raises DivergedError when an update since the last call, the weights or their loss are not finite."""
+        """Raises DivergedError when an update since the last call, the weights or what they compute is not finite."""
         self.require_finite_updates()
         check = has_finite_parts if self.state.processes.sharded else has_finite_weights
-        finite = check(self.state.model)
-        found = "weights are" if not finite else "loss is" if not self._has_finite_loss() else ""
+        found = self._not_finite_in_a_pass() if check(self.state.model) else "weights are"
         if found:
             raise DivergedError(
                 f"training diverged: the {found} not finite after the update to step {self.state.step}; {REMEDY}"
             )
 
-    def _has_finite_loss(self) -> bool:
-        model = self.state.model
+    def _not_finite_in_a_pass(self) -> str:
+        """What is not finite when one sequence is read; empty if all is."""
+        model, finite = self.state.model, []
+
+        def look(stream: Tensor, hook: object) -> None:  # noqa: ARG001 (TransformerLens' signature)
+            finite.append(has_finite_squares(stream))
+
+        hooks = [(name, look) for name in stream_names(model.cfg.n_layers)]
         was_training = model.training
         model.eval()
         try:
-            with torch.no_grad(), autocast(self.state.device, self.state.precision):
-                return bool(self.loss_function(model, self.sequence).isfinite())
+            with torch.no_grad(), autocast(self.state.device, self.state.precision), model.hooks(fwd_hooks=hooks):
+                loss = self.loss_function(model, self.sequence)
         finally:
             model.train(was_training)
+        if not bool(loss.isfinite()):
+            return "loss is"
+        return "" if bool(torch.stack(finite).all()) else "squares of the residual stream are"
 
 
 def skip_overflow(state: TrainingState) -> Float[Tensor, ""]:

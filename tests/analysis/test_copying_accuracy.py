@@ -175,6 +175,9 @@ def test_a_model_of_nan_has_no_accuracy_and_its_neighbors_keep_theirs(tmp_path: 
         assert found.isnull().values.tolist() == [False, True]
     assert accuracy.undefined_steps == [30]
     assert "at the last undefined exact match" in str(accuracy)
+    assert str(accuracy).endswith("; NOT FINITE at step 30")
+    between = copying_accuracy([(10, induction_circuit()), (30, broken), (50, induction_circuit())], samples)
+    assert "100.0%" in str(between) and str(between).endswith("; NOT FINITE at step 30")
     accuracy.save(tmp_path / "correct.nc")
     assert CopyingAccuracy.load(tmp_path / "correct.nc").dataset.equals(accuracy.dataset)
 

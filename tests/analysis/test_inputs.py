@@ -363,6 +363,54 @@ def test_weights_that_are_not_finite_give_nan_and_are_named(driver: Driver, valu
     assert "NOT FINITE at step 10" in str(driver([(10, spoiled(good, value))]))
 
 
+def too_large(model: Any, kind: str) -> Any:
+    large = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in [large.ln_final.w] if kind == "final gain" else large.parameters():
+            weight.fill_(3e38) if kind == "final gain" else weight.mul_(1e25)
+    return large
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+@WITH_HOOKS
+@pytest.mark.parametrize("kind", ["final gain", "every weight"])
+def test_weights_too_large_to_compute_with_are_not_finite(driver: Driver, kind: str) -> None:
+    """Norms make 0 of a stream whose squares overflow: every score would be that of equal logits."""
+    (_, good), (_, other) = driver.models()
+    result = driver([(0, good), (10, too_large(good, kind)), (20, other)])
+    assert result.not_finite() == (10,) and "NOT FINITE at step 10" in str(result)
+    assert not bool(np.isfinite(result.expected().sel(checkpoint=10).to_dataarray()).any())
+    xr.testing.assert_allclose(result.dataset.sel(checkpoint=[0, 20]), driver([(0, good), (20, other)]).dataset)
+
+
+@pytest.mark.parametrize("kind", ["final gain", "every weight"])
+def test_one_model_that_overflows_is_not_finite_in_any_library(kind: str) -> None:
+    from grok_interp import to_hooked_transformer
+
+    theirs = to_hooked_transformer(TEXT_MODELS[0][1])
+    large = too_large(theirs, kind)
+    before = {name: weight.clone() for name, weight in large.state_dict().items()}
+    assert head_scores(large, REPEATED).not_finite() == position_losses(large, REPEATED).not_finite() == (0,)
+    assert head_scores(theirs, REPEATED).not_finite() == ()
+    assert all(torch.equal(weight, before[name]) for name, weight in large.state_dict().items())
+    assert bool(attention_maps(too_large(TEXT_MODELS[0][1], kind), REPEATED[0])["pattern"].isnull().all())
+    grid = grid_comparison(too_large(NUMBER_MODELS[0][1], kind), P, (2, 3), torch.tensor([[1, 2], [3, 4]]))
+    assert grid.counts()["NOT FINITE"] == P * P
+
+
+def test_large_weights_that_a_model_computes_with_are_as_good_as_any() -> None:
+    """A norm follows the embedding and the MLP alike, so that their scale hardly matters."""
+    model, large = TEXT_MODELS[0][1], copy.deepcopy(TEXT_MODELS[0][1])
+    with torch.no_grad():
+        large.embed.weight.mul_(1e6)
+        for block in large.blocks:
+            block.attn.o.weight.mul_(1e6)
+            block.mlp.out.weight.mul_(1e6)
+    found, expected = (position_losses(each, REPEATED)["loss"] for each in (large, model))
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    assert list(checkpoints_of(large))[0][1] is large
+
+
 @pytest.mark.parametrize("spoil", ["blocks.0.attn.W_V", "blocks.1.mlp.W_in", "embed.W_E"])
 def test_one_weight_that_is_nan_shows_in_transformer_lens_too(spoil: str) -> None:
     """TransformerLens replaces NaN by 0 in attention patterns."""

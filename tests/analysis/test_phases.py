@@ -217,6 +217,18 @@ def test_a_cell_without_a_run_has_no_phase() -> None:
     assert found.phases(threshold=0.75).values.tolist() == [["nothing learned", ""], ["", "i.d. memorization"]]
 
 
+def test_a_run_that_is_not_finite_at_any_checkpoint_has_no_phase_and_is_counted() -> None:
+    config = replace(RUN.with_data(n_id=7, alpha=0.6), init_seed=0)
+    nan = curves_by_hand(dict.fromkeys(SPLITS, [np.nan, np.nan]), steps=[0, 10])
+    found = phase_diagram([a_run(5, 0.3, 0, ()), (config, nan)])
+    assert found.phases(threshold=0.75).values.tolist() == [["nothing learned", ""], ["", ""]]
+    assert str(found) == "1 run of 2 n_id x 2 alphas; NOT FINITE at every checkpoint of 1 run"
+    some = curves_by_hand(dict.fromkeys(SPLITS, [0.9, np.nan]), steps=[0, 10])
+    assert phase_diagram([(config, some)]).phases(threshold=0.75).item() == "o.o.d. generalization"
+    alone = phase_diagram([(config, nan)])
+    assert alone.phases(threshold=0.75).values.tolist() == [[""]] and alone.best().isnull().all()
+
+
 def test_runs_that_make_no_diagram_are_refused() -> None:
     run = a_run(5, 0.3, 2, ())
     with pytest.raises(ValueError, match="needs at least one run"):

@@ -213,6 +213,20 @@ def test_weights_that_are_not_finite_give_nan_and_leave_the_state_of_their_serie
         assert measured(found).isel(checkpoint=1).isnull().all()
 
 
+def test_a_first_checkpoint_that_is_not_finite_takes_the_state_of_the_others() -> None:
+    centered = random_model(LLAMA)
+    with torch.no_grad():
+        centered.unembed.weight.sub_(centered.unembed.weight.mean(dim=0))
+    for factor in (torch.nan, 1e25):
+        diverged = deepcopy(centered)
+        with torch.no_grad():
+            for weight in diverged.parameters():
+                weight.mul_(factor)
+        found = induction_scores([(1, diverged), (2, centered)], TOKENS)
+        assert found.dataset.attrs["processing"] == "unembedding centered"
+        assert found.not_finite() == (1,)
+
+
 @LIBRARY_3
 def test_folding_here_is_folding_there() -> None:
     """Of RMSNorm, where the library folds the gains and centers nothing."""

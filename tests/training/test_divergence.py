@@ -67,6 +67,20 @@ def test_a_single_update_is_checked_too(tiny: TrainConfig, tmp_path: Path) -> No
     assert not resume_points(tmp_path / "run")
 
 
+@pytest.mark.parametrize("resume_seconds", [0.0, 1000.0])
+def test_weights_that_overflow_every_norm_are_not_kept(
+    tiny: TrainConfig, tmp_path: Path, resume_seconds: float
+) -> None:
+    """They are finite, and so is their loss: a norm makes 0 of a stream whose squares overflow."""
+    config = replace(tiny, learning_rate=1e30, n_steps=1, warmup_steps=0, checkpoint_steps=(0, 1))
+    message = "the squares of the residual stream are not finite after the update to step 1; .* last good .* step 0"
+    with pytest.raises(DivergedError, match=message):
+        run_training(tmp_path / "run", config, resume_seconds=resume_seconds)
+    assert Run.open(tmp_path / "run").steps == (0,) and not resume_points(tmp_path / "run")
+    with pytest.raises(DivergedError, match=r"^member 0 .*squares of the residual stream are not finite"):
+        list(train_ensemble([config, replace(config, init_seed=7)]))
+
+
 def test_the_command_exits_with_the_message(text_file: Path, own_cache: Path, tmp_path: Path, capsys) -> None:
     options = ["--data.source", str(text_file), "--n-steps", "1", "--learning-rate", "1e38", "--warmup-steps", "0"]
     assert main(["train", "copier-tiny", "--run", str(tmp_path / "run"), *options, "--checkpoint-steps", "0"]) == 2
