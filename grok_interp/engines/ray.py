@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ OWN_RAY = {
 }
 QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}  # what Ray says of lost workers it would print on stdout
 OBJECT_STORE = 100 * 2**20  # bytes; Ray's least is 75 MiB, and cells are small
-GRACE_SECONDS = 10.0  # for resume points, when cells are canceled
+GRACE_SECONDS = 10.0  # for resume points, when cells are canceled; for a cluster, to answer
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class RayEngine:
 
     @contextmanager
     def _connected(self) -> Iterator[Any]:
-        with _environment(OWN_RAY | QUIET):  # some is read when Ray is imported
+        own = {} if self.address else OWN_RAY  # on a cluster, nodes must reach this process
+        with _environment(own | QUIET):  # some is read when Ray is imported
             import ray
 
             if ray.is_initialized():
@@ -107,8 +109,9 @@ class RayEngine:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.address:
             try:
+                _require_listener(self.address)
                 ray.init(self.address, **quiet)
-            except (ConnectionError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 raise ValueError(
                     f"no Ray cluster answers at --ray-address {self.address}: start one with `ray start --head`, or "
                     f"leave --ray-address out, then Ray is started here ({error})"
@@ -123,6 +126,13 @@ class RayEngine:
                     f"--{kind.lower()}s-per-job {needed:g}, and Ray sees {there.get(kind, 0):g} on this machine: give "
                     "fewer, or --ray-address of a cluster that has them"
                 )
+
+
+def _require_listener(address: str) -> None:
+    """Raises OSError where nothing listens: Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=GRACE_SECONDS).close()
 
 
 def _in_worker(directory: str, work: Callable[[Cell], Any], name: str, cell: Cell) -> Outcome:

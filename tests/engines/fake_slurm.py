@@ -76,7 +76,7 @@ def sacct(jobs: Path, *words: str) -> None:
 def state(job: Path) -> str:
     if (ending := job.with_name(f"{job.name}.exit")).exists():
         return "COMPLETED" if ending.read_text() == "0\n" else "FAILED"
-    return "RUNNING" if Path(f"/proc/{job.read_text()}").exists() else "CANCELLED"
+    return "RUNNING" if Path(f"/proc/{job.read_text()}").exists() else "FAILED"
 
 
 def scancel(jobs: Path, name: str) -> None:

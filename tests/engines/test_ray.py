@@ -87,6 +87,13 @@ def test_a_package_that_a_node_does_not_have_is_named() -> None:
     assert outcome.failure == "not begun: ModuleNotFoundError: No module named 'test_ray'"
 
 
+def test_a_cluster_that_is_not_there_is_named() -> None:
+    with pytest.raises(
+        ValueError, match="no Ray cluster answers at --ray-address 127.0.0.1:1: start one with `ray start"
+    ):
+        list(RayEngine(address="127.0.0.1:1").map(meet, {"one": "cell"}))
+
+
 def meet(folder: Path, name: str) -> str:
     """Comes back when three cells are worked on at once."""
     (folder / name).touch()

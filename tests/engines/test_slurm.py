@@ -118,7 +118,7 @@ def test_what_slurm_refuses_is_said(
     assert "no srun on this machine, give the command on a login node" in capsys.readouterr().err
     monkeypatch.undo()
     monkeypatch.setenv("PATH", f"{fake_slurm.install(tmp_path / 'slurm')}{os.pathsep}{os.environ['PATH']}")
-    assert main([*command, "--slurm", "colour=red"]) == 2
-    assert "Unknown argument 'colour' for executor 'slurm'" in capsys.readouterr().err
+    assert main([*command, "--slurm", "paint=red"]) == 2
+    assert "Unknown argument 'paint' for executor 'slurm'" in capsys.readouterr().err
     assert main([*command, "--slurm", "partition=none"]) == 2
     assert "Slurm refused the jobs: sbatch: error: invalid partition specified: none" in capsys.readouterr().err
