@@ -5,6 +5,7 @@ python benchmarks/intervention_seeds.py runs/intervene --seeds 5     # trains wh
 Four conditions of copier-mini for each seed: as it is; the head that becomes its previous-token head zeroed from the
 start; the same until step 1,500, then released; another head of the same layer, drawn at random, zeroed from the start.
 The previous-token head is the head with the largest previous-token score at the end of the first condition's run.
+Prints a table, and with --figure draws the accuracy under the four conditions.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scipy import stats
 
 from grok_interp.analysis.head_scores import head_scores
 from grok_interp.device import keep_freed_memory, use_threads
+from grok_interp.plots import TRAINING_STEP, Axis, Drawing, Line, Panel, layer_color, save_figure
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
@@ -96,10 +98,25 @@ def trained(folder: Path, condition: str, seed: int, intervention: str) -> Found
     return found
 
 
+def drawing(folder: Path, n_seeds: int) -> Drawing:
+    """Per-token accuracy around its onset under each condition: each seed thinly, their mean, and that of "present"."""
+    panels, expected = [], []
+    for condition in CONDITIONS:
+        found = [analyze(Run.open(folder / condition / f"seed{seed}")).accuracy.per_token() for seed in range(n_seeds)]
+        steps, curves = found[0]["checkpoint"].to_numpy(), np.array([100 * curve.to_numpy() for curve in found])
+        lines = [Line(steps, curve, condition, layer_color(0), "condition", faint=True) for curve in curves]
+        lines.append(Line(steps, curves.mean(axis=0), condition, layer_color(0), "condition, mean of seeds", width=1.6))
+        expected = expected or [Line(steps, curves.mean(axis=0), "present", layer_color(1), "present, mean", "--")]
+        accuracy = Axis("per-token accuracy (%)").at_least(0, 100)
+        panels.append(Panel(TRAINING_STEP.at_least(400, 1_000), accuracy, [*lines, *expected], condition))
+    return Drawing(panels, columns=2)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the runs are, and are trained if they are missing")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1 (default: 5)")
+    parser.add_argument("--figure", type=Path, help="draw the accuracy under the four conditions: FIGURE.svg and .pdf")
     arguments = parser.parse_args()
     cfg = training_preset("copier-mini").model
     use_threads(cfg.n_params)
@@ -120,6 +137,8 @@ def main() -> None:
     for name in CONDITIONS[1:]:
         onset, exact = (difference(found[name], found["present"], what) for what in ("onset", "exact"))
         print(f"- {name} minus present: onset {onset}, exact match {exact}.")
+    if arguments.figure:
+        save_figure(drawing(arguments.folder, arguments.seeds), arguments.figure)
 
 
 if __name__ == "__main__":
