@@ -103,7 +103,7 @@ def test_a_failure_says_what_and_where() -> None:
         None,
         "ZeroDivisionError: integer division or modulo by zero",
     )
-    assert "test_grid.py" in outcome.details
+    assert "test_sweep_grid.py" in outcome.details
     assert attempted(int, "cell", "x").failure == "invalid literal for int() with base 10: 'x'"
 
 
