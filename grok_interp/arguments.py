@@ -3,7 +3,7 @@
 `checked` reads the annotations of a function:
 
     int                     a whole number of any library (NumPy, a tensor of one number), no truth value
-    float                   a finite number
+    float, float | int      a finite number
     Sequence[int]           whole numbers: a list, a tuple, a range, an array or a tensor
     tuple[int, int]         two of them
     Sequence[Head]          heads: (layer, head) or "L1H3" each, or an array of two columns
@@ -171,6 +171,7 @@ def _shown(value: Any) -> str:
 RULES: dict[str, Callable[[Any, str], Any]] = {
     "int": whole_number,
     "float": finite_number,
+    "float | int": finite_number,
     "Sequence[int]": whole_numbers,
     "tuple[int, int]": two_whole_numbers,
     "Sequence[Head]": heads_of,

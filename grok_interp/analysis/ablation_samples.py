@@ -7,10 +7,10 @@
 All conditions are measured on the same samples and windows. 95% intervals of a value: Wilson's over samples and strings
 for `exact_match` and over samples for `per_token`, as for copying accuracy; mean ± t s.e. over windows for `loss`. An
 effect is a difference of two conditions on the same samples, and its interval is that of the paired differences, mean
-± t s.e. Where an accuracy changes in no sample, that has no width. If the loss changes, the interval is then the one of
-Bonett and Price ("Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
-2012), each string of each sample an answer: ± 1.96 sqrt(2) / (answers + 2). If not even the loss changes, the model is
-the same, and its effect is 0.
+± t s.e. Where an accuracy changes by the same amount d in all samples, that has no width. The interval is then the one
+of Bonett and Price ("Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
+2012), each string of each sample one of n answers, of which n |d| changed: n d / (n + 2) ± 1.96 s.e., cut off at -1 and
+1. With d = 0 that is ± 1.96 sqrt(2) / (n + 2). If not even the loss changes, the model is the same and its effect is 0.
 """
 
 from __future__ import annotations
@@ -103,9 +103,12 @@ def effect_bounds(values: BySample, intact: BySample, n_strings: int) -> dict[st
 
 def _paired_interval(differences: np.ndarray, n_strings: int, same_model: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     low, high = mean_interval(differences)
-    unchanged = (differences == 0).all(axis=-1) & ~same_model
-    half = Z * np.sqrt(2) / (differences.shape[-1] * n_strings + 2)
-    return np.where(unchanged, -half, low), np.where(unchanged, half, high)
+    n_samples, d = differences.shape[-1], differences.mean(axis=-1)
+    agree = (np.ptp(differences, axis=-1) < 1e-9) & np.where(d == 0, ~same_model, n_samples > 1)
+    n = n_samples * n_strings
+    center = n * d / (n + 2)
+    half = Z * np.sqrt(((n * np.abs(d) + 2) / (n + 2) - center**2) / (n + 2))
+    return np.where(agree, (center - half).clip(-1, 1), low), np.where(agree, (center + half).clip(-1, 1), high)
 
 
 def _named(ends: Sequence[Iterable[np.ndarray]], suffix: str) -> dict[str, np.ndarray]:

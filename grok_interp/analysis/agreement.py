@@ -186,7 +186,7 @@ def algorithm_agreement(
         8
     """
     steps, rows, contexts = [], [], None
-    for step, model in checkpoints_of(checkpoints):
+    for step, model in checkpoints_of(checkpoints, same=["n_ctx"]):
         size = model.cfg.n_ctx // 3
         contexts = contexts or draw_contexts(tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed)
         steps.append(step)

@@ -12,7 +12,14 @@ from torch import Tensor
 
 from grok_interp.analysis.ablation_arguments import Head, named
 from grok_interp.analysis.arguments import require_head
-from grok_interp.analysis.checkpoints_of import Checkpoints, Model, checkpoints_of, require_model, require_readable
+from grok_interp.analysis.checkpoints_of import (
+    EACH_HEAD,
+    Checkpoints,
+    Model,
+    checkpoints_of,
+    require_model,
+    require_readable,
+)
 from grok_interp.arguments import checked
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.models.activations import pattern_name, read, rotates_any_position
@@ -94,7 +101,7 @@ def head_patterns(checkpoints: Checkpoints, tokens: Tokens, *, heads: Sequence[H
         attention of 2 heads over 5 tokens at 2 checkpoints
     """
     steps, rows = [], []
-    for step, model in checkpoints_of(checkpoints):
+    for step, model in checkpoints_of(checkpoints, same=EACH_HEAD):
         maps = attention_maps(model, tokens)
         steps.append(step)
         rows.append(np.stack([maps.of(*head).to_numpy() for head in heads]))

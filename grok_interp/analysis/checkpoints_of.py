@@ -33,6 +33,7 @@ else:  # at run time `checkpoints_of` itself refuses what is none of these, with
 
 HOOKED = ("cfg", "run_with_hooks", "parameters", "modules", "eval")
 EMBEDDING = ("W_E",)
+EACH_HEAD = ("n_layers", "n_heads")
 
 
 def checkpoints_of(
@@ -41,6 +42,7 @@ def checkpoints_of(
     tokens: Int64[Tensor, "batch pos"] | None = None,
     n_read: int | None = None,
     needs: Sequence[str] = HOOKED,
+    same: Sequence[str] = (),
 ) -> Iterator[tuple[int, Any]]:
     """(step, model) of each checkpoint, in increasing order of steps.
 
@@ -50,18 +52,20 @@ def checkpoints_of(
             that compute rotary positions as they come also read rows longer than their context.
         n_read: how many tokens of a row are read; all of them if None.
         needs: the attributes that a model must have.
+        same: sizes of `cfg` that all checkpoints must have in common, because the result has one entry for each:
+            `EACH_HEAD`. Models that differ in other sizes can be compared.
 
     Raises:
         ValueError: for no checkpoint (an empty list or a generator that was read before), a step that is not an integer
-            of 0 or more, a step given twice, a generator whose steps decrease, a model without hooks, and tokens that
-            a model cannot read.
+            of 0 or more, a step given twice, a generator whose steps decrease, a model without hooks, models of other
+            sizes than the first, and tokens that a model cannot read.
 
     Example:
         >>> from types import SimpleNamespace as Model
         >>> [step for step, _ in checkpoints_of([(20, Model(W_E=1)), (3, Model(W_E=2))], needs=["W_E"])]
         [3, 20]
     """
-    last = None
+    last, sizes = None, {}
     for step, model in _pairs(checkpoints, needs):
         if last is not None and step <= last:
             raise ValueError(
@@ -70,6 +74,7 @@ def checkpoints_of(
                 else f"steps must increase, got {step} after {last}: sort the checkpoints, or give them as a list"
             )
         require_model(model, needs)
+        sizes = _require_same_sizes(sizes, model, step, same)
         if tokens is not None:
             require_readable(tokens, model.cfg, n_read=0 if rotates_any_position(model) else n_read)
         yield step, undefined_if_overflowing(model) if "run_with_hooks" in needs else model
@@ -95,6 +100,20 @@ def require_model(model: Any, needs: Sequence[str] = HOOKED) -> None:
             if "run_with_hooks" in needs
             else f"expected a model with {', '.join(needs)}, got {type(model).__name__}: {_remedy(model)}"
         )
+
+
+def _require_same_sizes(first: dict[str, Any], model: Any, step: int, same: Sequence[str]) -> dict[str, Any]:
+    found = {name: getattr(model.cfg, name, None) for name in same}
+    if first and found != first:
+        raise ValueError(
+            f"all checkpoints need the same {' and '.join(same)}: the model at step {step} has {_listed(found)}, those "
+            f"before have {_listed(first)}; evaluate each model alone"
+        )
+    return found
+
+
+def _listed(sizes: Mapping[str, Any]) -> str:
+    return ", ".join(str(size) for size in sizes.values())
 
 
 def require_readable(
@@ -167,6 +186,8 @@ def _require_iterable(checkpoints: Any, needs: Sequence[str]) -> None:
 
 def _remedy(model: Any) -> str:
     """How a model of another library gets hooks."""
+    if isinstance(model, tuple | list):
+        return "a checkpoint is one model or one pair (step, model)"
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         return "give its `.module`"
     if hasattr(getattr(model, "config", None), "model_type"):

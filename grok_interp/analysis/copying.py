@@ -82,12 +82,14 @@ class CopyingAccuracy(Result):
     def trials(self) -> dict[str, float]:
         """How many independent answers each accuracy is the fraction of, by the names of `TrainingCurves`.
 
-        Exact match: samples times strings. Per token: as many as have its standard errors, over all checkpoints.
+        Exact match: samples times strings. Per token: as many as have its standard errors, over all checkpoints, and no
+        more than there are.
         """
         n_exact = self.n_samples * self.dataset.sizes["sequence"]
         mean, squares = self.per_token(), float((self.per_token_error() ** 2).sum())
         n_per_token = float((mean * (1 - mean)).sum()) / squares if squares > 0 else n_exact
-        return {"exact_match": float(n_exact), "per_token": max(float(n_per_token), 1.0)}
+        n_answers = float(n_exact * self.dataset.sizes["char"])
+        return {"exact_match": float(n_exact), "per_token": min(max(n_per_token, 1.0), n_answers)}
 
     @property
     def n_samples(self) -> int:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grok_interp.analysis.arguments import require_count
-from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
 from grok_interp.analysis.head_attention import (
     attention_on_targets,
     between_tokens,
@@ -121,7 +121,7 @@ def head_scores(
     steps, rows, chance, processing = [], [], {}, None
     of_weights = any(isinstance(HEAD_SCORES[name], WeightScore) for name in scores)
     targets = _targets(scores, tokens, real)
-    for step, model in checkpoints_of(checkpoints, tokens=tokens):
+    for step, model in checkpoints_of(checkpoints, tokens=tokens, same=EACH_HEAD):
         processing = require_same_processing(processing, model, step) if of_weights else None
         steps.append(step)
         rows.append(_scores_of(model, tokens, real, scores, targets, batch_size))

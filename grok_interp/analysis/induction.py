@@ -27,7 +27,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from grok_interp.analysis.arguments import require_count
-from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
 from grok_interp.analysis.short_windows import warn_of_short_windows
 from grok_interp.arguments import checked
 from grok_interp.counted import counted
@@ -146,7 +146,7 @@ def induction_scores(
     tokens = token_rows(tokens)
     bos = _require_two_halves(tokens)
     steps, rows, processing, gain = [], [], None, norm_gain
-    for step, model in checkpoints_of(checkpoints, tokens=tokens):
+    for step, model in checkpoints_of(checkpoints, tokens=tokens, same=EACH_HEAD):
         processing = require_same_processing(processing, model, step)
         gain = _gain_in_effect(model, norm_gain, processing)
         warn_of_short_windows(model, tokens.shape[1] // 2 - 1)

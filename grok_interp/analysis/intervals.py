@@ -188,6 +188,7 @@ def fraction_interval(values: Float[np.ndarray, "*rows sample"]) -> tuple[Any, A
         >>> float(low.round(3)), float(high)
         (0.963, 1.0)
     """
+    values = values.astype(float)  # in float32, samples that agree would have an error of rounding
     n, mean = values.shape[-1], values.mean(axis=-1, keepdims=True)
     if n < 2:
         return mean[..., 0] * np.nan, mean[..., 0] * np.nan

@@ -29,7 +29,7 @@ import xarray as xr
 
 from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.arguments import require_level
-from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
 from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
 from grok_interp.analysis.emergence import Emergence, emergence
 from grok_interp.analysis.head_scores import HeadScores, head_scores
@@ -198,7 +198,7 @@ def indicator_scores(checkpoints: Checkpoints, tokens: Tokens, *, batch_size: in
         (1, 2, 2)
     """
     parts, processing = [], None
-    for step, model in checkpoints_of(checkpoints):
+    for step, model in checkpoints_of(checkpoints, same=EACH_HEAD):
         processing = require_same_processing(processing, model, step)
         found = head_scores([(step, model)], tokens, scores=OF_ATTENTION, batch_size=batch_size).dataset
         chance = {**found.attrs["chance"], WEIGHT_NORM: None}

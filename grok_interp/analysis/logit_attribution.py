@@ -28,7 +28,7 @@ from torch import Tensor
 
 from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.arguments import require_outputs
-from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
 from grok_interp.analysis.intervals import mean_interval
 from grok_interp.arguments import checked
 from grok_interp.counted import counted
@@ -127,7 +127,7 @@ def direct_logit_attribution(
         {'checkpoint': 1, 'layer': 2, 'head': 2}
     """
     steps, rows = [], []
-    for step, model in checkpoints_of(checkpoints, tokens=samples.context, n_read=0):
+    for step, model in checkpoints_of(checkpoints, tokens=samples.context, n_read=0, same=EACH_HEAD):
         samples.task.require_context(model.cfg.n_ctx)
         require_outputs(model, strings := samples.strings)
         reader = _Reader.of_model(model, samples)

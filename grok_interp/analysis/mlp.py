@@ -87,7 +87,7 @@ def mlp_activations(
     a, b = slot_task(tokens, p, slot)
     name, where = f"blocks.{layer}.mlp.hook_post", [slot_position(slot, position)]
     steps, rows = [], []
-    for step, model in checkpoints_of(checkpoints, tokens=tokens, n_read=max(where) + 1):
+    for step, model in checkpoints_of(checkpoints, tokens=tokens, n_read=max(where) + 1, same=["d_mlp"]):
         found = activations_at(model, tokens, name, positions=where, batch_size=batch_size)
         steps.append(step)
         rows.append(found[:, 0].T.unflatten(1, (p, p)))

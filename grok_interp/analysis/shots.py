@@ -197,7 +197,7 @@ def shot_curve(
         12
     """
     steps, rows, contexts = [], [], None
-    for step, model in checkpoints_of(checkpoints):
+    for step, model in checkpoints_of(checkpoints, same=["n_ctx"]):
         size = model.cfg.n_ctx // 3
         contexts = contexts or draw_contexts(
             tasks, splits, n_examples=size, n_contexts=n_contexts, seed=seed, noise=noise

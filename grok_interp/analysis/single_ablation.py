@@ -26,7 +26,7 @@ from grok_interp.analysis.ablation_samples import (
     measured_by_sample,
     value_bounds,
 )
-from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
+from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
 from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
@@ -129,7 +129,7 @@ def single_ablation(
     windows = token_rows(windows, "windows")
     options = dict(how=how, reference=reference, n_match=n_match, seed=seed)
     steps, rows, shape = [], [], (0, 0)
-    for step, model in checkpoints_of(checkpoints):
+    for step, model in checkpoints_of(checkpoints, same=EACH_HEAD):
         shape = model.cfg.n_layers, model.cfg.n_heads
         n_models = 1 + int(np.prod(shape))
         for done, without in enumerate(_without_each(model, options), start=1):

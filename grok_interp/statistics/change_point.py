@@ -17,12 +17,13 @@ therefore proportional to q[t] (1 - q[t]), with q = (n f + 2) / (n + 4) (Agresti
 The line is fitted `REWEIGHTED` times more, each time with the weights of the one before. Weights from the values
 themselves would pull the levels towards 0 and 1. The factor is estimated, and is at least 1 / n, that of independent
 trials; clustered trials and the fluctuations of training make it larger. Points whose f is 0 or 1 cannot vary and tell
-nothing about it, so each point counts as f (1 - f) / q (1 - q) of one in the degrees of freedom.
+nothing about it, so each point counts as f (1 - f) / q (1 - q) of one in the degrees of freedom. Levels of a fraction
+and the ends of their intervals are cut off at 0 and 1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +90,7 @@ def change_point(
     if trials is not None:
         for _ in range(REWEIGHTED):
             found = _change_point(steps, curve, level, _binomial_noise(found.line, trials, noise.rhos))
+        found = replace(found, best_levels=found.best_levels.clip(0, 1), levels=found.levels.clip(0, 1))
     return found
 
 

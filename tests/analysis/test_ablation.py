@@ -481,6 +481,16 @@ def test_accuracies_that_no_sample_changes_leave_an_interval_unless_the_model_is
         np.testing.assert_allclose(ends, ([-1.96 * np.sqrt(2) / 22, 0], [1.96 * np.sqrt(2) / 22, 0]), atol=1e-5)
 
 
+@pytest.mark.parametrize(("lost", "low", "high"), [(1.0, -1.0, -0.735), (0.25, -0.443, -0.0115)])
+def test_an_effect_that_is_equal_in_all_samples_has_an_interval(lost: float, low: float, high: float) -> None:
+    """5 samples of 4 strings: Bonett and Price's interval of 20 answers, of which 20 or 5 are lost, by hand."""
+    intact = np.ones((1, 5))
+    found = effect_bounds([intact - lost, intact - lost, intact], [intact, intact, np.zeros((1, 5))], 4)
+    for name in ("exact_match", "per_token"):
+        ends = [float(found[f"{name}_effect_{bound}"][0]) for bound in ("low", "high")]
+        np.testing.assert_allclose(ends, [low, high], atol=1e-3)
+
+
 def test_intervals_are_over_samples_and_windows_and_effects_are_paired() -> None:
     """From the samples' own numbers, in a model in which everything matters; the mean over draws counts."""
     model, samples = random_model(CIRCUIT), distinct_copy_samples()

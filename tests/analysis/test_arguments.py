@@ -54,7 +54,7 @@ from grok_interp.models.activations import logits
 TEXT, NUMBERS = TEXT_MODELS[:1], NUMBER_MODELS[:1]
 MODEL = TEXT[0][1]
 STEPS = np.arange(12) * 10
-CURVE = xr.DataArray(np.repeat([0.0, 1.0], 6) + 0.01 * np.sin(STEPS), {"checkpoint": STEPS}, ["checkpoint"])
+CURVE = xr.DataArray(np.repeat([0.1, 0.9], 6) + 0.01 * np.sin(STEPS), {"checkpoint": STEPS}, ["checkpoint"])
 SCORES = head_scores(TEXT_MODELS, REPEATED)
 PHASE = dict(id_train=1.0, id_test=0.9, ood_train=0.8, ood_test=0.8)
 RESAMPLE: dict[str, Any] = dict(how="resample", reference=REPEATED, seed=0)
@@ -106,7 +106,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             batch_size=8,
         ),
     ),
-    "emergence": (emergence, dict(curve=CURVE, chance=0.0, margin=0.1, level=0.95)),
+    "emergence": (emergence, dict(curve=CURVE, chance=0.0, margin=0.1, level=0.95, trials=400)),
     "formation_order": (formation_order, dict(scores=SCORES["previous_token"], threshold=0.1)),
     "grid_comparison": (grid_comparison, EXAMPLES),
     "grid_comparisons": (grid_comparisons, dict(**EXAMPLES, shots=[1])),

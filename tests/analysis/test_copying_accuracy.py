@@ -251,6 +251,17 @@ def test_trials_are_the_answers_with_the_errors_of_the_samples() -> None:
         assert found.trials["per_token"] == pytest.approx(n, rel=0.15)
 
 
+def test_trials_are_no_more_than_the_answers() -> None:
+    """One answer of two is right in each sample: their errors are smaller than those of independent answers."""
+    first = np.random.default_rng(0).random((3, 50, 1, 1)) < 0.5
+    answers = np.concatenate([first, ~first], axis=-1).astype(float)
+    answers[0, 0] = 1
+    found = CopyingAccuracy.of_arrays(
+        {"correct": answers}, {"checkpoint": [0, 1, 2], "sequence": [0]}, {"alphabet": "x"}
+    )
+    assert found.trials == {"exact_match": 50, "per_token": 100}
+
+
 def test_one_sample_has_no_error() -> None:
     alone = CopyingAccuracy(by_hand().dataset.isel(sample=[0]))
     assert np.isnan(alone.per_token_error()).all()

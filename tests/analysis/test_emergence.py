@@ -49,8 +49,21 @@ def test_trials_widen_the_intervals_of_a_steep_accuracy() -> None:
     assert known.onset.high - known.onset.low > 2 * (alone.onset.high - alone.onset.low)
 
 
+def test_levels_of_an_accuracy_are_accuracies() -> None:
+    """The rise begins at the first checkpoint, so one point and few answers tell the level before it."""
+    found = emergence(curve(ramp(0, 150, 0.0, 1.0)), trials=5)
+    assert 0 == found.before.low <= found.before.value <= found.before.high <= 1
+    assert 0 <= found.after.low <= found.after.value <= found.after.high == 1
+
+
 @pytest.mark.parametrize(
-    ("trials", "message"), [(0, "1 or more, got 0"), (float("nan"), "got nan"), (9, "from 0 to 3: leave it out")]
+    ("trials", "message"),
+    [
+        (0, "1 or more, got 0"),
+        (float("nan"), "trials must be a finite number, got nan"),
+        (float("inf"), "got inf"),
+        (9, "from 0 to 3: leave it out"),
+    ],
 )
 def test_trials_that_have_no_meaning_are_refused(trials: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):

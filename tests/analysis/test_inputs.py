@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +256,31 @@ def test_what_is_no_series_of_checkpoints_is_refused(driver: Driver) -> None:
         driver("runs/demo")
     with pytest.raises(ValueError, match="got the path"):
         driver(Path("runs/demo"))
+
+
+@pytest.mark.parametrize("change", [{"n_layers": 3}, {"n_heads": 4}, {"d_mlp": 20}, {"n_ctx": 20}])
+@EACH
+def test_models_of_several_sizes_are_compared_or_refused_but_never_mixed(
+    driver: Driver, change: dict[str, int]
+) -> None:
+    """Results with one entry per head, neuron or shot need the same ones at every checkpoint."""
+    (_, first), _ = driver.models()
+    other = random_model(replace(NUMBERS if driver.numbers else TEXT, **change), seed=1)
+    alone = [values(driver([(step, model)])) for step, model in ((0, first), (20, other))]
+    if alone[0].sizes != alone[1].sizes:
+        with pytest.raises(
+            ValueError, match="all checkpoints need the same .*: the model at step 20 has .*before have"
+        ):
+            driver([(0, first), (20, other)])
+    else:
+        both = values(driver([(0, first), (20, other)]))
+        for at, one in enumerate(alone):
+            np.testing.assert_allclose(both.isel(checkpoint=[at]).transpose(*one.dims), one, atol=1e-6)
+
+
+def test_a_pair_the_wrong_way_round_is_refused() -> None:
+    with pytest.raises(ValueError, match="got tuple, .*: a checkpoint is one model or one pair \\(step, model\\)"):
+        head_scores([(TEXT_MODELS[0][1], 0)], REPEATED)  # pyright: ignore[reportArgumentType]
 
 
 @EACH

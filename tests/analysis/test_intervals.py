@@ -13,6 +13,7 @@ from scipy.stats import binom, binomtest, norm
 from grok_interp.analysis.intervals import (
     Z,
     effective_number,
+    fraction_interval,
     mean_and_error,
     probability_above,
     wilson_interval,
@@ -156,3 +157,9 @@ def test_the_threshold_is_passed_with_97_5_percent_where_the_interval_begins(acc
 def test_a_threshold_outside_the_unit_interval_is_refused() -> None:
     with pytest.raises(ValueError, match=r"threshold is an accuracy in \[0, 1\], got 1.2"):
         probability_above(1.2, np.array([0.5]), np.array([10.0]))
+
+
+def test_single_precision_does_not_make_samples_that_agree_exact() -> None:
+    ends = [fraction_interval(np.full(100, 1 / 3, dtype=dtype)) for dtype in (np.float32, np.float64)]
+    np.testing.assert_allclose(ends[0], ends[1], atol=1e-6)
+    assert ends[0][1] - ends[0][0] > 0.15
