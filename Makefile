@@ -68,7 +68,7 @@ mutants: .venv/developing  ## mutation testing, into the folder mutants; resumes
 	$(INSTALL) --editable '.[dev,hub,mutants]'
 	$(BIN)/python tests/mutants.py
 
-check: .venv/developing  ## lint, format, spelling and types; changes nothing
+check: .venv/developing .venv/clustered  ## lint, format, spelling and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
