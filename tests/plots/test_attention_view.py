@@ -12,7 +12,7 @@ import pytest
 import torch
 import xarray as xr
 from ground_truth import LLAMA, random_model
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -131,6 +131,10 @@ def test_no_token_ends_a_script(tokens: list[str]) -> None:
 
 @settings(max_examples=20)  # a figure each
 @given(st.lists(any_text, min_size=2, max_size=2))
+@example(
+    ["", "00000\u04f8\u074d\u074d\u09e6\u14be\u26b9\u26b9\u26b9\u26b9\u26b9\u26b9\u26b9\u05eb"]
+)  # wider than the cells
+@example(["\U0001f525" * 24, "W" * 24])
 def test_any_token_stands_in_the_picture(tokens: list[str]) -> None:
     assert attention_view(uniform(1, 1, 2), tokens).png().startswith(b"\x89PNG")
 

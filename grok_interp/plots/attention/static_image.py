@@ -16,7 +16,7 @@ from grok_interp.plots.attention.quantized import Fault, pooled
 from grok_interp.plots.theme import BLUE, STYLE, VERMILION
 
 WEIGHTS = LinearSegmentedColormap.from_list("weights", ["white", BLUE])
-MOST_LABELS = 64
+MOST_LABELS, LABEL_INCHES = 64, 0.8
 MOST_PIXELS = 512  # of more tokens a cell is the largest of a block
 
 
@@ -45,5 +45,8 @@ def static_png(
         axis.set_yticks(places, labels, fontsize=6)
         axis.set(xlabel="key", ylabel="query", title=title)
         axis.grid(False)
+        longest = max(label.get_window_extent().width for label in axis.get_yticklabels()) / figure.dpi
+        room = max(0.0, longest - LABEL_INCHES)  # letters that the font lacks are wide
+        figure.set_size_inches(size + 0.8 + room, size + room)
         figure.savefig(picture, format="png", dpi=100, metadata={"Software": None})
     return picture.getvalue()
