@@ -45,6 +45,7 @@ maximum_signature_line_length = 80
 nitpicky = True
 NOT_CLASSES = (  # type variables and aliases, and names that a module imports for its annotations alone
     "results.store.Kind",
+    "engines.engine.Cell",
     "results.of_each.Checkpoints",
     "results.order.Labeled",
     "studies.copying.evaluation_text.EvaluationText",
