@@ -75,7 +75,7 @@ def _page(grid: Grid, runs: list[SweptRun], cells: list[dict[str, Any]], table: 
     fields = f"{'do' if len(grid.varied) > 1 else 'does'} {' and '.join(grid.varied) or 'the seed'}"
     n_finished = sum(run.status == "finished" for run in runs)
     numbered = [{"": number, **row} for number, row in enumerate(shown_cells(cells), start=1)]
-    html = f'<div class="wide">{table_html(pd.DataFrame(numbered))}</div>'
+    html = f'<div class="wide compact">{table_html(pd.DataFrame(numbered))}</div>'
     sections = [Section("Every cell", LEGEND, html=html, table=table)]
     if drawing := _drawing(cells):
         caption = "Mean over seeds; bars: 95% t-interval over seeds. The numbers of the cells are those of the table."
