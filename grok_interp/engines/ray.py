@@ -151,9 +151,10 @@ def _cancel(ray: Any, running: list[Any]) -> None:
     """As Ctrl-C does, so that a run writes a resume point; what goes on is killed."""
     if not running:
         return
-    for task in running:
-        ray.cancel(task)
-    ray.wait(running, num_returns=len(running), timeout=GRACE_SECONDS)
+    with suppress(ray.exceptions.RayError):  # a Ray that is gone has canceled them
+        for task in running:
+            ray.cancel(task)
+        ray.wait(running, num_returns=len(running), timeout=GRACE_SECONDS)
     for task in running:
         with suppress(ray.exceptions.RayError):
             ray.cancel(task, force=True)

@@ -158,7 +158,7 @@ def test_a_sweep_that_is_killed_halfway_is_finished_by_the_same_command(
     wait_until_ended(started)
     assert not Run.open(long).is_finished
     if number == signal.SIGTERM:
-        assert process.returncode == 130 and "interrupted: nothing is lost" in said
+        assert process.returncode == 130 and "interrupted: nothing is lost" in said, said
         assert load_state(resume_points(long)[0], torch.device("cpu"))["step"] > 0
     trained = checkpoint.stat().st_mtime_ns
 
