@@ -17,11 +17,13 @@ standard deviations of the noise; its onset is uniform over the gaps between 30%
     steep accuracy   from 1/94 to 0.993 within 50 to 200 steps that begin at 500 to 900, 3,000 trials: as the demo's
                      per-token accuracy, were it a straight line
     clustered        the same of 300 strings of 10 answers, all right or all wrong
+    fluctuating      as "steep accuracy", and training fluctuates: AR(0.5) noise with a standard deviation of 0.5 is
+                     added to the logit of the accuracy
     late             from 0 to 0.96 within 50 to 200 steps that begin at 2,500 to 3,400, 640 trials: as an exact-match
                      accuracy of 0 for most of training
     flat             no rise: an onset that is found is false
 
-`emergence` is told the number of trials of the four kinds of accuracy; of "clustered" all 3,000.
+`emergence` is told the number of trials of the five kinds of accuracy; of "clustered" all 3,000.
 
 Coverage and widths are those of the curves in which an onset is found; widths are medians, of the intervals of onset /
 midpoint / end. The oracle is the same confidence set with rho and the standard deviation of the noise known. "Cannot
@@ -37,6 +39,7 @@ import numpy as np
 import tyro
 import xarray as xr
 from joblib import Parallel, delayed
+from scipy.special import expit, logit
 
 from grok_interp.analysis.emergence import emergence
 from grok_interp.statistics.broken_line import Noise
@@ -51,10 +54,14 @@ BINOMIAL = {  # trials, before, after
     "accuracy": (400, 0.06, 0.9),
     "steep accuracy": (3_000, 1 / 94, 0.993),
     "clustered": (3_000, 1 / 94, 0.993),
+    "fluctuating": (3_000, 1 / 94, 0.993),
     "late": (640, 0.0, 0.96),
 }
+FLUCTUATION = {"fluctuating": (0.5, 0.5)}  # standard deviation and autocorrelation, of the logit
 CLUSTER = {"clustered": 10}
-STEEP = {"steep accuracy": (500, 900), "clustered": (500, 900), "late": (2_500, 3_400)}  # onsets between these
+STEEP = {name: (500, 900) for name in ("steep accuracy", "clustered", "fluctuating")} | {
+    "late": (2_500, 3_400)
+}  # onsets
 ESTIMATES = ("onset", "midpoint", "end")
 
 
@@ -74,8 +81,11 @@ class Scenario:
         rise = np.clip((steps - onset) / (end - onset), 0, 1) if end > onset else (steps >= onset).astype(float)
         if self.kind in BINOMIAL:
             trials, low, high = BINOMIAL[self.kind]
-            independent = trials // CLUSTER.get(self.kind, 1)
-            return rng.binomial(independent, low + (high - low) * rise) / independent, (onset, end)
+            independent, level = trials // CLUSTER.get(self.kind, 1), low + (high - low) * rise
+            if self.kind in FLUCTUATION:
+                sd, rho = FLUCTUATION[self.kind]
+                level = expit(logit(level) + sd * autocorrelated(rng, (1, len(steps)), rho)[0])
+            return rng.binomial(independent, level) / independent, (onset, end)
         before, after = DRIFTS.get(self.kind, (0.0, 0.0))
         drift = (before * np.minimum(steps - onset, 0) + after * np.maximum(steps - end, 0)) / N_STEPS
         noise = autocorrelated(rng, (1, len(steps)), self.rho)[0]

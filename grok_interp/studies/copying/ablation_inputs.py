@@ -34,7 +34,7 @@ from grok_interp.studies.copying.results import FORMED, CopyingResults, evaluati
 
 LOOKS_BACK = 0.5  # previous-token score above which a head counts as a previous-token head
 MOST_DRAWS = 5
-VERSION = 2  # of the results of ablations
+VERSION = 3  # of the results of ablations
 BY_CHANCE = 0.1  # targets that a query of the copying test may have by chance
 
 
