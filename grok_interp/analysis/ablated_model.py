@@ -37,14 +37,7 @@ from grok_interp.analysis.copying import Caching
 from grok_interp.analysis.edge_edits import EdgeCut
 from grok_interp.arguments import checked
 from grok_interp.data.token_rows import Tokens
-from grok_interp.models.activations import (
-    ByRow,
-    HookedModel,
-    in_batches,
-    pattern_name,
-    read,
-    z_name,
-)
+from grok_interp.models.activations import ByRow, HookedModel, in_batches, pattern_name, read, z_name
 from grok_interp.models.value_biases import value_constants
 
 

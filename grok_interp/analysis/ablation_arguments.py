@@ -21,7 +21,7 @@ def named(heads: Sequence[Head]) -> str:
 
 
 def require_ablation(cfg: Any, heads: Sequence[Head], how: str, *, reference: Any, n_match: int | None) -> None:
-    """
+    """That these heads of a model can be ablated so, with what this way needs.
 
     Args:
         cfg: of the model, with n_layers and n_heads.

@@ -22,12 +22,12 @@ All results are deterministic. For fractions of the total change without a model
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Literal
 
 import numpy as np
 import xarray as xr
 
+from grok_interp.analysis.arguments import require_level
 from grok_interp.arguments import checked
 from grok_interp.results.order import by_step
 from grok_interp.statistics.change_point import MIN_POINTS, ChangePoint, change_point
@@ -146,8 +146,7 @@ def _require_options(chance: float | None, margin: float | None, level: float) -
         raise ValueError(f"chance and margin go together, got chance={chance} and margin={margin}: give both or none")
     if margin is not None and not margin >= 0:
         raise ValueError(f"margin must be 0 or more, got {margin}")
-    if not isinstance(level, Real) or not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
+    require_level(level)
 
 
 def _checked(curve: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:

@@ -30,6 +30,7 @@ from jaxtyping import Bool, Float, Int
 
 RHOS = np.linspace(0, 0.95, 20)  # autocorrelations that the likelihood is averaged over
 MAX_DRIFT = 0.5
+ANY_DRIFT = 1e200  # finite, so that 0 times it is 0
 N_LINEAR = 4  # a, b, c, d
 LEAST_FREE = 4  # degrees of freedom
 PRECISION = 1e-13  # smallest RSS, relative to the sum of squares of the curve
@@ -234,13 +235,13 @@ def _log_likelihoods_at(
 
 
 def _largest_ratios(steps: np.ndarray, pairs: KnotPairs) -> tuple[np.ndarray, np.ndarray]:
-    """Largest admissible slopes of the drifts before and after, relative to the rise's; huge outside the steps."""
+    """Largest admissible slopes of the drifts before and after, relative to the rise's; any outside the steps."""
     onset, end = pairs.evaluated.T
     ratios = []
     for drift_length in (onset - steps[0], steps[-1] - end):
         exists = drift_length > 0
         by_change = (end - onset) / np.where(exists, drift_length, 1)
-        ratios.append(np.where(exists, np.minimum(MAX_DRIFT, by_change), 1e200))
+        ratios.append(np.where(exists, np.minimum(MAX_DRIFT, by_change), ANY_DRIFT))
     return ratios[0], ratios[1]
 
 

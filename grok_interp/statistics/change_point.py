@@ -16,9 +16,9 @@ many quiet points before and after the rise would make the few points on it look
 therefore proportional to q[t] (1 - q[t]), with q = (n f + 2) / (n + 4) (Agresti and Coull, 1998) and f the fitted line.
 The line is fitted `REWEIGHTED` times more, each time with the weights of the one before. Weights from the values
 themselves would pull the levels towards 0 and 1. The factor is estimated, and is at least 1 / n, that of independent
-trials; clustered trials and the fluctuations of training make it larger. Points whose f is 0 or 1 cannot vary and tell
-nothing about it, so each point counts as f (1 - f) / q (1 - q) of one in the degrees of freedom. Levels of a fraction
-and the ends of their intervals are cut off at 0 and 1.
+trials; clustered trials make it larger. Fluctuations of training on the logit have another shape, in q^2 (1 - q)^2, and
+are not covered. Points whose f is 0 or 1 cannot vary and tell nothing about the factor, so each point counts as
+f (1 - f) / q (1 - q) of one in the degrees of freedom. Levels and the ends of their intervals are cut off at 0 and 1.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from scipy.special import logsumexp
 
 from grok_interp.statistics.broken_line import (
     N_LINEAR,
+    RHOS,
     UNKNOWN_NOISE,
     KnotPairs,
     Noise,
@@ -74,10 +75,11 @@ def change_point(
         level: confidence level, between 0 and 1.
         noise: what is known about the errors; its standard deviation is in units of the curve, its ratios are those of
             the points.
-        trials: the curve is a fraction of so many answers, so its variance follows its level. None: one variance.
+        trials: the curve is a fraction of so many answers, so its variance follows its level. It takes the place of
+            `noise`. None: one variance.
 
     Raises:
-        ValueError: for fewer than 8 points.
+        ValueError: for fewer than 8 points, and for both `noise` and `trials`.
 
     Example:
         >>> steps = np.arange(0.0, 1000, 50)
@@ -86,21 +88,23 @@ def change_point(
     """
     if len(steps) < MIN_POINTS:
         raise ValueError(f"a change point needs at least {MIN_POINTS} points, got {len(steps)}")
+    if trials is not None and noise is not UNKNOWN_NOISE:
+        raise ValueError("trials say what the noise is: give trials or noise, not both")
     found = _change_point(steps, curve, level, noise)
     if trials is not None:
         for _ in range(REWEIGHTED):
-            found = _change_point(steps, curve, level, _binomial_noise(found.line, trials, noise.rhos))
+            found = _change_point(steps, curve, level, _binomial_noise(found.line, trials))
         found = replace(found, best_levels=found.best_levels.clip(0, 1), levels=found.levels.clip(0, 1))
     return found
 
 
-def _binomial_noise(fractions: np.ndarray, trials: float | int, rhos: np.ndarray) -> Noise:
+def _binomial_noise(fractions: np.ndarray, trials: float | int) -> Noise:
     """That of independent trials or more."""
     fractions = fractions.clip(0, 1)
     adjusted = (trials * fractions + 2) / (trials + 4)
     variances = adjusted * (1 - adjusted)
     n_varying = float((fractions * (1 - fractions) / variances).sum())
-    return Noise(rhos, ratios=np.sqrt(variances), least=trials**-0.5, n_varying=n_varying)
+    return Noise(RHOS, ratios=np.sqrt(variances), least=trials**-0.5, n_varying=n_varying)
 
 
 def _change_point(steps: np.ndarray, curve: np.ndarray, level: float, noise: Noise) -> ChangePoint:
@@ -205,7 +209,7 @@ def _levels(
         fit = _Fit.of(s, y, pairs.evaluated[pair], rho, noise)
         left = max(slack - (log_l.max() - log_l[pair]), 0)
         free = noise.n_free(len(s))
-        squares = max(fit.rss, free * noise.least**2)
+        squares = free * float(noise.variance(np.array([fit.rss]), len(s))[0])
         reach = 2 * left * noise.sd**2 if noise.sd is not None else squares * np.expm1(2 * left / free)
         bounds.append(fit.at_knots[:, None] + np.sqrt(fit.variances * reach)[:, None] * np.array([-1, 1]))
     return np.stack(bounds)

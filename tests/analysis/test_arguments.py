@@ -262,7 +262,7 @@ def test_documents_are_any_integers() -> None:
         ("position_losses", "batch_size", -1, "batch_size must be 1 or more, got -1"),
         ("grid_comparison", "batch_size", 0, "batch_size must be 1 or more, got 0"),
         ("ratio_matching", "p", 29.0, "p must be a whole number, got 29.0 (float)"),
-        ("emergence", "level", None, "level must be between 0 and 1, got None"),
+        ("emergence", "level", None, "level must be between 0 and 1, such as 0.95, got None"),
         ("emergence", "chance", float("nan"), "chance must be a finite number, got nan (float)"),
         ("emergence", "margin", float("nan"), "margin must be a finite number, got nan (float)"),
         ("shot_curve", "n_contexts", 2.5, "n_contexts must be a whole number, got 2.5 (float)"),

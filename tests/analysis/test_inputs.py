@@ -336,8 +336,6 @@ def test_the_copying_test_must_be_in_the_vocabulary() -> None:
 
 @WITH_HOOKS
 def test_a_batch_size_below_one_is_refused(driver: Driver) -> None:
-    if driver.of in (head_ablation, single_ablation, copying_accuracy):
-        pytest.skip("the copying test's batches")
     options = {**driver.options(), "batch_size": 0}
     read = () if driver.tokens is None else (driver.tokens,)
     with pytest.raises(ValueError, match="batch_size must be 1 or more, got 0"):
@@ -374,8 +372,6 @@ def spoiled(model: Any, value: float = float("nan")) -> Any:
 @EACH
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_give_nan_and_are_named(driver: Driver, value: float) -> None:
-    if driver.of in (copying_accuracy, head_ablation, single_ablation):
-        pytest.skip("the copying test has its own tests")
     (_, good), (_, other) = driver.models()
     result = driver([(0, good), (10, spoiled(good, value)), (20, other)])
     assert result.not_finite() == (10,)

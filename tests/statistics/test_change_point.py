@@ -158,6 +158,11 @@ def test_autocorrelated_noise_has_its_autocorrelation() -> None:
     assert (noise[:, 1:] * noise[:, :-1]).mean() == pytest.approx(0.6, abs=0.03)
 
 
+def test_trials_and_noise_are_not_both_given() -> None:
+    with pytest.raises(ValueError, match="trials or noise, not both"):
+        change_point(EVEN, EVEN, noise=Noise(np.zeros(1), 0.1), trials=100)
+
+
 def test_too_few_points_are_refused() -> None:
     with pytest.raises(ValueError, match="needs at least 8 points, got 7"):
         change_point(EVEN[:7], EVEN[:7])
