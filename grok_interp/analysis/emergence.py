@@ -109,9 +109,9 @@ def emergence(
         level: confidence level of the intervals, between 0 and 1; the test of a flat curve has size 1 - level. Its
             smallest p-value is 1 / 501: with a level above 0.998 no curve has an onset.
         trials: for an accuracy, the number of answers that each value is the fraction of, 1 or more. Its noise is then
-            largest in the middle and small near 0 and 1. Without it, the noise of all checkpoints is equal, and the
-            intervals of a steep rise between quiet levels are too narrow. If training fluctuates on the logit of the
-            accuracy, they are too narrow with it as well (docs/calibration.md).
+            largest in the middle and small near 0 and 1: that of so many answers, and fluctuations of training on the
+            logit. Without it, the noise of all checkpoints is equal, and the intervals of a steep rise between quiet
+            levels are too narrow (docs/calibration.md).
 
     Returns:
         Onset, midpoint and end of the rise with their intervals, or why there is none.

@@ -11,14 +11,8 @@ seldom: the likelihood is not smooth where the curve jumps, and rho is uncertain
 
 The search starts at the checkpoints and refines the grid around the set, so onset and end may be between checkpoints.
 
-The noise of a fraction of n trials is large in the middle and small near 0 and 1. With one variance for all points, the
-many quiet points before and after the rise would make the few points on it look exact. The variance of point t is
-therefore proportional to q[t] (1 - q[t]), with q = (n f + 2) / (n + 4) (Agresti and Coull, 1998) and f the fitted line.
-The line is fitted `REWEIGHTED` times more, each time with the weights of the one before. Weights from the values
-themselves would pull the levels towards 0 and 1. The factor is estimated, and is at least 1 / n, that of independent
-trials; clustered trials make it larger. Fluctuations of training on the logit have another shape, in q^2 (1 - q)^2, and
-are not covered. Points whose f is 0 or 1 cannot vary and tell nothing about the factor, so each point counts as
-f (1 - f) / q (1 - q) of one in the degrees of freedom. Levels and the ends of their intervals are cut off at 0 and 1.
+The noise of a fraction of n answers follows its level (`fraction_noise`). The line is fitted `REWEIGHTED` times more,
+each time with the noise around the line before. Levels of a fraction and their intervals are cut off at 0 and 1.
 """
 
 from __future__ import annotations
@@ -33,13 +27,13 @@ from scipy.special import logsumexp
 
 from grok_interp.statistics.broken_line import (
     N_LINEAR,
-    RHOS,
     UNKNOWN_NOISE,
     KnotPairs,
     Noise,
     knot_pairs,
     log_likelihoods,
 )
+from grok_interp.statistics.fraction_noise import fraction_noise
 
 MIN_POINTS = N_LINEAR + 4
 MAX_POINTS_SEARCHED = 400  # longer series start from every second point, every third, ...
@@ -93,18 +87,9 @@ def change_point(
     found = _change_point(steps, curve, level, noise)
     if trials is not None:
         for _ in range(REWEIGHTED):
-            found = _change_point(steps, curve, level, _binomial_noise(found.line, trials))
+            found = _change_point(steps, curve, level, fraction_noise(curve, found.line, trials=trials))
         found = replace(found, best_levels=found.best_levels.clip(0, 1), levels=found.levels.clip(0, 1))
     return found
-
-
-def _binomial_noise(fractions: np.ndarray, trials: float | int) -> Noise:
-    """That of independent trials or more."""
-    fractions = fractions.clip(0, 1)
-    adjusted = (trials * fractions + 2) / (trials + 4)
-    variances = adjusted * (1 - adjusted)
-    n_varying = float((fractions * (1 - fractions) / variances).sum())
-    return Noise(RHOS, ratios=np.sqrt(variances), least=trials**-0.5, n_varying=n_varying)
 
 
 def _change_point(steps: np.ndarray, curve: np.ndarray, level: float, noise: Noise) -> ChangePoint:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.linalg import toeplitz
+from scipy.special import expit, logit
 
 from grok_interp.statistics.broken_line import Noise, flat_log_likelihoods, knot_pairs, log_likelihoods
 from grok_interp.statistics.change_point import change_point
@@ -112,6 +113,20 @@ def test_intervals_cover_steep_rises_of_a_fraction(before: float, after: float, 
         end = onset + rng.uniform(0.03, 0.1)
         fraction = before + (after - before) * np.clip((EVEN - onset) / (end - onset), 0, 1)
         pairs = change_point(EVEN, rng.binomial(n, fraction) / n, trials=n).pairs
+        values = np.column_stack([pairs, pairs.mean(axis=1)])
+        truth = np.array([onset, end, (onset + end) / 2])
+        covered.append((values.min(axis=0) <= truth + 1e-6) & (truth <= values.max(axis=0) + 1e-6))
+    assert (np.sum(covered, axis=0) > 18).all()
+
+
+def test_intervals_cover_steep_rises_in_training_that_fluctuates() -> None:
+    """AR(0.5) noise with a standard deviation of 0.5 on the logit of a fraction of 3,000 answers."""
+    rng, covered = np.random.default_rng(2), []
+    for noise in 0.5 * autocorrelated(rng, (24, 41), 0.5):
+        onset = rng.uniform(0.3, 0.7)
+        end = onset + rng.uniform(0.03, 0.1)
+        level = logit(0.01 + 0.983 * np.clip((EVEN - onset) / (end - onset), 0, 1)) + noise
+        pairs = change_point(EVEN, rng.binomial(3000, expit(level)) / 3000, trials=3000).pairs
         values = np.column_stack([pairs, pairs.mean(axis=1)])
         truth = np.array([onset, end, (onset + end) / 2])
         covered.append((values.min(axis=0) <= truth + 1e-6) & (truth <= values.max(axis=0) + 1e-6))
