@@ -1,6 +1,7 @@
 """Checkpoints from elsewhere through the command line, each from nothing to a report by two commands."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,25 @@ def test_trainers_folder_without_a_tokenizer(trainer: Path, tmp_path: Path, caps
     assert run_command("list", "runs", "--folder", tmp_path, "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["checkpoints"] == len(STEPS) and row["parameters"] == CFG.n_params and row["report"]
+
+
+@pytest.mark.parametrize("has_text", [False, True])
+def test_the_command_that_a_report_suggests_works(
+    trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture, has_text: bool
+) -> None:
+    run, text = tmp_path / "run", tmp_path / "text.txt"
+    text.write_text("a plain text of letters, digits and more. " * 60)
+    save_tokenizer(trainer)
+    assert run_command("analyze", trainer, "--run", run, *(["--text", text] if has_text else [])) == 0
+    shutil.rmtree(trainer)
+    capsys.readouterr()
+    assert run_command("report", run) == 0
+    (suggested,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("next: "))
+    program, *words = shlex.split(suggested.removeprefix("next: "))
+    assert program == "grok-interp" and words[0] == "reproduce"
+    assert run_command(*words) == 0
+    (drawn,) = (run / "figures").glob(f"{words[1].replace('/', '_')}.pdf")
+    assert drawn.stat().st_size > 1000
 
 
 def test_text_gives_a_loss_and_ablations(trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
