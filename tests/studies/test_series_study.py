@@ -197,6 +197,19 @@ def test_files_of_a_plain_torch_model(tmp_path: Path, capsys: pytest.CaptureFixt
     torch.testing.assert_close(torch.tensor(stored.values), torch.tensor(found["I"].values), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("without", "remedy"), [("hooks=None", "hooks={"), ("hooks=None, weights=None", "hooks= for")])
+def test_a_plain_torch_model_without_hooks_gets_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture, without: str, remedy: str
+) -> None:
+    shell = tmp_path / "my_gpt.py"
+    shell.write_text(Path(nano_gpt.__file__).read_text() + f"\n\nbare = adapted({without})\n")
+    torch.save(nano_gpt.trained(0).state_dict(), tmp_path / "ckpt_0.pt")
+    pattern = tmp_path / "ckpt_{step}.pt"
+    assert run_command("analyze", pattern, "--run", tmp_path / "run", "--model", f"{shell}:bare") == 2
+    message = capsys.readouterr().err
+    assert "TorchAdapter" in message and remedy in message
+
+
 def test_watch_shows_what_is_stored(trainer: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert run_command("analyze", trainer, "--run", run, "--every", 3, "--quiet") == 0
