@@ -159,6 +159,29 @@ def test_a_trainer_folder_gives_bridges_with_the_models_logits(tmp_path: Path) -
     )
 
 
+def test_a_trainer_folder_is_loaded_without_progress_bars_and_those_of_the_user_stay(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    from transformers.utils.logging import set_tqdm_hook, tqdm
+
+    save_trainer(tmp_path, 500)
+    (tmp_path / "checkpoint-600").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "checkpoint-600" / name).write_text("{}")
+    series, made = CheckpointSeries.from_huggingface_folder(tmp_path), []
+    before = set_tqdm_hook(lambda make, args, kwargs: made.append(args) or make(*args, **kwargs))
+    try:
+        capfd.readouterr()
+        series.load(500)
+        with pytest.raises(ValueError, match="cannot be read as a causal language model"):
+            series.load(600)
+        assert capfd.readouterr() == ("", "") and made == []
+        list(tqdm(range(3)))
+        assert made == [(range(3),)]
+    finally:
+        set_tqdm_hook(before)
+
+
 # What is refused
 
 
