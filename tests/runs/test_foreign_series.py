@@ -1,6 +1,7 @@
 """Checkpoints of other training loops: in memory, in files, in folders of Trainer."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,29 @@ def test_a_file_that_is_no_checkpoint_is_named(content: bytes, suffix: str, tmp_
     series = CheckpointSeries.from_files(tmp_path / f"model_{{step}}.{suffix}", model=trained(0))
     with pytest.raises(ValueError, match=rf"model_5.{suffix} is no checkpoint"):
         series.load(5)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize(
+    "text", ["experiment notes", "hello", "Größe: 3\nand more", "a", "Mean loss", "{}", '{"loss": 2}']
+)
+def test_a_text_is_no_checkpoint_and_its_beginning_is_shown(text: str, suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"model_5.{suffix}"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(DamagedFileError) as refused:
+        read_state_dict(file)
+    words = " ".join(text.split())
+    assert f"{file} is no checkpoint: it is a text that begins with {words!r}; delete it" in str(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_whatever_a_file_begins_with_its_refusal_has_a_reason(tmp_path: Path) -> None:
+    file = tmp_path / "model_5.pt"
+    for begin in product(map(bytes, zip(range(256))), (b"", b"\xff", b"\xff\x00aaa\n.")):
+        file.write_bytes(b"".join(begin))
+        with pytest.raises(ValueError, match=r"model_5\.pt (is no checkpoint|must hold a state dict)") as refused:
+            read_state_dict(file)
+        assert not re.search(r"\(\d*\)", str(refused.value)), begin
 
 
 def test_a_file_that_is_cut_short_is_damaged(tmp_path: Path) -> None:
