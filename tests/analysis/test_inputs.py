@@ -384,6 +384,34 @@ def test_weights_that_are_not_finite_give_nan_and_are_named(driver: Driver, valu
     assert "NOT FINITE at step 10" in str(driver([(10, spoiled(good, value))]))
 
 
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+@EACH
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_one_weight_that_no_token_reads_is_named_by_every_analyzer(driver: Driver, value: float) -> None:
+    """Token 0 is in no text here, and analyzers of embeddings read no MLP."""
+    (_, good), (_, other) = driver.models()
+    bad, text = copy.deepcopy(good), None
+    with torch.no_grad():
+        unread = bad.blocks[-1].mlp.out.weight if driver.numbers else bad.embed.weight
+        unread[0, 0] = value
+    if driver.tokens is REPEATED:
+        text = REPEATED.where(REPEATED != 0, 28)
+    result = driver([(0, good), (10, bad), (20, other)], text)
+    assert result.not_finite() == (10,) and "NOT FINITE at step 10" in str(result)
+    assert not bool(np.isfinite(result.expected().sel(checkpoint=10).to_dataarray()).any())
+    xr.testing.assert_allclose(result.dataset.sel(checkpoint=[0, 20]), driver([(0, good), (20, other)], text).dataset)
+
+
+def test_pictures_of_one_model_with_a_weight_that_is_not_read_are_not_finite() -> None:
+    bad, numbers = copy.deepcopy(TEXT_MODELS[0][1]), copy.deepcopy(NUMBER_MODELS[0][1])
+    with torch.no_grad():
+        bad.embed.weight[0, 0] = float("inf")
+        numbers.blocks[-1].mlp.out.weight[0, 0] = float("nan")
+    assert bool(attention_maps(bad, [5, 6, 7, 5])["pattern"].isnull().all())
+    grid = grid_comparison(numbers, P, (2, 3), torch.tensor([[1, 2], [3, 4]]))
+    assert grid.counts()["NOT FINITE"] == P * P
+
+
 def too_large(model: Any, kind: str) -> Any:
     large = copy.deepcopy(model)
     with torch.no_grad():
