@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from grok_interp.models.activations import HookedModel, rotates_any_position
 from grok_interp.models.overflow import undefined_if_not_finite
-from grok_interp.models.unreadable import beyond_context
+from grok_interp.models.unreadable import beyond_context, require_values
 
 if TYPE_CHECKING:
     Checkpoints = HookedModel | Iterable[tuple[int, HookedModel]] | Iterable[HookedModel] | Mapping[int, HookedModel]
@@ -57,8 +57,8 @@ def checkpoints_of(
 
     Raises:
         ValueError: for no checkpoint (an empty list or a generator that was read before), a step that is not an integer
-            of 0 or more, a step given twice, a generator whose steps decrease, a model without hooks, models of other
-            sizes than the first, and tokens that a model cannot read.
+            of 0 or more, a step given twice, a generator whose steps decrease, a model without hooks or on the
+            meta device, models of other sizes than the first, and tokens that a model cannot read.
 
     Example:
         >>> from types import SimpleNamespace as Model
@@ -86,7 +86,7 @@ def checkpoints_of(
 
 
 def require_model(model: Any, needs: Sequence[str] = HOOKED) -> None:
-    """Raises ValueError for a model without hooks, with what gives it hooks.
+    """Raises ValueError for a model without hooks, with what gives it hooks, and for one without values of weights.
 
     Args:
         model: of any kind.
@@ -100,6 +100,7 @@ def require_model(model: Any, needs: Sequence[str] = HOOKED) -> None:
             if "run_with_hooks" in needs
             else f"expected a model with {', '.join(needs)}, got {type(model).__name__}: {_remedy(model)}"
         )
+    require_values(model)
 
 
 def _require_same_sizes(first: dict[str, Any], model: Any, step: int, same: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy
-from grok_interp.analysis.intervals import mean_interval
+from grok_interp.analysis.sample_intervals import mean_interval
 from grok_interp.counted import counted
 
 ESTIMATES = ("mean", "low", "high")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grok_interp.analysis.intervals import mean_interval
+from grok_interp.analysis.sample_intervals import mean_interval
 from grok_interp.runs.record import is_run
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import study_of

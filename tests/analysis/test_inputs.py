@@ -18,12 +18,15 @@ from torch import Tensor, nn
 
 import grok_interp
 from grok_interp import (
+    CheckpointSeries,
     CopyTask,
     ModularConfig,
     ModularTasks,
     Run,
+    ablated,
     algorithm_agreement,
     attention_maps,
+    attention_view,
     circle_pca,
     copying_accuracy,
     cosine_similarity,
@@ -42,10 +45,12 @@ from grok_interp import (
     modular_gpt,
     natural_copying,
     position_losses,
+    processing_of,
     repeated_tokens,
     shot_curve,
     slot_sequences,
     top_frequency_fraction,
+    weights_of,
 )
 from grok_interp.analysis.checkpoints_of import checkpoints_of
 from grok_interp.analysis.single_ablation import single_ablation
@@ -355,6 +360,37 @@ def test_one_model_is_wanted_where_one_is_drawn() -> None:
         attention_maps(TEXT_MODELS[0][1], [1] * 17)
     with pytest.raises(ValueError, match="numbers modulo p must be within the model's vocabulary, 0 to 6, got 0 to 10"):
         grid_comparisons(NUMBER_MODELS[0][1], 11, (2, 3), inputs, shots=[1])
+
+
+def on_meta(model: Any) -> Any:
+    return copy.deepcopy(model).to("meta")
+
+
+@EACH
+def test_a_model_without_values_of_weights_is_refused(driver: Driver) -> None:
+    (step, good), (_, other) = driver.models()
+    expected = (
+        r"whose weights have values, got Transformer with (\d+) of \1 parameters on torch's meta device: load them"
+    )
+    for bad in (on_meta(good), [(step, good), (20, on_meta(other))]):
+        with pytest.raises(ValueError, match=expected):
+            driver(bad)
+
+
+def test_everything_that_reads_weights_refuses_a_model_without_values() -> None:
+    empty = on_meta(TEXT_MODELS[0][1])
+    readers: list[Callable[[], Any]] = [
+        lambda: attention_maps(empty, REPEATED[0]),
+        lambda: attention_view(empty, REPEATED[0]),
+        lambda: grid_comparison(on_meta(NUMBER_MODELS[0][1]), P, (2, 3), [(1, 2)]),
+        lambda: weights_of(empty),
+        lambda: processing_of(empty),
+        lambda: ablated(empty, [(0, 0)], "mean", reference=REPEATED),
+        lambda: CheckpointSeries.from_models([(0, empty)]),
+    ]
+    for read in readers:
+        with pytest.raises(ValueError, match="parameters on torch's meta device: load them first"):
+            read()
 
 
 # Not finite
