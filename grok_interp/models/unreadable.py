@@ -9,6 +9,21 @@ from typing import Any
 from torch import nn
 
 
+def require_values(model: Any) -> None:
+    """Raises ValueError for a model on torch's meta device, which has shapes of weights and no values.
+
+    Args:
+        model: of any kind; one without parameters is not checked.
+    """
+    weights = list(model.parameters()) if hasattr(model, "parameters") else []
+    if empty := sum(weight.is_meta for weight in weights):
+        raise ValueError(
+            f"expected a model whose weights have values, got {type(model).__name__} with {empty} of {len(weights)} "
+            "parameters on torch's meta device: load them first (`model.to_empty(device='cpu')`, then "
+            "`model.load_state_dict(...)`), or build the model outside `torch.device('meta')`"
+        )
+
+
 def no_activation(model: Any, names: str) -> str:
     """The message about hooks that a model does not call: fused attention has no pattern to show.
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -122,6 +123,14 @@ def test_intervals_are_over_the_finished_seeds() -> None:
     mean, low, high = one["loss"]
     assert mean == 2 and math.isclose(high - 2, 4.303 / math.sqrt(3), rel_tol=1e-3) and math.isclose(2 - low, high - 2)
     assert [row["loss"] for row in shown_cells([one, two])] == ["2 [-0.484, 4.48]", "5"]
+
+
+def test_seeds_that_agree_have_no_interval_of_width_0() -> None:
+    measures = ({"exact_match": 0.0, "loss": 1.1}, {"exact_match": 0.0, "loss": 1.2}, {"exact_match": 0.0, "loss": 1.3})
+    (cell,) = table_of_cells([SweptRun("one", seed, "finished", "", {}, each) for seed, each in enumerate(measures)])
+    assert cell["exact_match"][0] == 0 and np.isnan(cell["exact_match"][1:]).all()
+    shown = shown_cells([cell])[0]
+    assert shown["exact_match"] == "0 (all 3 seeds agree)" and shown["loss"] == "1.2 [0.952, 1.45]"
 
 
 def test_a_dry_run_lists_the_cells_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
