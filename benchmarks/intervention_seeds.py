@@ -84,8 +84,10 @@ def difference(found: list[Found], baseline: list[Found], what: str) -> str:
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return "undefined"
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     scale, unit = (1, "updates") if what == "onset" else (100, "points")
+    if not np.ptp(values):
+        return f"{scale * values[0]:.1f} {unit} (all {len(values)} seeds agree)"
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     mean, low, high = (scale * each for each in (values.mean(), values.mean() - half, values.mean() + half))
     return f"{mean:.1f} [{low:.1f}, {high:.1f}] {unit} ({len(values)} seeds)"
 

@@ -139,6 +139,22 @@ def heads_of(values: Any, name: str) -> list[tuple[int, int]]:
     return heads
 
 
+def text(value: Any, name: str, such_as: str) -> str:
+    """The string.
+
+    Args:
+        value: what was given.
+        name: of the argument, for the message.
+        such_as: a string that would do, for the message.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a string such as {such_as!r}, got {_shown(value)}")
+    return value
+
+
 def _index(value: Any) -> int | None:
     try:
         return None if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool") else index(value)

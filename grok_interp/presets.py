@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
+from grok_interp.arguments import text
 from grok_interp.configs import (
     BYTE_VOCABULARY_SIZE,
     DataConfig,
@@ -244,6 +245,6 @@ def training_preset(name: str) -> TrainConfig:
 
 
 def _known(presets: Mapping[str, Config], name: str) -> Config:
-    if name not in presets:
+    if text(name, "name", "copier-mini") not in presets:
         raise ValueError(f"no preset {name!r}: there are {', '.join(presets)}")
     return presets[name]

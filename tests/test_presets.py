@@ -1,6 +1,7 @@
 """Presets: the papers' sizes, and names that belong together."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,9 @@ def test_a_description_says_the_size_of_the_model_that_is_trained(name: str) -> 
     assert found and abs(float(found[1]) * {"k": 1e3, "M": 1e6}[found[2]] / model.n_params - 1) < 0.01 + 0.5 / float(
         found[1]
     )
+
+
+@pytest.mark.parametrize("of", [preset, training_preset])
+def test_a_list_of_names_is_no_name(of: Any) -> None:
+    with pytest.raises(ValueError, match=r"must be a string such as 'copier-mini', got \['copier-tiny'\] \(list\)"):
+        of(["copier-tiny"])

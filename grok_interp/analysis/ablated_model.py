@@ -38,6 +38,7 @@ from grok_interp.analysis.edge_edits import EdgeCut
 from grok_interp.arguments import checked
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.activations import ByRow, HookedModel, in_batches, pattern_name, read, z_name
+from grok_interp.models.unreadable import require_values
 from grok_interp.models.value_biases import value_constants
 
 
@@ -170,7 +171,7 @@ def ablated(
 
     Raises:
         ValueError: for another `how`, for heads that the model does not have, for options that are missing, and for
-            reference sequences that the model cannot read.
+            reference sequences that the model cannot read; for a model on the meta device.
 
     Example:
         >>> from grok_interp import Transformer, preset
@@ -179,6 +180,7 @@ def ablated(
         >>> bool((ablated(model, [(0, 1)], "zero")(tokens) == model(tokens)).all())
         False
     """
+    require_values(model)
     require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
     rows = None if reference is None else reference_rows(model, reference)
     by_layer = {layer: [head for at, head in heads if at == layer] for layer, _ in sorted(heads)}

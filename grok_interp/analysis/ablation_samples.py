@@ -21,8 +21,9 @@ import numpy as np
 from torch import Tensor
 
 from grok_interp.analysis.copying import copying_accuracy
-from grok_interp.analysis.intervals import BOUNDS, Z, fraction_interval, in_percent, mean_interval, wilson_interval
+from grok_interp.analysis.intervals import BOUNDS, Z, in_percent, wilson_interval
 from grok_interp.analysis.loss import window_losses
+from grok_interp.analysis.sample_intervals import fraction_interval, mean_interval
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Measure

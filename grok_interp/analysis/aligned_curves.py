@@ -16,7 +16,7 @@ import xarray as xr
 
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.fraction_of_change import fraction_of_change
-from grok_interp.analysis.intervals import mean_interval
+from grok_interp.analysis.sample_intervals import mean_interval
 from grok_interp.results.result import Measure, Result
 
 N_OFFSETS = 121

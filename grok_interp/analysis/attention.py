@@ -23,7 +23,7 @@ from grok_interp.analysis.checkpoints_of import (
 from grok_interp.arguments import checked
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.models.activations import pattern_name, read, rotates_any_position
-from grok_interp.models.overflow import undefined_if_overflowing
+from grok_interp.models.overflow import undefined_if_not_finite
 from grok_interp.results.result import Measure, Result
 
 
@@ -139,7 +139,7 @@ def attention_maps(model: Model, tokens: Tokens) -> AttentionMaps:
         raise ValueError(f"attention maps are of one sequence, got {len(rows)}: give one row, tokens[0]")
     require_readable(rows, model.cfg, n_read=0 if rotates_any_position(model) else None)
     names = [pattern_name(layer) for layer in range(model.cfg.n_layers)]
-    found = read(undefined_if_overflowing(model), rows, dict.fromkeys(names, _first_in_batch))
+    found = read(undefined_if_not_finite(model), rows, dict.fromkeys(names, _first_in_batch))
     patterns = torch.stack([found[name] for name in names])
     coords = {dim: np.arange(size) for dim, size in zip(AttentionMaps.dims, patterns.shape, strict=True)}
     return AttentionMaps.of_arrays({"pattern": patterns}, coords)

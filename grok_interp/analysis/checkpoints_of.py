@@ -6,8 +6,8 @@
     a generator, a Run, a series      (step, model) with increasing steps, or models; one model in memory at a time
 
 Steps are distinct integers of 0 or more. Every analyzer reads its checkpoints through `checkpoints_of`, so all of them
-accept and refuse the same. A model whose finite weights are too large to compute with (see `overflow`) comes as one
-whose weights are NaN: results name its step as not finite.
+accept and refuse the same. A model with a weight that is not finite or too large to compute with (see `overflow`) comes
+as one whose weights are all NaN: results name its step as not finite, whichever weights they read.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from grok_interp.models.activations import HookedModel, rotates_any_position
-from grok_interp.models.overflow import undefined_if_overflowing
-from grok_interp.models.unreadable import beyond_context
+from grok_interp.models.overflow import undefined_if_not_finite
+from grok_interp.models.unreadable import beyond_context, require_values
 
 if TYPE_CHECKING:
     Checkpoints = HookedModel | Iterable[tuple[int, HookedModel]] | Iterable[HookedModel] | Mapping[int, HookedModel]
@@ -57,8 +57,8 @@ def checkpoints_of(
 
     Raises:
         ValueError: for no checkpoint (an empty list or a generator that was read before), a step that is not an integer
-            of 0 or more, a step given twice, a generator whose steps decrease, a model without hooks, models of other
-            sizes than the first, and tokens that a model cannot read.
+            of 0 or more, a step given twice, a generator whose steps decrease, a model without hooks or on the
+            meta device, models of other sizes than the first, and tokens that a model cannot read.
 
     Example:
         >>> from types import SimpleNamespace as Model
@@ -77,7 +77,7 @@ def checkpoints_of(
         sizes = _require_same_sizes(sizes, model, step, same)
         if tokens is not None:
             require_readable(tokens, model.cfg, n_read=0 if rotates_any_position(model) else n_read)
-        yield step, undefined_if_overflowing(model) if "run_with_hooks" in needs else model
+        yield step, undefined_if_not_finite(model) if _has(model, HOOKED) else model
         last = step
     if last is None:
         raise ValueError(
@@ -86,7 +86,7 @@ def checkpoints_of(
 
 
 def require_model(model: Any, needs: Sequence[str] = HOOKED) -> None:
-    """Raises ValueError for a model without hooks, with what gives it hooks.
+    """Raises ValueError for a model without hooks, with what gives it hooks, and for one without values of weights.
 
     Args:
         model: of any kind.
@@ -100,6 +100,7 @@ def require_model(model: Any, needs: Sequence[str] = HOOKED) -> None:
             if "run_with_hooks" in needs
             else f"expected a model with {', '.join(needs)}, got {type(model).__name__}: {_remedy(model)}"
         )
+    require_values(model)
 
 
 def _require_same_sizes(first: dict[str, Any], model: Any, step: int, same: Sequence[str]) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def _pairs(checkpoints: Any, needs: Sequence[str]) -> Iterator[tuple[int, Any]]:
         checkpoints = list(checkpoints.items())
     if isinstance(checkpoints, tuple) and _is_pair(checkpoints, needs):
         checkpoints = [checkpoints]
-    if all(hasattr(checkpoints, name) for name in needs):
+    if _has(checkpoints, needs):
         checkpoints = [(0, checkpoints)]
     _require_iterable(checkpoints, needs)
     pairs = (
@@ -156,6 +157,10 @@ def _pairs(checkpoints: Any, needs: Sequence[str]) -> Iterator[tuple[int, Any]]:
         for number, item in enumerate(checkpoints)
     )
     return iter(sorted(pairs, key=lambda pair: pair[0])) if isinstance(checkpoints, Sequence) else pairs
+
+
+def _has(model: Any, names: Sequence[str]) -> bool:
+    return all(hasattr(model, name) for name in names)
 
 
 def _is_pair(item: Any, needs: Sequence[str]) -> bool:

@@ -1,5 +1,8 @@
 """Effects over seeds, with t-intervals: with three seeds they are wide, and say so.
 
+Seeds that all agree have a spread of 0, which says nothing of other seeds: such an effect is shown with the number of
+seeds that agree, and without the interval of width 0.
+
 An effect knows how many seeds would decide on which side of a boundary it is (see `statistics.power`), if the true
 effect is as large as the observed one, or a fraction of it, and the spread over seeds is the observed one. A spread of
 three seeds is itself uncertain: within a factor of 0.5 to 6 with 95%. The effect of few seeds tends to be overestimated
@@ -21,6 +24,7 @@ from grok_interp.arguments import checked
 from grok_interp.statistics.power import repetitions_needed
 
 POWER = 0.8
+ROUNDING = 1e-9  # relative: an interval that is narrower has no width
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,20 @@ class Effect(Estimate):
     def n_seeds(self) -> float:
         """Runs of each condition; not whole where some conditions have more runs than others."""
         return self.n_runs / self.n_conditions
+
+    @property
+    def agreement(self) -> str:
+        """all 3 seeds agree; empty where they differ, and for fewer than two.
+
+        Example:
+            >>> print(mean_effect(np.array([2.0, 2.0, 2.0])))
+            2 (all 3 seeds agree)
+        """
+        if not self.high - self.low <= ROUNDING * max(abs(self.value), 1.0):
+            return ""
+        if self.n_fitted > 1:
+            return f"all {self.n_runs} runs are on one line"
+        return "both seeds agree" if self.n_runs == 2 else f"all {self.n_runs} seeds agree"
 
     @checked
     def seeds_needed(self, *, boundary: float = 0.0, fraction: float = 1.0, power: float = POWER) -> float:

@@ -51,8 +51,14 @@ class Estimate:
     def __str__(self) -> str:
         if np.isnan(self.value):
             return "none"
-        known = np.isfinite([self.low, self.high]).all()
-        return f"{self.value:,.4g} " + (f"[{self.low:,.4g}, {self.high:,.4g}]" if known else "(no interval)")
+        known = np.isfinite([self.low, self.high]).all() and not self.agreement
+        ends = f"[{self.low:,.4g}, {self.high:,.4g}]" if known else f"({self.agreement or 'no interval'})"
+        return f"{self.value:,.4g} {ends}"
+
+    @property
+    def agreement(self) -> str:
+        """What is said instead of an interval that has no width because all samples agree; empty if they differ."""
+        return ""
 
 
 @dataclass(frozen=True)

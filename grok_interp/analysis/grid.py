@@ -23,7 +23,7 @@ from grok_interp.arguments import checked
 from grok_interp.data.modular import answers, numbers_of, require_task, sequences
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.activations import HookedModel, device_of, evaluating, in_batches, logits
-from grok_interp.models.overflow import undefined_if_overflowing
+from grok_interp.models.overflow import undefined_if_not_finite
 from grok_interp.results.result import Measure, Result
 
 
@@ -122,7 +122,7 @@ def grid_comparisons(
     require_model(model)
     inputs = _pairs(inputs, p)
     require_readable(torch.tensor([[0, p - 1]]), model.cfg, name="numbers modulo p")
-    model = undefined_if_overflowing(model)
+    model = undefined_if_not_finite(model)
     _require_shots(shots, len(inputs), model.cfg.n_ctx)
     examples = sequences(torch.tensor([task]), inputs.unsqueeze(0), p)[0, 0].unflatten(0, (len(inputs), 3))
     right_answers = answers(torch.tensor([task]), _every_query(p).unsqueeze(1), p)[0, :, 0]

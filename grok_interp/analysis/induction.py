@@ -33,7 +33,7 @@ from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import induction_targets
 from grok_interp.data.token_rows import Tokens, batches_of, token_rows
-from grok_interp.models.activations import HookedModel, device_of, evaluating, has_finite_weights, mean_of_patterns
+from grok_interp.models.activations import HookedModel, device_of, evaluating, mean_of_patterns
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.processing import Processing, require_same_processing
 from grok_interp.models.weights_of import HeadWeights, NormGain, weights_of
@@ -170,8 +170,6 @@ def _induction_attentions(model: HookedModel, tokens: Tensor, batch_size: int) -
     """Abar of every head: from the entries alone where the model tells them, else from the patterns."""
     if not isinstance(model, TellsEntries):
         return mean_of_patterns(model, tokens, induction_attention, batch_size=batch_size)
-    if not has_finite_weights(model):  # the entries are read before the last MLP and the logits
-        return torch.full((model.cfg.n_layers, model.cfg.n_heads), torch.nan)
     entries, device = induction_targets(*divmod(tokens.shape[1], 2)), device_of(model)
     total = torch.zeros(model.cfg.n_layers, model.cfg.n_heads)
     with evaluating(model):

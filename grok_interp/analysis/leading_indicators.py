@@ -81,6 +81,8 @@ class LeadingIndicators(Result):
     def summary(self) -> pd.DataFrame:
         """One row per score and followed curve: mean lead with its 95% interval (updates), and how many seeds have one.
 
+        Seeds that all agree have no interval.
+
         `first` counts the seeds in which the score moves first, `no_rise` those in which it has no rise, `no_ability`
         those in which the ability has no onset. `heads` names the head followed in each seed, in order.
         """
@@ -94,8 +96,8 @@ class LeadingIndicators(Result):
                         "score": score,
                         "followed": followed,
                         "lead": found.value,
-                        "low": found.low,
-                        "high": found.high,
+                        "low": np.nan if found.agreement else found.low,
+                        "high": np.nan if found.agreement else found.high,
                         "seeds": found.n_runs,
                         "first": int((cell["lead"] > 0).sum()),
                         "no_rise": int((cell["outcome"] != "rises").sum()),

@@ -29,7 +29,7 @@ from torch import Tensor
 from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
-from grok_interp.analysis.intervals import mean_interval
+from grok_interp.analysis.sample_intervals import mean_interval
 from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples

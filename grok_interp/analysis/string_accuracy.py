@@ -1,19 +1,21 @@
 """Exact-match accuracy of the copying test string by string, of one run or over several seeds, with 95% intervals.
 
 Of one run the interval is Wilson's over samples. Of several runs it is the t-interval of the mean over seeds, within
-[0, 1]: it contains the spread over samples too.
+[0, 1]: it contains the spread over samples too. Where all seeds agree that interval has no width, and Wilson's over the
+samples of one seed takes its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy
-from grok_interp.analysis.intervals import mean_interval
+from grok_interp.analysis.intervals import wilson_interval
+from grok_interp.analysis.sample_intervals import mean_interval
 from grok_interp.counted import counted
 
 ESTIMATES = ("mean", "low", "high")
@@ -44,11 +46,19 @@ def exact_by_string(runs: Sequence[CopyingAccuracy]) -> xr.DataArray:
             xr.concat([each.per_sequence() for each in runs], "seed", join="inner"),
         )
         seeds = seeds.transpose("checkpoint", "sequence", "seed").astype(float)
-        ends = (seeds.isel(seed=0).copy(data=end).clip(0, 1) for end in mean_interval(seeds.to_numpy()))
-        parts = [seeds.mean("seed", skipna=False), *ends]
+        parts = [seeds.mean("seed", skipna=False), *_ends(seeds, min(each.n_samples for each in runs))]
     array = xr.concat(parts, pd.Index(ESTIMATES, name="estimate"))
     array = array.transpose("estimate", "checkpoint", "sequence")
     return array.drop_attrs().assign_attrs(alphabet=alphabets.pop(), over=over)
+
+
+def _ends(seeds: xr.DataArray, n_samples: int) -> Iterator[xr.DataArray]:
+    """Low and high, checkpoint x sequence."""
+    fractions = seeds.to_numpy()
+    differ = np.ptp(fractions, axis=-1) > 0
+    of_samples = wilson_interval(fractions[..., 0], n_samples)
+    for over_seeds, of_one in zip(mean_interval(fractions), of_samples, strict=True):
+        yield seeds.isel(seed=0).copy(data=np.where(differ, over_seeds, of_one)).clip(0, 1)
 
 
 def final_exact_matches(runs: Sequence[CopyingAccuracy]) -> np.ndarray:

@@ -1,14 +1,17 @@
-"""Weights that are finite and too large to compute with.
+"""Weights that cannot be computed with: NaN, infinite, or finite and too large.
 
 A norm divides a residual stream whose squares overflow by infinity: its output is 0, the logits are equal, and every
-score would be what chance gives. Such a model is read as one whose weights are not finite.
+score would be what chance gives. A NaN in the embedding of a token that is not read changes no score at all. Either
+checkpoint is damaged, so its weights are read as NaN throughout: every result names its step.
 
-Only weights above `HARMLESS` are tried, on a few tokens: products of smaller ones do not come near the largest number.
+Of finite weights only those above `HARMLESS` are tried, on a few tokens: products of smaller ones do not come near the
+largest number.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -36,30 +39,43 @@ def overflows(model: Any) -> bool:
         >>> overflows(model)
         True
     """
-    ends = [end.float().cpu() for weight in model.parameters() if weight.numel() for end in weight.detach().aminmax()]
-    if not ends or not HARMLESS < float(torch.stack(ends).abs().max()) < float("inf"):
-        return False
-    tokens = torch.arange(min(TOKENS, model.cfg.n_ctx, model.cfg.d_vocab))[None]
-    try:
-        found = read(model, tokens, dict.fromkeys(stream_names(model.cfg.n_layers), has_finite_squares))
-    except ValueError:  # a model that shows no stream
-        found = {}
-    return not all(bool(each) for each in found.values()) or not bool(logits(model, tokens).isfinite().all())
+    return HARMLESS < largest_weight(model) < math.inf and not _computes(model)
 
 
-def undefined_if_overflowing(model: Any) -> Any:
-    """The model; where it overflows, a copy whose weights are NaN, as everything measured of it is.
+def undefined_if_not_finite(model: Any) -> Any:
+    """The model; where a weight is not finite or it overflows, a copy whose weights are NaN, as all its scores are.
 
     Args:
         model: a hooked model, which is not changed.
     """
-    if not overflows(model):
+    largest = largest_weight(model)
+    if largest <= HARMLESS or (largest < math.inf and _computes(model)):
         return model
     undefined = copy.deepcopy(model)
     with torch.no_grad():
         for weight in undefined.parameters():
             weight.fill_(torch.nan)
     return undefined
+
+
+def largest_weight(model: Any) -> float:
+    """The largest absolute value among all weights, NaN if one is; 0 of a model without weights. One pass.
+
+    Args:
+        model: has `parameters()`.
+    """
+    ends = [end.float().cpu() for weight in model.parameters() if weight.numel() for end in weight.detach().aminmax()]
+    return float(torch.stack(ends).abs().max()) if ends else 0.0
+
+
+def _computes(model: Any) -> bool:
+    """Whether the sums of squares of the stream and the logits are finite, on a few tokens."""
+    tokens = torch.arange(min(TOKENS, model.cfg.n_ctx, model.cfg.d_vocab))[None]
+    try:
+        found = read(model, tokens, dict.fromkeys(stream_names(model.cfg.n_layers), has_finite_squares))
+    except ValueError:  # a model that shows no stream
+        found = {}
+    return all(bool(each) for each in found.values()) and bool(logits(model, tokens).isfinite().all())
 
 
 def stream_names(n_layers: int) -> list[str]:

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grok_interp.models.norm_gains import norm_gains
+from grok_interp.models.unreadable import require_values
 from grok_interp.models.value_biases import per_query_head
 
 NormGain = Literal["ignored", "folded"]
@@ -56,7 +57,7 @@ def weights_of(model: Any, norm_gain: NormGain = "ignored") -> HeadWeights:
 
     Raises:
         ValueError: if the model has no such weights (an ablated model, a bare Hugging Face model), if some layers have
-            no attention, or if `norm_gain` is neither of the two.
+            no attention, if the weights are on the meta device, or if `norm_gain` is neither of the two.
 
     Example:
         >>> from grok_interp import Transformer, llama_copier
@@ -70,9 +71,10 @@ def weights_of(model: Any, norm_gain: NormGain = "ignored") -> HeadWeights:
     if missing := [name for name, weight in found.items() if weight is None]:
         raise ValueError(
             f"a score of weights needs a model with {', '.join(NEEDED)}, and {type(model).__name__} has no "
-            f"{', '.join(missing)}: pass the model itself (an ablation changes activations, not weights), or a "
-            "TransformerBridge over a Hugging Face model"
+            f"{', '.join(missing)}: pass the model itself (an ablation changes activations, not weights), a "
+            "TransformerBridge over a Hugging Face model, or a TorchAdapter with weights= (and hooks= for patterns)"
         )
+    require_values(model)
     with torch.no_grad():
         W_E, W_U, W_Q, W_K, W_V, W_O = (weight.detach() for weight in found.values() if weight is not None)
         if len(W_Q) != model.cfg.n_layers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import xarray as xr
 from grok_interp.counted import counted
 
 MOST_STEPS = 6  # that a sentence names one by one
+NUMBERS, TEXT = "iuf", "USTO"  # kinds of dtype; text is converted, and so are objects
 Labeled = TypeVar("Labeled", xr.DataArray, xr.Dataset)
 
 
@@ -64,8 +66,8 @@ def by_step(labeled: Labeled) -> Labeled:
     if "checkpoint" not in labeled.dims or "checkpoint" not in labeled.coords:
         return labeled
     steps = _numbers(labeled["checkpoint"].to_numpy())
-    increases = np.diff(steps) > 0
-    if np.issubdtype(labeled["checkpoint"].dtype, np.number) and increases.all():
+    increases = steps[1:] > steps[:-1]  # a difference of unsigned numbers is never negative
+    if labeled["checkpoint"].dtype.kind in NUMBERS and increases.all():
         return labeled
     labeled = labeled.assign_coords(checkpoint=steps).sortby("checkpoint")
     ordered = labeled["checkpoint"].to_numpy()
@@ -76,9 +78,20 @@ def by_step(labeled: Labeled) -> Labeled:
 
 def _numbers(steps: np.ndarray) -> np.ndarray:
     try:
-        numbers = steps if np.issubdtype(steps.dtype, np.number) else steps.astype(float)
+        if not _are_numbers_or_text(steps):
+            raise TypeError(f"no steps: {steps.dtype}")
+        numbers = steps if steps.dtype.kind in NUMBERS else steps.astype(float)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"steps must be numbers, got {steps.tolist()[:3]}: convert them first") from error
+        raise ValueError(
+            f"steps must be numbers of optimizer updates, got {steps.astype(str).tolist()[:3]} ({steps.dtype}): "
+            "convert them first"
+        ) from error
     if not np.isfinite(numbers).all():
         raise ValueError(f"steps must be finite, got {numbers[~np.isfinite(numbers)][0]}")
     return numbers.astype(int) if (numbers == np.round(numbers)).all() else numbers
+
+
+def _are_numbers_or_text(steps: np.ndarray) -> bool:
+    """Dates, durations and truth values are neither, though NumPy makes numbers of them."""
+    of_one_kind = steps.dtype.kind in NUMBERS + TEXT
+    return of_one_kind and (steps.dtype.kind != "O" or all(isinstance(each, Real | str) for each in steps.tolist()))

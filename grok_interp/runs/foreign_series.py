@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from grok_interp.models.hooked import hooked, sizes_of
+from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest
 from grok_interp.runs.series import CheckpointSeries
 from grok_interp.runs.state_dicts import loaded_copy, require_fit
@@ -45,6 +46,7 @@ def models_in_memory(pairs: Iterable[tuple[int, Any]]) -> ModelsInMemory:
             raise ValueError(f"a step must be an integer of 0 or more, got {step!r}")
         if step in models:
             raise ValueError(f"step {step} was given twice: give each checkpoint once")
+        require_values(model)
         models[index(step)] = model
     if not models:
         raise ValueError("no models were given: give one (step, model) or more")

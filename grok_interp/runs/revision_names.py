@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from grok_interp.arguments import text
 from grok_interp.runs.step_patterns import name_pattern
 
 BILLION = 10**9
@@ -90,7 +91,7 @@ def training_point(name: str, *, pattern: str | None = None) -> TrainingPoint:
         The optimizer step, and the training tokens where the name tells them.
 
     Raises:
-        ValueError: for a name that fits no suite, or not the pattern.
+        ValueError: for a name that fits no suite, or not the pattern, and for what is no string.
 
     Example:
         >>> training_point("step3000")
@@ -98,7 +99,9 @@ def training_point(name: str, *, pattern: str | None = None) -> TrainingPoint:
         >>> training_point("iter500-2.5B", pattern="iter{step}-{tokens}B").tokens
         2500000000
     """
-    suites = SUITES if pattern is None else (Suite("given", "", name_pattern(pattern)),)
+    name = text(name, "name", "step3000")
+    given = None if pattern is None else name_pattern(text(pattern, "pattern", "iter-{step}"))
+    suites = SUITES if given is None else (Suite("given", "", given),)
     found = next((point for suite in suites if (point := suite.read(name))), None)
     if found is None:
         known = f"the pattern {pattern!r}" if pattern else ", ".join(f"{suite.name}" for suite in SUITES)

@@ -28,7 +28,7 @@ from grok_interp.studies.picture import ShowProgress
 from grok_interp.studies.study import FolderReport
 from grok_interp.studies.sweep_table import SweptRun, measured_runs, shown_cells, table_of_cells, table_of_runs
 
-LEGEND = "At the last checkpoint: the mean over finished seeds, with a 95% t-interval over them in brackets."
+LEGEND = "At the last checkpoint: the mean over finished seeds, with their 95% t-interval in brackets if they differ."
 FIXED = ("cell", "seeds", "status")
 
 

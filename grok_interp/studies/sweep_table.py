@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from grok_interp.analysis.intervals import mean_interval
+from grok_interp.analysis.sample_intervals import mean_interval
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import study_of
 from grok_interp.studies.grid import Grid
@@ -19,6 +20,37 @@ from grok_interp.studies.picture import ShowProgress
 from grok_interp.studies.sweep import failure_of, run_of
 
 STATUSES = ("finished", "failed", "unfinished", "not begun")
+
+
+class OverSeeds(tuple[float, float, float]):
+    """(mean, low, high) of one measure; `n_agreeing` is the number of seeds where two or more all agree, else 0.
+
+    Seeds that agree have a spread of 0, which says nothing of other seeds: their ends are NaN.
+    """
+
+    n_agreeing = 0
+
+    @classmethod
+    def of(cls, values: Float[np.ndarray, " seed"]) -> OverSeeds:
+        """The mean with its 95% t-interval.
+
+        Args:
+            values: one per finished seed; there may be none.
+        """
+        if not values.size:
+            return cls((np.nan, np.nan, np.nan))
+        agree = values.size > 1 and not np.ptp(values)
+        found = cls((float(values.mean()), *((np.nan, np.nan) if agree else map(float, mean_interval(values)))))
+        found.n_agreeing = values.size if agree else 0
+        return found
+
+    def __str__(self) -> str:
+        mean, low, high = self
+        if np.isnan(mean):
+            return "-"
+        who = "both" if self.n_agreeing == 2 else f"all {self.n_agreeing}"
+        ends = f" ({who} seeds agree)" if self.n_agreeing else ""
+        return f"{mean:.3g}{ends}" if np.isnan(low) else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
 
 
 @dataclass(frozen=True)
@@ -95,7 +127,7 @@ def table_of_runs(runs: list[SweptRun]) -> pd.DataFrame:
 def table_of_cells(runs: list[SweptRun]) -> list[dict[str, Any]]:
     """One row per cell: cell, seeds, status, and for each measure (mean, low, high) over the finished seeds.
 
-    The ends are a 95% t-interval, NaN for one seed.
+    The ends are a 95% t-interval, NaN for one seed and where all seeds agree.
 
     Args:
         runs: of one sweep.
@@ -109,14 +141,12 @@ def table_of_cells(runs: list[SweptRun]) -> list[dict[str, Any]]:
 
 
 def shown_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same for a reader: 0.82 [0.75, 0.89].
+    """The same for a reader: 0.82 [0.75, 0.89], or 1 (all 3 seeds agree).
 
     Args:
         cells: of `table_of_cells`.
     """
-    return [
-        {name: _shown(value) if isinstance(value, tuple) else value for name, value in row.items()} for row in cells
-    ]
+    return [{name: str(value) if isinstance(value, tuple) else value for name, value in row.items()} for row in cells]
 
 
 def _state(directory: Path, opened: Mapping[Path, Run]) -> tuple[str, str]:
@@ -136,16 +166,5 @@ def _together(runs: list[SweptRun]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
 
 
-def _estimate(runs: list[SweptRun], name: str) -> tuple[float, float, float]:
-    values = np.array([run.measures[name] for run in runs if name in run.measures])
-    if not values.size:
-        return (np.nan, np.nan, np.nan)
-    low, high = mean_interval(values)
-    return float(values.mean()), float(low), float(high)
-
-
-def _shown(estimate: tuple[float, float, float]) -> str:
-    mean, low, high = estimate
-    if np.isnan(mean):
-        return "-"
-    return f"{mean:.3g}" if np.isnan(low) else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
+def _estimate(runs: list[SweptRun], name: str) -> OverSeeds:
+    return OverSeeds.of(np.array([run.measures[name] for run in runs if name in run.measures]))

@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 from grok_interp.analysis.effects_over_seeds import mean_effect, slope
+from grok_interp.studies.copying.first_screen import fraction_in_words
+from grok_interp.studies.copying.seeds import steps_in_words
 
 
 def test_the_mean_of_three_seeds_has_students_interval() -> None:
@@ -17,6 +19,19 @@ def test_the_mean_of_three_seeds_has_students_interval() -> None:
 def test_one_seed_has_a_value_and_no_interval_and_none_has_neither() -> None:
     assert (mean_effect(np.array([5.0])).low, mean_effect(np.array([5.0])).high) == (-np.inf, np.inf)
     assert str(mean_effect(np.array([]))) == "none"
+
+
+def test_seeds_that_agree_are_counted_instead_of_an_interval_of_width_0() -> None:
+    for value in (0.0, 0.1, 2.0, 640.0):
+        found = mean_effect(np.array([value] * 3))
+        assert found.agreement == "all 3 seeds agree" and str(found) == f"{value:.4g} (all 3 seeds agree)"
+    assert mean_effect(np.array([0.1, 0.1, 0.1001])).agreement == ""
+    assert mean_effect(np.array([1.0])).agreement == mean_effect(np.array([])).agreement == ""
+    x = np.array([0.0, 1.0, 2.0])
+    assert str(slope(x, 2 * x)) == "2 (all 3 runs are on one line)"
+    agreeing = mean_effect(np.array([1.0, 1.0]))
+    assert fraction_in_words(agreeing) == "100% (both seeds agree)"
+    assert steps_in_words(agreeing) == "1 (both seeds agree)"
 
 
 def test_the_slope_is_that_of_least_squares() -> None:

@@ -18,12 +18,15 @@ from torch import Tensor, nn
 
 import grok_interp
 from grok_interp import (
+    CheckpointSeries,
     CopyTask,
     ModularConfig,
     ModularTasks,
     Run,
+    ablated,
     algorithm_agreement,
     attention_maps,
+    attention_view,
     circle_pca,
     copying_accuracy,
     cosine_similarity,
@@ -42,10 +45,12 @@ from grok_interp import (
     modular_gpt,
     natural_copying,
     position_losses,
+    processing_of,
     repeated_tokens,
     shot_curve,
     slot_sequences,
     top_frequency_fraction,
+    weights_of,
 )
 from grok_interp.analysis.checkpoints_of import checkpoints_of
 from grok_interp.analysis.single_ablation import single_ablation
@@ -357,6 +362,37 @@ def test_one_model_is_wanted_where_one_is_drawn() -> None:
         grid_comparisons(NUMBER_MODELS[0][1], 11, (2, 3), inputs, shots=[1])
 
 
+def on_meta(model: Any) -> Any:
+    return copy.deepcopy(model).to("meta")
+
+
+@EACH
+def test_a_model_without_values_of_weights_is_refused(driver: Driver) -> None:
+    (step, good), (_, other) = driver.models()
+    expected = (
+        r"whose weights have values, got Transformer with (\d+) of \1 parameters on torch's meta device: load them"
+    )
+    for bad in (on_meta(good), [(step, good), (20, on_meta(other))]):
+        with pytest.raises(ValueError, match=expected):
+            driver(bad)
+
+
+def test_everything_that_reads_weights_refuses_a_model_without_values() -> None:
+    empty = on_meta(TEXT_MODELS[0][1])
+    readers: list[Callable[[], Any]] = [
+        lambda: attention_maps(empty, REPEATED[0]),
+        lambda: attention_view(empty, REPEATED[0]),
+        lambda: grid_comparison(on_meta(NUMBER_MODELS[0][1]), P, (2, 3), [(1, 2)]),
+        lambda: weights_of(empty),
+        lambda: processing_of(empty),
+        lambda: ablated(empty, [(0, 0)], "mean", reference=REPEATED),
+        lambda: CheckpointSeries.from_models([(0, empty)]),
+    ]
+    for read in readers:
+        with pytest.raises(ValueError, match="parameters on torch's meta device: load them first"):
+            read()
+
+
 # Not finite
 
 
@@ -382,6 +418,34 @@ def test_weights_that_are_not_finite_give_nan_and_are_named(driver: Driver, valu
     undefined = result.expected().sel(checkpoint=10).to_dataarray()
     assert not bool(np.isfinite(undefined).any()), "no zero and no chance among them"
     assert "NOT FINITE at step 10" in str(driver([(10, spoiled(good, value))]))
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+@EACH
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_one_weight_that_no_token_reads_is_named_by_every_analyzer(driver: Driver, value: float) -> None:
+    """Token 0 is in no text here, and analyzers of embeddings read no MLP."""
+    (_, good), (_, other) = driver.models()
+    bad, text = copy.deepcopy(good), None
+    with torch.no_grad():
+        unread = bad.blocks[-1].mlp.out.weight if driver.numbers else bad.embed.weight
+        unread[0, 0] = value
+    if driver.tokens is REPEATED:
+        text = REPEATED.where(REPEATED != 0, 28)
+    result = driver([(0, good), (10, bad), (20, other)], text)
+    assert result.not_finite() == (10,) and "NOT FINITE at step 10" in str(result)
+    assert not bool(np.isfinite(result.expected().sel(checkpoint=10).to_dataarray()).any())
+    xr.testing.assert_allclose(result.dataset.sel(checkpoint=[0, 20]), driver([(0, good), (20, other)], text).dataset)
+
+
+def test_pictures_of_one_model_with_a_weight_that_is_not_read_are_not_finite() -> None:
+    bad, numbers = copy.deepcopy(TEXT_MODELS[0][1]), copy.deepcopy(NUMBER_MODELS[0][1])
+    with torch.no_grad():
+        bad.embed.weight[0, 0] = float("inf")
+        numbers.blocks[-1].mlp.out.weight[0, 0] = float("nan")
+    assert bool(attention_maps(bad, [5, 6, 7, 5])["pattern"].isnull().all())
+    grid = grid_comparison(numbers, P, (2, 3), torch.tensor([[1, 2], [3, 4]]))
+    assert grid.counts()["NOT FINITE"] == P * P
 
 
 def too_large(model: Any, kind: str) -> Any:

@@ -1,6 +1,9 @@
 """Intervals: Wilson's against the textbook; over tasks and contexts, where the components of variance are known."""
 
 import math
+import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +16,12 @@ from scipy.stats import binom, binomtest, norm
 from grok_interp.analysis.intervals import (
     Z,
     effective_number,
-    fraction_interval,
     mean_and_error,
     probability_above,
     wilson_interval,
     with_bounds,
 )
+from grok_interp.analysis.sample_intervals import fraction_interval, mean_interval
 
 N_REPEATS, N_CONTEXTS = 2000, 30
 LOWEST, HIGHEST = binom.ppf([0.001, 0.999], N_REPEATS, 0.95)  # of intervals that cover, if 95% do
@@ -163,3 +166,11 @@ def test_single_precision_does_not_make_samples_that_agree_exact() -> None:
     ends = [fraction_interval(np.full(100, 1 / 3, dtype=dtype)) for dtype in (np.float32, np.float64)]
     np.testing.assert_allclose(ends[0], ends[1], atol=1e-6)
     assert ends[0][1] - ends[0][0] > 0.15
+
+
+@pytest.mark.parametrize("interval", [fraction_interval, mean_interval])
+@pytest.mark.parametrize("shape", [(0,), (3, 0)])
+def test_an_interval_of_no_sample_is_refused(interval: Callable[..., Any], shape: tuple[int, ...]) -> None:
+    expected = rf"one sample or more along the last axis, got an array of shape {re.escape(str(shape))}: leave out"
+    with pytest.raises(ValueError, match=expected):
+        interval(np.zeros(shape))

@@ -89,3 +89,12 @@ def test_tests_on_two_alphabets_are_not_averaged() -> None:
         exact_by_string([accuracy("printable", 0), accuracy("hexadecimal", 0)])
     with pytest.raises(ValueError, match="got no run"):
         exact_by_string([])
+
+
+def test_seeds_that_agree_have_the_interval_over_samples() -> None:
+    one = accuracy("hexadecimal", 0)
+    same, other = exact_by_string([one, one]), exact_by_string([one, accuracy("hexadecimal", 1)])
+    assert same.attrs["over"] == "2 seeds"
+    low, high = one.per_sequence_interval().transpose("bound", "checkpoint", "sequence").to_numpy()
+    np.testing.assert_allclose(same.sel(estimate=["low", "high"]), [low, high])
+    assert bool((other.sel(estimate="high") > other.sel(estimate="low")).all())

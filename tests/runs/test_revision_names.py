@@ -57,6 +57,17 @@ def test_other_names_are_refused_with_the_remedy(name: str) -> None:
         training_point(name)
 
 
+@pytest.mark.parametrize("bad", [7, None, b"step3000", ["step3000"]])
+def test_what_is_no_name_is_refused(bad: object) -> None:
+    with pytest.raises(ValueError, match=r"name must be a string such as 'step3000', got "):
+        training_point(bad)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_pattern_is_a_string() -> None:
+    with pytest.raises(ValueError, match=r"pattern must be a string such as 'iter-\{step\}', got 7 \(int\)"):
+        training_point("iter-7", pattern=7)  # pyright: ignore[reportArgumentType]
+
+
 def test_names_of_one_suite_are_taken_and_others_left_out() -> None:
     names = ["main", "step1", "step20", "step3000", "checkpoint-5"]
     assert list(named_points(names)) == ["step1", "step20", "step3000"]

@@ -67,9 +67,9 @@ def test_the_sentence_of_several_seeds(results: CopyingResults) -> None:
     seeds = Seeds({0: FirstScreen(results, ablation), 1: FirstScreen(results, ablation)}, two_seeds())
     onset, made = FirstScreen(results, None).onset.value, FirstScreen(results, None).loss_made.value
     assert seeds.answer() == (
-        f"Copying emerged in 2 of 2 seeds, at step {onset:,.0f} [{onset:,.0f}, {onset:,.0f}], after {made:.0%} "
-        f"[{100 * made:.0f}, {100 * made:.0f}] of the fall of the validation loss; ablating each seed's induction "
-        "heads removes 100% [100, 100] of it (random heads: 0% [0, 0]). Brackets: 95% CI over seeds."
+        f"Copying emerged in 2 of 2 seeds, at step {onset:,.0f} (both seeds agree), after {made:.0%} (both seeds "
+        "agree) of the fall of the validation loss; ablating each seed's induction heads removes 100% (both seeds "
+        "agree) of it (random heads: 0% (both seeds agree)). Brackets: 95% CI over seeds."
     )
     assert len(seeds.cards()) == 6
     assert seeds.cards()[0].value == "2 of 2" and "95% CI 34-100%" in seeds.cards()[0].label
@@ -84,7 +84,7 @@ def test_a_null_result_is_titled_as_one(tiny: TrainConfig, tmp_path: Path, capsy
     said = capsys.readouterr().out
     assert said.startswith(
         "Copying emerged in 0 of 2 seeds within 20 updates (2 of them undecided: too few checkpoints, or too much "
-        "noise): exact match at the end is 0% [0, 0]."
+        "noise): exact match at the end is 0% (both seeds agree)."
     )
     page = (folder / "report.html").read_text()
     assert "Copying emerged in no seed." in page and "Heads and ablations, seed by seed" in page

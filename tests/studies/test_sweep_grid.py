@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -124,6 +125,14 @@ def test_intervals_are_over_the_finished_seeds() -> None:
     assert [row["loss"] for row in shown_cells([one, two])] == ["2 [-0.484, 4.48]", "5"]
 
 
+def test_seeds_that_agree_have_no_interval_of_width_0() -> None:
+    measures = ({"exact_match": 0.0, "loss": 1.1}, {"exact_match": 0.0, "loss": 1.2}, {"exact_match": 0.0, "loss": 1.3})
+    (cell,) = table_of_cells([SweptRun("one", seed, "finished", "", {}, each) for seed, each in enumerate(measures)])
+    assert cell["exact_match"][0] == 0 and np.isnan(cell["exact_match"][1:]).all()
+    shown = shown_cells([cell])[0]
+    assert shown["exact_match"] == "0 (all 3 seeds agree)" and shown["loss"] == "1.2 [0.952, 1.45]"
+
+
 def test_a_dry_run_lists_the_cells_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--vary", "learning-rate=0.003,0.006", "--vary", "weight_decay=0,0.1", "--seeds", "2", "--dry-run"]
     assert main(modular(tmp_path / "sweep", *words)) == 0
@@ -199,6 +208,34 @@ def test_the_message_goes_when_the_run_is_finished(tiny: TrainConfig, tmp_path: 
     sweep.complete(train)
     assert not failure_of(tmp_path / "sweep" / "batch_size=2" / "seed0")
     assert all(Run.open(directory).is_finished for directory in sweep.runs)
+
+
+def refused() -> None:
+    raise ValueError("no engine here")
+
+
+def test_a_sweep_that_is_refused_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    folder, first, second = tmp_path / "sweep", Grid(MODULAR, {}, 1), Grid(MODULAR, {}, 2)
+    with pytest.raises(ValueError, match="no engine here"), first.noted(folder):
+        refused()
+    assert list(tmp_path.iterdir()) == []
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    with pytest.raises(ValueError, match="no engine here"), first.noted(folder):
+        refused()
+    assert [file.name for file in folder.iterdir()] == ["notes.txt"]
+    first.write(folder)
+    with pytest.raises(ValueError, match="no engine here"), second.noted(folder):
+        refused()
+    assert read_grid(folder) == first
+
+
+def test_a_sweep_that_fails_after_a_run_has_begun_stays_noted(tmp_path: Path) -> None:
+    grid = Grid(MODULAR, {}, 1)
+    with pytest.raises(ValueError, match="no engine here"), grid.noted(tmp_path):
+        next(iter(grid.sweep(tmp_path).runs)).mkdir(parents=True)
+        refused()
+    assert read_grid(tmp_path) == grid
 
 
 def test_a_phase_diagram_is_the_report_of_a_sweep_over_tasks(tmp_path: Path, capsys) -> None:

@@ -197,7 +197,9 @@ class FirstScreen:
 
 
 def fraction_in_words(estimate: Estimate) -> str:
-    """97% [95, 98]; undefined where it is NaN."""
+    """97% [95, 98]; 100% (all 3 seeds agree); undefined where it is NaN."""
+    if estimate.agreement:
+        return f"{estimate.value:.0%} ({estimate.agreement})"
     if not np.isfinite([estimate.value, estimate.low, estimate.high]).all():
         return "undefined" if np.isnan(estimate.value) else f"{estimate.value:.0%}"
     value, low, high = (round(100 * each) for each in (estimate.value, estimate.low, estimate.high))

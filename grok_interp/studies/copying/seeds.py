@@ -122,7 +122,9 @@ class Seeds:
 
 
 def steps_in_words(effect: Estimate) -> str:
-    """640 [610, 671]; without an interval from one seed."""
+    """640 [610, 671]; 640 (all 3 seeds agree); without an interval from one seed."""
+    if effect.agreement:
+        return f"{effect.value:,.0f} ({effect.agreement})"
     ends = f" [{effect.low:,.0f}, {effect.high:,.0f}]" if np.isfinite([effect.low, effect.high]).all() else ""
     return f"{effect.value:,.0f}{ends}"
 
