@@ -10,7 +10,6 @@ from grok_interp.cli.output import Output, command
 from grok_interp.device import choose_device
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import studies, study_of
-from grok_interp.studies.grid import is_grid
 from grok_interp.studies.study import FolderReport, write_report
 
 
@@ -52,6 +51,8 @@ def report_on_folder(
 
     Raises ValueError for others.
     """
+    from grok_interp.studies.grid import is_grid
+
     device, runs = choose_device(device), Run.below(folder, on_damage=output.warn, trust_source=trust_source)
     if is_grid(folder):
         from grok_interp.studies.grid_report import report_on_grid
