@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -84,3 +85,19 @@ def test_a_report_that_is_up_to_date_imports_nothing_heavy(reported: Path) -> No
     script += "print(sorted({'torch', 'transformer_lens', 'xarray', 'matplotlib', 'plotly'} & set(sys.modules)))"
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert printed.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EACCES, 0), (errno.EROFS, 0), (errno.ENOSPC, 3)])
+def test_results_that_may_not_be_written_are_no_fault_of_the_report(
+    reported: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    """A full disk is one."""
+
+    def refuse(file: Path, _: str) -> None:
+        raise OSError(number, os.strerror(number), str(file))
+
+    kept = reported / "results" / "report.json"
+    kept.unlink(missing_ok=True)
+    monkeypatch.setattr("grok_interp.cli.kept_report.write_text", refuse)
+    assert main(["report", str(reported)]) == code
+    assert not kept.exists() and (reported / "report.html").is_file()

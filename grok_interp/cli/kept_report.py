@@ -14,6 +14,7 @@ from typing import Any
 import grok_interp
 from grok_interp.checksums import file_sha256, is_unaltered, with_sha256
 from grok_interp.files import write_text
+from grok_interp.results.store import NOT_WRITABLE
 from grok_interp.runs.run import Run
 
 MADE = ("figures", "resume", "report.html")  # in a run's folder: no report is made from these
@@ -31,13 +32,17 @@ def said_before(run: Run, threshold: float | None) -> dict[str, Any] | None:
 
 
 def keep(run: Run, threshold: float | None, said: dict[str, Any]) -> None:
-    """Beside the results. A folder that may not be written keeps nothing."""
+    """Beside the results. A folder of results that may not be written keeps nothing: the next report is made anew."""
     found = {
         "made_from": made_from(run, threshold),
         "report": file_sha256(run.directory / "report.html"),
         "said": said,
     }
-    write_text(_file(run), json.dumps(with_sha256(found), indent=1))
+    try:
+        write_text(_file(run), json.dumps(with_sha256(found), indent=1))
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
 
 
 def made_from(run: Run, threshold: float | None) -> str:
