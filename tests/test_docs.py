@@ -34,7 +34,7 @@ PAGES_WITH_CODE = sorted(page for page in DOCS.rglob("*.md") if "```python" in p
 def result_classes() -> list[type[Result]]:
     for module in pkgutil.iter_modules(analysis.__path__):
         importlib.import_module(f"grok_interp.analysis.{module.name}")
-    found = Result.__subclasses__()
+    found = [each for kind in Result.__subclasses__() for each in kind.__subclasses__() or [kind]]
     return [each for each in found if each.__module__.startswith("grok_interp.analysis.")]
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import xarray as xr
 from torch import Tensor
 
 from grok_interp.analysis.copying import copying_accuracy
@@ -26,7 +27,7 @@ from grok_interp.analysis.loss import window_losses
 from grok_interp.analysis.sample_intervals import fraction_interval, mean_interval
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
-from grok_interp.results.result import Measure
+from grok_interp.results.result import Measure, Result
 
 MEASURES = {
     "exact_match": Measure("exact-match accuracy", "fraction"),
@@ -34,6 +35,26 @@ MEASURES = {
     "loss": Measure("validation loss", "nats"),
 }
 BySample = Sequence[np.ndarray]  # of each measure: any leading axes, then samples or windows
+
+
+class BesideIntact(Result):
+    """Ablations with the intact model beside them: `exact_match` and `exact_match_intact`, and so on."""
+
+    def effect(self, measure: str) -> xr.DataArray:
+        """Ablated minus intact: negative where accuracy is lost, positive where loss is added.
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+        """
+        return self[measure] - self[f"{measure}_intact"]
+
+    def effect_interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
+        """With the dims of `effect`, low and high.
+
+        Args:
+            measure: exact_match, per_token (fractions) or loss (nats).
+        """
+        return self[f"{measure}_effect_low"], self[f"{measure}_effect_high"]
 
 
 def measured_by_sample(

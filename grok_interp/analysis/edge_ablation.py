@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-import xarray as xr
-
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
+    BesideIntact,
     arrays_by_sample,
     bounds,
     effect_bounds,
@@ -29,10 +28,9 @@ from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.results.result import Result
 
 
-class EdgeAblation(Result):
+class EdgeAblation(BesideIntact):
     """Copying accuracy (0 to 1) and loss (nats) without each group of edges; `exact_match_intact`: with all of them.
 
     `exact_match_low` and `exact_match_high` are the ends of the 95% interval, `exact_match_effect_low` and
@@ -47,22 +45,6 @@ class EdgeAblation(Result):
         **bounds("_effect", dims),
         **{f"{name}_intact": replace(each, dims=("checkpoint",)) for name, each in MEASURES.items()},
     }
-
-    def effect(self, measure: str) -> xr.DataArray:
-        """Without the edges minus intact: negative where accuracy is lost, positive where loss is added.
-
-        Args:
-            measure: exact_match, per_token (fractions) or loss (nats).
-        """
-        return self[measure] - self[f"{measure}_intact"]
-
-    def effect_interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
-        """With the dims of `effect`, low and high.
-
-        Args:
-            measure: exact_match, per_token (fractions) or loss (nats).
-        """
-        return self[f"{measure}_effect_low"], self[f"{measure}_effect_high"]
 
     def in_words(self, measure: str, group: str) -> str:
         """Of the last checkpoint: 96.6% [95.8, 97.3]

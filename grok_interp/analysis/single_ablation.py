@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-import xarray as xr
 
 from grok_interp.analysis.ablated_model import ablated
 from grok_interp.analysis.ablation_arguments import Head, named
 from grok_interp.analysis.ablation_samples import (
     MEASURES,
+    BesideIntact,
     arrays_by_sample,
     bounds,
     effect_bounds,
@@ -32,10 +32,9 @@ from grok_interp.counted import counted
 from grok_interp.data.copying import CopySamples
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.models.activations import HookedModel
-from grok_interp.results.result import Result
 
 
-class SingleAblation(Result):
+class SingleAblation(BesideIntact):
     """Copying accuracy (between 0 and 1) and loss (nats) without each head; `exact_match_intact`: with all heads.
 
     `exact_match_low` and `exact_match_high` are the ends of the 95% interval, `exact_match_effect_low` and
@@ -52,22 +51,6 @@ class SingleAblation(Result):
         **{f"{name}_intact": replace(each, dims=("checkpoint",)) for name, each in MEASURES.items()},
         **bounds("_intact", ("checkpoint",)),
     }
-
-    def effect(self, measure: str) -> xr.DataArray:
-        """Without the head minus intact: negative where accuracy is lost, positive where loss is added.
-
-        Args:
-            measure: exact_match, per_token (fractions) or loss (nats).
-        """
-        return self[measure] - self[f"{measure}_intact"]
-
-    def effect_interval(self, measure: str) -> tuple[xr.DataArray, xr.DataArray]:
-        """With the dims of `effect`, low and high.
-
-        Args:
-            measure: exact_match, per_token (fractions) or loss (nats).
-        """
-        return self[f"{measure}_effect_low"], self[f"{measure}_effect_high"]
 
     def in_words(self, measure: str, head: Head | None = None) -> str:
         """Of the last checkpoint, without a head or intact: 96.6% [95.8, 97.3]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from grok_interp.data.vocabulary import each_decoded, read_tokenizer
+
 LINE_END = "\n"
 
 
@@ -32,14 +34,7 @@ class TokenizerVocabulary:
     @classmethod
     def load(cls, file: Path, d_vocab: int) -> TokenizerVocabulary:
         """Raises ValueError for a file that is no tokenizer.json, or one of another model."""
-        from tokenizers import Tokenizer
-
-        try:
-            tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises Exception itself
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ValueError(f"{file} is no tokenizer.json of the tokenizers library ({reason})") from error
-        return cls(tokenizer, d_vocab)
+        return cls(read_tokenizer(file), d_vocab)
 
     @property
     def common(self) -> Sequence[int]:
@@ -63,7 +58,7 @@ class TokenizerVocabulary:
         return tokens if len(set(tokens)) == len(encoded) and not self.special & set(tokens) else None
 
     def show(self, tokens: Iterable[int]) -> list[str]:
-        return [self.tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
+        return each_decoded(self.tokenizer, tokens)
 
 
 class NumberedVocabulary:

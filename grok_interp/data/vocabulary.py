@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Integer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 END_OF_DOCUMENT = "\0"  # no text holds it, and both vocabularies have a token for it
 ENDS = (END_OF_DOCUMENT, "<|endoftext|>", "<|end_of_text|>", "</s>")  # of our own BPE, and of others
@@ -129,14 +132,7 @@ class BPEVocabulary:
     @classmethod
     def load(cls, file: Path) -> BPEVocabulary:
         """Raises ValueError for a file that is no tokenizer.json, or not of a byte-level BPE."""
-        from tokenizers import Tokenizer
-
-        try:
-            tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises Exception itself
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ValueError(f"{file} is no tokenizer.json of the tokenizers library ({reason})") from error
-        return cls(tokenizer)
+        return cls(read_tokenizer(file))
 
     @property
     def common(self) -> range:
@@ -166,7 +162,23 @@ class BPEVocabulary:
         return (normalizer.normalize_str(string) if normalizer else string).encode()
 
     def show(self, tokens: Iterable[int]) -> list[str]:
-        return [self.tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
+        return each_decoded(self.tokenizer, tokens)
+
+
+def read_tokenizer(file: Path) -> Tokenizer:
+    """Raises ValueError for a file that is no tokenizer.json."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises Exception itself
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{file} is no tokenizer.json of the tokenizers library ({reason})") from error
+
+
+def each_decoded(tokenizer: Tokenizer, tokens: Iterable[int]) -> list[str]:
+    """Each token as a string to look at, special ones too."""
+    return [tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
 
 
 def printable_alphabet(vocabulary: Symbols) -> tuple[int, ...]:

@@ -19,13 +19,14 @@ from torch.utils.benchmark import Timer
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.data.sources import text_files
 from grok_interp.device import memory_of
-from grok_interp.runs.units import duration, size, three_digits
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState, add_gradient, update_weights
 from grok_interp.training.memory import batches_of, bytes_of_training, loss_of, random_batch
 
 CPU_OPERATIONS = 1e11  # of the sequences timed on a CPU: seconds on a slow one
 USABLE = 0.8  # of the free memory, for the sequences that are timed
+BYTES = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3}
+SECONDS = {"years": 365.25 * 86_400, "days": 86_400, "h": 3_600, "min": 60, "s": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,3 +171,19 @@ def _data(config: TrainConfig) -> str:
     times = three_digits(config.n_steps * config.tokens_per_step / max(1, n_bytes * (1 - data.validation_fraction)))
     at_least = "at least " if not data.tokens_are_bytes else ""
     return f"{data.source}: {size(n_bytes)} in {len(files):,} files, read {at_least}{times} times"
+
+
+def size(n_bytes: float) -> str:
+    """67.2 GB"""
+    unit = next((unit for unit, length in BYTES.items() if n_bytes >= length), "kB")
+    return f"{three_digits(n_bytes / BYTES[unit])} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """1.5 h, but 90 min: a unit is used from two of it on."""
+    unit = next((unit for unit, length in SECONDS.items() if seconds >= 2 * length), "s")
+    return f"{three_digits(seconds / SECONDS[unit])} {unit}"
+
+
+def three_digits(number: float) -> str:
+    return f"{number:.3g}" if number < 100 else f"{number:,.0f}"

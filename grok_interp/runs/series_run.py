@@ -15,10 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grok_interp.checksums import with_sha256
-from grok_interp.files import write_text
 from grok_interp.results.store import Analyzer
-from grok_interp.runs.record import is_run
+from grok_interp.runs.record import is_run, write_record
 from grok_interp.runs.run import Run
 from grok_interp.runs.series import CheckpointSeries
 from grok_interp.runs.series_record import ModelSizes, SeriesRecord
@@ -111,7 +109,7 @@ class SeriesRun(Run):
             tokens_per_step=series.tokens_per_step,
         )
         record = {"series": noted.to_dict()}
-        write_text(directory / "config.json", json.dumps(with_sha256(record), indent=1) + "\n")
+        write_record(directory, record)
         return cls(directory, json.loads(json.dumps(record)), None, series)
 
     @cached_property

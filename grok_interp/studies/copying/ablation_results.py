@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any
 
 from grok_interp.analysis.ablation import HeadAblation, head_ablation
 from grok_interp.analysis.ablation_arguments import WAYS, Head
+from grok_interp.analysis.checkpoints_of import Checkpoints
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
 from grok_interp.configs.schedules import spread_steps
 from grok_interp.models.activations import HookedModel
@@ -64,7 +64,7 @@ def _ablation(inputs: AblationInputs, how: str) -> Analyzer[HeadAblation]:
     )
 
 
-def ablation_of(checkpoints: Any, inputs: AblationInputs, how: str) -> HeadAblation:
+def ablation_of(checkpoints: Checkpoints, inputs: AblationInputs, how: str) -> HeadAblation:
     """`head_ablation` on these inputs."""
     return head_ablation(
         checkpoints,

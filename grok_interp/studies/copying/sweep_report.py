@@ -30,7 +30,7 @@ from grok_interp.studies.copying.accuracy_sections import alphabets_section
 from grok_interp.studies.copying.comparisons import curves_of, formations
 from grok_interp.studies.copying.experiments import BASELINE
 from grok_interp.studies.copying.figures import FIGURES, figure_6
-from grok_interp.studies.copying.finished import (
+from grok_interp.studies.copying.finished_experiments import (
     COMPARED,
     OF_THE_PAPER,
     Experiments,
