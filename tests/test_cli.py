@@ -387,7 +387,7 @@ def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(
 
     claim = JudgedClaim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]", 3, 12)
     page = tmp_path / "report.html"
-    monkeypatch.setattr(sweep_report, "write_sweep_report", lambda _, **options: (page, [claim]))
+    monkeypatch.setattr(sweep_report, "write_sweep_report", lambda *_, **options: (page, [claim]))
     Run.create(tmp_path / "baseline" / "seed0", tiny)
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [

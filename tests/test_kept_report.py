@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +76,11 @@ def test_another_threshold_makes_another_report(reported: Path) -> None:
     assert report(reported, "--threshold", "0.2")
     assert not report(reported, "--threshold", "0.2")
     assert report(reported)
+
+
+def test_a_report_that_is_up_to_date_imports_nothing_heavy(reported: Path) -> None:
+    report(reported)
+    script = f"import sys\nfrom grok_interp.cli import main\nassert main(['report', {str(reported)!r}]) == 0\n"
+    script += "print(sorted({'torch', 'transformer_lens', 'xarray', 'matplotlib', 'plotly'} & set(sys.modules)))"
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "[]"

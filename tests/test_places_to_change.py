@@ -115,6 +115,7 @@ from pathlib import Path
 from grok_interp import Run, Transformer, draw, head_scores, plots, preset, repeated_tokens, training_preset
 from grok_interp.analysis.weight_norms import weight_norms
 from grok_interp.cli import main
+from grok_interp.studies import copying
 from grok_interp.studies.catalog import figures
 
 folder = Path(sys.argv[1])
@@ -130,6 +131,7 @@ found = {
     "drawn": repr(draw(norms)),
     "named": repr(plots.norms_over_training(norms)),
     "figure": figures()["copying/schedule"].description,
+    "figure named": repr(copying.schedule(run)),
     "figure drawn": repr(figures()["copying/schedule"].draw([run])),
     "steps": run.steps,
 }
@@ -173,7 +175,7 @@ def test_an_analyzer_with_a_picture_is_added_in_two_files(found: dict[str, Any])
 def test_a_figure_is_added_in_one_file(found: dict[str, Any]) -> None:
     assert len(FIGURE) == 1
     assert found["figure"] == "the steps at which a run keeps its checkpoints"
-    assert found["figure drawn"] == "Drawing of 1 panel: kept against training step (updates)"
+    assert found["figure drawn"] == found["figure named"] == "Drawing of 1 panel: kept against training step (updates)"
 
 
 def test_a_preset_is_added_in_one_place(found: dict[str, Any]) -> None:

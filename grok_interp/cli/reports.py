@@ -10,7 +10,6 @@ from grok_interp.cli.output import Output, command
 from grok_interp.device import choose_device
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import studies, study_of
-from grok_interp.studies.grid import is_grid
 from grok_interp.studies.study import FolderReport, write_report
 
 
@@ -45,12 +44,16 @@ def _write(run: Run, device: str, threshold: float | None, output: Output) -> di
     }
 
 
-def report_on_folder(folder: Path, device: str, threshold: float | None, output: Output) -> Path:
+def report_on_folder(
+    folder: Path, device: str, threshold: float | None, output: Output, *, trust_source: bool = False
+) -> Path:
     """report.html of a folder of runs that a study compares, or of a sweep, analyzed first; its path.
 
     Raises ValueError for others.
     """
-    device, runs = choose_device(device), Run.below(folder)
+    from grok_interp.studies.grid import is_grid
+
+    device, runs = choose_device(device), Run.below(folder, on_damage=output.warn, trust_source=trust_source)
     if is_grid(folder):
         from grok_interp.studies.grid_report import report_on_grid
 
@@ -61,8 +64,8 @@ def report_on_folder(folder: Path, device: str, threshold: float | None, output:
         if written := study.folder_report(folder, own, threshold=threshold, device=device, show=output.progress):
             return _finished(written, output)
     raise ValueError(
-        f"no run at {folder}: it has no config.json, nor has it runs that a study compares; `grok-interp list` shows "
-        "the runs, `grok-interp reproduce modular/fig1b --preset mini` trains a sweep"
+        f"no run at {folder}: it has no config.json of a run, nor has it runs that a study compares; `grok-interp "
+        "list` shows the runs, `grok-interp reproduce modular/fig1b --preset mini` trains a sweep"
     )
 
 

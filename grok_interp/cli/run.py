@@ -15,6 +15,7 @@ from grok_interp.cli.options import READABLE, OutputFlags, RunFolder, TrustSourc
 from grok_interp.cli.output import command
 from grok_interp.cli.series import DEFAULTS, SeriesFlags, analyze_series, open_analyzed
 from grok_interp.device import choose_device
+from grok_interp.runs.record import parsed_record
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.catalog import study_of
@@ -88,12 +89,10 @@ def report(
     """
     from grok_interp.cli.reports import report_on_folder, report_on_run
 
-    if (directory / "config.json").is_file():  # a damaged one is named
+    if parsed_record(directory) is not None:  # a damaged one is named
         page = report_on_run(Run.open(directory, trust_source=trust_source), device, threshold, output)
     else:
-        if trust_source:
-            Run.below(directory, on_damage=output.warn, trust_source=True)
-        page = report_on_folder(directory, device, threshold, output)
+        page = report_on_folder(directory, device, threshold, output, trust_source=trust_source)
     if open_:
         webbrowser.open(page.resolve().as_uri())
 

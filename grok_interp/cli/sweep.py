@@ -77,9 +77,11 @@ def _grid(config: TrainConfig, vary: Sequence[str], n_seeds: int) -> Grid:
 
 
 def _show_cells(grid: Grid, folder: Path, output: Output) -> None:
+    from grok_interp.runs.run import Run
     from grok_interp.studies.sweep_table import shown_cells, swept_runs, table_of_cells
 
-    cells = table_of_cells(swept_runs(grid, folder))
+    opened = {run.directory: run for run in Run.below(folder)}
+    cells = table_of_cells(swept_runs(grid, folder, opened))
     output.show(shown_cells(cells))
     n_runs = sum(row["seeds"] for row in cells)
     size = f"{counted(len(cells), 'cell')}, {counted(n_runs, 'run')} of {counted(grid.config.n_steps, 'update')}"

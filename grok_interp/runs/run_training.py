@@ -166,12 +166,13 @@ def is_finished(directory: Path, config: TrainConfig) -> bool:
     """
     if not is_run(directory):
         return False
-    _require_same_config(directory, config)
+    require_same_config(directory, _require_trained_here(directory), config)
     return Run.open(directory, trust_source=True).is_finished
 
 
-def _require_same_config(directory: Path, config: TrainConfig) -> None:
-    if differences := config.differences(_require_trained_here(directory)):
+def require_same_config(directory: Path, there: TrainConfig, config: TrainConfig) -> None:
+    """Raises ValueError when a directory's run is of another config than the one needed."""
+    if differences := config.differences(there):
         raise another_config(directory, differences)
 
 

@@ -47,7 +47,7 @@ def report_on_grid(
         show: shows the progress of evaluating them.
     """
     grid = read_grid(folder)
-    swept = measured_runs(grid, folder, device=device, show=show)
+    swept = measured_runs(grid, folder, {run.directory: run for run in runs}, device=device, show=show)
     cells, table = table_of_cells(swept), table_of_runs(swept)
     write_text(folder / "tables" / "sweep.csv", table.to_csv(index=False, float_format="%.6g"))
     facts = {"cells": [_plain(row) for row in cells], "failures": _failures(swept)}

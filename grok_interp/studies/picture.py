@@ -114,11 +114,17 @@ class Picture:
 
 
 class Pictures(dict[str, Picture]):
-    """The figures of a study by their full names, "copying/fig3", in the order in which they are described."""
+    """The figures of a study by their full names, "copying/fig3", in the order in which they are described.
+
+    Attributes:
+        study: name of the study.
+        functions: name of a function -> the function that draws a figure, with all its options.
+    """
 
     def __init__(self, study: str) -> None:
         super().__init__()
         self.study = study
+        self.functions: dict[str, Callable[..., Drawing]] = {}
 
     def of_run(
         self, name: str, description: str, *, experiment: Experiment | None = None, prepare: Prepare | None = None
@@ -137,7 +143,7 @@ class Pictures(dict[str, Picture]):
             def drawn_by(*runs: Run, device: str) -> Drawing:
                 return draw(runs[0], device=device)
 
-            self._add(Picture(f"{self.study}/{name}", description, drawn_by, False, experiment, prepare))
+            self._add(Picture(f"{self.study}/{name}", description, drawn_by, False, experiment, prepare), draw)
             return draw
 
         return marked
@@ -156,12 +162,13 @@ class Pictures(dict[str, Picture]):
         """
 
         def marked(draw: DrawsRuns) -> DrawsRuns:
-            self._add(Picture(f"{self.study}/{name}", description, draw, True, experiment, prepare))
+            self._add(Picture(f"{self.study}/{name}", description, draw, True, experiment, prepare), draw)
             return draw
 
         return marked
 
-    def _add(self, picture: Picture) -> None:
+    def _add(self, picture: Picture, draw: Callable[..., Drawing]) -> None:
         if picture.name in self:
             raise ValueError(f"two figures are named {picture.name}: rename one of them")
         self[picture.name] = picture
+        self.functions[draw.__name__] = draw  # pyright: ignore[reportAttributeAccessIssue]

@@ -23,6 +23,7 @@ from grok_interp.engines.local import LocalEngine
 from grok_interp.files import write_text
 from grok_interp.runs.record import is_run
 from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import is_finished
 from grok_interp.training.ensemble import shared_fields
 
@@ -117,6 +118,21 @@ class Sweep:
             dict(runs[first : first + n_members]) for runs in alike.values() for first in range(0, len(runs), n_members)
         ]
         return [group for group in cut if len(group) > 1]
+
+
+def run_of(directory: Path, opened: Mapping[Path, Run]) -> Run | None:
+    """The run of a sweep that is open already; None where none was begun.
+
+    Args:
+        directory: of a run of a sweep, which may not be there.
+        opened: directory -> run, all that could be opened.
+
+    Raises:
+        ValueError: for a run that cannot be opened, with the reason.
+    """
+    if directory in opened:
+        return opened[directory]
+    return Run.open(directory) if is_run(directory) else None
 
 
 def failure_of(directory: Path) -> str:

@@ -13,12 +13,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from grok_interp.analysis.sample_intervals import mean_interval
-from grok_interp.runs.record import is_run
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import study_of
 from grok_interp.studies.grid import Grid
 from grok_interp.studies.picture import ShowProgress
-from grok_interp.studies.sweep import failure_of
+from grok_interp.studies.sweep import failure_of, run_of
 
 STATUSES = ("finished", "failed", "unfinished", "not begun")
 
@@ -75,26 +74,30 @@ class SweptRun:
     measures: Mapping[str, float] = field(default_factory=dict)
 
 
-def swept_runs(grid: Grid, folder: Path) -> list[SweptRun]:
+def swept_runs(grid: Grid, folder: Path, opened: Mapping[Path, Run]) -> list[SweptRun]:
     """The state of every run, cell by cell; nothing is evaluated.
 
     Args:
         grid: which runs there are.
         folder: of the sweep.
+        opened: directory -> run, of those in the folder.
     """
     return [
-        SweptRun(cell, seed, *_state(folder / cell / f"seed{seed}"), values)
+        SweptRun(cell, seed, *_state(folder / cell / f"seed{seed}", opened), values)
         for cell, values in grid.settings.items()
         for seed in range(grid.n_seeds)
     ]
 
 
-def measured_runs(grid: Grid, folder: Path, *, device: str, show: ShowProgress) -> list[SweptRun]:
+def measured_runs(
+    grid: Grid, folder: Path, opened: Mapping[Path, Run], *, device: str, show: ShowProgress
+) -> list[SweptRun]:
     """The same with the final measures of finished runs; what is not stored of them is evaluated.
 
     Args:
         grid: which runs there are.
         folder: of the sweep.
+        opened: directory -> run, of those in the folder.
         device: where models run, a torch device.
         show: shows the progress of evaluating them.
     """
@@ -102,12 +105,13 @@ def measured_runs(grid: Grid, folder: Path, *, device: str, show: ShowProgress) 
     def measured(swept: SweptRun) -> SweptRun:
         if swept.status != "finished":
             return swept
-        run = Run.open(folder / swept.cell / f"seed{swept.seed}")
+        run = run_of(folder / swept.cell / f"seed{swept.seed}", opened)
+        assert run, "it is finished"
         study = study_of(run)
         study.analyze_shown(run, device=device, show=show)
         return SweptRun(swept.cell, swept.seed, "finished", "", swept.values, study.final_measures(run))
 
-    return [measured(swept) for swept in swept_runs(grid, folder)]
+    return [measured(swept) for swept in swept_runs(grid, folder, opened)]
 
 
 def table_of_runs(runs: list[SweptRun]) -> pd.DataFrame:
@@ -145,12 +149,13 @@ def shown_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: str(value) if isinstance(value, tuple) else value for name, value in row.items()} for row in cells]
 
 
-def _state(directory: Path) -> tuple[str, str]:
+def _state(directory: Path, opened: Mapping[Path, Run]) -> tuple[str, str]:
     if failure := failure_of(directory):
         return "failed", failure
-    if not is_run(directory):
+    run = run_of(directory, opened)
+    if run is None:
         return "not begun", ""
-    return ("finished" if Run.open(directory).is_finished else "unfinished"), ""
+    return ("finished" if run.is_finished else "unfinished"), ""
 
 
 def _together(runs: list[SweptRun]) -> str:

@@ -64,7 +64,7 @@ def test_evaluating_a_run_uses_the_device(runs: dict[str, Run], tmp_path: Path) 
     with pytest.raises(RuntimeError, match="meta"):
         modular.analyze(run, device=NO_DATA)
     with pytest.raises(RuntimeError, match="meta"):
-        write_phase_report(tmp_path, device=NO_DATA)
+        write_phase_report(tmp_path, [run], device=NO_DATA)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 
 import pytest
 
@@ -12,6 +14,7 @@ from grok_interp.plots import TRAINING_STEP, Axis, Drawing, Line, Panel
 from grok_interp.presets import training_preset
 from grok_interp.progress import Advance, silent
 from grok_interp.runs.run import Run
+from grok_interp.studies import copying, modular
 from grok_interp.studies.catalog import figures, studies
 from grok_interp.studies.experiment import Experiment
 from grok_interp.studies.picture import Picture, Pictures, ShowProgress
@@ -101,3 +104,11 @@ def test_a_study_suggests_a_figure_of_its_own_and_its_presets_are_on_its_data(na
     assert study.next_figure in study.pictures
     assert study.presets and all(isinstance(run.data, study.data) for _, run in study.presets.values())
     assert all(preset.startswith(f"{study.folders}-") for preset in study.presets)
+
+
+@pytest.mark.parametrize("study", [copying, modular])
+def test_each_figure_is_a_name_of_its_study_and_no_module_takes_that_name(study: ModuleType) -> None:
+    """A module that is imported would take the figure's place."""
+    figures_of_study = study.FIGURES.functions
+    assert len(figures_of_study) == len(study.FIGURES) and set(figures_of_study) <= set(study.__all__)
+    assert {module.name for module in iter_modules(study.__path__)} & set(study.__all__) == set()

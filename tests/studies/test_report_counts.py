@@ -3,58 +3,20 @@
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from counting import counting
 
 from grok_interp.cli import main
-from grok_interp.models.transformer import Transformer
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.runs.series import SavedCheckpoints
-from grok_interp.studies.copying import results as copying
-from grok_interp.studies.modular import modular_inputs as modular
-from grok_interp.training import batches
-
-COUNTED = {  # what is counted -> where it is looked up
-    "corpora": (batches, "open_corpus"),
-    "tasks": (batches.ModularTasks, "draw"),
-    "copying inputs": (copying.CopyingInputs, "build"),
-    "modular inputs": (modular, "draw_contexts"),
-    "loads": (SavedCheckpoints, "load"),
-    "forward passes": (Transformer, "forward"),
-}
-
+from grok_interp.studies.grid import Grid
 
 KINDS = ("copying", "modular")
-
-
-@contextmanager
-def counting() -> Iterator[Counter[str]]:
-    found: Counter[str] = Counter()
-
-    def counted(name: str, function: Any) -> Any:
-        def count(*args: Any, **options: Any) -> Any:
-            found[name] += 1
-            return function(*args, **options)
-
-        return count
-
-    def load(series: SavedCheckpoints, step: int) -> Transformer:
-        found[f"loads of step {step}"] += 1
-        return loaded(series, step)
-
-    loaded = SavedCheckpoints.load
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SavedCheckpoints, "load", load)
-        for name, (owner, attribute) in COUNTED.items():
-            patch.setattr(owner, attribute, counted(name, getattr(owner, attribute)))
-        yield found
 
 
 def report(run: Run) -> None:
@@ -133,3 +95,29 @@ def test_each_checkpoint_is_loaded_once_for_all_analyzers_of_a_set(kind: str, re
     with counting() as counts:
         study_of(run).analyze(run)
     assert counts["loads"] == len(run)
+
+
+def sweep_of_two(folder: Path) -> list[Path]:
+    """Two trained modular runs; their folders."""
+    config = replace(training_preset("modular-tiny"), n_steps=5, checkpoint_steps=(0,))
+    grid = Grid(config, {"data.alpha": (0.4, 0.6)}, 1)
+    grid.write(folder)
+    grid.sweep(folder).complete(run_training)
+    return list(grid.sweep(folder).runs)
+
+
+def test_the_report_of_a_sweep_opens_each_run_once(tmp_path: Path) -> None:
+    """And builds its evaluation inputs once; tests/studies/test_sweep.py counts it for experiments on copying."""
+    runs = sweep_of_two(tmp_path)
+    with counting() as counts:
+        assert main(["report", str(tmp_path), "--device", "cpu", "--quiet"]) == 0
+    assert [counts[f"opens of {directory}"] for directory in runs] == [1, 1]
+    assert counts["tasks"] == counts["modular inputs"] == 2
+
+
+def test_a_folder_of_runs_may_hold_an_exported_model(tmp_path: Path) -> None:
+    """Whose config.json is not a run's."""
+    sweep_of_two(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    assert main(["report", str(tmp_path), "--device", "cpu", "--quiet"]) == 0
+    assert (tmp_path / "report.html").is_file()

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from counting import counting
 
 from grok_interp.cli import main
 from grok_interp.cli.listing import run_rows
 from grok_interp.configs import ModularConfig, TextConfig, TrainConfig
 from grok_interp.runs.checkpoint_files import save_state
+from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.catalog import studies
 from grok_interp.studies.copying import figure_3
@@ -162,7 +164,12 @@ def test_from_nothing_to_the_claims(tmp_path: Path, capsys, monkeypatch) -> None
     assert "3 runs in runs/copier-tiny, 2 to train" in made[1]
     assert main(["reproduce", "copying/fig4", "--preset", "tiny", "--seeds", "1", "--device", "cpu"]) == 0
     assert "3 runs in runs/copier-tiny, 0 to train" in capsys.readouterr().out
-    assert main(["report", "runs/copier-tiny", "--threshold", "0.01", "--device", "cpu"]) == 0
+    runs = [run.directory for run in Run.below(Path("runs/copier-tiny"))]
+    with counting() as counts:
+        assert main(["report", "runs/copier-tiny", "--threshold", "0.01", "--device", "cpu"]) == 0
+    assert len(runs) == 7 and {counts[f"opens of {directory}"] for directory in runs} == {1}
+    assert counts["corpora"] == 1, "for the text of the ablations; `reproduce` has stored that of the analyses"
+    assert counts["copying inputs"] == 7 + 1, "those of each run, and those of the ablations of the baseline"
     shown = capsys.readouterr().out
     assert "undecided  Copying emerges after the loss has settled" in shown
     folder = Path("runs/copier-tiny")
@@ -197,7 +204,7 @@ def test_a_report_needs_one_experiment_and_names_those_that_are_missing(tmp_path
     baseline = replace(BASELINES["tiny"], optimizer="adamw", muon_learning_rate=None)
     for directory, config in experiment_of("copying/fig5").sweep(baseline, tmp_path, n_seeds=1).runs.items():
         run_training(directory, config)
-    page, claims = write_sweep_report(tmp_path)
+    page, claims = write_sweep_report(tmp_path, Run.below(tmp_path))
     assert {claim.source for claim in claims} == {"Figure 2", "Figure 5", "Figure 6", "beyond the paper"}
     table = pd.read_csv(tmp_path / "tables" / "claims.csv")
     assert {"seeds", "seeds_needed", "seeds_needed_half"} <= set(table.columns)
@@ -207,4 +214,4 @@ def test_a_report_needs_one_experiment_and_names_those_that_are_missing(tmp_path
 def test_a_report_on_experiments_names_what_is_missing(tmp_path: Path) -> None:
     run_training(tmp_path / "baseline" / "seed0", BASELINES["tiny"])
     with pytest.raises(ValueError, match="no finished seed for copying/fig3, .*grok-interp reproduce copying/fig3"):
-        write_sweep_report(tmp_path)
+        write_sweep_report(tmp_path, Run.below(tmp_path))

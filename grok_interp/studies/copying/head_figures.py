@@ -150,7 +150,7 @@ def edges(run: Run, *, device: str = "cpu") -> Drawing:
 
 
 def _store_attribution(run: Run, device: str, show: ShowProgress) -> None:
-    from grok_interp.studies.copying.attribution import attribution_of_run
+    from grok_interp.studies.copying.stored_attribution import attribution_of_run
 
     with show("attributing logits") as advance:
         attribution_of_run(run, device=device, on_checkpoint=advance)
@@ -170,7 +170,7 @@ def attribution(run: Run, *, device: str = "cpu") -> Drawing:
         device: where models run, a torch device.
     """
     from grok_interp import plots
-    from grok_interp.studies.copying.attribution import attribution_of_run
+    from grok_interp.studies.copying.stored_attribution import attribution_of_run
 
     return plots.logit_attribution(attribution_of_run(run, device=device))
 

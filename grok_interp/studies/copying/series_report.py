@@ -12,7 +12,6 @@ from grok_interp.plots.page import Page, Section
 from grok_interp.runs.series_run import NotEvaluatedError, SeriesRun
 from grok_interp.studies.copying.ablation_report import stored_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
-from grok_interp.studies.copying.attribution import attribution_sections
 from grok_interp.studies.copying.comparisons import curves_of_series_run
 from grok_interp.studies.copying.copying_inputs import CopyingInputs
 from grok_interp.studies.copying.example_section import TITLE, example_section
@@ -26,6 +25,7 @@ from grok_interp.studies.copying.head_sections import (
 from grok_interp.studies.copying.report import numbers, warnings_on
 from grok_interp.studies.copying.results import FORMED, CopyingResults
 from grok_interp.studies.copying.series_inputs import noted_inputs
+from grok_interp.studies.copying.stored_attribution import attribution_sections
 from grok_interp.studies.copying.stored_examples import stored_examples, stored_prompt
 from grok_interp.studies.flagged import flagged
 

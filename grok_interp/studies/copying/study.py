@@ -80,7 +80,7 @@ class CopyingStudy(Study):
         from grok_interp.studies.copying.sweep_report import report_on_experiments
 
         if any(folder / "baseline" in run.directory.parents for run in runs):
-            return report_on_experiments(folder, threshold=threshold, device=device, show=show)
+            return report_on_experiments(folder, runs, threshold=threshold, device=device, show=show)
         return report_on_seeds(folder, runs, device=device, show=show) if are_seeds(runs) else None
 
 

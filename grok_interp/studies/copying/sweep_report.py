@@ -49,12 +49,18 @@ from grok_interp.studies.study import FolderReport
 
 
 def write_sweep_report(
-    folder: Path, *, threshold: float | None = None, device: str = "cpu", show: ShowProgress = silent
+    folder: Path,
+    runs: Sequence[Run],
+    *,
+    threshold: float | None = None,
+    device: str = "cpu",
+    show: ShowProgress = silent,
 ) -> tuple[Path, list[JudgedClaim]]:
     """The page's path, and the claims that it tests.
 
     Args:
         folder: of the experiments.
+        runs: all that are in it.
         threshold: I(L, H) above which a head counts as formed, in the figure and the claim on formation order; 0.1 if
             None. The heads that are ablated do not depend on it.
         device: where models run that were not evaluated yet, a torch device.
@@ -63,7 +69,7 @@ def write_sweep_report(
     Raises:
         ValueError: when no experiment has a finished seed, naming the command that makes one.
     """
-    experiments, threshold = finished_experiments(folder), FORMED if threshold is None else threshold
+    experiments, threshold = finished_experiments(folder, runs), FORMED if threshold is None else threshold
     _evaluate(experiments, device, show)
     onsets = {each: onsets_of(experiments.curves(each)) for each in COMPARED if experiments.runs(each)}
     claims = claims_of(experiments, onsets, threshold=threshold)
@@ -94,9 +100,11 @@ def write_sweep_report(
     return page.write(experiments.folder / "report.html"), claims
 
 
-def report_on_experiments(folder: Path, *, threshold: float | None, device: str, show: ShowProgress) -> FolderReport:
+def report_on_experiments(
+    folder: Path, runs: Sequence[Run], *, threshold: float | None, device: str, show: ShowProgress
+) -> FolderReport:
     """The same, with what the command line says of the claims."""
-    page, claims = write_sweep_report(folder, threshold=threshold, device=device, show=show)
+    page, claims = write_sweep_report(folder, runs, threshold=threshold, device=device, show=show)
     rows = [
         {
             "verdict": claim.verdict,

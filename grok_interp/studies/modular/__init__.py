@@ -1,19 +1,12 @@
-"""The study of "Learning to grok" (arXiv 2406.02550). What imports torch is loaded when it is used."""
+"""The study of "Learning to grok" (arXiv 2406.02550). What imports torch is loaded when it is used.
+
+Every figure is a name of this module: `modular.figure_1b`.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from grok_interp.studies.modular.figures import figure_1b, figure_1c, figure_3, figure_5, figure_6, figure_7
-from grok_interp.studies.modular.further_figures import (
-    algorithm_shift,
-    attention,
-    circles_over_training,
-    embedding,
-    fourier_over_training,
-    kaleidoscopes_over_training,
-    label_noise,
-    mlp_maps,
-)
+from grok_interp.studies.modular.further_figures import FIGURES
 
 if TYPE_CHECKING:
     from grok_interp.studies.modular.modular_inputs import ModularInputs, evaluation_inputs
@@ -27,27 +20,16 @@ _LOADED_LATER = {
     "sweep_diagram": "results",
 }
 
-__all__ = [
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "ModularInputs",
     "ModularResults",
-    "algorithm_shift",
     "analyze",
-    "attention",
-    "circles_over_training",
-    "embedding",
     "evaluation_inputs",
-    "figure_1b",
-    "figure_1c",
-    "figure_3",
-    "figure_5",
-    "figure_6",
-    "figure_7",
-    "fourier_over_training",
-    "kaleidoscopes_over_training",
-    "label_noise",
-    "mlp_maps",
     "sweep_diagram",
+    *FIGURES.functions,
 ]
+
+globals().update(FIGURES.functions)
 
 
 def __getattr__(name: str) -> Any:

@@ -28,20 +28,15 @@ from grok_interp.studies.study import FolderReport
 VARIED = ("data.n_id", "data.alpha", "init_seed", "data_seed")
 
 
-def runs_below(folder: Path) -> list[Run]:
-    """The modular runs in a folder or below it that have a checkpoint."""
-    return [run for run in Run.below(folder) if MODULAR.has(run) and run.steps]
-
-
 def write_phase_report(
-    folder: Path, *, threshold: float | None = None, device: str = "cpu"
+    folder: Path, runs: Sequence[Run], *, threshold: float | None = None, device: str = "cpu"
 ) -> tuple[Path, pd.DataFrame]:
     """The page's path, and one row per run: its setting, and the last-shot accuracies that the diagram counts.
 
-    Raises ValueError for a folder without modular runs, and for runs that differ in more than n_id, alpha, seed and
+    Raises ValueError where there are no runs, and for runs that differ in more than n_id, alpha, seed and
     length.
     """
-    folder, runs, threshold = Path(folder), runs_below(folder), PAPER_THRESHOLD if threshold is None else threshold
+    folder, threshold = Path(folder), PAPER_THRESHOLD if threshold is None else threshold
     if not runs:
         raise ValueError(
             f"no run at {folder}: it has no config.json, nor has it modular runs; `grok-interp list` shows the runs, "
@@ -69,7 +64,7 @@ def report_on_phases(
     """The same, after the analysis of these runs, with what the command line says of them."""
     for run in runs:
         MODULAR.analyze_shown(run, device=device, show=show)
-    page, table = write_phase_report(folder, threshold=threshold, device=device)
+    page, table = write_phase_report(folder, runs, threshold=threshold, device=device)
     rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     shown = [{name: _shown(name, value) for name, value in row.items()} for row in rows]
     return FolderReport(page, shown, {"runs": rows})
@@ -79,14 +74,14 @@ def _shown(name: str, value: object) -> object:
     return f"{value:.1%}" if name in SPLITS else f"{value:g}" if isinstance(value, float) else value
 
 
-def _warnings(runs: list[Run], lengths: list[int]) -> Iterator[str]:
+def _warnings(runs: Sequence[Run], lengths: list[int]) -> Iterator[str]:
     if len(lengths) > 1:
         yield f"These runs have different lengths: {', '.join(f'{length:,}' for length in lengths)} updates."
     for run in runs:
         yield from (f"{run}: {text}" for text in analyze(run).not_finite_warnings())
 
 
-def _lengths(runs: list[Run]) -> list[int]:
+def _lengths(runs: Sequence[Run]) -> list[int]:
     """The updates of each, as far as they differ. Raises ValueError for runs of more than one sweep."""
     configs = {run: run.config for run in runs}
     first = configs[runs[0]]
