@@ -17,13 +17,13 @@ standard deviations of the noise; its onset is uniform over the gaps between 30%
     steep accuracy   from 1/94 to 0.993 within 50 to 200 steps that begin at 500 to 900, 3,000 trials: as the demo's
                      per-token accuracy, were it a straight line
     clustered        the same of 300 strings of 10 answers, all right or all wrong
-    fluctuating      as "steep accuracy", and training fluctuates: AR(0.5) noise with a standard deviation of 0.5 is
-                     added to the logit of the accuracy
+    fluctuating      as "steep accuracy", and training fluctuates: AR(rho) noise with a standard deviation of 0.5 is
+                     added to the logit of the accuracy; of 0.2 in "weakly", of 1 in "strongly fluctuating"
     late             from 0 to 0.96 within 50 to 200 steps that begin at 2,500 to 3,400, 640 trials: as an exact-match
                      accuracy of 0 for most of training
     flat             no rise: an onset that is found is false
 
-`emergence` is told the number of trials of the five kinds of accuracy; of "clustered" all 3,000.
+`emergence` is told the number of trials of each kind of accuracy; of "clustered" all 3,000.
 
 Coverage and widths are those of the curves in which an onset is found; widths are medians, of the intervals of onset /
 midpoint / end. The oracle is the same confidence set with rho and the standard deviation of the noise known. "Cannot
@@ -55,11 +55,13 @@ BINOMIAL = {  # trials, before, after
     "steep accuracy": (3_000, 1 / 94, 0.993),
     "clustered": (3_000, 1 / 94, 0.993),
     "fluctuating": (3_000, 1 / 94, 0.993),
+    "weakly fluctuating": (3_000, 1 / 94, 0.993),
+    "strongly fluctuating": (3_000, 1 / 94, 0.993),
     "late": (640, 0.0, 0.96),
 }
-FLUCTUATION = {"fluctuating": (0.5, 0.5)}  # standard deviation and autocorrelation, of the logit
+FLUCTUATION = {"fluctuating": 0.5, "weakly fluctuating": 0.2, "strongly fluctuating": 1.0}  # sd of the logit
 CLUSTER = {"clustered": 10}
-STEEP = {name: (500, 900) for name in ("steep accuracy", "clustered", "fluctuating")} | {
+STEEP = {name: (500, 900) for name in ("steep accuracy", "clustered", *FLUCTUATION)} | {
     "late": (2_500, 3_400)
 }  # onsets
 ESTIMATES = ("onset", "midpoint", "end")
@@ -83,8 +85,8 @@ class Scenario:
             trials, low, high = BINOMIAL[self.kind]
             independent, level = trials // CLUSTER.get(self.kind, 1), low + (high - low) * rise
             if self.kind in FLUCTUATION:
-                sd, rho = FLUCTUATION[self.kind]
-                level = expit(logit(level) + sd * autocorrelated(rng, (1, len(steps)), rho)[0])
+                noise = autocorrelated(rng, (1, len(steps)), self.rho)[0]
+                level = expit(logit(level) + FLUCTUATION[self.kind] * noise)
             return rng.binomial(independent, level) / independent, (onset, end)
         before, after = DRIFTS.get(self.kind, (0.0, 0.0))
         drift = (before * np.minimum(steps - onset, 0) + after * np.maximum(steps - end, 0)) / N_STEPS
@@ -134,7 +136,10 @@ def scenarios() -> list[Scenario]:
         for rho in ends
     ]
     flat = [Scenario(schedule, "flat", rho) for schedule in SCHEDULES for rho in (*rhos, 0.9)]
-    return [*rises, *clean, *(Scenario("demo", kind, 0.0) for kind in BINOMIAL), *others, *flat]
+    accuracies = [Scenario("demo", kind, 0.0) for kind in BINOMIAL if kind not in FLUCTUATION]
+    fluctuating = [Scenario("demo", "fluctuating", rho) for rho in (*rhos, 0.9)]
+    fluctuating += [Scenario("demo", f"{how} fluctuating", rho) for how in ("weakly", "strongly") for rho in (0.5, 0.9)]
+    return [*rises, *clean, *accuracies, *fluctuating, *others, *flat]
 
 
 def simulated(scenario: Scenario, n_curves: int) -> Row:

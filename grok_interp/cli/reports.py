@@ -41,7 +41,7 @@ def _write(run: Run, device: str, threshold: float | None, output: Output) -> di
         "answer": page.answer,
         "headlines": {headline.label: headline.value for headline in page.headlines},
         "numbers": dict(page.numbers),
-        "next_figure": study.next_figure,
+        "next_figure": study.figure_after_report(run),
     }
 
 

@@ -53,10 +53,10 @@ def sweep(
     if dry_run:
         _show_cells(grid, folder, output)
         return
-    grid.write(folder)
-    output.say(f"{counted(len(swept.runs), 'run')} in {folder}, {len(swept.remaining())} to train")
     try:
-        complete_sweep(swept, where, device, output)
+        with grid.noted(folder):
+            output.say(f"{counted(len(swept.runs), 'run')} in {folder}, {len(swept.remaining())} to train")
+            complete_sweep(swept, where, device, output)
     except FailedCellsError:
         report_on_folder(folder, device, None, output)
         raise

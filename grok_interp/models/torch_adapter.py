@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from grok_interp.models.activations import logits_of
+from grok_interp.models.unreadable import no_module_named, require_names
 
 NORMS = ("ln1", "ln_final")
 MATRICES = ("W_E", "W_U", "W_O")
@@ -83,7 +84,7 @@ class TorchAdapter(nn.Module):
             for hook, module in (hooks or {}).items()
             for layer in range(n_layers if "{layer}" in hook else 1)
         }
-        _require_names(self._hooks.values(), dict(model.named_modules()), "module")
+        require_names(self._hooks.values(), dict(model.named_modules()), "module")
         self._require_weights()
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -106,7 +107,7 @@ class TorchAdapter(nn.Module):
     ) -> Tensor:
         """As TransformerLens': each function gets an activation and may return another in its place.
 
-        Raises KeyError for a hook that is not in `hooks`.
+        Raises ValueError for a hook that is not in `hooks`.
 
         Args:
             tokens: token indices, batch x pos.
@@ -115,6 +116,8 @@ class TorchAdapter(nn.Module):
         modules, handles = dict(self.model.named_modules()), []
         try:
             for name, function in fwd_hooks:
+                if name not in self._hooks:
+                    raise ValueError(no_module_named(name, self._hooks))
                 handles.append(modules[self._hooks[name]].register_forward_hook(_calling(function, name)))
             return self(tokens)
         finally:
@@ -216,9 +219,9 @@ class TorchAdapter(nn.Module):
             key: [name.format(layer=layer) for layer in range(self.cfg.n_layers)] for key, name in self._weights.items()
         }
         parameters = [name for key, each in names.items() if key not in NORMS for name in each]
-        _require_names(parameters, dict(self.model.named_parameters(remove_duplicate=False)), "parameter")
+        require_names(parameters, dict(self.model.named_parameters(remove_duplicate=False)), "parameter")
         norms = [name for key, each in names.items() if key in NORMS for name in each]
-        _require_names(norms, dict(self.model.named_modules()), "module")
+        require_names(norms, dict(self.model.named_modules()), "module")
         self._require_sizes()
 
     def _require_sizes(self) -> None:
@@ -243,8 +246,3 @@ def _calling(function: Callable[..., Tensor | None], name: str) -> Callable[...,
         return function(output, hook=SimpleNamespace(name=name))
 
     return hook
-
-
-def _require_names(names: Any, there: Mapping[str, Any], kind: str) -> None:
-    if missing := sorted(set(names) - set(there)):
-        raise ValueError(f"the model has no {kind} {', '.join(missing[:3])}; it has {', '.join(list(there)[:12])}, ...")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from torch import nn
@@ -40,6 +41,35 @@ def no_activation(model: Any, names: str) -> str:
             "attn_implementation='eager'"
         )
     return f"the model has no activation at {names}: TransformerLens' hook names are needed"
+
+
+def no_module_named(hook: str, named: Collection[str]) -> str:
+    """The message about a hook of a plain torch model for which no module was named.
+
+    Args:
+        hook: that is needed.
+        named: the hooks for which modules were named.
+    """
+    of_layers = re.sub(r"^blocks\.\d+\.", "blocks.{layer}.", hook)
+    return (
+        f"the model has no activation at {hook}: name the module that returns it when you make the TorchAdapter, "
+        f'hooks={{"{of_layers}": "MODULE"}} with {{layer}} in MODULE as well; it has {", ".join(named) or "none"}'
+    )
+
+
+def require_names(names: Iterable[str], there: Collection[str], kind: str) -> None:
+    """Refuses names that a plain torch model does not have.
+
+    Args:
+        names: of its modules or parameters.
+        there: those that it has.
+        kind: what they name.
+
+    Raises:
+        ValueError: with those that are missing.
+    """
+    if missing := sorted(set(names) - set(there)):
+        raise ValueError(f"the model has no {kind} {', '.join(missing[:3])}; it has {', '.join(list(there)[:12])}, ...")
 
 
 def beyond_context(n_read: int, n_ctx: int, name: str = "tokens") -> str:

@@ -71,8 +71,8 @@ def weights_of(model: Any, norm_gain: NormGain = "ignored") -> HeadWeights:
     if missing := [name for name, weight in found.items() if weight is None]:
         raise ValueError(
             f"a score of weights needs a model with {', '.join(NEEDED)}, and {type(model).__name__} has no "
-            f"{', '.join(missing)}: pass the model itself (an ablation changes activations, not weights), or a "
-            "TransformerBridge over a Hugging Face model"
+            f"{', '.join(missing)}: pass the model itself (an ablation changes activations, not weights), a "
+            "TransformerBridge over a Hugging Face model, or a TorchAdapter with weights= (and hooks= for patterns)"
         )
     require_values(model)
     with torch.no_grad():

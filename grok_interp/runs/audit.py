@@ -5,10 +5,12 @@
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
     gap          an interval 1.5 times as long as both beside it, in steps or on a logarithmic axis
-    order        two neighbors that would make the path through weight space shorter if they were exchanged
+    order        two checkpoints that would make the path through weight space shorter if they were exchanged
     jump         two neighbors much farther apart than those around them: another run, or an abrupt change
 
-Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`).
+Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`). They do not tell the direction of
+time: a whole series in reverse order is not found. At an end, where a checkpoint has one neighbor, an exchange may be
+missed.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from torch import Tensor
 
 from grok_interp.counted import counted
 from grok_interp.models.overflow import HARMLESS, overflows
-from grok_interp.runs.findings import Finding, distances_between, duplicates, exchanged_neighbors, gaps, jumps
+from grok_interp.runs.findings import Finding, distances_between, duplicates, exchanged, gaps, jumps
 from grok_interp.runs.weight_sketches import sketch
 
 
@@ -150,7 +152,7 @@ class _Read:
     def compared(self, steps: Sequence[int]) -> Audit:
         distances, order = distances_between(self.sketches), list(self.sketches)
         findings = [*self.findings, *duplicates(self.checksums), *gaps(steps)]
-        findings += [*exchanged_neighbors(order, distances), *jumps(order, distances)]
+        findings += [*exchanged(order, distances), *jumps(order, distances)]
         neighbors = {pair: distances[pair] for pair in zip(order, order[1:], strict=False)}
         return Audit(tuple(steps), tuple(findings), neighbors)
 

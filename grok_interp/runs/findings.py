@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import log
 from statistics import median
 
 from torch import Tensor
 
 GAP = 1.5  # times both intervals beside it
-SHORTER = 0.9  # of the path, if two neighbors are exchanged: beyond the error of a sketch
+SHORTER = 0.9  # of the path around two checkpoints, if they are exchanged: beyond the error of a sketch
+WORSE = 2.0  # times the path around one of them
 JUMP = 5.0  # times the median of the distances around it
 AROUND = 2  # distances on either side
 FEWEST = 3  # distances to compare one with
@@ -71,25 +73,45 @@ def gaps(steps: Sequence[int]) -> Iterator[Finding]:
         yield Finding("gap", pair, f"no checkpoint between steps {pair[0]} and {pair[1]}: are files missing?")
 
 
-def exchanged_neighbors(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:
-    """Two neighbors that would make the path through weight space shorter in the other order."""
-    for number in range(len(steps) - 1):
-        around = list(steps[max(0, number - 1) : number + 3])
-        at = around.index(steps[number])
-        exchanged = list(around)
-        exchanged[at], exchanged[at + 1] = around[at + 1], around[at]
-        if len(around) > 2 and _length(exchanged, distances) < SHORTER * _length(around, distances):
-            first, second = steps[number], steps[number + 1]
-            yield Finding(
-                "order",
-                (first, second),
-                f"steps {first} and {second} seem to be exchanged: the path through weight space is shorter then; "
-                "check how the files were named",
-            )
+def exchanged(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:
+    """Two checkpoints, however far apart, that would make the path through weight space shorter in the other order.
+
+    The two that shorten it most come first; the next are looked for in the order that results.
+    """
+    order = list(steps)
+    while found := max(_shortenings(order, distances), default=None):
+        _, first, second = found
+        order[first], order[second] = order[second], order[first]
+        yield Finding(
+            "order",
+            (steps[first], steps[second]),
+            f"steps {steps[first]} and {steps[second]} seem to be exchanged: the path through weight space is shorter "
+            "then; check how the files were named",
+        )
 
 
-def _length(steps: Sequence[int], distances: Pairs) -> float:
-    return sum(distances[pair] for pair in zip(steps, steps[1:], strict=False))
+def _shortenings(order: Sequence[int], distances: Pairs) -> Iterator[tuple[float, int, int]]:
+    """(by how much, first position, second position) of the exchanges that shorten the path.
+
+    Neither checkpoint may fit worse at its new place: a checkpoint of another run at an end of the path, where it has
+    one neighbor, would shorten the path too.
+    """
+    for first, second in combinations(range(len(order)), 2):
+        other = {first: order[second], second: order[first]}
+        both = _around((first, second), order, distances), _around((first, second), order, distances, other)
+        if both[1] < SHORTER * both[0] and all(
+            _around((each,), order, distances, other) <= WORSE * _around((each,), order, distances) for each in other
+        ):
+            yield both[0] - both[1], first, second
+
+
+def _around(
+    places: Sequence[int], order: Sequence[int], distances: Pairs, exchanged: Mapping[int, int] | None = None
+) -> float:
+    """The length of the path on both sides of some places, where others may stand in them."""
+    starts = {start for place in places for start in (place - 1, place) if 0 <= start < len(order) - 1}
+    at = exchanged or {}
+    return sum(distances[at.get(start, order[start]), at.get(start + 1, order[start + 1])] for start in starts)
 
 
 def jumps(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:

@@ -42,6 +42,11 @@ class HubRepository:
     max_bytes: int
     _infos: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    @property
+    def waits(self) -> tuple[float, ...]:
+        """Seconds before each further attempt to reach the hub."""
+        return WAITS
+
     def revisions(self) -> list[str]:
         """Branches and tags."""
         refs = self.ask(lambda: hub_client().list_repo_refs(self.repository))
@@ -128,7 +133,7 @@ class HubRepository:
     def ask(self, question: Callable[[], Found], revision: str | None = None) -> Found:
         """The hub's answer; where it is busy or cannot be reached, after waiting."""
         hub_library()  # its absence is no failure of the hub
-        for wait in (*WAITS, None):
+        for wait in (*self.waits, None):
             try:
                 return question()
             except Exception as raised:

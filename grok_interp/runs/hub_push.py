@@ -76,7 +76,7 @@ def push(
         run: trained here; its models have a counterpart in Hugging Face's library (see `to_huggingface`).
         repository: `"OWNER/NAME"`; made if it is not there.
         private: a repository that is made is visible to its owner alone; one that is there stays as it is.
-        dry_run: say what would be uploaded and write nothing.
+        dry_run: say what would be uploaded and write nothing; a hub that cannot be reached is asked only once.
         on_checkpoint: called with (checkpoints done, checkpoints to do).
 
     Returns:
@@ -97,7 +97,7 @@ def push(
         raise ValueError(
             f"a repository is named OWNER/NAME, got {repository!r}: put your user name or organization before it"
         )
-    revisions = Revisions.of(run, repository)
+    revisions = Revisions.of(run, repository, is_dry=dry_run)
     there = revisions.hub.weights()
     if not dry_run:
         revisions.hub.create(private=private)
@@ -129,12 +129,12 @@ class Revisions:
     card: str
 
     @classmethod
-    def of(cls, run: Run, repository: str) -> Revisions:
+    def of(cls, run: Run, repository: str, *, is_dry: bool = False) -> Revisions:
         """Raises ValueError for a run without checkpoints, or with checkpoints from elsewhere."""
         record = published_record(run)
         if not run.steps:
             raise ValueError(f"{run} has no checkpoints yet: train it first, with the same directory")
-        return cls(run, HubUploads(repository), record, model_card(run, repository))
+        return cls(run, HubUploads(repository, is_dry=is_dry), record, model_card(run, repository))
 
     def upload(self, step: int, there: Mapping[str, str | None], *, must_be_main: bool, dry_run: bool) -> int:
         """The bytes of the revision of a step if it was uploaded, or would be; 0 if it was there.

@@ -9,6 +9,7 @@ from pathlib import Path
 from grok_interp.runs.hub_files import HubRepository, endpoint, hub_client, hub_library
 
 WEIGHTS = "model.safetensors"
+DRY_SECONDS = 5.0  # for the first answer of the hub to a dry run
 
 
 @dataclass(frozen=True)
@@ -17,16 +18,33 @@ class HubUploads(HubRepository):
 
     Args:
         repository: `"OWNER/NAME"`.
+        is_dry: nothing will be written: a hub that cannot be reached is asked once, for a few seconds.
     """
 
+    is_dry: bool = False
     folder: Path = field(default=Path(), init=False)  # nothing is downloaded
     max_bytes: int = field(default=0, init=False)
 
     def weights(self) -> dict[str, str | None]:
         """Revision -> SHA-256 of its weights, None for one without; empty where there is no repository."""
-        if not self.ask(lambda: hub_client().repo_exists(self.repository)):
+        if not self.ask(self._is_there):
             return {}
         return {name: self._sha256(name) for name in self.revisions()}
+
+    @property
+    def waits(self) -> tuple[float, ...]:
+        return () if self.is_dry else super().waits
+
+    def _is_there(self) -> bool:
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+        try:
+            hub_client().model_info(self.repository, timeout=DRY_SECONDS if self.is_dry else None)
+        except GatedRepoError:
+            return True
+        except RepositoryNotFoundError:
+            return False
+        return True
 
     def _sha256(self, revision: str) -> str | None:
         siblings = self.ask(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +52,16 @@ def read_huggingface(folder: Path) -> Any:
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} has weights and no config.json: copy the config of the model into it")
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            attn_implementation="eager",
-            trust_remote_code=False,
-            local_files_only=True,
-            use_safetensors=files[0].suffix == ".safetensors",
-            output_loading_info=True,
-        )
+        with _no_progress_bars():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                attn_implementation="eager",
+                trust_remote_code=False,
+                local_files_only=True,
+                use_safetensors=files[0].suffix == ".safetensors",
+                output_loading_info=True,
+            )
     except Exception as error:  # safetensors, pickle and JSON each have their own
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DamagedFileError(
@@ -71,3 +74,15 @@ def read_huggingface(folder: Path) -> Any:
             f"{folder} lacks {len(lacking)} weights of its config.json ({', '.join(lacking[:3])}): copy its files again"
         )
     return model
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """transformers shows none of its bars inside: there would be one for each checkpoint of a series."""
+    from transformers.utils.logging import set_tqdm_hook
+
+    before = set_tqdm_hook(lambda make, args, kwargs: make(*args, **{**kwargs, "disable": True}))
+    try:
+        yield
+    finally:
+        set_tqdm_hook(before)

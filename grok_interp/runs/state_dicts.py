@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
+from struct import error as StructError
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from grok_interp.models.weights import canonical_views, load_canonical
 StateDict = Mapping[str, Tensor]
 NESTED = ("model", "state_dict", "model_state_dict", "module")  # where training loops keep the model's state dict
 SHOWN = 3  # names in an error
+N_READ, N_SHOWN = 4096, 30  # bytes of what may be a text, and its characters in an error
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -128,19 +130,34 @@ def _read(path: Path) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+        if ("weights_only" in str(error) or "Unsupported" in str(error)) and not _first_words(path):
             raise ValueError(
                 f"{path} is no checkpoint of tensors alone: it is another kind of file, or it holds Python objects, "
                 "which are not executed. If you trust it, give load=lambda path: torch.load(path, weights_only=False)"
             ) from error
         raise DamagedFileError(_not_a_checkpoint(path, error)) from error
-    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, RuntimeError, EOFError, LookupError, StructError, ValueError, OSError) as error:
         raise DamagedFileError(_not_a_checkpoint(path, error)) from error
 
 
 def _not_a_checkpoint(path: Path, error: Exception) -> str:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    if words := _first_words(path):
+        return (
+            f"{path} is no checkpoint: it is a text that begins with {words!r}; delete it, or narrow the pattern to "
+            "checkpoints"
+        )
+    reason = str(error).partition("\n")[0]
+    reason = type(error).__name__ if reason.isdigit() or not reason else reason  # a KeyError's is a byte
     return f"{path} is no checkpoint or is cut short ({reason}): delete it, or copy it again"
+
+
+def _first_words(path: Path) -> str:
+    """The beginning of a file of text; empty for any other."""
+    with path.open("rb") as file:
+        begin = file.read(N_READ)
+    text = begin.decode("utf-8", errors="ignore")
+    is_text = len(text.encode()) > len(begin) - 4 and all(each.isprintable() or each.isspace() for each in text)
+    return " ".join(text.split())[:N_SHOWN] if is_text else ""
 
 
 def _is_canonical(model: Any, state: StateDict) -> bool:

@@ -10,7 +10,9 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 from grok_interp.checksums import is_unaltered, with_sha256
 from grok_interp.configs import TrainConfig
 from grok_interp.configs.fields import fields_of, with_fields
-from grok_interp.files import write_text
+from grok_interp.files import write_atomically, write_text
 from grok_interp.studies.sweep import Sweep
 
 FILE = "sweep.json"
@@ -90,6 +92,28 @@ class Grid:
         noted = {"train": self.config.to_dict(), "varied": varied, "n_seeds": self.n_seeds}
         write_text(Path(folder) / FILE, json.dumps(with_sha256({"sweep": noted}), indent=1) + "\n")
 
+    @contextmanager
+    def noted(self, folder: Path) -> Iterator[None]:
+        """Inside, it is noted in the folder. If it is refused before a run has begun, the folder is as it was before.
+
+        Args:
+            folder: of the runs.
+        """
+        file, is_new, begun = Path(folder) / FILE, not Path(folder).exists(), self._begun(folder)
+        before = file.read_bytes() if file.is_file() else None
+        self.write(folder)
+        try:
+            yield
+        except ValueError:
+            if self._begun(folder) == begun:
+                _put_back(file, before)
+                if is_new:
+                    shutil.rmtree(folder)
+            raise
+
+    def _begun(self, folder: Path) -> set[Path]:
+        return {directory for directory in self.sweep(folder).runs if directory.exists()}
+
 
 def is_grid(folder: Path) -> bool:
     """Was a sweep over fields begun in this folder?
@@ -119,6 +143,13 @@ def read_grid(folder: Path) -> Grid:
         return Grid(TrainConfig.from_dict(noted["train"]), varied, int(noted["n_seeds"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({error}): repeat the command of the sweep, it is written anew") from error
+
+
+def _put_back(file: Path, before: bytes | None) -> None:
+    if before is None:
+        file.unlink()
+    else:
+        write_atomically(file, lambda scratch: scratch.write_bytes(before))
 
 
 def _value(value: Any) -> Any:

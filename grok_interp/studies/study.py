@@ -59,7 +59,7 @@ class Study(DataSource):
         pictures: full name -> figure, in the order of `grok-interp list figures`.
         claims: what the study's paper claims, and which experiment decides it; `grok-interp list claims`.
         folders: the first part of the names of its presets and of the folders that `reproduce --preset` fills.
-        next_figure: the figure that is suggested after a report.
+        next_figure: the figure that is suggested after the report of a run that was trained here.
         compared: dotted fields over which `folder_report` compares runs, beside their seeds.
     """
 
@@ -105,6 +105,15 @@ class Study(DataSource):
         Raises:
             ValueError: for a run without checkpoints or with a damaged one.
         """
+
+    def figure_after_report(self, run: Run) -> str:
+        """The figure that is suggested after the report of a run: one that can be drawn of it.
+
+        Args:
+            run: one of this study.
+        """
+        del run
+        return self.next_figure
 
     def analyze_shown(self, run: Run, *, device: str, show: ShowProgress) -> RunResults:
         """`analyze` with its progress shown, on as many threads as a model of this size uses well.

@@ -116,9 +116,11 @@ def test_what_slurm_refuses_is_said(
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert main(command) == 2
     assert "no srun on this machine, give the command on a login node" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [], "nothing was begun"
     monkeypatch.undo()
     monkeypatch.setenv("PATH", f"{fake_slurm.install(tmp_path / 'slurm')}{os.pathsep}{os.environ['PATH']}")
     assert main([*command, "--slurm", "paint=red"]) == 2
     assert "Unknown argument 'paint' for executor 'slurm'" in capsys.readouterr().err
     assert main([*command, "--slurm", "partition=none"]) == 2
     assert "Slurm refused the jobs: sbatch: error: invalid partition specified: none" in capsys.readouterr().err
+    assert not (tmp_path / "sweep").exists()

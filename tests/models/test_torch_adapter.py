@@ -118,9 +118,17 @@ def test_logits_at_the_last_position_alone_are_refused_with_the_remedy() -> None
 def test_scores_without_what_they_need_name_it() -> None:
     bare = adapted(hooks=None, weights=None)
     assert position_losses(bare, TOKENS).dataset.sizes["pos"] == TOKENS.shape[1] - 1
-    with pytest.raises(ValueError, match=r"no activation at .*blocks.0.attn.hook_pattern"):
+    with pytest.raises(ValueError, match=r"no activation at .*blocks.0.attn.hook_pattern") as refused:
         induction_scores(adapted(hooks=None), TOKENS)
-    with pytest.raises(ValueError, match="has no W_E, W_U"):
+    assert 'hooks={"blocks.{layer}.attn.hook_pattern": "MODULE"}' in str(refused.value)
+    assert str(refused.value).endswith("it has none")
+    with pytest.raises(
+        ValueError, match=r'hook_z: .*hooks=\{"blocks.\{layer\}.attn.hook_z".*it has blocks.0.attn.hook_p'
+    ):
+        adapted().run_with_hooks(TOKENS, fwd_hooks=[("blocks.1.attn.hook_z", lambda z, hook: z)])
+    with pytest.raises(
+        ValueError, match=r"has no W_E, W_U.* or a TorchAdapter with weights= \(and hooks= for patterns"
+    ):
         weights_of(bare)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from grok_interp import CheckpointSeries, Run, Transformer, audit, load_reference, preset, to_huggingface, train
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
-from grok_interp.runs.audit import Finding
+from grok_interp.runs.audit import Finding, audit_of_sketches
 from grok_interp.runs.weight_sketches import SKETCHES, sketch
 
 STEPS = tuple(range(0, 100, 10))
@@ -88,6 +88,40 @@ def test_two_steps_that_were_exchanged(tmp_path: Path, first: int) -> None:
     states = walk(10)
     states[first], states[first + 1] = states[first + 1], states[first]
     assert ("order", (10 * first, 10 * first + 10)) in found(save(tmp_path, STEPS, states))
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 2), (4, 6), (7, 9), (2, 5), (1, 8), (0, 9)])
+def test_steps_that_were_exchanged_across_others(first: int, second: int, tmp_path: Path) -> None:
+    states = walk(10)
+    states[first], states[second] = states[second], states[first]
+    orders = [steps for kind, steps in found(save(tmp_path, STEPS, states)) if kind == "order"]
+    assert orders == [(10 * first, 10 * second)], "these two, and no other"
+
+
+def test_two_exchanges_in_one_series(tmp_path: Path) -> None:
+    states = walk(10)
+    for first, second in ((1, 3), (6, 7)):
+        states[first], states[second] = states[second], states[first]
+    orders = {steps for kind, steps in found(save(tmp_path, STEPS, states)) if kind == "order"}
+    assert orders == {(10, 30), (60, 70)}
+
+
+@pytest.mark.parametrize("distance", [1, 2, 3, 6])
+def test_an_exchange_in_a_reference_run_is_found(distance: int) -> None:
+    run = load_reference("copier-mini").checkpoints
+    steps = list(run.steps)
+    sketches = {step: sketch(run.weights(step)) for step in steps}
+    first = 2
+    exchanged = {steps[first]: steps[first + distance], steps[first + distance]: steps[first]}
+    named = {step: exchanged.get(step, step) for step in steps}
+    result = audit_of_sketches({step: str(named[step]) for step in steps}, {s: sketches[named[s]] for s in steps})
+    assert [each.steps for each in result.findings if each.kind == "order"] == [tuple(exchanged)]
+
+
+def test_a_checkpoint_of_another_run_is_not_exchanged_with_the_last(tmp_path: Path) -> None:
+    states = walk(10)
+    states[7] = walk(10, seed=1)[7]
+    assert {kind for kind, _ in found(save(tmp_path, STEPS, states))} == {"jump"}
 
 
 def test_a_checkpoint_of_another_run_jumps(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Checkpoints of other training loops: in memory, in files, in folders of Trainer."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,29 @@ def test_a_trainer_folder_gives_bridges_with_the_models_logits(tmp_path: Path) -
     )
 
 
+def test_a_trainer_folder_is_loaded_without_progress_bars_and_those_of_the_user_stay(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    from transformers.utils.logging import set_tqdm_hook, tqdm
+
+    save_trainer(tmp_path, 500)
+    (tmp_path / "checkpoint-600").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "checkpoint-600" / name).write_text("{}")
+    series, made = CheckpointSeries.from_huggingface_folder(tmp_path), []
+    before = set_tqdm_hook(lambda make, args, kwargs: made.append(args) or make(*args, **kwargs))
+    try:
+        capfd.readouterr()
+        series.load(500)
+        with pytest.raises(ValueError, match="cannot be read as a causal language model"):
+            series.load(600)
+        assert capfd.readouterr() == ("", "") and made == []
+        list(tqdm(range(3)))
+        assert made == [(range(3),)]
+    finally:
+        set_tqdm_hook(before)
+
+
 # What is refused
 
 
@@ -188,6 +212,29 @@ def test_a_file_that_is_no_checkpoint_is_named(content: bytes, suffix: str, tmp_
     series = CheckpointSeries.from_files(tmp_path / f"model_{{step}}.{suffix}", model=trained(0))
     with pytest.raises(ValueError, match=rf"model_5.{suffix} is no checkpoint"):
         series.load(5)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize(
+    "text", ["experiment notes", "hello", "Größe: 3\nand more", "a", "Mean loss", "{}", '{"loss": 2}']
+)
+def test_a_text_is_no_checkpoint_and_its_beginning_is_shown(text: str, suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"model_5.{suffix}"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(DamagedFileError) as refused:
+        read_state_dict(file)
+    words = " ".join(text.split())
+    assert f"{file} is no checkpoint: it is a text that begins with {words!r}; delete it" in str(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_whatever_a_file_begins_with_its_refusal_has_a_reason(tmp_path: Path) -> None:
+    file = tmp_path / "model_5.pt"
+    for begin in product(map(bytes, zip(range(256))), (b"", b"\xff", b"\xff\x00aaa\n.")):
+        file.write_bytes(b"".join(begin))
+        with pytest.raises(ValueError, match=r"model_5\.pt (is no checkpoint|must hold a state dict)") as refused:
+            read_state_dict(file)
+        assert not re.search(r"\(\d*\)", str(refused.value)), begin
 
 
 def test_a_file_that_is_cut_short_is_damaged(tmp_path: Path) -> None:

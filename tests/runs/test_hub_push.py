@@ -1,6 +1,7 @@
 """A run that is pushed to a hub, which the tests serve on the loopback: others load the same models."""
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from grok_interp import CheckpointSeries, Run, Transformer, from_huggingface, pu
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.data.foreign_vocabulary import TokenizerVocabulary
-from grok_interp.runs import hub_files
+from grok_interp.runs import hub_files, hub_uploads
 
 REPOSITORY = "lab/copier"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # in the library's upload
@@ -118,6 +119,28 @@ def test_a_dry_run_writes_nothing(hub: LocalHub, run: Run) -> None:
     assert planned.uploaded == STEPS and planned.n_bytes > 3 * 4 * run.config.model.n_params
     assert not any(request.startswith(("POST", "PUT")) for request in hub.requests)
     assert str(planned).startswith("lab/copier: 3 revisions to upload (")
+
+
+@pytest.mark.parametrize(("dry_run", "n_waits"), [(True, 0), (False, 3)])
+def test_a_dry_run_does_not_wait_for_a_hub_that_is_not_there(
+    hub: LocalHub, run: Run, monkeypatch: pytest.MonkeyPatch, dry_run: bool, n_waits: int
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(hub_files.time, "sleep", waits.append)
+    with pytest.raises(ValueError, match="lab/copier at http://127.0.0.1:9 cannot be reached"):
+        push(run, REPOSITORY, dry_run=dry_run)
+    assert len(waits) == n_waits
+
+
+def test_a_dry_run_gives_up_on_a_hub_that_does_not_answer(
+    hub: LocalHub, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_uploads, "DRY_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(ValueError, match="lab/copier at .* cannot be reached"):
+            push(run, REPOSITORY, dry_run=True)
 
 
 def test_a_private_repository(hub: LocalHub, run: Run) -> None:

@@ -1,6 +1,7 @@
 """Checkpoints from elsewhere through the command line, each from nothing to a report by two commands."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +143,25 @@ def test_trainers_folder_without_a_tokenizer(trainer: Path, tmp_path: Path, caps
     assert row["checkpoints"] == len(STEPS) and row["parameters"] == CFG.n_params and row["report"]
 
 
+@pytest.mark.parametrize("has_text", [False, True])
+def test_the_command_that_a_report_suggests_works(
+    trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture, has_text: bool
+) -> None:
+    run, text = tmp_path / "run", tmp_path / "text.txt"
+    text.write_text("a plain text of letters, digits and more. " * 60)
+    save_tokenizer(trainer)
+    assert run_command("analyze", trainer, "--run", run, *(["--text", text] if has_text else [])) == 0
+    shutil.rmtree(trainer)
+    capsys.readouterr()
+    assert run_command("report", run) == 0
+    (suggested,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("next: "))
+    program, *words = shlex.split(suggested.removeprefix("next: "))
+    assert program == "grok-interp" and words[0] == "reproduce"
+    assert run_command(*words) == 0
+    (drawn,) = (run / "figures").glob(f"{words[1].replace('/', '_')}.pdf")
+    assert drawn.stat().st_size > 1000
+
+
 def test_text_gives_a_loss_and_ablations(trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run, text = tmp_path / "run", tmp_path / "text.txt"
     save_tokenizer(trainer)
@@ -175,6 +195,19 @@ def test_files_of_a_plain_torch_model(tmp_path: Path, capsys: pytest.CaptureFixt
     found = induction_scores([(512, nano_gpt.adapted(512))], evaluation_inputs(Run.open(run)).tokens)
     stored = analyze(Run.open(run)).induction["I"].sel(checkpoint=[512])
     torch.testing.assert_close(torch.tensor(stored.values), torch.tensor(found["I"].values), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("without", "remedy"), [("hooks=None", "hooks={"), ("hooks=None, weights=None", "hooks= for")])
+def test_a_plain_torch_model_without_hooks_gets_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture, without: str, remedy: str
+) -> None:
+    shell = tmp_path / "my_gpt.py"
+    shell.write_text(Path(nano_gpt.__file__).read_text() + f"\n\nbare = adapted({without})\n")
+    torch.save(nano_gpt.trained(0).state_dict(), tmp_path / "ckpt_0.pt")
+    pattern = tmp_path / "ckpt_{step}.pt"
+    assert run_command("analyze", pattern, "--run", tmp_path / "run", "--model", f"{shell}:bare") == 2
+    message = capsys.readouterr().err
+    assert "TorchAdapter" in message and remedy in message
 
 
 def test_watch_shows_what_is_stored(trainer: Path, tmp_path: Path) -> None:

@@ -210,6 +210,34 @@ def test_the_message_goes_when_the_run_is_finished(tiny: TrainConfig, tmp_path: 
     assert all(Run.open(directory).is_finished for directory in sweep.runs)
 
 
+def refused() -> None:
+    raise ValueError("no engine here")
+
+
+def test_a_sweep_that_is_refused_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    folder, first, second = tmp_path / "sweep", Grid(MODULAR, {}, 1), Grid(MODULAR, {}, 2)
+    with pytest.raises(ValueError, match="no engine here"), first.noted(folder):
+        refused()
+    assert list(tmp_path.iterdir()) == []
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    with pytest.raises(ValueError, match="no engine here"), first.noted(folder):
+        refused()
+    assert [file.name for file in folder.iterdir()] == ["notes.txt"]
+    first.write(folder)
+    with pytest.raises(ValueError, match="no engine here"), second.noted(folder):
+        refused()
+    assert read_grid(folder) == first
+
+
+def test_a_sweep_that_fails_after_a_run_has_begun_stays_noted(tmp_path: Path) -> None:
+    grid = Grid(MODULAR, {}, 1)
+    with pytest.raises(ValueError, match="no engine here"), grid.noted(tmp_path):
+        next(iter(grid.sweep(tmp_path).runs)).mkdir(parents=True)
+        refused()
+    assert read_grid(tmp_path) == grid
+
+
 def test_a_phase_diagram_is_the_report_of_a_sweep_over_tasks(tmp_path: Path, capsys) -> None:
     command = modular(tmp_path / "sweep", "--vary", "data.alpha=0.4,0.6", "--seeds", "1", "--device", "cpu")
     assert main(command) == 0

@@ -62,6 +62,10 @@ class CopyingStudy(Study):
             return series_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
         return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
 
+    def figure_after_report(self, run: Run) -> str:
+        """Of a series from elsewhere one that is drawn from stored results: ablations need its models and a text."""
+        return "copying/fig2" if isinstance(run, SeriesRun) else self.next_figure
+
     def final_measures(self, run: Run) -> Mapping[str, float]:
         from grok_interp.studies.copying.comparisons import curves_of
 
