@@ -37,6 +37,9 @@ def choose_threads(n_params: int) -> int:
     For copier-mini a second thread saves a fifth of the time on an idle machine and costs ten times on a busy one. The
     number of threads also decides how sums are rounded: with one, a run gives the same bits on 2 cores and on 20. A
     training step uses a second core otherwise (`training.parallel`).
+
+    Args:
+        n_params: of the model.
     """
     import torch
 
@@ -57,7 +60,11 @@ def models_at_once(n_params: int, device: str) -> int:
 
 
 def use_threads(n_params: int) -> None:
-    """Make torch use `choose_threads(n_params)` threads from now on."""
+    """Make torch use `choose_threads(n_params)` threads from now on.
+
+    Args:
+        n_params: of the model.
+    """
     import torch
 
     torch.set_num_threads(choose_threads(n_params))

@@ -1,6 +1,7 @@
 """The architecture: each folder imports only from those above it, and modules and functions keep to their budgets."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def level_of(module: str) -> int:
     folder = module.partition(".")[0]
     assert folder in LEVEL, f"grok_interp.{folder} has no place in LEVELS: add it to the line where it belongs"
     return LEVEL[folder]
+
+
+def test_the_map_for_contributors_has_each_folder_and_module_in_this_order() -> None:
+    _, text, *_ = (PACKAGE.parent / "CONTRIBUTING.md").read_text().split("```")
+    named = [name.strip("/").removesuffix(".py") for name in re.findall(r"^\w+(?:/|\.py)|\w+\.py", text, re.M)]
+    assert sorted(named) == sorted(LEVEL)
+    assert [LEVEL[name] for name in named] == sorted(LEVEL[name] for name in named)
 
 
 def test_a_module_imports_only_from_above() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+import grok_interp
 from grok_interp import (
     circle_pca,
     circularity,
@@ -18,7 +20,9 @@ from grok_interp import (
     formation_order,
     kaleidoscope,
     load_reference,
+    plots,
     slot_sequences,
+    studies,
 )
 from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.models.activations import pattern_name, read
@@ -78,7 +82,7 @@ def test_a_notebook_uses_public_names_only(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     assert private_names(source) == []
-    assert "grok_interp" in source
+    assert imported_names(source) and imported_names(source) - DOCUMENTED == set()
 
 
 def private_names(source: str) -> list[str]:
@@ -90,6 +94,40 @@ def private_names(source: str) -> list[str]:
     imported = [alias.name for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
     parts = [part for name in [*attributes, *modules, *imported] for part in name.split(".")]
     return sorted(part for part in parts if part.startswith("_") and not part.endswith("__"))
+
+
+def imported_names(source: str) -> set[str]:
+    """What is imported from the package, with the module that it is imported from."""
+    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("!", "%"))]
+    nodes = [node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.ImportFrom)]
+    names = {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
+    return {name for name in names if name.startswith("grok_interp.")}
+
+
+def documented_names() -> set[str]:
+    """Those of the package, of its pictures and its studies, and what the pages of docs/api list."""
+    modules = {grok_interp: grok_interp.__all__, plots: plots.__all__, studies: ["copying", "modular"]}
+    found = {f"{module.__name__}.{name}" for module, names in modules.items() for name in names}
+    for page in (ROOT / "docs" / "api").glob("*.md"):
+        found |= set(re.findall(r"auto(?:function|class):: (\S+)", page.read_text()))
+        for name, chosen in re.findall(r"automodule:: (\S+)\n   :members:(.*)", page.read_text()):
+            names = chosen.replace(" ", "").split(",") if chosen else defined_in(name)
+            found |= {f"{name}.{each}" for each in names if not each.startswith("_")}
+    return found
+
+
+def defined_in(module: str) -> list[str]:
+    """Its functions, classes and constants."""
+    names = vars(importlib.import_module(module))
+    return [name for name, value in names.items() if getattr(value, "__module__", module) == module]
+
+
+DOCUMENTED = documented_names()
+
+
+def test_names_that_no_page_lists_are_found() -> None:
+    source = "from grok_interp.device import is_small, use_threads\nfrom grok_interp import Run, models\nimport torch"
+    assert imported_names(source) - DOCUMENTED == {"grok_interp.device.is_small", "grok_interp.models"}
 
 
 def test_private_names_are_found() -> None:

@@ -75,6 +75,12 @@ def norms_over_training(norms: WeightNorms) -> Drawing:
 """,
     ),
 }
+PUBLIC: Edits = {
+    "__init__.pyi": (
+        "from grok_interp import studies as studies\n",
+        "from grok_interp.analysis.weight_norms import weight_norms as weight_norms\n",
+    )
+}
 FIGURE: Edits = {
     "studies/copying/figures.py": (
         'FIGURES = Pictures("copying")\n',
@@ -113,7 +119,7 @@ LOOK = """
 import json, sys
 from pathlib import Path
 from grok_interp import Run, Transformer, draw, head_scores, plots, preset, repeated_tokens, training_preset
-from grok_interp.analysis.weight_norms import weight_norms
+from grok_interp import weight_norms
 from grok_interp.cli import main
 from grok_interp.studies import copying
 from grok_interp.studies.catalog import figures
@@ -151,7 +157,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a process finds that imports a copy of the package with all additions."""
     site = tmp_path_factory.mktemp("site")
     shutil.copytree(PACKAGE, site / "grok_interp", ignore=shutil.ignore_patterns("checkpoints", "__pycache__"))
-    for edits in (HEAD_SCORE, ANALYZER_WITH_PICTURE, FIGURE, PRESET):
+    for edits in (HEAD_SCORE, ANALYZER_WITH_PICTURE, PUBLIC, FIGURE, PRESET):
         add(site / "grok_interp", edits)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
     command = [sys.executable, "-c", LOOK, str(tmp_path_factory.mktemp("run"))]
@@ -167,7 +173,8 @@ def test_a_head_score_is_added_in_one_file(found: dict[str, Any]) -> None:
 
 
 def test_an_analyzer_with_a_picture_is_added_in_two_files(found: dict[str, Any]) -> None:
-    assert len(ANALYZER_WITH_PICTURE) == 2
+    """And a line makes it public."""
+    assert len(ANALYZER_WITH_PICTURE) == 2 and len(PUBLIC) == 1
     assert found["norms"] == "weight norms at 2 checkpoints"
     assert found["drawn"] == found["named"] == "Drawing of 1 panel: norm against training step (updates)"
 

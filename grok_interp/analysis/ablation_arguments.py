@@ -17,6 +17,15 @@ Head = tuple[int, int]  # layer, head
 
 
 def named(heads: Sequence[Head]) -> str:
+    """The names of heads.
+
+    Args:
+        heads: (layer, head) each.
+
+    Example:
+        >>> named([(1, 3), (2, 0)])
+        'L1H3 L2H0'
+    """
     return " ".join(f"L{layer}H{head}" for layer, head in heads)
 
 

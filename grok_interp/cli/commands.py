@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done; 2 the input was wrong; 3 a file or folder could not be read or written; 4 out of memory; 5 another process
     of the training has ended; 6 some of many runs failed; 130 after Ctrl-C, SIGTERM or SIGHUP. After 3, 4, 5, 6 and
     130 the last good state is on disk, and the same command resumes.
+
+    Args:
+        arguments: what follows `grok-interp`; those of the process if None.
     """
     if list(sys.argv[1:] if arguments is None else arguments) == ["--version"]:
         print(f"grok-interp {version('grok-interp')}")

@@ -17,26 +17,45 @@ from grok_interp.configs.modular import is_prime
 
 
 def is_primitive_root(root: int, p: int) -> bool:
-    """Raises ValueError when p is no prime."""
+    """Are the powers of a number all of 1 .. p - 1?
+
+    Args:
+        root: the number.
+        p: a prime; ValueError for others.
+    """
     if not is_prime(p):
         raise ValueError(f"discrete logarithms need a prime, got p = {p}")
     return len({pow(root, power, p) for power in range(p - 1)} - {0}) == p - 1
 
 
 def primitive_roots(p: int) -> tuple[int, ...]:
-    """All of them within 1 .. p - 1, smallest first. Raises ValueError when p is no prime."""
+    """All of them within 1 .. p - 1, smallest first.
+
+    Args:
+        p: a prime; ValueError for others.
+    """
     return tuple(root for root in range(1, max(p, 2)) if is_primitive_root(root, p))
 
 
 def primitive_root(p: int) -> int:
-    """The smallest. Raises ValueError when p is no prime."""
+    """The smallest.
+
+    Args:
+        p: a prime; ValueError for others.
+    """
     return primitive_roots(p)[0]
 
 
 def discrete_log(p: int, root: int) -> Int64[Tensor, " number"]:
     """log x of x = 0 .. p - 1, with log 0 := 0.
 
-    Raises ValueError when p is no prime and when `root` is no primitive root of it.
+    Args:
+        p: a prime; ValueError for others.
+        root: a primitive root of it; ValueError for others.
+
+    Example:
+        >>> discrete_log(5, primitive_root(5))
+        tensor([0, 0, 1, 3, 2])
     """
     if not is_primitive_root(root, p):
         raise ValueError(f"{root} is no primitive root of {p}; these are: {', '.join(map(str, primitive_roots(p)))}")

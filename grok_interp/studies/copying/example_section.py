@@ -56,7 +56,12 @@ def example_text(examples: Sequence[CopyExample], accuracy: CopyingAccuracy) -> 
 
 
 def example_table(examples: Sequence[CopyExample], show: Show) -> pd.DataFrame:
-    """One column for each example."""
+    """One column for each example, one row for each thing that is shown of it.
+
+    Args:
+        examples: of `copy_examples`.
+        show: token ids -> a string for each.
+    """
 
     def joined(tokens: Iterable[int]) -> str:
         words = [TIE if token == NO_PREDICTION else show([token])[0] for token in tokens]
