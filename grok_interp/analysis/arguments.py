@@ -31,6 +31,12 @@ def require_head(layer: int, head: int, *, n_layers: int, n_heads: int) -> None:
         raise ValueError(f"no head L{layer}H{head}: the model has {n_layers} layers of {n_heads} heads")
 
 
+def require_layer(layer: int) -> None:
+    """Raises ValueError for a layer below 0, which the names of hooks do not have."""
+    if layer < 0:
+        raise ValueError(f"layer must be 0 or more, got {layer}: layers are counted from 0, the last is n_layers - 1")
+
+
 def require_splits(splits: Any) -> None:
     """Raises ValueError for none, for one twice, and for what is no split."""
     is_listing = isinstance(splits, Sequence) and not isinstance(splits, str)

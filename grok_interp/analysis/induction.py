@@ -227,7 +227,7 @@ def _in_float64(tensor: Tensor) -> Tensor:
 
 def _gain_in_effect(model: Any, norm_gain: NormGain, processing: Processing) -> NormGain:
     """Weights that have all gains folded in are folded, whatever was asked for."""
-    return "folded" if processing.norms_folded and norm_gains(model).all_one else norm_gain
+    return "folded" if processing.norms_folded is True and norm_gains(model).all_one else norm_gain
 
 
 def _require_two_halves(tokens: Int64[Tensor, "batch pos"]) -> dict[str, int]:

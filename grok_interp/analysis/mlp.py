@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from grok_interp.analysis.arguments import require_count
+from grok_interp.analysis.arguments import require_count, require_layer
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at
 from grok_interp.arguments import checked
@@ -83,6 +83,7 @@ def mlp_activations(
         >>> found.dataset.sizes["neuron"]
         64
     """
+    require_layer(layer)
     tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)
     name, where = f"blocks.{layer}.mlp.hook_post", [slot_position(slot, position)]

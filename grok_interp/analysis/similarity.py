@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grok_interp.analysis.arguments import require_layer
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.analysis.slot_vectors import activations_at, head_outputs
 from grok_interp.arguments import checked
@@ -101,6 +102,7 @@ def cosine_similarity(
         >>> cosine_similarity(model, 5, tokens, slot=1, position="y", layer=1).dataset.sizes["checkpoint"]
         1
     """
+    require_layer(layer)
     tokens = token_rows(tokens)
     a, b = slot_task(tokens, p, slot)
     where, steps, rows = [slot_position(slot, position)], [], []

@@ -63,6 +63,11 @@ class CopyTask:
         for name in ("n_sequences", "n_prefix", "n_suffix", "n_samples", "query_every"):
             if whole_number(getattr(self, name), f"CopyTask: {name}") < 1:
                 raise ValueError(f"CopyTask: {name} must be at least 1, got {getattr(self, name)}")
+        object.__setattr__(self, "alphabet", tuple(whole_numbers(self.alphabet, "CopyTask: alphabet")))
+        ids = {"separator": self.separator, "seed": self.seed, "alphabet": min(self.alphabet, default=0)}
+        for name, least in ids.items():
+            if whole_number(least, f"CopyTask: {name}") < 0:
+                raise ValueError(f"CopyTask: {name} must not be negative, got {least}")
         if len(set(self.alphabet)) != len(self.alphabet) or self.separator in self.alphabet:
             raise ValueError("CopyTask: the alphabet's tokens must be distinct, and the separator none of them")
         require_bos(self.bos, (*self.alphabet, self.separator))

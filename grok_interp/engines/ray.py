@@ -148,15 +148,21 @@ def _lines(error: Exception) -> list[str]:
 
 
 def _cancel(ray: Any, running: list[Any]) -> None:
-    """As Ctrl-C does, so that a run writes a resume point; what goes on is killed."""
+    """As Ctrl-C does, so that a run writes a resume point; what goes on is killed.
+
+    No error of Ray may take the place of the interrupt. One that is gone has canceled its tasks; a cancellation that it
+    refuses is a TypeError or a ValueError.
+    """
     if not running:
         return
-    with suppress(ray.exceptions.RayError):  # a Ray that is gone has canceled them
-        for task in running:
+    refused = (ray.exceptions.RayError, TypeError, ValueError)
+    for task in running:
+        with suppress(*refused):
             ray.cancel(task)
+    with suppress(*refused):
         ray.wait(running, num_returns=len(running), timeout=GRACE_SECONDS)
     for task in running:
-        with suppress(ray.exceptions.RayError):
+        with suppress(*refused):
             ray.cancel(task, force=True)
 
 

@@ -37,10 +37,11 @@ class Processing:
     """What was done to the weights; `str` of a model as trained is "raw".
 
     A part is None where there is nothing to process (biases of 0, weights of 0 or NaN), and "undetermined" where the
-    weights could be either: value biases of 0 beside output biases are folded ones, or were never trained.
+    weights could be either: value biases of 0 beside output biases are folded ones, or were never trained; gains of 1
+    in a processed bridge are folded ones, or those of step 0.
     """
 
-    norms_folded: bool | None = False
+    norms_folded: bool | Undetermined | None = False
     writing_centered: bool | None = False
     unembedding_centered: bool | None = False
     value_biases_folded: bool | Undetermined | None = None
@@ -118,14 +119,19 @@ def require_same_processing(first: Processing | None, model: Any, step: int) -> 
     return merged
 
 
-def _norms_folded(model: Any) -> bool:
-    """A bridge keeps its norms and sets their gains to 1; a gain of 1 in a bridge that was not processed is trained."""
-    if hasattr(model, "_weights_processed"):
-        if not model._weights_processed or normalizes_stream(model):
-            return False
-        gains = norm_gains(model)
-        return bool((gains.before_attention == 1).all() and (gains.final == 1).all())
-    return str(getattr(model.cfg, "normalization_type", None)).endswith("Pre")
+def _norms_folded(model: Any) -> bool | Undetermined:
+    """A bridge keeps its norms and sets their gains to 1; a gain of 1 in a bridge that was not processed is trained.
+
+    A gain of 1 in a processed bridge is folded only if `fold_ln` was on, as its adapter remembers (3.9 and 4.3).
+    """
+    if not hasattr(model, "_weights_processed"):
+        return str(getattr(model.cfg, "normalization_type", None)).endswith("Pre")
+    if not model._weights_processed or normalizes_stream(model):
+        return False
+    gains = norm_gains(model)
+    if not (gains.before_attention == 1).all() or not (gains.final == 1).all():
+        return False
+    return getattr(getattr(model, "adapter", None), "_fold_ln_requested", UNDETERMINED)
 
 
 def _value_biases_folded(model: Any) -> bool | Undetermined | None:

@@ -2,7 +2,7 @@
 
     unreadable   a checkpoint that cannot be read
     config       names or shapes of weights that are not those of the first checkpoint
-    not finite   weights with NaN or infinity
+    not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
     gap          an interval 1.5 times as long as both beside it, in steps or on a logarithmic axis
     order        two checkpoints that would make the path through weight space shorter if they were exchanged
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from grok_interp.counted import counted
+from grok_interp.models.overflow import HARMLESS, overflows
 from grok_interp.runs.findings import Finding, distances_between, duplicates, exchanged, gaps, jumps
 from grok_interp.runs.weight_sketches import sketch
 
@@ -36,6 +37,8 @@ class Series(Protocol):
     def checksum(self, step: int) -> str: ...
 
     def weights(self, step: int) -> Mapping[str, Tensor]: ...
+
+    def load(self, step: int) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -128,13 +131,18 @@ class _Read:
             self.findings.append(Finding("unreadable", (step,), f"step {step}: {error}"))
             return
         if weights is not None and self._fits(step, weights):
-            self.compare(step, sketch(weights))
+            found = sketch(weights)
+            self.compare(step, found * torch.nan if _overflows(series, step, weights) else found)
 
     def compare(self, step: int, found: Tensor) -> None:
         """Files of equal weights may differ (`torch.save` writes its file name into them), their sketches do not."""
         if not found.isfinite().all():
             self.findings.append(
-                Finding("not finite", (step,), f"step {step} has weights with NaN or infinity: training diverged")
+                Finding(
+                    "not finite",
+                    (step,),
+                    f"step {step} has weights with NaN or infinity, or too large to compute with: training diverged",
+                )
             )
         elif same := [earlier for earlier, other in self.sketches.items() if torch.equal(found, other)]:
             self.checksums[step] = self.checksums[same[0]]
@@ -166,3 +174,14 @@ class _Read:
                 )
             )
         return not others
+
+
+def _overflows(series: Series, step: int, weights: Mapping[str, Tensor]) -> bool:
+    """Whether the model of large weights overflows; False of a series that holds state dicts and no model."""
+    filled = [weight.detach() for weight in weights.values() if weight.is_floating_point() and weight.numel()]
+    if not any(float(weight.abs().max()) > HARMLESS for weight in filled):
+        return False
+    try:
+        return overflows(series.load(step))
+    except ValueError:
+        return False

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from grok_interp.counted import counted
+from grok_interp.models.overflow import undefined_if_not_finite
 from grok_interp.results.result import Measure, Result
 from grok_interp.results.store import Analyzer
 
@@ -64,7 +65,7 @@ class WeightSketches(Result):
 
 
 def _evaluate(step: int, model: Any) -> WeightSketches:
-    sums = sketch(dict(model.named_parameters()))
+    sums = sketch(dict(undefined_if_not_finite(model).named_parameters()))
     return WeightSketches.of_arrays({"sum": sums[None]}, {"checkpoint": [step]})
 
 

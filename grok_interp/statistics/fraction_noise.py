@@ -13,6 +13,8 @@ is the wrong shape, the interval of a rise is too wide rather than too narrow.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
@@ -57,4 +59,4 @@ def _excess(squares: np.ndarray, sampling: np.ndarray, shape: np.ndarray, free: 
     if above(0.0) <= 0:
         return 0.0
     largest = float((squares / shape).sum()) / free  # without the sampling part
-    return float(brentq(above, 0.0, largest))
+    return cast(float, brentq(above, 0.0, largest))

@@ -181,7 +181,11 @@ def test_a_level_of_99_percent_gives_wider_intervals() -> None:
             r"one curve over `checkpoint`, got dims \('head",
         ),
         (curve(ramp(100, 900, 0, 1), np.where(STEPS == 300, 200, STEPS)), {}, "step 200 is given 2 times: keep one"),
-        (curve(np.arange(8.0), np.array(list("abcdefgh"))), {}, r"steps must be numbers, got \['a', 'b', 'c'\]"),
+        (
+            curve(np.arange(8.0), np.array(list("abcdefgh"))),
+            {},
+            r"steps must be numbers of optimizer updates, got \['a', 'b', 'c'\]",
+        ),
         (curve(ramp(100, 900, 0, 1)), {"chance": 0.1}, "chance and margin go together"),
         (curve(ramp(100, 900, 0, 1)), {"chance": 0.1, "margin": -1.0}, "margin must be 0 or more, got -1"),
         (curve(ramp(100, 900, 0, 1)), {"level": 95.0}, "level must be between 0 and 1, such as 0.95, got 95"),

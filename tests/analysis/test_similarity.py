@@ -153,6 +153,8 @@ def test_what_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="no activation at .*blocks.3.mlp.hook_post"):
         mlp_activations(series, tokens=tokens, **WHERE, position="x", layer=3)
     for analyzer in (cosine_similarity, mlp_activations):
+        with pytest.raises(ValueError, match="layer must be 0 or more, got -1: layers are counted from 0, the last is"):
+            analyzer(series, tokens=tokens, **WHERE, position="x", layer=-1)
         with pytest.raises(ValueError, match="slot 2 of the 24 sequences does not run over the 25 pairs of one task"):
             analyzer(series, tokens=tokens[1:], **WHERE, position="x", layer=0)
 

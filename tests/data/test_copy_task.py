@@ -2,8 +2,11 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
+import jaxtyping
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -129,6 +132,45 @@ def test_a_context_too_short_for_one_sequence_is_refused(n_ctx: int) -> None:
 def test_a_number_below_one_is_refused_by_name(name: str) -> None:
     with pytest.raises(ValueError, match=f"CopyTask: {name} must be at least 1, got 0"):
         CopyTask(**{name: 0})
+
+
+@pytest.fixture
+def without_type_checker() -> Iterator[None]:
+    """Callers have none: the package itself must refuse."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("without_type_checker")
+@pytest.mark.parametrize(
+    ("bad", "refusal"),
+    [
+        (dict(seed=-1), "CopyTask: seed must not be negative, got -1"),
+        (dict(seed="0"), r"CopyTask: seed must be a whole number, got '0' \(str\)"),
+        (dict(seed=0.5), "CopyTask: seed must be a whole number, got 0.5"),
+        (dict(separator="\n"), "CopyTask: separator must be a whole number, got "),
+        (dict(separator=-1), "CopyTask: separator must not be negative, got -1"),
+        (dict(alphabet=(3, 5, -1)), "CopyTask: alphabet must not be negative, got -1"),
+        (dict(alphabet="0123456789"), "CopyTask: alphabet must be a list of whole numbers, got '0123456789'"),
+        (dict(alphabet=("0", "1")), "CopyTask: alphabet must be a list of whole numbers"),
+        (dict(alphabet=np.array([0.5, 1.0])), "CopyTask: alphabet must be a list of whole numbers"),
+        (dict(alphabet=7), "CopyTask: alphabet must be a list of whole numbers, got 7"),
+        (dict(alphabet=()), "0 symbols give 0 prefixes"),
+    ],
+)
+def test_seeds_and_tokens_that_are_none_are_refused_by_name(bad: dict[str, Any], refusal: str) -> None:
+    with pytest.raises(ValueError, match=refusal):
+        CopyTask(**bad)
+
+
+@pytest.mark.usefixtures("without_type_checker")
+@pytest.mark.parametrize("kind", [list, range, np.array, torch.tensor])
+def test_an_alphabet_is_any_listing_of_token_ids(kind: Any) -> None:
+    given = range(20, 40) if kind is range else kind(list(range(20, 40)))
+    task, expected = (CopyTask(n_samples=2, alphabet=each) for each in (given, tuple(range(20, 40))))
+    assert task == expected and task.alphabet_name == "custom"
+    assert torch.equal(task.sample().strings, expected.sample().strings)
 
 
 def test_an_alphabet_too_small_for_distinct_strings_is_refused_with_the_counts() -> None:

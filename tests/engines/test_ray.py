@@ -10,13 +10,14 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from processes import descendants, wait_until_ended
 
 from grok_interp.configs import TrainConfig
-from grok_interp.engines.ray import OWN_RAY, RayEngine
+from grok_interp.engines.ray import GRACE_SECONDS, OWN_RAY, RayEngine, _cancel
 from grok_interp.runs.checkpoint_files import load_state
 from grok_interp.runs.metrics import last_step
 from grok_interp.runs.recorder import resume_points
@@ -32,6 +33,10 @@ LONG = 1500  # updates: more than are made before the signal comes
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers find this file."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
+
+
+class RayError(Exception):
+    """In place of Ray's."""
 
 
 def addresses_listened_to(processes: set[int]) -> set[str]:
@@ -80,6 +85,26 @@ def test_what_is_lost_is_tried_again_and_failures_keep_their_message(
     wait_until_ended(descendants() - before)
     assert capsys.readouterr().out == ""
     assert dict(os.environ) == environment
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, RayError])
+def test_a_cancellation_that_ray_refuses_does_not_hide_the_interrupt(error: type[Exception]) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def cancel(task: str, *, force: bool = False) -> None:
+        asked.append((task, force))
+        raise error("No owner found for object.")
+
+    def wait(tasks: list[str], *, num_returns: int, timeout: float) -> None:
+        assert tasks == ["one", "two"] and num_returns == 2 and timeout == GRACE_SECONDS
+
+    ray = SimpleNamespace(cancel=cancel, wait=wait, exceptions=SimpleNamespace(RayError=RayError))
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            _cancel(ray, ["one", "two"])
+    assert asked == [("one", False), ("two", False), ("one", True), ("two", True)]
 
 
 def test_a_package_that_a_node_does_not_have_is_named() -> None:

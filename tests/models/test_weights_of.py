@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from families import D_HEAD, D_VOCAB, FAMILIES, N_HEADS, Built
 from ground_truth import LLAMA, MODULAR, head_weights, measured, random_model
 from torch import Tensor
+from transformer_lens.model_bridge.sources import build_bridge_from_module
 
 from grok_interp import to_hooked_transformer
 from grok_interp.analysis.ablated_model import ReadOnlyPatternsModel, ablated
@@ -137,6 +139,36 @@ def test_processing_of_a_hooked_transformer() -> None:
     assert str(processing_of(folded)) == "norms folded, value biases folded"
     with pytest.raises(ValueError, match="step 2 is norms folded, .*, those before are raw; load all of them with the"):
         induction_scores([(1, model), (2, processed)], TOKENS)
+
+
+def test_gains_of_1_in_a_bridge_processed_without_fold_ln_are_not_folded() -> None:
+    """At step 0 all gains are 1. Without the adapter's record of `fold_ln` the state is open."""
+    config = transformers.LlamaConfig(
+        vocab_size=29,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=32,
+    )
+
+    def bridge(*, gain: float, fold_ln: bool) -> Any:
+        theirs = transformers.LlamaForCausalLM(config)
+        with torch.no_grad():
+            theirs.model.norm.weight.fill_(gain)
+        built = build_bridge_from_module(theirs, "LlamaForCausalLM", hf_config=config)
+        built.enable_compatibility_mode(fold_ln=fold_ln)
+        return built
+
+    first, later, folded = bridge(gain=1, fold_ln=False), bridge(gain=2, fold_ln=False), bridge(gain=1, fold_ln=True)
+    assert processing_of(folded).norms_folded is True
+    assert processing_of(first).norms_folded is processing_of(later).norms_folded is False
+    found = induction_scores([(0, first), (10, later)], TOKENS)
+    assert "norms folded" not in found.dataset.attrs["processing"]
+    del first.adapter._fold_ln_requested
+    assert processing_of(first).norms_folded == "undetermined"
+    assert "norms folded or not (undetermined)" in str(processing_of(first))
+    assert induction_scores([(0, first), (10, later)], TOKENS).dataset.identical(found.dataset)
 
 
 def with_biases(model: Any, *, value: float, output: float) -> Any:

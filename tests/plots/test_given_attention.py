@@ -66,6 +66,14 @@ def test_an_array_of_one_layer(pattern: Any) -> None:
     assert_shows(attention_view(pattern, list("abcde"), heads=["L1H2", "L1H0"]), chosen)
     assert_shows(attention_view(pattern, list("abcde"), layer=1, heads=[(1, 2), (1, 0)]), chosen)
     assert_shows(attention_view(pattern, heads=["H2"]), {"H2": LAYERS[1, 0, 2]})
+    of_other_libraries: list[Any] = [
+        np.array(["L1H2", "L1H0"]),
+        np.array([[1, 2], [1, 0]]),
+        torch.tensor([[1, 2], [1, 0]]),
+        [np.array([1, 2]), torch.tensor([1, 0])],
+    ]
+    for heads in of_other_libraries:
+        assert_shows(attention_view(pattern, list("abcde"), layer=1, heads=heads), chosen)
 
 
 def test_bfloat16_is_within_its_own_rounding() -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from grok_interp import CheckpointSeries, Run, audit, load_reference, to_huggingface, train
+from grok_interp import CheckpointSeries, Run, Transformer, audit, load_reference, preset, to_huggingface, train
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.audit import Finding, audit_of_sketches
-from grok_interp.runs.weight_sketches import sketch
+from grok_interp.runs.weight_sketches import SKETCHES, sketch
 
 STEPS = tuple(range(0, 100, 10))
 
@@ -157,6 +157,18 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
     states = walk(10)
     states[9]["w"][3, 4] = torch.nan
     assert found(save(tmp_path, STEPS, states)) == [("not finite", (90,))]
+
+
+def test_weights_that_are_too_large_to_compute_with(tmp_path: Path) -> None:
+    """A series of state dicts without a model cannot tell."""
+    models = [(step, Transformer(preset("copier-tiny"), seed=step)) for step in (0, 10, 20)]
+    with torch.no_grad():
+        models[1][1].ln_final.w.fill_(3e38)
+    assert found(CheckpointSeries.from_models(models)) == [("not finite", (10,))]
+    series = save(tmp_path, (0, 10, 20), [model.state_dict() for _, model in models])
+    assert ("not finite", (10,)) not in found(series)
+    sums = SKETCHES.evaluate(10, models[1][1])
+    assert sums.not_finite() == (10,)
 
 
 def test_files_that_do_not_fit_the_shell(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -31,11 +31,12 @@ def parsed_heads(heads: Sequence[HeadName] | None) -> list[ViewHead] | None:
     """
     if heads is None:
         return None
+    heads = _plain(heads)
     if isinstance(heads, str):
         raise ValueError(f"heads= is a list of heads, got the string {heads!r}: [{heads!r}]")
-    parsed = [_parsed(head) for head in heads]
+    parsed = [_parsed(_plain(head)) for head in heads] if isinstance(heads, Iterable) else []
     if not parsed or len(set(parsed)) < len(parsed):
-        raise ValueError(f"heads= needs one (layer, head) or more, each once, got {list(heads)}")
+        raise ValueError(f"heads= needs one (layer, head) or more, each once, got {heads}")
     return parsed
 
 
@@ -58,6 +59,11 @@ def grid_of(heads: Sequence[ViewHead]) -> tuple[int, int]:
         return 0, 0
     whole = [(layer, head) for layer in range(last_layer + 1) for head in range(last_head + 1)]
     return (last_layer + 1, last_head + 1) if list(heads) == whole else (0, 0)
+
+
+def _plain(value: Any) -> Any:
+    """Of an array or a tensor, lists of Python's own numbers and strings."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _parsed(head: Any) -> ViewHead:
