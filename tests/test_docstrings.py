@@ -12,6 +12,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, DocTestFinder, DocTestRunner
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ import pytest
 from test_architecture import modules
 
 import grok_interp
+from grok_interp.configs import DataConfig, ModelConfig, TrainConfig
 from grok_interp.plots.registry import every_picture
 
 PUBLIC: dict[str, Any] = {
@@ -28,6 +30,8 @@ PUBLIC: dict[str, Any] = {
     for name in grok_interp.__all__
     if inspect.isfunction(value := getattr(grok_interp, name)) or inspect.isclass(value)
 }
+CONFIGURATIONS = (ModelConfig, TrainConfig, DataConfig)  # their fields are described where they are declared
+DATACLASSES = [name for name, value in PUBLIC.items() if is_dataclass(value) and not issubclass(value, CONFIGURATIONS)]
 FUNCTIONS = {name: value for name, value in PUBLIC.items() if inspect.isfunction(value)}
 API = Path(__file__).parents[1] / "docs" / "api"
 WITH_EXAMPLES = [name for name, file in modules() if ">>> " in file.read_text()]
@@ -66,7 +70,8 @@ def described(value: Callable[..., Any]) -> list[str]:
 
 
 def defined_in(thing: ModuleType | type) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """The functions of a module, and the methods of its classes, that have public names and a docstring."""
+    """The functions of a module, and the methods of its classes, that have public names. What overrides a method with
+    a docstring may have none of its own."""
     for name, value in vars(thing).items():
         function = getattr(value, "__func__", value)  # of a class method or a static one
         own = getattr(function, "__module__", None) == getattr(thing, "__module__", thing.__name__)
@@ -74,7 +79,7 @@ def defined_in(thing: ModuleType | type) -> Iterator[tuple[str, Callable[..., An
             continue
         if inspect.isclass(function):
             yield from ((f"{name}.{method}", each) for method, each in defined_in(function))
-        elif inspect.isfunction(function) and function.__doc__:
+        elif inspect.isfunction(function) and (function.__doc__ or not inspect.getdoc(getattr(thing, name))):
             yield name, function
 
 
@@ -121,6 +126,16 @@ def test_a_figure_describes_its_arguments(name: str) -> None:
 @pytest.mark.parametrize("name", LISTED)
 def test_what_the_pages_list_describes_its_arguments(name: str) -> None:
     assert described(LISTED[name]) == arguments(LISTED[name])
+
+
+@pytest.mark.parametrize("name", DATACLASSES)
+def test_a_public_class_describes_its_fields(name: str) -> None:
+    assert described(PUBLIC[name]) == [field.name for field in fields(PUBLIC[name]) if field.init]
+
+
+@pytest.mark.parametrize("name", {**LISTED, **METHODS})
+def test_what_the_pages_list_and_methods_have_a_docstring(name: str) -> None:
+    assert inspect.getdoc({**LISTED, **METHODS}[name])
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -74,6 +74,13 @@ class AblatedModel:
         return self.run_with_hooks(tokens)
 
     def run_with_hooks(self, tokens: Tensor, *, fwd_hooks: Sequence[tuple[Any, Any]] = (), **options: Any) -> Any:
+        """As TransformerLens' method: the edits come first, then these hooks.
+
+        Args:
+            tokens: token indices, batch x pos.
+            fwd_hooks: (hook name, hook) each.
+            options: of the model.
+        """
         return self._run(tokens, Seen(tokens, self.first_row), fwd_hooks=fwd_hooks, **options)
 
     def _run(self, tokens: Tensor, seen: Seen, *, fwd_hooks: Sequence[tuple[Any, Any]] = (), **options: Any) -> Any:
@@ -84,12 +91,15 @@ class AblatedModel:
         return self.edits
 
     def parameters(self) -> Iterator[Any]:
+        """Of the model that is edited."""
         return self.model.parameters()
 
     def modules(self) -> Iterator[Any]:
+        """Of the model that is edited."""
         return self.model.modules()
 
     def eval(self) -> AblatedModel:
+        """Put the model that is edited into eval mode."""
         self.model.eval()
         return self
 
@@ -102,6 +112,7 @@ class AblatedCache:
     tokens: Tensor | None = None
 
     def branch(self) -> AblatedCache:
+        """One that grows apart from this one."""
         return AblatedCache(self.cache.branch(), self.tokens)
 
 
@@ -109,12 +120,20 @@ class CachingAblatedModel(AblatedModel):
     """The same over a model with a KV cache."""
 
     def empty_cache(self) -> AblatedCache:
+        """To begin with."""
         return AblatedCache(self.model.empty_cache())
 
     def __call__(self, tokens: Tensor, *, cache: AblatedCache | None = None) -> Tensor:
         return self.run_with_hooks(tokens, cache=cache)
 
     def run_with_hooks(self, tokens: Tensor, *, cache: AblatedCache | None = None, **options: Any) -> Any:
+        """As `AblatedModel.run_with_hooks`, after the tokens in a cache.
+
+        Args:
+            tokens: token indices, batch x pos.
+            cache: is extended by these tokens; None for tokens with nothing before them.
+            options: of the model.
+        """
         if cache is None:
             return super().run_with_hooks(tokens, **options)
         cache.tokens = tokens if cache.tokens is None else torch.cat([cache.tokens, tokens], dim=1)

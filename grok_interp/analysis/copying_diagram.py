@@ -30,6 +30,7 @@ class CopyingDiagram(Result):
         return (self["exact_match"].max("seed") - self["exact_match"].min("seed")) / 2
 
     def n_seeds(self) -> xr.DataArray:
+        """Of each cell."""
         return self["exact_match"].notnull().sum("seed")
 
     def __str__(self) -> str:

@@ -114,6 +114,7 @@ class EvaluationContexts:
         return len(self.tasks) / self.n_all_tasks
 
     def description(self) -> dict[str, int | float]:
+        """Names the contexts in plain values."""
         return {"n_contexts": self.n_contexts, "seed": self.seed, "noise": self.noise, "p": self.p}
 
 

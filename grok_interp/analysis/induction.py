@@ -79,7 +79,15 @@ class InductionScores(Result):
 class TellsEntries(Protocol):
     """A model that tells single entries of its patterns without building them: layer batch head entry."""
 
-    def attention_entries(self, tokens: Any, queries: Any, keys: Any) -> Any: ...
+    def attention_entries(self, tokens: Any, queries: Any, keys: Any) -> Any:
+        """The weights of queries to keys.
+
+        Args:
+            tokens: token indices, batch x pos.
+            queries: positions, one for each entry.
+            keys: positions, as many.
+        """
+        ...
 
 
 def induction_attention(pattern: Float[Tensor, "batch head query key"]) -> Float[Tensor, " head"]:

@@ -64,7 +64,14 @@ class Batches(Protocol):
         """One line for a reader."""
         ...
 
-    def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]: ...
+    def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]:
+        """The batch of a step.
+
+        Args:
+            step: of the update, from 0.
+            device: a torch device.
+        """
+        ...
 
     def loss(self, model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
         """In nats. A plan of a run also measures it on random tokens and on shorter sequences.

@@ -28,6 +28,12 @@ class Lines:
 
     @classmethod
     def of(cls, inputs: Int64[Tensor, "pair 2"], p: int) -> Lines:
+        """The lines of some inputs.
+
+        Args:
+            inputs: (x, y) each, within 0 .. p - 1.
+            p: the modulus.
+        """
         same_line = line_table(inputs, p)
         order = same_line.sort(dim=1, descending=True, stable=True).indices
         return cls(inputs, order, same_line.sum(dim=1))

@@ -57,6 +57,11 @@ class LeakFinder:
         shutil.rmtree(self.folder)
 
     def add_training(self, text: CollapsedText) -> None:
+        """Add text whose copies are looked for.
+
+        Args:
+            text: of the training set.
+        """
         self._write("training", text.tokens)
 
     def add_validation(self, text: CollapsedText, *, offset: int) -> None:

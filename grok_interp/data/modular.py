@@ -27,6 +27,13 @@ MAX_OOD_TASKS = 256
 class ModularTasks:
     """The tasks and inputs of a config; the same for the same config.
 
+    Args:
+        p: the modulus; numbers are within 0 .. p - 1.
+        id_tasks: (a, b) of the tasks that are trained on.
+        ood_tasks: (a, b) of tasks that are not, at most 256.
+        train_inputs: (x, y) of the inputs that are trained on.
+        test_inputs: all other (x, y).
+
     Example:
         >>> tasks = ModularTasks.draw(ModularConfig(p=5, n_id=8, alpha=0.6, rule="random"))
         >>> len(tasks.id_tasks), len(tasks.ood_tasks), len(tasks.train_inputs)
@@ -81,6 +88,11 @@ class ModularTasks:
         return n_id if split.startswith("id") else max(len(self.ood_tasks), self.p**2 - n_id)
 
     def to(self, device: torch.device | str) -> ModularTasks:
+        """The same with tensors on another device.
+
+        Args:
+            device: a torch device.
+        """
         tensors = (self.id_tasks, self.ood_tasks, self.train_inputs, self.test_inputs)
         return ModularTasks(self.p, *(tensor.to(device) for tensor in tensors))
 

@@ -29,27 +29,57 @@ class HookedModel(Protocol):
 
     def __call__(self, tokens: Any, /) -> Any: ...
 
-    def run_with_hooks(self, *args: Any, **kwargs: Any) -> Any: ...
+    def run_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
+        """As TransformerLens' method.
 
-    def parameters(self) -> Iterator[Any]: ...
+        Args:
+            args: tokens, batch x pos.
+            kwargs: `fwd_hooks`, (hook name, hook) each, and others.
+        """
+        ...
+
+    def parameters(self) -> Iterator[Any]:
+        """All of them, as torch's method."""
+        ...
 
 
 @runtime_checkable
 class ByRow(Protocol):
     """A model that treats the rows of an evaluation differently: it is told at which row a batch begins."""
 
-    def from_row(self, row: int) -> HookedModel: ...
+    def from_row(self, row: int) -> HookedModel:
+        """The model for a batch.
+
+        Args:
+            row: at which the batch begins, from 0.
+        """
+        ...
 
 
 def pattern_name(layer: int) -> str:
+    """The hook of a layer's attention patterns.
+
+    Args:
+        layer: from 0.
+    """
     return f"blocks.{layer}.attn.hook_pattern"
 
 
 def z_name(layer: int) -> str:
+    """The hook of the outputs of a layer's heads, before W_O.
+
+    Args:
+        layer: from 0.
+    """
     return f"blocks.{layer}.attn.hook_z"
 
 
 def device_of(model: HookedModel) -> torch.device:
+    """Where its weights are.
+
+    Args:
+        model: with one parameter or more.
+    """
     return next(iter(model.parameters())).device
 
 

@@ -32,6 +32,11 @@ class KVCache:
         return [*self.shared.get(layer, ()), *([self.own[layer]] if layer in self.own else [])]
 
     def n_tokens_at(self, layer: int) -> int:
+        """How many tokens a layer has keys and values of.
+
+        Args:
+            layer: from 0.
+        """
         return sum(k.shape[2] for k, _ in self.parts(layer))
 
     @property
@@ -39,6 +44,7 @@ class KVCache:
         return self.n_tokens_at(0)
 
     def branch(self) -> KVCache:
+        """One that grows apart from this one and shares what is there."""
         return self.truncated(self.n_tokens)
 
     def truncated(self, n_tokens: int) -> KVCache:

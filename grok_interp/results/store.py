@@ -88,6 +88,11 @@ class ResultStore:
         return next(self.folder.glob(f"{name}-*{SUFFIX}"), None) is not None
 
     def path(self, analyzer: Analyzer) -> Path:
+        """Where an analyzer's results are kept, whether there are any or not.
+
+        Args:
+            analyzer: one of a study.
+        """
         return self.folder / analyzer.file_name
 
     def missing(self, analyzer: Analyzer, checkpoints: Checkpoints, steps: Sequence[int]) -> list[int]:
@@ -141,10 +146,9 @@ class ResultStore:
                 for analyzer, lacking in zip(analyzers, missing, strict=True)
             ]
 
+        each = of_each(evaluated, checkpoints, to_do, device=device, at_once=at_once)
         try:
-            for done, found in enumerate(
-                of_each(evaluated, checkpoints, to_do, device=device, at_once=at_once), start=1
-            ):
+            for done, found in enumerate(each, start=1):
                 for new, dataset in zip(fresh, found, strict=True):
                     new += [dataset] if dataset is not None else []
                 if done % SAVE_EVERY == 0:
@@ -167,10 +171,8 @@ class ResultStore:
         return dataset if complete else None
 
     def _add(self, analyzer: Analyzer, stored: xr.Dataset | None, fresh: Sequence[xr.Dataset]) -> xr.Dataset:
-        """What is stored by now, with these checkpoints added or replaced.
-
-        A folder that may not be written (an installed package) keeps nothing: then they are added to `stored` alone.
-        """
+        """What is stored by now, with these checkpoints added or replaced. A folder that may not be written (an
+        installed package) keeps nothing: then they are added to `stored` alone."""
         import filelock
 
         from grok_interp.results.netcdf import netcdf_of_dataset

@@ -38,10 +38,17 @@ class TensorBoard:
         self.writer = SummaryWriter(str(directory / "tensorboard"), purge_step=resumed + 1)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Values at a step.
+
+        Args:
+            step: of the update, from 0.
+            values: name -> number.
+        """
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
+        """When training ends."""
         self.writer.close()
 
 
@@ -62,9 +69,16 @@ class Trackio:
         trackio.init(project="grok_interp", name=directory.resolve().name, resume="allow")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Values at a step.
+
+        Args:
+            step: of the update, from 0.
+            values: name -> number.
+        """
         self.library.log(dict(values), step=step)
 
     def close(self) -> None:
+        """When training ends."""
         self.library.finish()
 
 

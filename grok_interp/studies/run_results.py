@@ -77,6 +77,11 @@ class RunResults:
         ] * bool(steps)
 
     def at(self, steps: Iterable[int]) -> Self:
+        """The results at some checkpoints only.
+
+        Args:
+            steps: of checkpoints that were evaluated.
+        """
         kept = list(steps)
         chosen = {name: type(result)(result.dataset.sel(checkpoint=kept)) for name, result in self.each.items()}
         return type(self)(**{field.name: chosen.get(field.name) for field in fields(self)})

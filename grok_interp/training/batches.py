@@ -56,9 +56,21 @@ class TextBatches:
         )
 
     def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]:
+        """The batch of a step, a pure function of (seed, step).
+
+        Args:
+            step: of the update, from 0.
+            device: a torch device.
+        """
         return self.windows.batch(step, self.batch_size).to(device, non_blocking=True)
 
     def loss(self, model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
+        """The mean over all next tokens, in nats.
+
+        Args:
+            model: maps tokens to logits.
+            batch: token indices.
+        """
         return next_token_loss(model, batch)
 
 
@@ -80,6 +92,12 @@ class ModularBatches:
         )
 
     def batch(self, step: int, device: torch.device) -> Int64[Tensor, "batch pos"]:
+        """The batch of a step, a pure function of (seed, step).
+
+        Args:
+            step: of the update, from 0.
+            device: a torch device.
+        """
         tasks = self._tasks_on(device)
         strength = self.config.curriculum_strength(step)
         draw = partial(draw_inputs, tasks.train_inputs)
@@ -91,6 +109,12 @@ class ModularBatches:
         return sequences(tasks.id_tasks, inputs, tasks.p).flatten(0, 1)
 
     def loss(self, model: nn.Module, batch: Int64[Tensor, "batch pos"]) -> Float[Tensor, ""]:
+        """The mean over the answers, in nats.
+
+        Args:
+            model: maps tokens to logits.
+            batch: token indices.
+        """
         return answer_loss(model, batch)
 
 

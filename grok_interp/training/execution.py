@@ -6,7 +6,8 @@ different settings results agree statistically, not bitwise.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -48,3 +49,19 @@ class Execution:
     def threads(self) -> AbstractContextManager[None]:
         """torch computes with `n_threads` threads inside, and with as many as before afterwards."""
         return threads(self.n_threads)
+
+
+@contextmanager
+def dropout_of_step(config: TrainConfig, step: int) -> Iterator[None]:
+    """Dropout masks depend on (data_seed, step) alone, and the caller's random state stays as it was.
+
+    Args:
+        config: of the run.
+        step: of the update, from 0.
+    """
+    if config.model.attn_dropout == 0:
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(config.data_seed * config.n_steps + step)
+        yield

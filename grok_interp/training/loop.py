@@ -10,7 +10,6 @@ keeps what it yields and resumes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -24,6 +23,7 @@ from grok_interp.training import parallel
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.cuda_graph import Step, graphed
 from grok_interp.training.divergence import FiniteCheck, Update, skip_overflow
+from grok_interp.training.execution import dropout_of_step
 from grok_interp.training.interventions import Interventions
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, set_learning_rates, take_step
 from grok_interp.training.own_optimizer import OwnOptimizer, require_plain
@@ -75,6 +75,7 @@ class TrainingState:
         self.step = 0
 
     def state_dict(self) -> dict[str, Any]:
+        """All that resuming needs, as a resume point keeps it."""
         optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
         held = self.interventions.state_dict()
         state = {"step": self.step, "model": self.model.state_dict(), "optimizers": optimizers, "held": held}
@@ -84,6 +85,11 @@ class TrainingState:
         return self.processes.whole(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from what `state_dict` gave.
+
+        Args:
+            state: of a run of the same config.
+        """
         state = self.processes.divided(state, self.model, self.optimizers)
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -175,7 +181,7 @@ def _counted(state: TrainingState, learn: Step, batch: Tensor) -> Update:
     """`learn` the batch at the learning rates of this step, which is then over."""
     rate = _set_learning_rates(state)
     state.interventions.prepare(state.step, batch)
-    with _dropout_of_step(state.config, state.step):
+    with dropout_of_step(state.config, state.step):
         loss, grad_norm = learn(batch)
     state.step += 1
     if state.scheduler:
@@ -237,14 +243,3 @@ def update_weights(state: TrainingState) -> Float[Tensor, ""]:
     state.interventions.restore(before)
     state.scaler.update()
     return grad_norm
-
-
-@contextmanager
-def _dropout_of_step(config: TrainConfig, step: int) -> Iterator[None]:
-    """Dropout masks depend on (data_seed, step) alone, and the caller's random state stays as it was."""
-    if config.model.attn_dropout == 0:
-        yield
-        return
-    with torch.random.fork_rng():
-        torch.manual_seed(config.data_seed * config.n_steps + step)
-        yield

@@ -33,6 +33,11 @@ def resolve_precision(wanted: Literal["auto", "float32", "bfloat16", "float16"],
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
+    """Does the device multiply bfloat16 in hardware?
+
+    Args:
+        device: of the training.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
@@ -41,6 +46,12 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The context of a forward pass; it changes nothing in float32.
+
+    Args:
+        device: of the training.
+        precision: float32, bfloat16 or float16.
+    """
     return torch.autocast(device.type, dtype=HALF.get(precision), enabled=precision in HALF)
 
 

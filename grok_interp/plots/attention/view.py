@@ -36,6 +36,14 @@ class AttentionView:
     window in which each weight is a cell. What is drawn is within 1/510 of the weights; rows that do not sum to 1 are
     vermilion and described in words. Colors follow the reader's light or dark scheme; exported files are on white.
 
+    Args:
+        tokens: as they are shown, one for each position.
+        heads: (layer, head) each, one or more; None where nothing says which.
+        steps: of the checkpoints; None for a model that is none.
+        patterns: their weights, step x head x query x key, in 255 levels.
+        scores: one for each head; None for heads without scores.
+        score_name: what the scores are, with the unit where there is one.
+
     Example:
         >>> import torch
         >>> from grok_interp import Transformer, attention_view, preset
@@ -79,6 +87,7 @@ class AttentionView:
         return static_png(self.patterns.levels[-1, 0] / LEVELS, self.patterns.faults[-1, 0], self.tokens, self.title())
 
     def title(self) -> str:
+        """Names the head and the step that `png` shows."""
         step = self.steps[-1]
         return head_name(self.heads[0]) + (f", step {step:,}" if step is not None else "")
 

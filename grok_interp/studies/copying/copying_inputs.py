@@ -77,6 +77,7 @@ class CopyingInputs:
         return [each.task for each in (self.samples, self.hexadecimal) if each]
 
     def description(self) -> dict[str, Any]:
+        """Names the inputs in plain values."""
         task = self.samples.task
         return {
             "n_samples": task.n_samples,

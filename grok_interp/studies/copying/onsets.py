@@ -72,6 +72,11 @@ def onsets_of(curves: TrainingCurves) -> dict[str, Onsets]:
 
 
 def by_run(values: Mapping[tuple[str, int], float]) -> pd.Series:
+    """Values with the index (condition, seed).
+
+    Args:
+        values: (condition, seed) -> number.
+    """
     index = pd.MultiIndex.from_tuples(list(values), names=["condition", "seed"])
     return pd.Series(list(values.values()), index=index, dtype=float)
 

@@ -42,6 +42,7 @@ class ModularInputs:
     contexts: list[EvaluationContexts]
 
     def description(self) -> dict[str, Any]:
+        """Names the inputs in plain values."""
         return {"tasks": self.tasks_hash, **self.contexts[0].description()}
 
 
@@ -167,6 +168,11 @@ def slot_tokens(n_ctx: int, tasks: ModularTasks, slot: int) -> Int64[Tensor, "pa
 
 
 def last_slot(n_ctx: int) -> int:
+    """The index of the last slot of a context, from 0; a slot has three tokens.
+
+    Args:
+        n_ctx: tokens of the context.
+    """
     return n_ctx // 3 - 1
 
 
