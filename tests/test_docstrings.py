@@ -1,7 +1,8 @@
 """Docstrings: every example of the package runs; every public function says what it takes and returns, and shows it.
 
-A public function or class is a name of `grok_interp`. It has an example. A function describes each argument, and what
-it returns or yields. Fields of configurations are described where they are declared, which `--help` shows too.
+A public function or class is a name of `grok_interp`. It has an example, and so has a picture. A function describes
+each argument, and what it returns or yields. Fields of configurations are described where they are declared, which
+`--help` shows too.
 
 Pictures, figures of the studies, methods of public classes, and what else the pages of docs/api list describe each
 argument too.
@@ -114,7 +115,8 @@ def test_a_public_function_describes_its_arguments_and_what_it_returns(name: str
 
 
 @pytest.mark.parametrize("name", every_picture())
-def test_a_picture_describes_its_arguments(name: str) -> None:
+def test_a_picture_describes_its_arguments_and_has_an_example(name: str) -> None:
+    assert 1 <= sections(every_picture()[name]).get("Example", "").count(">>> ") <= 7
     assert described(every_picture()[name]) == arguments(every_picture()[name])
 
 

@@ -37,6 +37,14 @@ def ablation(results: Sequence[HeadAblation]) -> Drawing:
 
     Raises:
         ValueError: for no result, and for results of different heads.
+
+    Example:
+        >>> from grok_interp import CopyTask, Transformer, head_ablation, preset
+        >>> model = Transformer(preset("copier-tiny"), seed=0)
+        >>> samples = CopyTask.fitting(64, n_samples=3).sample()
+        >>> options = dict(heads=[(0, 1)], how="zero", n_draws=1, seed=0)
+        >>> ablation([head_ablation(model, samples, samples.context, **options)])
+        Drawing of 3 panels: exact-match accuracy (%) against training step (updates); ...
     """
     heads = only([result.dataset.attrs["heads"] for result in results])
     names = dict(zip(STYLES, _key(results, heads), strict=True))

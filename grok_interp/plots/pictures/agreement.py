@@ -27,6 +27,13 @@ def agreement(agreement: AlgorithmAgreement, *, subset: str = "generic", step: i
         agreement: of one run.
         subset: of the queries.
         step: that paper shows, the last if None.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import modular
+        >>> results = modular.analyze(load_reference("modular-p11"))
+        >>> agreement(results.agreement)
+        Drawing of 4 panels: log-likelihood (nats per answer) against number of shots
     """
     arrays = [agreement.log_likelihood(subset), *agreement.interval(subset)]
 

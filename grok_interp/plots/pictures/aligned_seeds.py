@@ -21,6 +21,16 @@ def aligned_seeds(curves: AlignedCurves) -> Drawing:
 
     Args:
         curves: of one seed or more.
+
+    Example:
+        >>> from grok_interp import load_reference, training_curves
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> curves = training_curves([results.with_config(run.config)])
+        >>> from grok_interp.analysis.aligned_curves import aligned_curves
+        >>> aligned_seeds(aligned_curves(curves, {run.config.init_seed: 620.0}))
+        Drawing of 2 panels: accuracy, fall of loss (%) against updates after the onset of copying; ...
     """
     offsets = curves.dataset["offset"].to_numpy()
     x = OFFSET.at_least(float(offsets[0]), float(offsets[-1]))

@@ -23,6 +23,13 @@ def attention_patterns(maps: AttentionMaps, tokens: Sequence[str] | None = None)
 
     Raises:
         ValueError: for another number of tokens than the maps have.
+
+    Example:
+        >>> from grok_interp import Transformer, attention_maps, preset, repeated_tokens
+        >>> model = Transformer(preset("copier-tiny"), seed=0)
+        >>> tokens = repeated_tokens(n_sequences=1, half=8, alphabet=range(40), seed=0)
+        >>> attention_patterns(attention_maps(model, tokens))
+        Drawing of 4 panels: query against key
     """
     n_layers, n_heads, n_tokens, _ = maps["pattern"].shape
     names = [str(position) for position in range(n_tokens)] if tokens is None else list(tokens)

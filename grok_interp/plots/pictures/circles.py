@@ -25,6 +25,13 @@ def circles(circles: CirclePCA) -> Drawing:
 
     Raises:
         ValueError: for fewer than two components.
+
+    Example:
+        >>> from grok_interp import Transformer, circle_pca, preset, slot_sequences
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=8, seed=0)
+        >>> circles(circle_pca(model, p=5, tokens=tokens, slot=1, layer=0, head=0))
+        Drawing of 2 panels: component 1 ...
     """
     require_two_components(circles.dataset)
     panels = []

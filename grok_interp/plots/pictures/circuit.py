@@ -29,6 +29,11 @@ def circuit(edges: Sequence[Edge], *, n_layers: int, n_heads: int) -> Drawing:
 
     Raises:
         ValueError: for no edge.
+
+    Example:
+        >>> from grok_interp.analysis.edge_paths import Edge
+        >>> circuit([Edge((0, 1), (1, 0))], n_layers=2, n_heads=2)
+        Drawing of 1 panel: layer against head
     """
     if not edges:
         raise ValueError("a circuit needs one edge or more, got none")

@@ -19,6 +19,14 @@ def circularity(heads: Sequence[Circularity]) -> Drawing:
 
     Args:
         heads: one result for each head; a color for each layer, dashes for its heads.
+
+    Example:
+        >>> from grok_interp import Transformer, circle_pca, preset, slot_sequences, circularity as scores_of
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=8, seed=0)
+        >>> found = circle_pca(model, p=5, tokens=tokens, slot=1, layer=0, head=0)
+        >>> circularity([scores_of(found, seed=0)])
+        Drawing of 2 panels: circularity against training step (updates); ...
     """
     measured = [_line(head, head["circularity"]) for head in heads]
     margins = [_line(head, head.margin()) for head in heads]

@@ -35,6 +35,15 @@ def conditions(
         curves: of one condition or more.
         panels: (measure, "updates" or "tokens") of each panel.
         columns: panels side by side.
+
+    Example:
+        >>> from grok_interp import load_reference, training_curves
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> curves = training_curves([results.with_config(run.config)])
+        >>> conditions(curves)
+        Drawing of 3 panels: per-token accuracy (%) against training step (updates); ...
     """
     names = curves.dataset["condition"].values.tolist()
     tokens = curves.dataset["tokens_per_step"].values.tolist()

@@ -29,6 +29,15 @@ def copying_and_loss(curves: TrainingCurves, accuracy: CopyingAccuracy | None = 
 
     Raises:
         ValueError: if there are several conditions.
+
+    Example:
+        >>> from grok_interp import load_reference, training_curves
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> curves = training_curves([results.with_config(run.config)])
+        >>> copying_and_loss(curves, results.accuracy)
+        Drawing of 2 panels: copying accuracy (%) against training step (updates of 2,048 tokens); ...
     """
     if curves.dataset.sizes["condition"] != 1:
         raise ValueError(f"one condition is drawn, got {curves.dataset['condition'].values.tolist()}: choose one")

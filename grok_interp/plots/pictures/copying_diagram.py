@@ -18,6 +18,14 @@ def copying_diagram(diagram: CopyingDiagram) -> Drawing:
 
     Args:
         diagram: of the runs of a sweep.
+
+    Example:
+        >>> from grok_interp import load_reference, copying_diagram as diagram_of
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> copying_diagram(diagram_of([(run.config, results.accuracy)]))
+        Drawing of 1 panel: fraction of windows with copies against fraction of random windows
     """
     mean, spread, n_seeds = diagram.mean(), diagram.spread(), diagram.n_seeds()
     texts = np.full(mean.shape, "", dtype=object)

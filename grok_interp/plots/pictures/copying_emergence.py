@@ -41,6 +41,14 @@ def copying_emergence(
         loss_fall: the fraction of its total fall that the validation loss has made (`fraction_of_change`).
         ablation: of the heads that are said to copy. Without it there is no third panel.
         onset: of copying, in steps; a band over its interval.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> copying_emergence(results.accuracy, results.induction)
+        Drawing of 2 panels: copying accuracy (%) against training step (updates); ...
     """
     first, last = induction.dataset["checkpoint"].to_numpy()[[0, -1]].tolist()
     x = replace(TRAINING_STEP, limits=(first, last)) if first < last else TRAINING_STEP

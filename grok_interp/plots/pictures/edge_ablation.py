@@ -22,6 +22,15 @@ def edge_ablation(result: EdgeAblation) -> Drawing:
 
     Args:
         result: at one checkpoint or more.
+
+    Example:
+        >>> from grok_interp import CopyTask, Transformer, preset
+        >>> from grok_interp.analysis.edge_ablation import Edge, edge_ablation as measured
+        >>> model = Transformer(preset("copier-tiny"), seed=0)
+        >>> samples = CopyTask.fitting(64, n_samples=3).sample()
+        >>> groups = {"one edge": [Edge((0, 1), (1, 0))]}
+        >>> edge_ablation(measured(model, samples, samples.context, groups=groups, reference=samples.context))
+        Drawing of 2 panels: exact match (%) against training step (updates); ...
     """
     panels = [Panel(TRAINING_STEP, axis, _lines(result, name, scale)) for name, (axis, scale) in MEASURES.items()]
     return Drawing(panels, aligned=True)

@@ -23,6 +23,12 @@ def embedding(embedding: EmbeddingPCA) -> Drawing:
 
     Raises:
         ValueError: for fewer than two components.
+
+    Example:
+        >>> from grok_interp import Transformer, embedding_pca, preset
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> embedding(embedding_pca(model, p=5))
+        Drawing of 3 panels: component 1 ...
     """
     require_two_components(embedding.dataset)
     pairs = list(combinations(range(min(embedding.dataset.sizes["component"], 3)), 2))

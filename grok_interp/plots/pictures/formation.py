@@ -22,6 +22,14 @@ def formation(runs: Sequence[tuple[InductionScores, FormationOrder]]) -> Drawing
 
     Args:
         runs: scores, and the order of formation by one threshold.
+
+    Example:
+        >>> from grok_interp import load_reference, formation_order
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> formation([(results.induction, formation_order(results.induction, threshold=0.1))])
+        Drawing of 1 panel: induction score I(L, H) against training step (updates)
     """
     threshold = runs[0][1].dataset.attrs["threshold"]
     levels = [Level(threshold, f"threshold {threshold:g}")]

@@ -29,6 +29,16 @@ def fourier(spectrum: FourierSpectrum, losses: Sequence[FourierLoss], tops: TopF
 
     Raises:
         ValueError: for a spectrum of one checkpoint, which has no training to show.
+
+    Example:
+        >>> from grok_interp import Transformer, preset, slot_sequences
+        >>> from grok_interp import fourier_losses, fourier_spectrum, top_frequency_fraction
+        >>> models = [(step, Transformer(preset("modular-tiny"), seed=step)) for step in (0, 10)]
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=8, seed=0)
+        >>> losses = fourier_losses(models, p=5, tokens=tokens, group="additive", frequencies=(1,))
+        >>> tops = top_frequency_fraction(models, p=5, n_key=1, seed=0)
+        >>> fourier(fourier_spectrum(models, p=5), [losses], tops)
+        Drawing of 4 panels: frequency against training step (updates); ...
     """
     parts = fourier_spectra(spectrum), fourier_losses(losses), top_frequencies(tops)
     return Drawing([panel for part in parts for panel in part.panels], columns=2)
@@ -43,6 +53,12 @@ def fourier_spectra(spectrum: FourierSpectrum) -> Drawing:
 
     Raises:
         ValueError: for a spectrum of one checkpoint, which has no training to show.
+
+    Example:
+        >>> from grok_interp import Transformer, fourier_spectrum, preset
+        >>> models = [(step, Transformer(preset("modular-tiny"), seed=step)) for step in (0, 10)]
+        >>> fourier_spectra(fourier_spectrum(models, p=5))
+        Drawing of 2 panels: frequency against training step (updates)
     """
     if spectrum.dataset.sizes["checkpoint"] < 2:
         raise ValueError("a picture over training needs two checkpoints or more, the spectrum has 1: analyze a series")
@@ -67,6 +83,13 @@ def fourier_losses(losses: Sequence[FourierLoss]) -> Drawing:
 
     Args:
         losses: one result for each group.
+
+    Example:
+        >>> from grok_interp import Transformer, fourier_losses as losses_of, preset, slot_sequences
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=8, seed=0)
+        >>> fourier_losses([losses_of(model, p=5, tokens=tokens, group="additive", frequencies=(1,))])
+        Drawing of 1 panel: loss of the answers (nats) against training step (updates)
     """
     lines = [_loss(losses[0], "full", "full", BLACK)]
     for found in losses:
@@ -87,6 +110,12 @@ def top_frequencies(tops: TopFrequencyFraction) -> Drawing:
 
     Args:
         tops: of both groups over training.
+
+    Example:
+        >>> from grok_interp import Transformer, preset, top_frequency_fraction
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> top_frequencies(top_frequency_fraction(model, p=5, n_key=1, seed=0))
+        Drawing of 1 panel: fraction of the variance in the top 1 frequency against training step (updates)
     """
     lines = []
     for group, color in GROUP_COLORS.items():

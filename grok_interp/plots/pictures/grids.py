@@ -25,6 +25,12 @@ def grids(grids: Sequence[GridComparison]) -> Drawing:
 
     Args:
         grids: of one task.
+
+    Example:
+        >>> from grok_interp import Transformer, grid_comparisons, preset
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> grids(grid_comparisons(model, 5, (2, 1), [(0, 1), (1, 1)], shots=[1, 2]))
+        Drawing of 10 panels: x against y
     """
     task = grids[0].dataset.attrs
     colors = [(colormap(scale.colors), place) for scale, place in ((RIGHT, 1.0), (DIFFERENCE, 1.0), (DIFFERENCE, 0.0))]

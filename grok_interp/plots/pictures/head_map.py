@@ -20,6 +20,14 @@ def head_map(scores: xr.DataArray, *, label: str, unit: str = "") -> Drawing:
         scores: checkpoint x layer x head, or one checkpoint of it, between -1 and 1.
         label: of the score.
         unit: of the score.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> head_map(results.induction["EP"], label="EP")
+        Drawing of 1 panel: layer against head
     """
     if "checkpoint" not in scores.dims:
         scores = scores.expand_dims(checkpoint=[int(scores.coords.get("checkpoint", 0))])
@@ -41,6 +49,14 @@ def induction_map(scores: InductionScores) -> Drawing:
 
     Args:
         scores: of one checkpoint or more.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> induction_map(results.induction)
+        Drawing of 1 panel: layer against head
     """
     return head_map(scores["I"], label="I(L, H)")
 

@@ -19,6 +19,14 @@ def kaleidoscopes(blocks: Sequence[Kaleidoscope]) -> Drawing:
 
     Args:
         blocks: one result for each block and position.
+
+    Example:
+        >>> from grok_interp import Transformer, cosine_similarity, kaleidoscope, preset, slot_sequences
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=8, seed=0)
+        >>> found = cosine_similarity(model, p=5, tokens=tokens, slot=1, position="z", layer=0)
+        >>> kaleidoscopes([kaleidoscope(found, seed=0)])
+        Drawing of 1 panel: Spearman's rank correlation against training step (updates)
     """
     positions = sorted({block.dataset.attrs["position"] for block in blocks})
     chance = float(max(block["null_q95"].max() for block in blocks))

@@ -19,6 +19,13 @@ def label_noise(curves: Sequence[ShotCurves], *, split: str) -> Drawing:
     Args:
         curves: one result for each fraction, from few to many wrong answers.
         split: that is drawn.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import modular
+        >>> results = modular.analyze(load_reference("modular-p11"))
+        >>> label_noise([results.shots], split="ood_train")
+        Drawing of 1 panel: accuracy against number of shots
     """
     step = int(curves[0].dataset["checkpoint"][0])
     lines = [

@@ -23,6 +23,14 @@ def leads(result: LeadingIndicators) -> Drawing:
 
     Args:
         result: of one seed or more.
+
+    Example:
+        >>> from grok_interp.analysis.leading_indicators import LeadingIndicators
+        >>> words = {name: [[["rises"]]] if name == "outcome" else [[["L1H0"]]] for name in ("outcome", "head")}
+        >>> numbers = {"lead": [[[100.0]]], "onset": [[[520.0]]], "ability_onset": [620.0]}
+        >>> coords = {"score": ["previous_token"], "followed": ["strongest"], "seed": [0]}
+        >>> leads(LeadingIndicators.of_arrays({**numbers, **words}, coords))
+        Drawing of 2 panels: score against lead over the onset; above 0 the score moves first (updates)
     """
     table, n_seeds = result.summary(), result.dataset.sizes["seed"]
     panels = []

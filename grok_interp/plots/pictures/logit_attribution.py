@@ -20,6 +20,13 @@ def logit_attribution(result: LogitAttribution) -> Drawing:
 
     Args:
         result: at one checkpoint or more.
+
+    Example:
+        >>> from grok_interp import CopyTask, Transformer, direct_logit_attribution, preset
+        >>> model = Transformer(preset("copier-tiny"), seed=0)
+        >>> samples = CopyTask.fitting(64, n_samples=3).sample()
+        >>> logit_attribution(direct_logit_attribution(model, samples))
+        Drawing of 2 panels: added by a head (nats) against training step (updates); ...
     """
     heads, rest = Axis("added by a head", "nats", format="+.2f"), Axis("added by the rest", "nats", format="+.2f")
     zero = [Level(0, dash="-")]

@@ -35,6 +35,14 @@ def modular_emergence(
         phases: of the same checkpoints, by step.
         threshold: accuracy above which a split counts as learned; dashed.
         onset: of the accuracy on unseen tasks, in steps; a band over its interval.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import modular
+        >>> results = modular.analyze(load_reference("modular-p11"))
+        >>> from grok_interp.analysis.phases import phases
+        >>> modular_emergence(results.shots, phases(results.shots, threshold=0.75), threshold=0.75)
+        Drawing of 2 panels: accuracy (%) against training step (updates); ...
     """
     first, last = shots.dataset["checkpoint"].to_numpy()[[0, -1]].tolist()
     x = replace(TRAINING_STEP, limits=(first, last)) if first < last else TRAINING_STEP

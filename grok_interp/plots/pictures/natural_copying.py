@@ -25,6 +25,13 @@ def natural_copying(result: NaturalCopying) -> Drawing:
 
     Args:
         result: at every checkpoint of a run.
+
+    Example:
+        >>> from grok_interp import Transformer, natural_copying as measured, preset, repeated_tokens
+        >>> model = Transformer(preset("copier-tiny"), seed=0)
+        >>> tokens = repeated_tokens(n_sequences=2, half=16, alphabet=range(40), seed=0)
+        >>> natural_copying(measured(model, tokens, n=3))
+        Drawing of 2 panels: loss (nats per token) against training step (updates); ...
     """
     attrs = result.dataset.attrs
     panels = [

@@ -25,6 +25,13 @@ def neuron_maps(activations: MLPActivations, neurons: Sequence[int] | None = Non
 
     Raises:
         ValueError: when no neuron is named.
+
+    Example:
+        >>> from grok_interp import Transformer, mlp_activations, preset, slot_sequences
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=8, seed=0)
+        >>> neuron_maps(mlp_activations(model, p=5, tokens=tokens, slot=1, position="y", layer=0))
+        Drawing of 12 panels: x against y
     """
     chosen = activations.most_varied(12) if neurons is None else list(neurons)
     if not chosen:

@@ -29,6 +29,13 @@ def phase_diagram(diagram: PhaseDiagram, *, threshold: float) -> Drawing:
     Args:
         diagram: of a sweep.
         threshold: accuracy above which a split counts as learned.
+
+    Example:
+        >>> from grok_interp import load_reference, phase_diagram as diagram_of
+        >>> from grok_interp.studies import modular
+        >>> run = load_reference("modular-p11")
+        >>> phase_diagram(diagram_of([(run.config, modular.analyze(run).shots)]), threshold=0.75)
+        Drawing of 5 panels: tasks trained on against alpha
     """
     phases = diagram.phases(threshold=threshold).transpose("n_id", "alpha")
     best = diagram.best().transpose("split", "n_id", "alpha")

@@ -37,6 +37,13 @@ def last_shot(curves: ShotCurves, *, threshold: float) -> Drawing:
     Args:
         curves: of one run.
         threshold: accuracy that is dashed.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import modular
+        >>> results = modular.analyze(load_reference("modular-p11"))
+        >>> last_shot(results.shots, threshold=0.75)
+        Drawing of 2 panels: last-shot accuracy against training step (updates)
     """
     levels = [Level(threshold, f"threshold {threshold:g}"), chance(curves)]
     panels = [
@@ -62,6 +69,13 @@ def shot_curves(curves: ShotCurves, *, split: str = "ood_train", step: int | Non
         curves: of one run.
         split: of the right panel and of the algorithms.
         step: that paper shows, the last if None.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import modular
+        >>> results = modular.analyze(load_reference("modular-p11"))
+        >>> shot_curves(results.shots)
+        Drawing of 2 panels: accuracy against number of shots
     """
     splits = curves.dataset["split"].values.tolist()
     solvable = [

@@ -28,6 +28,13 @@ def similarity(similarity: CosineSimilarity, *, step: int | None = None) -> Draw
 
     Raises:
         ValueError: for a step that was not analyzed.
+
+    Example:
+        >>> from grok_interp import Transformer, cosine_similarity, preset, slot_sequences
+        >>> model = Transformer(preset("modular-tiny"), seed=0)
+        >>> tokens = slot_sequences((2, 1), 5, slot=1, n_examples=8, seed=0)
+        >>> similarity(cosine_similarity(model, p=5, tokens=tokens, slot=1, position="z", layer=0))
+        Drawing of 1 panel: x (y runs within) against x' (y' runs within)
     """
     matrix, attrs = similarity.at(step)["similarity"], similarity.dataset.attrs
     every = math.ceil(attrs["p"] / MOST_NUMBERS)

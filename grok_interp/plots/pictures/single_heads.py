@@ -34,6 +34,16 @@ def single_heads(results: Sequence[SingleAblation], scores: InductionScores) -> 
 
     Raises:
         ValueError: for no result, and for scores of other checkpoints.
+
+    Example:
+        >>> from grok_interp import CopyTask, Transformer, induction_scores, preset, repeated_tokens
+        >>> from grok_interp.analysis.single_ablation import single_ablation
+        >>> model = Transformer(preset("copier-tiny"), seed=0)
+        >>> samples = CopyTask.fitting(64, n_samples=3).sample()
+        >>> tokens = repeated_tokens(n_sequences=2, half=8, alphabet=range(40), seed=0)
+        >>> alone = single_ablation(model, samples, samples.context, how="zero")
+        >>> single_heads([alone], induction_scores(model, tokens))
+        Drawing of 2 panels: change of per-token accuracy (percentage points) against I(L, H); ...
     """
     step = only([int(result.at()["checkpoint"]) for result in results])
     induction = scores.at(step)["I"].to_numpy()

@@ -21,6 +21,14 @@ def strings(*runs: Sequence[CopyingAccuracy]) -> Drawing:
     Args:
         runs: of each run, accuracies of the same checkpoints, one for each alphabet. The intervals of one run are
             Wilson's over samples; of several runs the mean is drawn, with t-intervals over seeds.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> strings(results.accuracies, results.accuracies)
+        Drawing of 2 panels: exact-match accuracy (%) against training step (updates)
     """
     accuracies = [exact_by_string(of_alphabet) for of_alphabet in zip(*runs, strict=True)]
     y = Axis("exact-match accuracy", "%", limits=(0, 100), format=".1f")
@@ -37,6 +45,14 @@ def strings_of_run(accuracies: Sequence[CopyingAccuracy]) -> Drawing:
 
     Args:
         accuracies: of the same checkpoints, one for each alphabet.
+
+    Example:
+        >>> from grok_interp import load_reference
+        >>> from grok_interp.studies import copying
+        >>> run = load_reference("copier-mini")
+        >>> results = copying.analyze(run)
+        >>> strings_of_run(results.accuracies)
+        Drawing of 2 panels: exact-match accuracy (%) against training step (updates)
     """
     return strings(accuracies)
 
