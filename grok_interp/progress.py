@@ -19,6 +19,8 @@ BAR_SECONDS, NOTEBOOK_SECONDS, LOG_SECONDS = 0.25, 0.5, 15.0  # between two look
 
 
 class Advance(Protocol):
+    """Tells how far a task is: `advance(done, total)`, with a note after it if there is one."""
+
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
