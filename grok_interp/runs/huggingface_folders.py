@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from grok_interp.counted import counted
 from grok_interp.files import DamagedFileError
 from grok_interp.places import user_path
 from grok_interp.runs.foreign_series import FileSeries, checkpoint_files
 from grok_interp.runs.step_patterns import files_by_step
 
 TOKENIZER = "tokenizer.json"
+CONSTANTS = re.compile(r"(^|\.)((attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_freq)$")  # that older files hold
+SHOWN = 3  # names in a message
 
 
 class HuggingFaceFolders(FileSeries):
@@ -43,7 +47,7 @@ def read_huggingface(folder: Path) -> Any:
 
     Raises:
         ValueError: for a folder without a model, and for an architecture with code of its own.
-        DamagedFileError: if weights are missing or do not fit the config.
+        DamagedFileError: if weights are missing, do not fit the config, or are not in a model of the config.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -69,11 +73,23 @@ def read_huggingface(folder: Path) -> Any:
             "config.json, and architectures with code of their own are not executed"
         ) from error
     model, info = loaded
-    if lacking := sorted(info["missing_keys"]):  # transformers would leave them random
-        raise DamagedFileError(
-            f"{folder} lacks {len(lacking)} weights of its config.json ({', '.join(lacking[:3])}): copy its files again"
-        )
+    _require_all_loaded(folder, info["missing_keys"], info["unexpected_keys"])
     return model
+
+
+def _require_all_loaded(folder: Path, missing: Iterable[str], unexpected: Iterable[str]) -> None:
+    """transformers would leave missing weights random, and drop those of a layer that the config does not have."""
+    if lacking := sorted(missing):
+        raise DamagedFileError(
+            f"{folder} lacks {counted(len(lacking), 'weight')} of its config.json ({', '.join(lacking[:SHOWN])}): copy "
+            "its files again"
+        )
+    if unknown := sorted(name for name in unexpected if not CONSTANTS.search(name)):
+        raise DamagedFileError(
+            f"{folder} has {counted(len(unknown), 'weight')} that a model of its config.json does not have "
+            f"({', '.join(unknown[:SHOWN])}): copy the config.json that the model was trained with into it, "
+            "or save the model without them"
+        )
 
 
 @contextmanager

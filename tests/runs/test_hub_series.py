@@ -1,5 +1,6 @@
 """Revisions on a hub, which the tests make and serve on the loopback."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def hub(revisions: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.Mo
     with serving(tmp_path / "hub") as served:
         monkeypatch.setenv("HF_ENDPOINT", served.address)
         yield served
+
+
+def edit_config(folder: Path, **fields: int) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
 def folders(cache: Path) -> list[Path]:
@@ -98,6 +104,12 @@ def test_checksums_need_no_download_and_tell_equal_weights(hub: LocalHub) -> Non
     series = CheckpointSeries.from_hub(REPOSITORY)
     assert series.checksum(1) == series.checksum(512) != series.checksum(2)
     assert hub.downloads() == []
+
+
+def test_weights_that_the_config_does_not_have_are_refused(hub: LocalHub) -> None:
+    edit_config(hub.revision(REPOSITORY, "step2"), num_hidden_layers=1)
+    with pytest.raises(DamagedFileError, match="has 9 weights that a model of its config.json does not have"):
+        CheckpointSeries.from_hub(REPOSITORY).load(2)
 
 
 def test_the_cache_is_bounded_and_what_was_used_last_stays(hub: LocalHub, tmp_path: Path) -> None:
