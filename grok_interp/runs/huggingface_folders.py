@@ -10,11 +10,12 @@ from typing import Any
 
 from grok_interp.counted import counted
 from grok_interp.files import DamagedFileError
+from grok_interp.models.hooked import sizes_of_config
 from grok_interp.places import user_path
 from grok_interp.runs.foreign_series import FileSeries, checkpoint_files
 from grok_interp.runs.step_patterns import files_by_step
 
-TOKENIZER = "tokenizer.json"
+TOKENIZER, CONFIG = "tokenizer.json", "config.json"
 CONSTANTS = re.compile(r"(^|\.)((attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_freq)$")  # that older files hold
 SHOWN = 3  # names in a message
 
@@ -25,6 +26,18 @@ class HuggingFaceFolders(FileSeries):
     @property
     def _owns_models(self) -> bool:
         return True
+
+    def config_sizes(self, step: int) -> dict[str, Any]:
+        """Those in its config.json; no model is loaded. Raises DamagedFileError for a file that is no config."""
+        return read_sizes(self.config_file(step))
+
+    def config_file(self, step: int) -> Path:
+        """config.json of a step.
+
+        Args:
+            step: of a checkpoint.
+        """
+        return self.path(step) / CONFIG
 
     def tokenizer_file(self) -> Path | None:
         """tokenizer.json in the last folder, or beside the folders."""
@@ -37,6 +50,26 @@ def huggingface_folders(folder: str | Path, pattern: str = "checkpoint-{step}") 
     if not user_path(folder).is_dir():
         raise ValueError(f"no folder {folder}: give Trainer's output_dir, which holds checkpoint-500 and the like")
     return HuggingFaceFolders(files_by_step(Path(folder) / pattern), read_huggingface)
+
+
+def read_sizes(file: Path) -> dict[str, Any]:
+    """The sizes that a config.json of Hugging Face names.
+
+    Args:
+        file: config.json.
+
+    Raises:
+        DamagedFileError: for a file that is no config of a known architecture.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return sizes_of_config(AutoConfig.from_pretrained(file, trust_remote_code=False, local_files_only=True))
+    except Exception as error:  # JSON and each config's own checks
+        raise DamagedFileError(
+            f"{file} cannot be read as a config ({_first_line(error)}): copy it again; architectures with code of "
+            "their own are not executed"
+        ) from error
 
 
 def read_huggingface(folder: Path) -> Any:
@@ -53,7 +86,7 @@ def read_huggingface(folder: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
     files = checkpoint_files(folder)
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder} has weights and no config.json: copy the config of the model into it")
     try:
         with _no_progress_bars():
@@ -67,10 +100,9 @@ def read_huggingface(folder: Path) -> Any:
                 output_loading_info=True,
             )
     except Exception as error:  # safetensors, pickle and JSON each have their own
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DamagedFileError(
-            f"{folder} cannot be read as a causal language model ({reason}): copy its files again; weights must fit "
-            "config.json, and architectures with code of their own are not executed"
+            f"{folder} cannot be read as a causal language model ({_first_line(error)}): copy its files again; weights "
+            "must fit config.json, and architectures with code of their own are not executed"
         ) from error
     model, info = loaded
     _require_all_loaded(folder, info["missing_keys"], info["unexpected_keys"])
@@ -90,6 +122,10 @@ def _require_all_loaded(folder: Path, missing: Iterable[str], unexpected: Iterab
             f"({', '.join(unknown[:SHOWN])}): copy the config.json that the model was trained with into it, "
             "or save the model without them"
         )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 @contextmanager
