@@ -110,10 +110,14 @@ class FileSeries(CheckpointSeries):
         return self.shell is not None
 
     def weights(self, step: int) -> dict[str, Tensor]:
+        """Name -> weight; where there is a shell, without its buffers and second names of tied weights."""
         path = self.path(step)
         found = self.read(path)
         if self.shell is not None and isinstance(found, Mapping):
             require_fit(self.shell, found, path)
+            own = self.shell.state_dict(keep_vars=True)
+            first = {id(weight): name for name, weight in reversed(own.items()) if isinstance(weight, nn.Parameter)}
+            found = {name: weight for name, weight in found.items() if name not in own.keys() - first.values()}
         return dict(found if isinstance(found, Mapping) else found.named_parameters())
 
     def checksum(self, step: int) -> str:

@@ -22,6 +22,8 @@ from grok_interp.runs.series import CheckpointSeries
 from grok_interp.runs.series_record import ModelSizes, SeriesRecord
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from grok_interp.runs.audit import Audit
 
 NO_TRAINING = "training data that is not known"
@@ -183,14 +185,15 @@ class SeriesRun(Run):
 
 
 def sizes_of_series(series: CheckpointSeries) -> ModelSizes:
-    """Those of its first model, which is loaded."""
+    """Those of its first checkpoint, which is loaded."""
+    n_params = _n_params(series.weights(series.steps[0]))
     model = series.load(series.steps[0])
     cfg = model.cfg
     sizes = {name: int(getattr(cfg, name)) for name in ("n_layers", "n_heads", "d_model", "d_vocab", "n_ctx")}
     name = getattr(cfg, "model_name", None) or type(model).__name__
-    return ModelSizes(architecture=str(name), n_params=_n_params(model, sizes["d_vocab"]), **sizes)
+    return ModelSizes(architecture=str(name), n_params=n_params, **sizes)
 
 
-def _n_params(model: Any, d_vocab: int) -> int:
-    """Without an output bias of zeros: bridges add one to models that have none."""
-    return sum(each.numel() for each in model.parameters() if each.shape != (d_vocab,) or each.any())
+def _n_params(weights: Mapping[str, Tensor]) -> int:
+    """Of what is stored, tied weights once: a bridge has biases and copies that its checkpoint does not have."""
+    return sum({each.data_ptr(): each.numel() for each in weights.values()}.values())

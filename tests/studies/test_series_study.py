@@ -10,10 +10,12 @@ import huggingface_hub
 import nano_gpt
 import pytest
 import torch
+from families import FAMILIES
 from local_hub import LocalHub, serving
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from grok_interp import Run, Transformer, induction_scores, is_run, llama_copier, to_huggingface
+from grok_interp import CheckpointSeries, Run, Transformer, induction_scores, is_run, llama_copier, to_huggingface
 from grok_interp.cli import main
 from grok_interp.runs import hub_files
 from grok_interp.runs.series_run import SeriesRun
@@ -141,6 +143,37 @@ def test_trainers_folder_without_a_tokenizer(trainer: Path, tmp_path: Path, caps
     assert run_command("list", "runs", "--folder", tmp_path, "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["checkpoints"] == len(STEPS) and row["parameters"] == CFG.n_params and row["report"]
+
+
+@pytest.mark.parametrize("biases", [0.0, 1.0])
+@pytest.mark.parametrize("family", ["GPT-2", "LLaMA", "GPT-NeoX", "OPT"])
+def test_the_parameters_are_those_of_the_file(family: str, biases: float, tmp_path: Path) -> None:
+    """Whatever their values, and without what a bridge adds."""
+    model = FAMILIES[family].build().hf
+    for name, weight in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.constant_(weight, biases)
+    model.save_pretrained(tmp_path / "out" / "checkpoint-5")
+    stored = load_file(tmp_path / "out" / "checkpoint-5" / "model.safetensors")
+    series = CheckpointSeries.from_huggingface_folder(tmp_path / "out")
+    run = SeriesRun.of_series(tmp_path / "run", series, source="out")
+    assert run.model.n_params == sum(weight.numel() for weight in stored.values())
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_the_parameters_of_a_state_dict_are_counted_once_and_without_buffers(suffix: str, tmp_path: Path) -> None:
+    shell = nano_gpt.adapted(0)
+    model = shell.model
+    model.register_buffer("mask", torch.ones(7, 11))
+    if suffix == "pt":
+        torch.save(model.state_dict(), tmp_path / "ckpt_0.pt")
+    else:
+        save_file(
+            {name: weight.clone() for name, weight in model.state_dict().items()}, tmp_path / "ckpt_0.safetensors"
+        )
+    series = CheckpointSeries.from_files(tmp_path / f"ckpt_{{step}}.{suffix}", model=shell)
+    run = SeriesRun.of_series(tmp_path / "run", series, source="files")
+    assert run.model.n_params == sum(weight.numel() for weight in model.parameters())
 
 
 @pytest.mark.parametrize("has_text", [False, True])
