@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def audit(series: Annotated[str, tyro.conf.Positional], /, *, output: OutputFlags = READABLE) -> None:
     """Look for duplicates, gaps, wrong order, misfits and jumps among checkpoints, and for damaged files of a run.
 
-    One line per finding.
+    One line per finding; findings do not change the exit code, which is 0. `--json` lists them for scripts.
 
     Args:
         series: a run's folder, Trainer's output_dir, the files of a series, 'ckpts/model_{step}.pt', or

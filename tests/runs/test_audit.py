@@ -217,6 +217,13 @@ def test_the_command_prints_a_line_per_finding(tmp_path: Path, capsys: pytest.Ca
     assert len(facts["distances"]) == 8  # between the nine that differ
 
 
+def test_the_help_says_that_findings_do_not_change_the_exit_code(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["audit", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "findings do not change the exit code, which is 0" in said
+
+
 def test_the_command_takes_runs_and_trainers_folders(
     tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
