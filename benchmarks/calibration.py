@@ -10,6 +10,7 @@ standard deviations of the noise; its onset is uniform over the gaps between 30%
 
     on the grid      onset and end are checkpoints
     off the grid     onset and end are between checkpoints; width 5% to 15% of training (10% to 25% at 8 checkpoints)
+    slow             off the grid, width 60% to 90% of training; the onset is anywhere that leaves room for it
     drift after      off the grid, then a drift of 20% of the height over all of training
     drift            off the grid, with that drift after the rise and half of it before
     jump             width 0, between checkpoints
@@ -42,9 +43,9 @@ from joblib import Parallel, delayed
 from scipy.special import expit, logit
 
 from grok_interp.analysis.emergence import emergence
-from grok_interp.statistics.broken_line import Noise
 from grok_interp.statistics.change_point import change_point
 from grok_interp.statistics.flatness import autocorrelated
+from grok_interp.statistics.noise import Noise
 
 N_STEPS, SEED = 4_000, 0
 DEMO = sorted({0, 1, 2, 5, 10, 22, 46, *range(50, 1_000, 50), *range(1_000, N_STEPS + 1, 100)})
@@ -97,6 +98,10 @@ class Scenario:
         if self.kind in STEEP:
             onset = rng.uniform(*STEEP[self.kind])
             return onset, onset + rng.uniform(50, 200)
+        if self.kind == "slow":
+            width = N_STEPS * rng.uniform(0.6, 0.9)
+            onset = rng.uniform(0.005 * N_STEPS, 0.995 * N_STEPS - width)
+            return onset, onset + width
         gap = int(rng.integers(round(0.3 * len(steps)), round(0.5 * len(steps)) + 1))
         if self.kind == "on the grid":
             return steps[gap], steps[gap + int(rng.integers(2, max(3, len(steps) // 8) + 1))]
@@ -127,7 +132,9 @@ class Row:
 
 def scenarios() -> list[Scenario]:
     rhos, ends = (0.0, 0.3, 0.5, 0.7), (0.0, 0.7)
-    rises = [Scenario("demo", kind, rho) for kind in ("on the grid", "off the grid", *DRIFTS, "jump") for rho in rhos]
+    rises = [
+        Scenario("demo", kind, rho) for kind in ("on the grid", "off the grid", "slow", *DRIFTS, "jump") for rho in rhos
+    ]
     clean = [Scenario("demo", kind, 0.5, 20) for kind in ("on the grid", "off the grid", "jump")]
     others = [
         Scenario(schedule, kind, rho, height)

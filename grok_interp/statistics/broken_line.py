@@ -16,89 +16,25 @@ Two knots between the same two checkpoints make a jump. Its likelihood does not 
 
 The line between the knots is the rise (or fall), the lines before and after it are drifts. A pair of knots is
 admissible when each drift is at most `MAX_DRIFT` times as steep as the rise and changes the curve by no more than the
-rise does. L is 0 for the other pairs.
+rise does. The other pairs have the likelihood of a line without drifts, which is admissible: few checkpoints before or
+after a slow rise do not tell the drift, and a pair that they seem to exclude may be the true one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-RHOS = np.linspace(0, 0.95, 20)  # autocorrelations that the likelihood is averaged over
+from grok_interp.statistics.noise import N_LINEAR, UNKNOWN_NOISE, Noise
+
 MAX_DRIFT = 0.5
 ANY_DRIFT = 1e200  # finite, so that 0 times it is 0
-N_LINEAR = 4  # a, b, c, d
-LEAST_FREE = 4  # degrees of freedom
+Slopes = np.ndarray | np.floating  # that broadcast against each other
 PRECISION = 1e-13  # smallest RSS, relative to the sum of squares of the curve
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What is assumed about the errors: the values of rho, and the standard deviation (None: unknown).
-
-    `ratios` are the standard deviations of the points relative to each other (None: equal), `least` is a lower bound of
-    the standard deviation where the ratio is 1, `n_varying` is the number of points that tell rho and the standard
-    deviation (None: all).
-    """
-
-    rhos: Float[np.ndarray, " rho"]
-    sd: float | None = None
-    ratios: Float[np.ndarray, " point"] | None = None
-    least: float = 0.0
-    n_varying: float | None = None
-
-    def in_units_of(self, scale: float) -> Noise:
-        """The noise of the same curve divided by a scale above 0.
-
-        Args:
-            scale: in units of the curve.
-        """
-        return replace(self, sd=None if self.sd is None else self.sd / scale, least=self.least / scale)
-
-    def log_det(self, n: int, rho: float) -> float:
-        """Of R, for the points that vary.
-
-        Args:
-            n: number of points.
-            rho: the correlation of neighboring points, from 0 to below 1.
-        """
-        n_varying = float(n if self.n_varying is None else self.n_varying)
-        return max(n_varying - 1, 0.0) * float(np.log(1 - rho**2))
-
-    def n_free(self, n: int) -> float:
-        """Degrees of freedom of the variance.
-
-        Args:
-            n: number of points.
-        """
-        return float(n - N_LINEAR if self.n_varying is None else max(self.n_varying - N_LINEAR, LEAST_FREE))
-
-    def variance(self, rss: Float[np.ndarray, "*any"], n: int) -> Float[np.ndarray, "*any"]:
-        """The likeliest one.
-
-        Args:
-            rss: residual sums of squares of whitened rows.
-            n: number of points.
-        """
-        return np.maximum(rss / self.n_free(n), self.least**2)
-
-    def whitened(self, rows: Float[np.ndarray, "row point"], rho: float) -> Float[np.ndarray, "row point"]:
-        """Rows whose inner products are x' V^-1 y, V = D R D (Prais-Winsten), D the diagonal of `ratios`.
-
-        Args:
-            rows: one series per row.
-            rho: the correlation of neighboring points, from 0 to below 1.
-        """
-        rows = rows if self.ratios is None else rows / self.ratios
-        later = (rows[:, 1:] - rho * rows[:, :-1]) / np.sqrt(1 - rho**2)
-        return np.concatenate([rows[:, :1], later], axis=1)
-
-
-UNKNOWN_NOISE = Noise(RHOS)
 
 
 @dataclass(frozen=True)
@@ -142,7 +78,7 @@ def log_likelihoods(
     curves: Float[np.ndarray, "curve point"],
     noise: Noise = UNKNOWN_NOISE,
 ) -> Float[np.ndarray, "rho curve pair"]:
-    """log L of each pair of knots for each curve, up to one constant; -inf where a drift is too steep.
+    """log L of each pair of knots for each curve, up to one constant; -inf for a line that is constant.
 
     Args:
         steps: of the points, sorted.
@@ -150,7 +86,7 @@ def log_likelihoods(
         curves: one value for each point.
         noise: its autocorrelations, and what is known about its standard deviation.
     """
-    scale, ratios = _Hinges.at(0.0, steps, pairs.knots, noise).log_det(pairs), _largest_ratios(steps, pairs)
+    scale, ratios = _Hinges.at(0.0, steps, pairs.knots, noise).log_det(pairs), largest_drifts(steps, pairs.evaluated)
     return np.stack([_log_likelihoods_at(rho, steps, pairs, curves, scale, ratios, noise) for rho in noise.rhos])
 
 
@@ -216,27 +152,68 @@ def _log_likelihoods_at(
 ) -> Float[np.ndarray, "curve pair"]:
     at, n = _Hinges.at(rho, steps, pairs.knots, noise), len(steps)
     (first, second), (one, other, both, det) = pairs.index.T, at.gram(pairs)
-    y = noise.whitened(curves, rho)
-    on_line = y @ at.line.T
-    y = y - on_line @ at.line
+    whitened = noise.whitened(curves, rho)
+    on_line = whitened @ at.line.T
+    y = whitened - on_line @ at.line
     onto = y @ at.hinges.T
     u, v = onto[:, first], onto[:, second]
     c, d = (other * u - both * v) / det, (one * v - both * u) / det
     rss = np.maximum((y**2).sum(axis=1)[:, None] - c * u - d * v, _smallest(y)[:, None])
     b = (on_line @ at.slopes_of_line)[:, None] - c * at.slopes[first] - d * at.slopes[second]
-    rise = np.abs(b + c) * (1 + 1e-9)
-    admissible = (rise > 0) & (np.abs(b) <= rise * ratios[0]) & (np.abs(b + c + d) <= rise * ratios[1])
+    fits = admissible(b, b + c, b + c + d, ratios)
+    rss = np.where(fits, rss, _rss_without_drifts(rho, steps, pairs, whitened, noise))
+    exists = fits | np.isfinite(rss)
+    rss = np.where(exists, rss, 1)
     if noise.sd is not None:
-        return np.where(admissible, -0.5 * (noise.log_det(n, rho) + rss / noise.sd**2), -np.inf)
+        return np.where(exists, -0.5 * (noise.log_det(n, rho) + rss / noise.sd**2), -np.inf)
     log_dets = noise.log_det(n, rho) + at.log_det(pairs) - scale
     variance, free = noise.variance(rss, n), noise.n_free(n)
     fit = -free / 2 * (np.log(free * variance) + rss / (free * variance) - 1)
-    return np.where(admissible, -0.5 * log_dets + fit, -np.inf)
+    return np.where(exists, -0.5 * log_dets + fit, -np.inf)
 
 
-def _largest_ratios(steps: np.ndarray, pairs: KnotPairs) -> tuple[np.ndarray, np.ndarray]:
-    """Largest admissible slopes of the drifts before and after, relative to the rise's; any outside the steps."""
-    onset, end = pairs.evaluated.T
+def _rss_without_drifts(
+    rho: float, steps: np.ndarray, pairs: KnotPairs, whitened: np.ndarray, noise: Noise
+) -> Float[np.ndarray, "curve pair"]:
+    """Of a level, the rise and a level; infinite where the rise is outside the steps."""
+    one = noise.whitened(np.ones((1, len(steps))), rho)[0]
+    one /= np.linalg.norm(one)
+    hinges = noise.whitened(np.maximum(steps - pairs.knots[:, None], 0), rho)
+    hinges -= np.outer(hinges @ one, one)
+    y = whitened - np.outer(whitened @ one, one)
+    first, second = pairs.index.T
+    products, onto = hinges @ hinges.T, y @ hinges.T
+    squares = products[first, first] - 2 * products[first, second] + products[second, second]
+    explained = (onto[:, first] - onto[:, second]) ** 2 / np.where(squares > 0, squares, 1)
+    rss = np.maximum((y**2).sum(axis=1)[:, None] - explained, _smallest(y)[:, None])
+    return np.where(squares > 1e-12, rss, np.inf)
+
+
+def admissible(before: Slopes, rise: Slopes, after: Slopes, largest: tuple[Slopes, Slopes]) -> np.ndarray:
+    """Whether the drifts are not too steep for the rise, which is not constant.
+
+    Args:
+        before: slope of the drift before the rise.
+        rise: of the rise.
+        after: of the drift after it.
+        largest: what `largest_drifts` gives for the knots.
+    """
+    steepest = np.abs(rise) * (1 + 1e-9)
+    return np.asarray(
+        (steepest > 0) & (np.abs(before) <= steepest * largest[0]) & (np.abs(after) <= steepest * largest[1])
+    )
+
+
+def largest_drifts(
+    steps: Float[np.ndarray, " point"], knots: Float[np.ndarray, "*pair 2"]
+) -> tuple[Float[np.ndarray, "*pair"], Float[np.ndarray, "*pair"]]:
+    """Largest admissible slopes of the drifts before and after, relative to the rise's; any outside the steps.
+
+    Args:
+        steps: of the points, sorted.
+        knots: onset and end of each pair.
+    """
+    onset, end = knots[..., 0], knots[..., 1]
     ratios = []
     for drift_length in (onset - steps[0], steps[-1] - end):
         exists = drift_length > 0

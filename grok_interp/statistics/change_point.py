@@ -25,15 +25,9 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.special import logsumexp
 
-from grok_interp.statistics.broken_line import (
-    N_LINEAR,
-    UNKNOWN_NOISE,
-    KnotPairs,
-    Noise,
-    knot_pairs,
-    log_likelihoods,
-)
+from grok_interp.statistics.broken_line import KnotPairs, admissible, knot_pairs, largest_drifts, log_likelihoods
 from grok_interp.statistics.fraction_noise import fraction_noise
+from grok_interp.statistics.noise import N_LINEAR, UNKNOWN_NOISE, Noise
 
 MIN_POINTS = N_LINEAR + 4
 MAX_POINTS_SEARCHED = 400  # longer series start from every second point, every third, ...
@@ -206,7 +200,7 @@ def _likeliest_rho(s: np.ndarray, y: np.ndarray, pairs: KnotPairs, best: int, no
 
 
 class _Fit(NamedTuple):
-    """A broken line with given knots."""
+    """A broken line with given knots, without drifts if they would be too steep."""
 
     at_knots: Float[np.ndarray, " 2"]
     variances: Float[np.ndarray, " 2"]  # of `at_knots`, in units of the error's
@@ -215,11 +209,27 @@ class _Fit(NamedTuple):
 
     @classmethod
     def of(cls, s: np.ndarray, y: np.ndarray, knots: np.ndarray, rho: float, noise: Noise) -> _Fit:
-        design = np.stack([np.ones_like(s), s, *np.maximum(s - knots[:, None], 0)])
-        at = np.stack([np.ones(2), knots, *np.maximum(knots - knots[:, None], 0)])
+        design, at = (
+            np.stack([np.ones_like(x), x, *np.maximum(x - knots[:, None], 0)]) for x in (s, np.asarray(knots))
+        )
+        fit, (_, drift, bend, other) = cls._by(design, at, y, rho, noise)
+        if admissible(drift, drift + bend, drift + bend + other, largest_drifts(s, knots)):
+            return fit
+        return cls._by(_without_drifts(design), _without_drifts(at), y, rho, noise)[0]
+
+    @classmethod
+    def _by(
+        cls, design: np.ndarray, at: np.ndarray, y: np.ndarray, rho: float, noise: Noise
+    ) -> tuple[_Fit, np.ndarray]:
+        """Generalized least squares, and its coefficients."""
         x, z = noise.whitened(design, rho).T, noise.whitened(y[None], rho)[0]
         inverse = np.linalg.pinv(x)
         coefficients = inverse @ z
         residuals = z - x @ coefficients
         variances = ((at.T @ inverse) ** 2).sum(axis=1)
-        return cls(at.T @ coefficients, variances, float(residuals @ residuals), coefficients @ design)
+        return cls(at.T @ coefficients, variances, float(residuals @ residuals), coefficients @ design), coefficients
+
+
+def _without_drifts(rows: np.ndarray) -> np.ndarray:
+    """A level and the rise, of the rows of a broken line."""
+    return np.stack([rows[0], rows[2] - rows[3]])

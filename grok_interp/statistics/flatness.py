@@ -23,7 +23,8 @@ from jaxtyping import Float
 from scipy.signal import lfilter
 from scipy.special import logsumexp
 
-from grok_interp.statistics.broken_line import Noise, flat_log_likelihoods, knot_pairs, log_likelihoods
+from grok_interp.statistics.broken_line import flat_log_likelihoods, knot_pairs, log_likelihoods
+from grok_interp.statistics.noise import Noise
 
 RHOS = np.linspace(0, 0.82, 9)
 RHO_TABLE = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95)

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
 
-from grok_interp.statistics.broken_line import RHOS, Noise
+from grok_interp.statistics.noise import RHOS, Noise
 
 
 def fraction_noise(

@@ -35,8 +35,8 @@ def copying_section(curves: TrainingCurves, results: CopyingResults, inputs: Cop
         + " ".join(map(_guessing, inputs.tasks))
     )
     caption = (
-        "Compare Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% CI over samples (exact match: Wilson; per "
-        "token: ±1.96 s.e.)."
+        "Compare Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% Wilson intervals over samples, whose tokens "
+        "count as clustered."
     )
     drawing, table = copying_and_loss(curves, results.accuracy), curves.to_frame()
     return Section("Copying and loss", text, drawing, caption, table=table, file="copying_and_loss")
