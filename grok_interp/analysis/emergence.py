@@ -36,6 +36,7 @@ from grok_interp.statistics.flatness import Flatness, flatness
 
 MIN_CHECKPOINTS = MIN_POINTS
 ENOUGH_POWER = 0.9
+MOST_TRIALS = 1e9  # more answers have less noise than a fit in float64 can tell from rounding
 NEVER = float("nan")
 
 Outcome = Literal["emerged", "flat", "cannot tell", "at chance"]
@@ -119,10 +120,10 @@ def emergence(
             `chance`.
         level: confidence level of the intervals, between 0 and 1; the test of a flat curve has size 1 - level. Its
             smallest p-value is 1 / 501: with a level above 0.998 no curve has an onset.
-        trials: for an accuracy, the number of answers that each value is the fraction of, 1 or more. Its noise is then
-            largest in the middle and small near 0 and 1: that of so many answers, and fluctuations of training on the
-            logit. Without it, the noise of all checkpoints is equal, and the intervals of a steep rise between quiet
-            levels are too narrow (docs/calibration.md).
+        trials: for an accuracy, the number of answers that each value is the fraction of, from 1 to 1e9. Its noise is
+            then largest in the middle and small near 0 and 1: that of so many answers, and fluctuations of training on
+            the logit. Without it, the noise of all checkpoints is equal, and the intervals of a steep rise between
+            quiet levels are too narrow (docs/calibration.md).
 
     Returns:
         Onset, midpoint and end of the rise with their intervals, or why there is none.
@@ -182,6 +183,11 @@ def _require_fractions(values: np.ndarray, trials: float | int | None) -> None:
         return
     if trials < 1:
         raise ValueError(f"trials must be the number of answers behind each value, 1 or more, got {trials}")
+    if trials > MOST_TRIALS:
+        raise ValueError(
+            f"trials must be the number of answers behind each value, {MOST_TRIALS:g} at most, got {trials:g}: leave "
+            "it out where that many answers leave no noise"
+        )
     if values.min() < 0 or values.max() > 1:
         raise ValueError(
             f"trials belongs to fractions in [0, 1], got values from {values.min():g} to {values.max():g}: leave it out"

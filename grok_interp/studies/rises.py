@@ -7,7 +7,7 @@ from typing import Literal
 import xarray as xr
 
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate, emergence
-from grok_interp.counted import over
+from grok_interp.counted import counted, over
 
 MARGIN = 0.05  # an onset needs an accuracy of more than 5 percentage points above chance
 
@@ -43,6 +43,21 @@ def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"
     if found.rises:
         return str(getattr(found, estimate))
     return "cannot tell" if found.outcome == "cannot tell" else "never"
+
+
+def too_few_in_words(n_finite: int, n_checkpoints: int) -> str:
+    """Why there is no change point.
+
+    Args:
+        n_finite: checkpoints with a finite value.
+        n_checkpoints: all of them.
+
+    Example:
+        >>> too_few_in_words(5, 5), too_few_in_words(7, 8)
+        ('5 checkpoints are too few, 8 are needed', '7 finite checkpoints are too few, 8 are needed')
+    """
+    n = counted(n_finite, "checkpoint" if n_finite == n_checkpoints else "finite checkpoint")
+    return f"{n} {'is' if n_finite == 1 else 'are'} too few, {MIN_CHECKPOINTS} are needed"
 
 
 def step_in_words(step: Estimate, n_checkpoints: int) -> str:

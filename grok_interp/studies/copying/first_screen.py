@@ -9,7 +9,7 @@ import numpy as np
 
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.ablation_arguments import named
-from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate
+from grok_interp.analysis.emergence import Emergence, Estimate
 from grok_interp.analysis.fraction_of_change import fraction_of_change
 from grok_interp.counted import counted, over
 from grok_interp.plots.drawing import Drawing
@@ -18,7 +18,7 @@ from grok_interp.plots.pictures.copying_emergence import copying_emergence
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_results import stored_ablation
 from grok_interp.studies.copying.results import CopyingResults
-from grok_interp.studies.rises import rise, rise_in_words, step_in_words
+from grok_interp.studies.rises import rise, rise_in_words, step_in_words, too_few_in_words
 
 CARRIES = 0.5  # fraction of the exact-match accuracy that an ablation removes, above which the heads carry copying
 MOST_NAMED = 3  # heads in a sentence
@@ -79,18 +79,19 @@ class FirstScreen:
         return f"{text}; {self._carriers()}. {observed}"
 
     def _no_onset(self) -> str:
-        n, accuracy = len(self.results.steps), self.results.accuracy
+        accuracy = self.results.accuracy
         last = (
             f"Per-token accuracy is {accuracy.per_token_in_words()} at step {self.results.steps[-1]:,}; chance is "
             f"{accuracy.chance['per_token']:.1%}."
         )
         if self.rise is None:
-            too_few = f"{counted(n, 'checkpoint')} {'is' if n == 1 else 'are'} too few"
-            return f"Cannot tell when copying emerged: {too_few}, {MIN_CHECKPOINTS} are needed. {last}"
+            few = too_few_in_words(int(accuracy.per_token().notnull().sum()), len(self.results.steps))
+            return f"Cannot tell when copying emerged: {few}. {last}"
         if self.rise.outcome == "cannot tell":
+            checkpoints = counted(self.rise.n_checkpoints, "checkpoint")
             return (
-                f"Cannot tell whether copying emerged: at these {counted(n, 'checkpoint')} a clear rise would be "
-                f"detected with a probability of {self.rise.power:.0%} only. {last}"
+                f"Cannot tell whether copying emerged: at these {checkpoints} a clear rise would be detected with a "
+                f"probability of {self.rise.power:.0%} only. {last}"
             )
         return f"Copying did not emerge within {self.results.steps[-1]:,} updates. {last}"
 

@@ -170,7 +170,8 @@ def warnings_on(results: CopyingResults, order: FormationOrder) -> Iterator[str]
             steps, alphabet = ", ".join(f"{step:,}" for step in undefined), accuracy.dataset.attrs["alphabet"]
             yield f"Logits are not finite at step {steps}: accuracy on {alphabet} strings is undefined there."
     if float(results.accuracy.exact_match().max()) == 0:
-        yield "Exact-match accuracy is 0% at every checkpoint: copying has not emerged in this run."
+        every = "every finite checkpoint" if results.accuracy.undefined_steps else "every checkpoint"
+        yield f"Exact-match accuracy is 0% at {every}: copying has not emerged in this run."
     if not int(order["onset"].count()):
         yield "No head passed the threshold: no induction head has formed in this run."
 

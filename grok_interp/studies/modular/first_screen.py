@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Estimate
+from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.intervals import in_percent
 from grok_interp.analysis.phases import PhaseProbabilities, percent, phases
 from grok_interp.analysis.sampled_over import each_sampled_over
@@ -16,7 +16,7 @@ from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.modular_emergence import modular_emergence
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.studies.modular.results import ModularResults
-from grok_interp.studies.rises import rise_in_words, step_in_words
+from grok_interp.studies.rises import rise_in_words, step_in_words, too_few_in_words
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,16 @@ class FirstScreen:
         return f"{self._rise()}; at step {step:,}, where it is best, the phase is {phase}. One seed."
 
     def _rise(self) -> str:
-        n, what = len(self.results.steps), "accuracy on unseen tasks"
+        what = "accuracy on unseen tasks"
         if self.results.rise is None:
-            too_few = f"{counted(n, 'checkpoint')} {'is' if n == 1 else 'are'} too few"
-            return f"Cannot tell when {what} rose: {too_few}, {MIN_CHECKPOINTS} are needed"
+            n_finite = int(self.results.shots.last_shot().sel(split="ood_train").notnull().sum())
+            return f"Cannot tell when {what} rose: {too_few_in_words(n_finite, len(self.results.steps))}"
         if self.results.rise.rises:
             return f"{what.capitalize()} rose at step {step_in_words(self.onset, self.results.rise.n_checkpoints)}"
         if self.results.rise.outcome == "cannot tell":
             return (
-                f"Cannot tell whether {what} rose: at these {counted(n, 'checkpoint')} a clear rise would be detected "
-                f"with a probability of {self.results.rise.power:.0%} only"
+                f"Cannot tell whether {what} rose: at these {counted(self.results.rise.n_checkpoints, 'checkpoint')} a "
+                f"clear rise would be detected with a probability of {self.results.rise.power:.0%} only"
             )
         return f"{what.capitalize()} did not rise above chance ({self._chance:.1%}) by more than 5 percentage points"
 
