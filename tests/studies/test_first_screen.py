@@ -49,7 +49,7 @@ def test_the_sentence_says_when_how_sure_after_how_much_of_the_loss_and_on_how_m
         f"{onset.high:,.0f}), after {made.value:.0%} of the fall of the validation loss; no head has been "
         "ablated yet (L2H2 has the largest induction score, 0.74). One seed."
     )
-    assert 400 < onset.low < 600 <= onset.value <= onset.high <= 750, "the first 10% are reached between 600 and 650"
+    assert 500 <= onset.low <= onset.value <= onset.high <= 750
     assert 0.5 < made.low <= made.value <= made.high < 1
 
 
