@@ -40,6 +40,15 @@ def in_a_process(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
 
 
+def test_a_warning_is_one_line(train_tiny: list[str]) -> None:
+    process = in_a_process(*train_tiny, "--intervene", "L1H0 zero from 500", "--n-steps", "5")
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 0
+    warning, progress, *_ = errors.splitlines()
+    assert warning.startswith("WARNING: intervene: 'L1H0 zero from 500' has no effect, the run ends after 5 updates")
+    assert progress.startswith("training: 5 of 5"), "and no line of code"
+
+
 def test_a_reader_gets_from_text_to_a_report(train_tiny: list[str], tmp_path: Path, capsys) -> None:
     run = str(tmp_path / "run")
     assert main(train_tiny) == 0

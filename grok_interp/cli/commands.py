@@ -12,7 +12,7 @@ from inspect import cleandoc
 import tyro
 
 from grok_interp.cli.audit import audit
-from grok_interp.cli.faults import described, is_lost_process, is_out_of_memory
+from grok_interp.cli.faults import described, is_lost_process, is_out_of_memory, one_line_warnings
 from grok_interp.cli.listing import doctor, list_
 from grok_interp.cli.output import printable
 from grok_interp.cli.push import push
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"grok-interp {version('grok-interp')}")
         return 0
     try:
-        with terminations_interrupt():
+        with terminations_interrupt(), one_line_warnings():
             for verb in VERBS.values():
                 verb.__doc__ = _reflowed(verb.__doc__ or "")
             studies()  # a faulty one of another package is named before anything else

@@ -1,9 +1,15 @@
-"""What the system refused, in one line: the file, the reason, what to do."""
+"""What the system refused, and what a user is warned of, in one line: the file, the reason, what to do."""
 
 from __future__ import annotations
 
 import errno
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from grok_interp.cli.output import printable
 
 ADVICE = {
     errno.ENOSPC: "free some space and repeat the command: it resumes from the last good state",
@@ -27,6 +33,23 @@ def described(error: OSError) -> str:
     reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
     advice = ADVICE.get(error.errno or 0, "repair the cause and repeat the command")
     return f"{where}{reason}; {advice}"
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Inside, a UserWarning is printed without the line of code that gave it."""
+    before = warnings.formatwarning
+
+    def one_line(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> str:
+        if category is UserWarning:
+            return f"WARNING: {printable(message)}\n"
+        return before(message, category, *where, **more)
+
+    warnings.formatwarning = one_line
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def is_lost_process(error: BaseException) -> bool:

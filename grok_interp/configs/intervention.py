@@ -66,6 +66,16 @@ class Intervention:
         return same and (self.is_active(other.first) or other.is_active(self.first))
 
 
+def unreached(texts: Sequence[str], n_steps: int) -> Iterator[str]:
+    """Why interventions have no effect in a run of `n_steps` updates: each begins after the last one."""
+    for text in texts:
+        if Intervention.parse(text).first >= n_steps:
+            yield (
+                f"intervene: {text!r} has no effect, the run ends after {n_steps:,} updates: begin before that, or "
+                "extend the run"
+            )
+
+
 def intervention_reasons(texts: Sequence[str], *, n_layers: int, n_heads: int) -> Iterator[str]:
     """Why a configuration with these interventions is refused."""
     parsed = []

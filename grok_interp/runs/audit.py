@@ -1,7 +1,8 @@
 """Is a series of checkpoints what it says it is? Faults that would make a figure over training wrong.
 
     unreadable   a checkpoint that cannot be read
-    config       names or shapes of weights that are not those of the first checkpoint
+    config       names or shapes of weights that are not those of the first checkpoint, or a config.json with other
+                 sizes than most
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
     gap          an interval 1.5 times as long as both beside it, in steps or on a logarithmic axis
@@ -16,7 +17,7 @@ missed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -24,7 +25,8 @@ from torch import Tensor
 
 from grok_interp.counted import counted
 from grok_interp.models.overflow import HARMLESS, overflows
-from grok_interp.runs.findings import Finding, distances_between, duplicates, exchanged, gaps, jumps
+from grok_interp.runs.findings import Finding, distances_between, duplicates, exchanged, gaps, jumps, misfits
+from grok_interp.runs.huggingface_folders import HuggingFaceFolders
 from grok_interp.runs.weight_sketches import sketch
 
 
@@ -87,7 +89,7 @@ def audit(series: Series, *, on_checkpoint: Callable[[int, int], None] | None = 
     """
     if not series.steps:
         raise ValueError("an audit needs one checkpoint or more, got an empty series")
-    read = _Read({}, {}, {}, [])
+    read = _Read()
     for done, step in enumerate(series.steps, start=1):
         read.add(series, step)
         if on_checkpoint:
@@ -102,7 +104,7 @@ def audit_of_sketches(checksums: Mapping[int, str], sketches: Mapping[int, Tenso
         checksums: step -> name of the weights, in the order of steps.
         sketches: step -> `sketch` of the weights.
     """
-    read = _Read({}, {}, {}, [])
+    read = _Read()
     for step, checksum in checksums.items():
         is_new = checksum not in read.checksums.values()
         read.checksums[step] = checksum
@@ -115,10 +117,11 @@ def audit_of_sketches(checksums: Mapping[int, str], sketches: Mapping[int, Tenso
 class _Read:
     """What is kept of the checkpoints: never their weights."""
 
-    checksums: dict[int, str]
-    shapes: dict[str, tuple[int, ...]]
-    sketches: dict[int, Tensor]
-    findings: list[Finding]
+    checksums: dict[int, str] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    sizes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    sketches: dict[int, Tensor] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
 
     def add(self, series: Series, step: int) -> None:
         try:
@@ -126,11 +129,15 @@ class _Read:
             is_new = checksum not in self.checksums.values()
             self.checksums[step] = checksum
             weights = series.weights(step) if is_new else None  # equal weights have equal distances
+            sizes = series.config_sizes(step) if isinstance(series, HuggingFaceFolders) else {}
         except (ValueError, OSError) as error:
             self.checksums.pop(step, None)
             self.findings.append(Finding("unreadable", (step,), f"step {step}: {error}"))
             return
-        if weights is not None and self._fits(step, weights):
+        if weights is not None and not self._fits(step, weights):
+            return
+        self.sizes[step] = sizes
+        if weights is not None:
             found = sketch(weights)
             self.compare(step, found * torch.nan if _overflows(series, step, weights) else found)
 
@@ -151,7 +158,7 @@ class _Read:
 
     def compared(self, steps: Sequence[int]) -> Audit:
         distances, order = distances_between(self.sketches), list(self.sketches)
-        findings = [*self.findings, *duplicates(self.checksums), *gaps(steps)]
+        findings = [*self.findings, *misfits(self.sizes), *duplicates(self.checksums), *gaps(steps)]
         findings += [*exchanged(order, distances), *jumps(order, distances)]
         neighbors = {pair: distances[pair] for pair in zip(order, order[1:], strict=False)}
         return Audit(tuple(steps), tuple(findings), neighbors)

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import log
 from statistics import median
+from typing import Any
 
 from torch import Tensor
+
+from grok_interp.models.hooked import other_sizes
 
 GAP = 1.5  # times both intervals beside it
 SHORTER = 0.9  # of the path around two checkpoints, if they are exchanged: beyond the error of a sketch
@@ -57,6 +60,15 @@ def duplicates(checksums: Mapping[int, str]) -> Iterator[Finding]:
                 tuple(steps),
                 f"steps {named} have the same weights: was a checkpoint copied, or training stopped?",
             )
+
+
+def misfits(sizes: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Steps whose config names other sizes than most: weights of equal shapes would be computed with otherwise."""
+    each_sizes = list(sizes.values())
+    usual = max(each_sizes, key=each_sizes.count, default={})
+    for step, each in sizes.items():
+        if differing := other_sizes(each, usual):
+            yield Finding("config", (step,), f"the config of step {step} has {differing}: is it of another training?")
 
 
 def gaps(steps: Sequence[int]) -> Iterator[Finding]:

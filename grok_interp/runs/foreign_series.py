@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from grok_interp.models.hooked import hooked, sizes_of
+from grok_interp.models.hooked import hooked, other_sizes, sizes_of
 from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest
 from grok_interp.runs.series import CheckpointSeries
@@ -126,12 +126,10 @@ class FileSeries(CheckpointSeries):
 
     def _require_same_architecture(self, model: Any, path: Path) -> None:
         sizes = sizes_of(model)
-        first = self._sizes or sizes
-        if differing := [name for name in sizes if sizes[name] != first[name]]:
+        if differing := other_sizes(sizes, self._sizes or sizes):
             raise ValueError(
-                f"all checkpoints of a series need one architecture: {path} has "
-                + ", ".join(f"{name} {sizes[name]} where the others have {first[name]}" for name in differing)
-                + "; narrow the pattern to one training"
+                f"all checkpoints of a series need one architecture: {path} has {differing}; narrow the pattern to one "
+                "training"
             )
         self._sizes.update(sizes)
 

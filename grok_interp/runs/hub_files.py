@@ -23,7 +23,8 @@ BUSY = (429, 500, 502, 503, 504)  # HTTP codes that are worth another attempt
 NOT_ALLOWED = (401, 403)
 HTTP_LIBRARIES = ("httpx", "httpx2", "requests")  # the client's own differs between its versions
 COMPLETE = ".complete"  # its time is that of the last use
-SETTINGS = ("config.json", "*.index.json")
+CONFIG = "config.json"
+SETTINGS = (CONFIG, "*.index.json")
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # the first kind that a revision has
 
 
@@ -63,7 +64,7 @@ class HubRepository:
         """The folder with config.json and the weights of a revision, downloaded if it is not there."""
         import filelock
 
-        target = self.folder / self.repository.replace("/", "--") / self._info(revision).sha
+        target = self._target(revision)
         self.folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(self.folder / ".lock"):
             if not (target / COMPLETE).exists():
@@ -74,6 +75,13 @@ class HubRepository:
             (target / COMPLETE).touch()
         return target
 
+    def config_file(self, revision: str) -> Path:
+        """config.json of a revision, downloaded alone if it is not there."""
+        target = self._target(revision)
+        if not (target / CONFIG).exists():
+            self._download_file(CONFIG, revision, target)
+        return target / CONFIG
+
     def beside_weights(self, name: str, revision: str) -> Path | None:
         """A further file of a revision, downloaded with it; None where it has no such file."""
         if all(file.rfilename != name for file in self._info(revision).siblings):
@@ -82,6 +90,9 @@ class HubRepository:
         if not (target / name).exists():
             self._download_file(name, revision, target)
         return target / name
+
+    def _target(self, revision: str) -> Path:
+        return self.folder / self.repository.replace("/", "--") / self._info(revision).sha
 
     def _download_file(self, name: str, revision: str, target: Path) -> None:
         commit = self._info(revision).sha

@@ -45,6 +45,11 @@ class HubSeries(HuggingFaceFolders):
         require_step(step, self.steps, self.paths.hub.repository)
         return self.paths.hub.checksum(self.paths.revisions[step])
 
+    def config_file(self, step: int) -> Path:
+        """config.json of a step, downloaded without its weights."""
+        require_step(step, self.steps, self.paths.hub.repository)
+        return self.paths.hub.config_file(self.paths.revisions[step])
+
     def tokens(self, step: int) -> int | None:
         """Tokens trained on, where the revision's name or its suite says it."""
         require_step(step, self.steps, self.paths.hub.repository)

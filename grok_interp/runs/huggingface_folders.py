@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from grok_interp.counted import counted
 from grok_interp.files import DamagedFileError
+from grok_interp.models.hooked import sizes_of_config
 from grok_interp.places import user_path
 from grok_interp.runs.foreign_series import FileSeries, checkpoint_files
 from grok_interp.runs.step_patterns import files_by_step
 
-TOKENIZER = "tokenizer.json"
+TOKENIZER, CONFIG = "tokenizer.json", "config.json"
+CONSTANTS = re.compile(r"(^|\.)((attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_freq)$")  # that older files hold
+SHOWN = 3  # names in a message
 
 
 class HuggingFaceFolders(FileSeries):
@@ -21,6 +26,18 @@ class HuggingFaceFolders(FileSeries):
     @property
     def _owns_models(self) -> bool:
         return True
+
+    def config_sizes(self, step: int) -> dict[str, Any]:
+        """Those in its config.json; no model is loaded. Raises DamagedFileError for a file that is no config."""
+        return read_sizes(self.config_file(step))
+
+    def config_file(self, step: int) -> Path:
+        """config.json of a step.
+
+        Args:
+            step: of a checkpoint.
+        """
+        return self.path(step) / CONFIG
 
     def tokenizer_file(self) -> Path | None:
         """tokenizer.json in the last folder, or beside the folders."""
@@ -35,6 +52,26 @@ def huggingface_folders(folder: str | Path, pattern: str = "checkpoint-{step}") 
     return HuggingFaceFolders(files_by_step(Path(folder) / pattern), read_huggingface)
 
 
+def read_sizes(file: Path) -> dict[str, Any]:
+    """The sizes that a config.json of Hugging Face names.
+
+    Args:
+        file: config.json.
+
+    Raises:
+        DamagedFileError: for a file that is no config of a known architecture.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return sizes_of_config(AutoConfig.from_pretrained(file, trust_remote_code=False, local_files_only=True))
+    except Exception as error:  # JSON and each config's own checks
+        raise DamagedFileError(
+            f"{file} cannot be read as a config ({_first_line(error)}): copy it again; architectures with code of "
+            "their own are not executed"
+        ) from error
+
+
 def read_huggingface(folder: Path) -> Any:
     """The causal language model in a folder, in float32 and with eager attention, so that patterns can be read.
 
@@ -43,13 +80,13 @@ def read_huggingface(folder: Path) -> Any:
 
     Raises:
         ValueError: for a folder without a model, and for an architecture with code of its own.
-        DamagedFileError: if weights are missing or do not fit the config.
+        DamagedFileError: if weights are missing, do not fit the config, or are not in a model of the config.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     files = checkpoint_files(folder)
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder} has weights and no config.json: copy the config of the model into it")
     try:
         with _no_progress_bars():
@@ -63,17 +100,32 @@ def read_huggingface(folder: Path) -> Any:
                 output_loading_info=True,
             )
     except Exception as error:  # safetensors, pickle and JSON each have their own
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DamagedFileError(
-            f"{folder} cannot be read as a causal language model ({reason}): copy its files again; weights must fit "
-            "config.json, and architectures with code of their own are not executed"
+            f"{folder} cannot be read as a causal language model ({_first_line(error)}): copy its files again; weights "
+            "must fit config.json, and architectures with code of their own are not executed"
         ) from error
     model, info = loaded
-    if lacking := sorted(info["missing_keys"]):  # transformers would leave them random
-        raise DamagedFileError(
-            f"{folder} lacks {len(lacking)} weights of its config.json ({', '.join(lacking[:3])}): copy its files again"
-        )
+    _require_all_loaded(folder, info["missing_keys"], info["unexpected_keys"])
     return model
+
+
+def _require_all_loaded(folder: Path, missing: Iterable[str], unexpected: Iterable[str]) -> None:
+    """transformers would leave missing weights random, and drop those of a layer that the config does not have."""
+    if lacking := sorted(missing):
+        raise DamagedFileError(
+            f"{folder} lacks {counted(len(lacking), 'weight')} of its config.json ({', '.join(lacking[:SHOWN])}): copy "
+            "its files again"
+        )
+    if unknown := sorted(name for name in unexpected if not CONSTANTS.search(name)):
+        raise DamagedFileError(
+            f"{folder} has {counted(len(unknown), 'weight')} that a model of its config.json does not have "
+            f"({', '.join(unknown[:SHOWN])}): copy the config.json that the model was trained with into it, "
+            "or save the model without them"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from grok_interp.configs import TextConfig, TrainConfig
+from grok_interp.configs.intervention import unreached
 from grok_interp.data.sources import text_files
 from grok_interp.device import memory_of
 from grok_interp.training.execution import Execution
@@ -71,7 +72,8 @@ class TrainingPlan:
         return len(self.config.kept_steps) * self.checkpoint_file + 3 * self.resume_file
 
     def warnings(self) -> Iterator[str]:
-        """What will not fit, and what helps."""
+        """What will not fit or has no effect, and what helps."""
+        yield from unreached(self.config.intervene, self.config.n_steps)
         if self.memory() > self.device_memory:
             sizes = [n for n in range(self.micro_batch_size, 0, -1) if self.config.batch_size % n == 0]
             fits = next((n for n in sizes if self.memory(n) <= self.device_memory), None)

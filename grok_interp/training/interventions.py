@@ -6,6 +6,7 @@ run. Checkpoints are plain weights: analyzers see the model without its interven
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -15,8 +16,15 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from grok_interp.configs import TrainConfig
-from grok_interp.configs.intervention import Intervention
+from grok_interp.configs.intervention import Intervention, unreached
+from grok_interp.device import is_first_process
 from grok_interp.models.transformer import Transformer
+
+
+def warn_of_unreached(config: TrainConfig) -> None:
+    """Warn, once for all processes, of interventions that begin after the last update."""
+    for reason in unreached(config.intervene, config.n_steps) if is_first_process() else ():
+        warnings.warn(reason, stacklevel=3)
 
 
 class Interventions:

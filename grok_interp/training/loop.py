@@ -24,7 +24,7 @@ from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.cuda_graph import Step, graphed
 from grok_interp.training.divergence import FiniteCheck, Update, skip_overflow
 from grok_interp.training.execution import dropout_of_step
-from grok_interp.training.interventions import Interventions
+from grok_interp.training.interventions import Interventions, warn_of_unreached
 from grok_interp.training.optimizer import build_optimizers, schedule_factor, set_learning_rates, take_step
 from grok_interp.training.own_optimizer import OwnOptimizer, require_plain
 from grok_interp.training.parallel import choose_parts
@@ -130,12 +130,16 @@ def train(
         DivergedError: (a ValueError) when a loss, a gradient norm or the weights are not finite. Such a model is never
             yielded.
 
+    Warns:
+        UserWarning: when an intervention begins after the last update.
+
     Example:
         >>> from dataclasses import replace
         >>> from grok_interp import training_preset
         >>> [step for step, model in train(replace(training_preset("modular-tiny"), n_steps=5))]
         [0, 5]
     """
+    warn_of_unreached(config)
     state = state or TrainingState(config)
     batches = batches or open_batches(config)
     kept_steps = frozenset(config.kept_steps)

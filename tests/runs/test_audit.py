@@ -10,7 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from grok_interp import CheckpointSeries, Run, Transformer, audit, load_reference, preset, to_huggingface, train
+from grok_interp import (
+    CheckpointSeries,
+    Run,
+    Transformer,
+    audit,
+    llama_copier,
+    load_reference,
+    preset,
+    to_huggingface,
+    train,
+)
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.audit import Finding, audit_of_sketches
@@ -218,6 +228,40 @@ def test_the_command_takes_runs_and_trainers_folders(
     assert "steps 10, 15 have the same weights" in capsys.readouterr().out
     assert main(["audit", str(tmp_path / "out")]) == 0
     assert "2 checkpoints, 0 findings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", [100, 300])
+def test_a_config_of_other_sizes_is_found_where_shapes_agree(
+    wrong: int, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Also beside equal weights, which are read once: `analyze` refuses the same checkpoint with the same words."""
+    copier = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24)
+    for step, seed in ((100, 0), (200, 1), (300, 1)):
+        to_huggingface(Transformer(copier, seed=seed)).save_pretrained(tmp_path / f"checkpoint-{step}")
+    sizes = {"num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 4}
+    file = tmp_path / f"checkpoint-{wrong}" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | sizes))
+    said = "n_heads 4 where the others have 2, d_head 4 where the others have 8"
+    assert main(["audit", str(tmp_path)]) == 0
+    assert f"config: the config of step {wrong} has {said}: is it of another training?" in capsys.readouterr().out
+    assert [(each.kind, each.steps) for each in audit(CheckpointSeries.from_huggingface_folder(tmp_path)).findings] == [
+        ("config", (wrong,)),
+        ("duplicate", (200, 300)),
+    ]
+    if wrong == 300:
+        with pytest.raises(ValueError, match=f"checkpoint-300 has {said}"):
+            list(CheckpointSeries.from_huggingface_folder(tmp_path))
+
+
+def test_a_config_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Its weights equal those of another checkpoint and are not read."""
+    model = to_huggingface(Transformer(preset("copier-tiny"), seed=0))
+    for step in (100, 200):
+        model.save_pretrained(tmp_path / f"checkpoint-{step}")
+    (tmp_path / "checkpoint-200" / "config.json").write_text('{"model_type": "unheard-of"}')
+    (finding,) = audit(CheckpointSeries.from_huggingface_folder(tmp_path)).findings
+    assert finding.kind == "unreadable"
+    assert "checkpoint-200/config.json cannot be read as a config" in finding.message
 
 
 def test_the_command_refuses_a_place_without_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

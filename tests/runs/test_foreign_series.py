@@ -1,15 +1,25 @@
 """Checkpoints of other training loops: in memory, in files, in folders of Trainer."""
 
+import json
 import re
 from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
+from families import D_VOCAB, FAMILIES
 from safetensors.torch import save_file
 from torch import Tensor
 
-from grok_interp import CheckpointSeries, Transformer, induction_scores, llama_copier, repeated_tokens, to_huggingface
+from grok_interp import (
+    CheckpointSeries,
+    Transformer,
+    audit,
+    induction_scores,
+    llama_copier,
+    repeated_tokens,
+    to_huggingface,
+)
 from grok_interp.files import DamagedFileError
 from grok_interp.models.activations import logits
 from grok_interp.models.weights import canonical_views
@@ -38,6 +48,11 @@ def same_weights(model: Transformer, other: Transformer) -> bool:
 
 def save_trainer(folder: Path, step: int, cfg=CFG, **options) -> None:
     to_huggingface(trained(step, cfg)).save_pretrained(folder / f"checkpoint-{step}", **options)
+
+
+def edit_config(folder: Path, **fields: int) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
 def test_models_in_memory_are_sorted_by_step() -> None:
@@ -309,6 +324,52 @@ def test_a_trainer_folder_with_missing_or_damaged_weights_is_refused(tmp_path: P
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(DamagedFileError, match="checkpoint-500 cannot be read as a causal language model"):
         CheckpointSeries.from_huggingface_folder(tmp_path).load(500)
+
+
+def test_weights_that_the_config_does_not_have_are_refused(tmp_path: Path) -> None:
+    """transformers drops them in silence, and the scores would be those of another model."""
+    save_trainer(tmp_path, 500)
+    edit_config(tmp_path / "checkpoint-500", num_hidden_layers=1)
+    series = CheckpointSeries.from_huggingface_folder(tmp_path)
+    message = r"checkpoint-500 has 9 weights that a model of its config.json .*\(model.layers.1.*: copy the config.json"
+    for read in (series.load, series.weights):
+        with pytest.raises(DamagedFileError, match=message):
+            read(500)
+    (finding,) = audit(series).findings
+    assert (finding.kind, finding.steps) == ("unreadable", (500,))
+
+
+CONSTANTS = {"attn.bias": (1, 1, 24, 24), "attn.masked_bias": (), "attn.rotary_emb.inv_freq": (4,)}
+
+
+@pytest.mark.parametrize("names", [[], list(CONSTANTS)])
+@pytest.mark.parametrize("tied_is_stored", [False, True])
+def test_constants_and_tied_weights_that_older_files_hold_are_harmless(
+    names: list[str], tied_is_stored: bool, tmp_path: Path
+) -> None:
+    model = FAMILIES["GPT-2"].build().hf
+    expected = model(TOKENS % D_VOCAB).logits
+    model.save_pretrained(tmp_path / "checkpoint-500")
+    file = tmp_path / "checkpoint-500" / "model.safetensors"
+    weights = read_state_dict(file)
+    weights |= {f"transformer.h.0.{name}": torch.ones(CONSTANTS[name]) for name in names}
+    weights |= {"lm_head.weight": weights["transformer.wte.weight"].clone()} if tied_is_stored else {}
+    save_file(weights, file, {"format": "pt"})
+    loaded = CheckpointSeries.from_huggingface_folder(tmp_path).load(500)
+    torch.testing.assert_close(logits(loaded, TOKENS % D_VOCAB), expected, atol=2e-5, rtol=1e-4)
+    save_file(weights | {"transformer.h.0.attn.extra.weight": torch.ones(3)}, file, {"format": "pt"})
+    with pytest.raises(DamagedFileError, match="has 1 weight that a model"):
+        CheckpointSeries.from_huggingface_folder(tmp_path).load(500)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_loads_from_a_folder(family: str, tmp_path: Path) -> None:
+    model = FAMILIES[family].build().hf
+    model.save_pretrained(tmp_path / "checkpoint-5")
+    weights = CheckpointSeries.from_huggingface_folder(tmp_path).weights(5)
+    stored = dict(model.named_parameters())
+    assert weights.keys() == stored.keys()
+    assert all(torch.equal(weight, stored[name]) for name, weight in weights.items())
 
 
 def test_a_step_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Revisions on a hub, which the tests make and serve on the loopback."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import pytest
 import torch
 from local_hub import LocalHub, serving
 
-from grok_interp import CheckpointSeries, Transformer, induction_scores, llama_copier, repeated_tokens, to_huggingface
+from grok_interp import (
+    CheckpointSeries,
+    Transformer,
+    audit,
+    induction_scores,
+    llama_copier,
+    repeated_tokens,
+    to_huggingface,
+)
 from grok_interp.files import DamagedFileError
 from grok_interp.runs import hub_files
 
@@ -43,6 +52,11 @@ def hub(revisions: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.Mo
     with serving(tmp_path / "hub") as served:
         monkeypatch.setenv("HF_ENDPOINT", served.address)
         yield served
+
+
+def edit_config(folder: Path, **fields: int) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
 def folders(cache: Path) -> list[Path]:
@@ -98,6 +112,24 @@ def test_checksums_need_no_download_and_tell_equal_weights(hub: LocalHub) -> Non
     series = CheckpointSeries.from_hub(REPOSITORY)
     assert series.checksum(1) == series.checksum(512) != series.checksum(2)
     assert hub.downloads() == []
+
+
+def test_weights_that_the_config_does_not_have_are_refused(hub: LocalHub) -> None:
+    edit_config(hub.revision(REPOSITORY, "step2"), num_hidden_layers=1)
+    with pytest.raises(DamagedFileError, match="has 9 weights that a model of its config.json does not have"):
+        CheckpointSeries.from_hub(REPOSITORY).load(2)
+
+
+def test_an_audit_reads_configs_without_further_weights(hub: LocalHub) -> None:
+    twin, original = (hub.revision(REPOSITORY, name) / "model.safetensors" for name in ("step1", "step512"))
+    twin.write_bytes(original.read_bytes())
+    edit_config(hub.revision(REPOSITORY, "step512"), num_attention_heads=4, num_key_value_heads=4, head_dim=4)
+    findings = audit(CheckpointSeries.from_hub(REPOSITORY)).findings
+    assert ("config", (512,)) in [(each.kind, each.steps) for each in findings]
+    assert sum("safetensors" in request for request in hub.downloads()) == len(STEPS) - 1, "step 512 equals step 1"
+    assert sum("config.json" in request for request in hub.downloads()) == len(STEPS)
+    CheckpointSeries.from_hub(REPOSITORY).load(512)
+    assert sum("safetensors" in request for request in hub.downloads()) == len(STEPS)
 
 
 def test_the_cache_is_bounded_and_what_was_used_last_stays(hub: LocalHub, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from grok_interp.configs import TrainConfig
 from grok_interp.configs.intervention import Intervention
 from grok_interp.models.transformer import Transformer
 from grok_interp.presets import training_preset
+from grok_interp.runs.plan import training_plan
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import ModularBatches
-from grok_interp.training.loop import TrainingState, step_function, train_step
+from grok_interp.training.loop import TrainingState, step_function, train, train_step
 
 CPU = torch.device("cpu")
 MODULAR = replace(training_preset("modular-tiny"), weight_decay=0.0, warmup_steps=0)  # 2 layers of 2 heads of 8
@@ -172,6 +174,23 @@ def test_text_and_value_of_an_intervention() -> None:
 def test_nonsense_is_refused(texts: list[str], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         replace(MODULAR, intervene=tuple(texts))
+
+
+@pytest.mark.parametrize(("first", "effect"), [(2, True), (3, False)])
+def test_one_that_begins_after_the_last_update_is_warned_of(first: int, effect: bool) -> None:
+    config = replace(MODULAR, n_steps=3, intervene=("L0H0 zero", f"L1H0 zero from {first}"))
+    with nullcontext() if effect else pytest.warns(UserWarning, match="'L1H0 zero from 3' has no effect, the run ends"):
+        *_, (_, model) = train(config)
+    *_, (_, without) = train(replace(config, intervene=("L0H0 zero",)))
+    same = all(torch.equal(a, b) for a, b in zip(model.parameters(), without.parameters(), strict=True))
+    assert same != effect
+
+
+def test_a_dry_run_says_so_too(tmp_path: Path) -> None:
+    config = replace(MODULAR, n_steps=3, intervene=("L1H0 zero from 500",))
+    said = "WARNING: intervene: 'L1H0 zero from 500' has no effect, the run ends after 3 updates: begin before"
+    assert said not in str(training_plan(replace(config, n_steps=501), directory=tmp_path))
+    assert said in str(training_plan(config, directory=tmp_path))
 
 
 def test_a_config_with_interventions_comes_back_from_json() -> None:
