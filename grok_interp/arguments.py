@@ -7,6 +7,7 @@
     Sequence[int]           whole numbers: a list, a tuple, a range, an array or a tensor
     tuple[int, int]         two of them
     Sequence[Head]          heads: (layer, head) or "L1H3" each, or an array of two columns
+    a class of `MADE_BY`    an object of it; anything else is refused with the call that makes one
 
 Ranges are of the functions, except for what has one everywhere: a seed is 0 or more, a batch size 1 or more. A level,
 a noise and a BOS token have rules of their own, which refuse other kinds as well.
@@ -18,7 +19,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from numbers import Real
 from operator import index
 from typing import Any, ParamSpec, TypeVar
@@ -28,6 +29,15 @@ Returned = TypeVar("Returned")
 
 LEAST = {"seed": 0, "batch_size": 1}
 OWN_RULES = ("level", "noise", "bos")
+MADE_BY = {
+    "CopySamples": "CopyTask.fitting(n_ctx, n_samples=100).sample()",
+    "ModularTasks": "ModularTasks.draw(config.data)",
+    "ShotCurves": "shot_curve(...)",
+    "CirclePCA": "circle_pca(...)",
+    "CosineSimilarity": "cosine_similarity(...)",
+    "EmbeddingPCA": "embedding_pca(...)",
+    "DataArray": "result[name]",
+}
 HEAD_NAME = re.compile(r"L(\d+)H(\d+)")
 
 
@@ -39,7 +49,11 @@ def checked(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
     """
     signature = inspect.signature(function)
     kinds = {name: str(parameter.annotation) for name, parameter in signature.parameters.items()}
-    found = {name: RULES.get(kind.removesuffix(" | None")) for name, kind in kinds.items() if name not in OWN_RULES}
+    found = {
+        name: RULES.get(kind.removeprefix("xr.").removesuffix(" | None"))
+        for name, kind in kinds.items()
+        if name not in OWN_RULES
+    }
     rules = {name: rule for name, rule in found.items() if rule}
 
     @wraps(function)
@@ -139,6 +153,22 @@ def heads_of(values: Any, name: str) -> list[tuple[int, int]]:
     return heads
 
 
+def made_by(value: Any, name: str, kind: str) -> Any:
+    """The object, of a class that is told by its name: this module imports none of them.
+
+    Args:
+        value: what was given.
+        name: of the argument, for the message.
+        kind: the name of its class, one of `MADE_BY`.
+
+    Raises:
+        ValueError: for an object of another class.
+    """
+    if kind not in (each.__name__ for each in type(value).__mro__):
+        raise ValueError(f"{name} must be {kind}, got {type(value).__name__}: use {MADE_BY[kind]}")
+    return value
+
+
 def text(value: Any, name: str, such_as: str) -> str:
     """The string.
 
@@ -191,4 +221,5 @@ RULES: dict[str, Callable[[Any, str], Any]] = {
     "Sequence[int]": whole_numbers,
     "tuple[int, int]": two_whole_numbers,
     "Sequence[Head]": heads_of,
+    **{kind: partial(made_by, kind=kind) for kind in MADE_BY},
 }

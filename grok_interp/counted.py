@@ -15,3 +15,17 @@ def counted(number: int, noun: str) -> str:
         ('1 head', '1,200 checkpoints')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def over(number: int | None, noun: str) -> str:
+    """What a number is an average or a sample of, to follow it in a sentence.
+
+    Args:
+        number: of things; None where it was not recorded, as in a result that is made by hand.
+        noun: singular, with a regular plural.
+
+    Example:
+        >>> over(16, "sequence"), over(None, "sequence")
+        (' over 16 sequences', '')
+    """
+    return "" if number is None else f" over {counted(number, noun)}"

@@ -394,14 +394,14 @@ def test_claims_are_a_table_for_a_reader_and_whole_for_a_program(
     from grok_interp.studies.claim import JudgedClaim
     from grok_interp.studies.copying import sweep_report
 
-    claim = JudgedClaim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]", 3, 12)
+    claim = JudgedClaim("Dropout helps", "Figure 7", "loss", "undecided", "difference 0.1 [-1, 1]", 3, 12, None, 6, 4)
     page = tmp_path / "report.html"
     monkeypatch.setattr(sweep_report, "write_sweep_report", lambda *_, **options: (page, [claim]))
     Run.create(tmp_path / "baseline" / "seed0", tiny)
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "verdict    claim          by    seeds  needed  needed if half",
-        "undecided  Dropout helps  loss  3      12      -",
+        "verdict    claim          by    seeds  needed  needed if half  runs trained  runs used",
+        "undecided  Dropout helps  loss  3      12      -               6             4",
         f"report: {page}",
     ]
     assert main(["report", str(tmp_path), "--json"]) == 0

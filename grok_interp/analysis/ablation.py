@@ -28,6 +28,7 @@ from grok_interp.analysis.ablation_samples import (
     MEASURES,
     arrays_by_sample,
     bounds,
+    cis_over_samples,
     effect_bounds,
     in_words,
     means,
@@ -153,7 +154,7 @@ class HeadAblation(Result):
         attrs, steps = self.dataset.attrs, counted(self.dataset.sizes["checkpoint"], "checkpoint")
         return (
             f"without {attrs['heads']} ({attrs['how']}) at {steps}; exact-match accuracy at the last: "
-            f"{intact} intact, {without} ablated, {controls}{self.warning()}"
+            f"{intact} intact, {without} ablated, {controls}{cis_over_samples(self.dataset.attrs)}{self.warning()}"
         )
 
 

@@ -15,7 +15,8 @@ of Bonett and Price ("Adjusted Wald confidence interval for a difference of bino
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -25,6 +26,7 @@ from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.intervals import BOUNDS, Z, in_percent, wilson_interval
 from grok_interp.analysis.loss import window_losses
 from grok_interp.analysis.sample_intervals import fraction_interval, mean_interval
+from grok_interp.counted import over
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
 from grok_interp.results.result import Measure, Result
@@ -155,6 +157,15 @@ def bounds(suffix: str, dims: tuple[str, ...]) -> dict[str, Measure]:
         for name, each in MEASURES.items()
         for bound in BOUNDS
     }
+
+
+def cis_over_samples(attrs: Mapping[Any, Any]) -> str:
+    """What intervals in a sentence are over, to follow them: " (95% CIs over 100 samples)".
+
+    Args:
+        attrs: of the result.
+    """
+    return f" (95% CIs{over(attrs.get('n_samples'), 'sample')})"
 
 
 def in_words(measure: str, value: float, low: float, high: float) -> str:

@@ -33,16 +33,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.evaluation_contexts import (
-    Answers,
-    EvaluationContexts,
-    answers_of,
-    draw_contexts,
-    sampling_coordinates,
-)
+from grok_interp.analysis.evaluation_contexts import Answers, EvaluationContexts, answers_of, draw_contexts
 from grok_interp.analysis.hypotheses import HYPOTHESES, predicted
 from grok_interp.analysis.intervals import Z
 from grok_interp.analysis.random_answers import log_likelihood
+from grok_interp.analysis.sampled_over import each_sampled_over, sampling_coordinates
 from grok_interp.arguments import checked
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
 from grok_interp.results.result import Measure, Result
@@ -139,7 +134,7 @@ class AlgorithmAgreement(Result):
             for split in best["split"].values
         ]
         found, step = "; ".join(lines), int(best["checkpoint"])
-        decided = "decided where the 95% CI of its lead over contexts is above 0"
+        decided = f"decided where the 95% CI of its lead, over {each_sampled_over(self.dataset)}, is above 0"
         return f"most likely hypothesis by number of shots at step {step:,} ({decided}): {found}{self.warning()}"
 
 

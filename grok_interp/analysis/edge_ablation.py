@@ -16,6 +16,7 @@ from grok_interp.analysis.ablation_samples import (
     BesideIntact,
     arrays_by_sample,
     bounds,
+    cis_over_samples,
     effect_bounds,
     in_words,
     means,
@@ -63,7 +64,7 @@ class EdgeAblation(BesideIntact):
             f"{counted(len(groups), 'group')} of edges ablated at "
             f"{counted(self.dataset.sizes['checkpoint'], 'checkpoint')}; "
             f"per-token accuracy at the last: {float(self['per_token_intact'][-1]):.1%} intact, lowest without {most}, "
-            f"{self.in_words('per_token', most)}{self.warning()}"
+            f"{self.in_words('per_token', most)}{cis_over_samples(self.dataset.attrs)}{self.warning()}"
         )
 
 

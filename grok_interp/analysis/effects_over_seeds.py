@@ -3,6 +3,9 @@
 Seeds that all agree have a spread of 0, which says nothing of other seeds: such an effect is shown with the number of
 seeds that agree, and without the interval of width 0.
 
+Runs of one seed share their initial weights in every condition, so they are not independent. Conditions are compared
+within each seed: a difference seed by seed, or a slope with an intercept for each seed.
+
 An effect knows how many seeds would decide on which side of a boundary it is (see `statistics.power`), if the true
 effect is as large as the observed one, or a fraction of it, and the spread over seeds is the observed one. A spread of
 three seeds is itself uncertain: within a factor of 0.5 to 6 with 95%. The effect of few seeds tends to be overestimated
@@ -11,11 +14,10 @@ where it was chosen for being large, so half of it is the safer plan.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import stats
 
 from grok_interp.analysis.arguments import require_level
@@ -29,17 +31,22 @@ ROUNDING = 1e-9  # relative: an interval that is narrower has no width
 
 @dataclass(frozen=True)
 class Effect(Estimate):
-    """An estimate over seeds, with its standard error and the design that it comes from."""
+    """An estimate over seeds, with its standard error and what it comes from.
+
+    Args:
+        value: in any unit.
+        low: of the interval.
+        high: of the interval.
+        error: standard error of the value; NaN where the spread over seeds is not known.
+        df: degrees of freedom of the error.
+        n_runs: that the value comes from.
+        n_seeds: of these runs.
+    """
 
     error: float = np.nan
+    df: int = 0
     n_runs: int = 0
-    n_conditions: int = 1  # a seed is one run of each
-    n_fitted: int = 1
-
-    @property
-    def n_seeds(self) -> float:
-        """Runs of each condition; not whole where some conditions have more runs than others."""
-        return self.n_runs / self.n_conditions
+    n_seeds: int = 0
 
     @property
     def agreement(self) -> str:
@@ -51,9 +58,24 @@ class Effect(Estimate):
         """
         if not self.high - self.low <= ROUNDING * max(abs(self.value), 1.0):
             return ""
-        if self.n_fitted > 1:
+        if self.n_seeds < 2:
             return f"all {self.n_runs} runs are on one line"
-        return "both seeds agree" if self.n_runs == 2 else f"all {self.n_runs} seeds agree"
+        return "both seeds agree" if self.n_seeds == 2 else f"all {self.n_seeds} seeds agree"
+
+    def within(self, low: float, high: float) -> Effect:
+        """With the interval cut to the values that are possible, which costs no coverage; no interval stays none.
+
+        Args:
+            low: the least possible value.
+            high: the largest possible value.
+
+        Example:
+            >>> print(mean_effect(np.array([0.7, 0.9, 1.0])).within(-1.0, 1.0))
+            0.8667 [0.4872, 1]
+        """
+        if not np.isfinite([self.low, self.high]).all():
+            return self
+        return replace(self, low=max(self.low, low), high=min(self.high, high))
 
     @checked
     def seeds_needed(self, *, boundary: float = 0.0, fraction: float = 1.0, power: float = POWER) -> float:
@@ -76,7 +98,7 @@ class Effect(Estimate):
         distance = abs(self.value - boundary)
         of_one_seed = self.error * np.sqrt(self.n_seeds)
         effect = fraction * distance / of_one_seed if of_one_seed else np.inf if distance else np.nan
-        return repetitions_needed(effect, power=power, per_repetition=self.n_conditions, n_fitted=self.n_fitted)
+        return repetitions_needed(effect, power=power, per_repetition=(self.df + 1) / self.n_seeds)
 
 
 @checked
@@ -92,31 +114,49 @@ def mean_effect(values: Float[np.ndarray, " seed"], *, level: float = 0.95) -> E
         return Effect()
     n, mean = len(values), float(values.mean())
     if n < 2:
-        return Effect(mean, -np.inf, np.inf, n_runs=n)
+        return Effect(mean, -np.inf, np.inf, n_runs=n, n_seeds=n)
     error = float(values.std(ddof=1) / np.sqrt(n))
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
-    return Effect(mean, mean - half, mean + half, error, n)
+    return Effect(mean, mean - half, mean + half, error, n - 1, n, n)
 
 
 @checked
-def slope(x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"], *, level: float = 0.95) -> Effect:
-    """Least squares slope of y on x; none when x does not vary, no interval from fewer than three runs.
+def slope(
+    x: Float[np.ndarray, " run"], y: Float[np.ndarray, " run"], seeds: Int[np.ndarray, " run"], *, level: float = 0.95
+) -> Effect:
+    """Least squares slope of y on x, the same for all seeds, with an intercept for each seed.
+
+    What the runs of a seed have in common does not matter, and a seed with a single run contributes nothing. The
+    interval is Student's, with as many degrees of freedom as runs minus seeds minus 1. With two values of x, and a run
+    of each seed at both, this is the mean difference seed by seed, divided by the distance.
 
     Args:
         x: of each run.
         y: of each run.
+        seeds: of each run.
         level: of confidence, between 0 and 1.
+
+    Returns:
+        The slope; none where x varies within no seed, no interval without a degree of freedom.
 
     Raises:
         ValueError: for a level outside (0, 1).
+
+    Example:
+        >>> x, seeds = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0, 0, 1, 1])
+        >>> print(slope(x, np.array([5.0, 7.0, 1.0, 3.2]), seeds))
+        2.1 [0.8294, 3.371]
     """
     require_level(level)
-    design = {"n_runs": len(x), "n_conditions": len(set(x.tolist())), "n_fitted": 2}
-    if design["n_conditions"] < 2:
+    if len(set(zip(seeds.tolist(), x.tolist(), strict=True))) == len(set(seeds.tolist())):
         return Effect()
-    fit: Any = stats.linregress(x, y)
-    value, error = float(fit.slope), float(fit.stderr)
-    if len(x) < 3:
-        return Effect(value, -np.inf, np.inf, **design)
-    half = float(stats.t.ppf((1 + level) / 2, len(x) - 2)) * error
-    return Effect(value, value - half, value + half, error, **design)
+    _, seed, n_each = np.unique(seeds, return_inverse=True, return_counts=True)
+    n_runs, n_seeds = int(n_each[n_each > 1].sum()), int((n_each > 1).sum())
+    df = n_runs - n_seeds - 1
+    x, y = (values - (np.bincount(seed, values) / n_each)[seed] for values in (x, y))
+    value = float(x @ y / (x @ x))
+    if not df:
+        return Effect(value, -np.inf, np.inf, n_runs=n_runs, n_seeds=n_seeds)
+    error = float(np.sqrt(((y - value * x) ** 2).sum() / df / (x @ x)))
+    half = float(stats.t.ppf((1 + level) / 2, df)) * error
+    return Effect(value, value - half, value + half, error, df, n_runs, n_seeds)

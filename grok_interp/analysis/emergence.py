@@ -29,12 +29,14 @@ import xarray as xr
 
 from grok_interp.analysis.arguments import require_level
 from grok_interp.arguments import checked
+from grok_interp.counted import over
 from grok_interp.results.order import by_step
 from grok_interp.statistics.change_point import MIN_POINTS, ChangePoint, change_point
 from grok_interp.statistics.flatness import Flatness, flatness
 
 MIN_CHECKPOINTS = MIN_POINTS
 ENOUGH_POWER = 0.9
+MOST_TRIALS = 1e9  # more answers have less noise than a fit in float64 can tell from rounding
 NEVER = float("nan")
 
 Outcome = Literal["emerged", "flat", "cannot tell", "at chance"]
@@ -67,6 +69,8 @@ class Emergence:
 
     p_value: float  # of a flat curve
     power: float  # of the test, against a rise of 5 standard deviations of the noise
+    n_checkpoints: int  # that the curve has
+    level: float  # of the intervals, between 0 and 1
     outcome: Outcome = "flat"
     onset: Estimate = field(default_factory=Estimate)  # steps
     midpoint: Estimate = field(default_factory=Estimate)
@@ -87,13 +91,15 @@ class Emergence:
 
     def __str__(self) -> str:
         if self.outcome == "emerged":
-            return f"onset {self.onset}, midpoint {self.midpoint}, width {self.width}, {self.before} to {self.after}"
+            cis = f"{100 * self.level:g}% CIs{over(self.n_checkpoints, 'checkpoint')}"
+            rise = f"midpoint {self.midpoint}, width {self.width}, {self.before} to {self.after}"
+            return f"onset {self.onset}, {rise} ({cis})"
         reasons = {
             "flat": f"p = {self.p_value:.2g}",
             "cannot tell": f"p = {self.p_value:.2g}, but only {self.power:.0%} of clear rises would be detected",
             "at chance": f"the level after the change, {self.after.value:.3g}, is not above chance plus the margin",
         }
-        return f"none: {self.outcome} ({reasons[self.outcome]})"
+        return f"none: {self.outcome}{over(self.n_checkpoints, 'checkpoint')} ({reasons[self.outcome]})"
 
 
 @checked
@@ -114,10 +120,10 @@ def emergence(
             `chance`.
         level: confidence level of the intervals, between 0 and 1; the test of a flat curve has size 1 - level. Its
             smallest p-value is 1 / 501: with a level above 0.998 no curve has an onset.
-        trials: for an accuracy, the number of answers that each value is the fraction of, 1 or more. Its noise is then
-            largest in the middle and small near 0 and 1: that of so many answers, and fluctuations of training on the
-            logit. Without it, the noise of all checkpoints is equal, and the intervals of a steep rise between quiet
-            levels are too narrow (docs/calibration.md).
+        trials: for an accuracy, the number of answers that each value is the fraction of, from 1 to 1e9. Its noise is
+            then largest in the middle and small near 0 and 1: that of so many answers, and fluctuations of training on
+            the logit. Without it, the noise of all checkpoints is equal, and the intervals of a steep rise between
+            quiet levels are too narrow (docs/calibration.md).
 
     Returns:
         Onset, midpoint and end of the rise with their intervals, or why there is none.
@@ -136,14 +142,16 @@ def emergence(
     steps, values = _checked(curve)
     _require_fractions(values, trials)
     if np.ptp(values) <= 1e-12 * np.abs(values).max():
-        return Emergence(1.0, 1.0)
+        return Emergence(1.0, 1.0, len(values), level)
     size = round(1 - level, 12)
     test = flatness(steps, values, size=size)
     if test.p_value > size:
-        return Emergence(test.p_value, test.power, "flat" if test.power >= ENOUGH_POWER else "cannot tell")
-    found = _labeled(change_point(steps, values, level=level, trials=trials), test)
+        outcome = "flat" if test.power >= ENOUGH_POWER else "cannot tell"
+        return Emergence(test.p_value, test.power, len(values), level, outcome)
+    found = _labeled(change_point(steps, values, level=level, trials=trials), test, len(values), level)
     if chance is not None and margin is not None and found.after.value <= chance + margin:
-        return Emergence(test.p_value, test.power, "at chance", before=found.before, after=found.after)
+        at = {"before": found.before, "after": found.after}
+        return Emergence(test.p_value, test.power, len(values), level, "at chance", **at)
     return found
 
 
@@ -175,13 +183,18 @@ def _require_fractions(values: np.ndarray, trials: float | int | None) -> None:
         return
     if trials < 1:
         raise ValueError(f"trials must be the number of answers behind each value, 1 or more, got {trials}")
+    if trials > MOST_TRIALS:
+        raise ValueError(
+            f"trials must be the number of answers behind each value, {MOST_TRIALS:g} at most, got {trials:g}: leave "
+            "it out where that many answers leave no noise"
+        )
     if values.min() < 0 or values.max() > 1:
         raise ValueError(
             f"trials belongs to fractions in [0, 1], got values from {values.min():g} to {values.max():g}: leave it out"
         )
 
 
-def _labeled(found: ChangePoint, test: Flatness) -> Emergence:
+def _labeled(found: ChangePoint, test: Flatness, n_checkpoints: int, level: float) -> Emergence:
     onset, end = found.best
     onsets, ends = found.pairs.T
 
@@ -191,6 +204,8 @@ def _labeled(found: ChangePoint, test: Flatness) -> Emergence:
     return Emergence(
         test.p_value,
         test.power,
+        n_checkpoints,
+        level,
         "emerged",
         onset=over_set(onset, onsets),
         midpoint=over_set((onset + end) / 2, (onsets + ends) / 2),

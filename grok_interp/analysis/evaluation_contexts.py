@@ -16,7 +16,6 @@ from numbers import Real
 
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -125,33 +124,6 @@ class Answers:
     contexts: EvaluationContexts
     found: Int64[Tensor, "task context shot"]  # `predicted_tokens`: NO_PREDICTION for a tie
     loss: Float[Tensor, "task context shot"]  # cross-entropy of the true answer, in nats
-
-
-def sampling_coordinates(contexts: Sequence[EvaluationContexts]) -> dict[str, tuple[str, list[int]]]:
-    """Coordinates along `split` that say what was evaluated: contexts in all, tasks, and tasks that the split has.
-
-    Args:
-        contexts: one entry per split.
-    """
-    return {
-        "n_contexts": ("split", [each.inputs.shape[:2].numel() for each in contexts]),
-        "n_tasks": ("split", [len(each.tasks) for each in contexts]),
-        "n_all_tasks": ("split", [each.n_all_tasks for each in contexts]),
-    }
-
-
-def sampled_over(dataset: xr.Dataset, split: Split) -> str:
-    """What the intervals of a result are over: "2,601 contexts (289 for each of all 9 tasks)".
-
-    Args:
-        dataset: with the coordinates of `sampling_coordinates`.
-        split: one that was evaluated.
-    """
-    n_contexts, n_tasks, n_all = (
-        int(dataset[name].sel(split=split)) for name in ("n_contexts", "n_tasks", "n_all_tasks")
-    )
-    of = f"all {n_tasks} tasks" if n_tasks == n_all else f"{n_tasks} of {n_all} tasks"
-    return f"{counted(n_contexts, 'context')} ({n_contexts // n_tasks:,} for each of {of})"
 
 
 def draw_contexts(

@@ -17,7 +17,7 @@ from scipy import stats
 
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.arguments import checked
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.results.order import by_step
 from grok_interp.results.result import Measure, Result
 
@@ -77,7 +77,8 @@ class FormationOrder(Result):
         )
         threshold = self.dataset.attrs["threshold"]
         of = counted(self["onset"].size, "head")
-        return f"{len(formed)} of {of} pass {threshold:g}: {heads or 'none'}{self.warning()}"
+        checkpoints = over(self.dataset.attrs.get("n_checkpoints"), "checkpoint")
+        return f"{len(formed)} of {of} pass {threshold:g}{checkpoints}: {heads or 'none'}{self.warning()}"
 
 
 @checked
@@ -106,7 +107,7 @@ def formation_order(scores: Scores, *, threshold: float) -> FormationOrder:
     first = above.argmax("checkpoint")
     onset = xr.where(above.any("checkpoint"), steps[first.to_numpy()].astype(float), np.nan)
     undefined = steps[~finite.all(("layer", "head")).to_numpy()].tolist()
-    attrs = {"threshold": threshold, **({"not_finite": undefined} if undefined else {})}
+    attrs = {"threshold": threshold, "n_checkpoints": len(steps), **({"not_finite": undefined} if undefined else {})}
     return FormationOrder(xr.Dataset({"onset": onset.transpose(*FormationOrder.dims)}, attrs=attrs))
 
 

@@ -41,7 +41,7 @@ from grok_interp.analysis.embedding import number_embeddings
 from grok_interp.analysis.evaluation_contexts import answer_logits
 from grok_interp.analysis.fourier import group_elements, projection
 from grok_interp.arguments import checked
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.data.discrete_log import primitive_root
 from grok_interp.data.token_rows import Tokens, token_rows
 from grok_interp.models.activations import HookedModel, read
@@ -83,7 +83,8 @@ class FourierLoss(Result):
         losses = ", ".join(f"{name} {float(last.sel(condition=name)):.3f}" for name in CONDITIONS)
         return (
             f"loss with {attrs['group']} frequencies {', '.join(map(str, attrs['frequencies']))} at the last "
-            f"checkpoint: {losses} nats; chance {math.log(attrs['p']):.3f}{self.warning()}"
+            f"checkpoint: {losses} nats{over(attrs.get('n_contexts'), 'context')}; chance {math.log(attrs['p']):.3f}"
+            f"{self.warning()}"
         )
 
 

@@ -26,7 +26,7 @@ from grok_interp.analysis.head_attention import (
 from grok_interp.analysis.head_registry import HEAD_SCORES, AttentionScore, HeadScore, WeightScore
 from grok_interp.analysis.short_windows import nearest_target, warn_of_short_windows
 from grok_interp.arguments import checked
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.data.token_rows import Mask, Tokens, token_rows, unpadded
 from grok_interp.models.activations import HookedModel, has_finite_weights, in_batches, pattern_name, read
 from grok_interp.models.processing import require_same_processing
@@ -70,9 +70,11 @@ class HeadScores(Result):
             layer, head = self.strongest(score)[0]
             value = float(self[score].isel(checkpoint=-1).sel(layer=layer, head=head))
             strongest.append(f"{score} L{layer}H{head} = {value:.2f}")
+        of_weights = all(isinstance(HEAD_SCORES.get(str(score)), WeightScore) for score in self.dataset.data_vars)
+        sequences = "" if of_weights else over(self.dataset.attrs.get("n_sequences"), "sequence")
         return (
-            f"head scores of {sizes['layer']} x {sizes['head']} heads at {counted(sizes['checkpoint'], 'checkpoint')}; "
-            f"strongest at the last: {', '.join(strongest)}{self.warning()}"
+            f"head scores of {sizes['layer']} x {sizes['head']} heads at {counted(sizes['checkpoint'], 'checkpoint')}"
+            f"{sequences}; strongest at the last: {', '.join(strongest)}{self.warning()}"
         )
 
 

@@ -30,7 +30,7 @@ from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
 from grok_interp.analysis.short_windows import warn_of_short_windows
 from grok_interp.arguments import checked
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.data.copying import induction_targets
 from grok_interp.data.token_rows import Tokens, batches_of, token_rows
 from grok_interp.models.activations import HookedModel, device_of, evaluating, mean_of_patterns
@@ -67,11 +67,11 @@ class InductionScores(Result):
         return [(int(layer), int(head)) for layer, head in last.index[:n_heads]]
 
     def __str__(self) -> str:
-        sizes, (layer, head) = self.dataset.sizes, self.strongest()[0]
+        sizes, n, (layer, head) = self.dataset.sizes, self.dataset.attrs.get("n_sequences"), self.strongest()[0]
         value = float(self["I"].isel(checkpoint=-1).sel(layer=layer, head=head))
         return (
-            f"I(L,H) of {sizes['layer']} x {sizes['head']} heads at {counted(sizes['checkpoint'], 'checkpoint')}; "
-            f"strongest at the last: L{layer}H{head} = {value:.2f}{self.warning()}"
+            f"I(L,H) of {sizes['layer']} x {sizes['head']} heads at {counted(sizes['checkpoint'], 'checkpoint')}"
+            f"{over(n, 'sequence')}; strongest at the last: L{layer}H{head} = {value:.2f}{self.warning()}"
         )
 
 

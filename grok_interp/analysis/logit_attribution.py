@@ -31,7 +31,7 @@ from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
 from grok_interp.analysis.sample_intervals import mean_interval
 from grok_interp.arguments import checked
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel, device_of, in_batches, logits, read, z_name
 from grok_interp.models.norm_gains import final_norm, norm_gains, require_linear_path
@@ -85,7 +85,8 @@ class LogitAttribution(Result):
             f"direct logit attribution of {sizes['layer']} x {sizes['head']} heads at "
             f"{counted(sizes['checkpoint'], 'checkpoint')}; at the last {named([head])} adds {value:.2f} "
             f"[{low:.2f}, {high:.2f}] of "
-            f"{float(last['logit']):.2f} to the logit of the copied token{self.warning()}"
+            f"{float(last['logit']):.2f} to the logit of the copied token "
+            f"(95% CI{over(self.dataset.attrs.get('n_samples'), 'sample')}){self.warning()}"
         )
 
 

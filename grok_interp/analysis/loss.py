@@ -18,7 +18,7 @@ from torch import Tensor
 from grok_interp.analysis.arguments import require_outputs
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
 from grok_interp.arguments import checked
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.data.token_rows import Mask, Tokens, batches_of, token_rows, unpadded
 from grok_interp.models.activations import HookedModel, in_batches, logits
 from grok_interp.results.result import Measure, Result
@@ -73,7 +73,7 @@ class PositionLoss(Result):
         last = self.mean()[-1]
         return (
             f"validation loss at {counted(self.dataset.sizes['checkpoint'], 'checkpoint')}; at the last "
-            f"{float(last):.3f} nats{self.warning()}"
+            f"{float(last):.3f} nats{over(self.dataset.attrs.get('n_windows'), 'window')}{self.warning()}"
         )
 
 

@@ -24,9 +24,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.evaluation_contexts import Answers, answers_of, draw_contexts, sampling_coordinates
+from grok_interp.analysis.evaluation_contexts import Answers, answers_of, draw_contexts
 from grok_interp.analysis.intervals import Z, effective_number, mean_and_error, wilson_interval
 from grok_interp.analysis.queries import QUERIES
+from grok_interp.analysis.sampled_over import each_sampled_over, sampling_coordinates
 from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS, ModularTasks, Split
@@ -155,8 +156,7 @@ class ShotCurves(Result):
         )
         return (
             f"{counted(sizes['shot'], 'shot')} at {counted(sizes['checkpoint'], 'checkpoint')}; last shot of the "
-            f"last, 95% CI over contexts: "
-            f"{shown}{self.warning()}"
+            f"last, 95% CI over {each_sampled_over(self.dataset)}: {shown}{self.warning()}"
         )
 
 

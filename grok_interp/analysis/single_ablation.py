@@ -20,6 +20,7 @@ from grok_interp.analysis.ablation_samples import (
     BesideIntact,
     arrays_by_sample,
     bounds,
+    cis_over_samples,
     effect_bounds,
     in_words,
     means,
@@ -75,7 +76,8 @@ class SingleAblation(BesideIntact):
         return (
             f"each of {counted(self['exact_match'][-1].size, 'head')} ablated alone ({self.dataset.attrs['how']}); "
             f"exact-match accuracy at the last checkpoint: {self.in_words('exact_match')} intact, lowest without "
-            f"{named([most])}, {self.in_words('exact_match', most)}{self.warning()}"
+            f"{named([most])}, {self.in_words('exact_match', most)}"
+            f"{cis_over_samples(self.dataset.attrs)}{self.warning()}"
         )
 
 

@@ -15,6 +15,7 @@ from grok_interp.studies.study import FolderReport, write_report
 
 def report_on_run(run: Run, device: str, threshold: float | None, output: Output) -> Path:
     """report.html of a run, analyzed first; its path. One that is up to date is left as it is."""
+    study_of(run).require_threshold(threshold)
     said = said_before(run, threshold) if device in ("auto", "cpu") else None
     if said is None:
         said = _write(run, device, threshold, output)
@@ -54,6 +55,9 @@ def report_on_folder(
     from grok_interp.studies.grid import is_grid
 
     device, runs = choose_device(device), Run.below(folder, on_damage=output.warn, trust_source=trust_source)
+    for study in studies().values():
+        if any(map(study.has, runs)):
+            study.require_threshold(threshold)
     if is_grid(folder):
         from grok_interp.studies.grid_report import report_on_grid
 

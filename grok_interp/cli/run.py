@@ -83,8 +83,8 @@ def report(
             `reproduce --preset` filled, on which the report tests every claim of the paper; or of modular runs, whose
             phase diagram it draws.
         device: auto, cpu, cuda or cuda:N.
-        threshold: for a head to be formed, I(L, H) (default 0.1), or a split to be learned, accuracy (default 0.75).
-            The choice of ablated heads does not depend on it.
+        threshold: for a head to be formed, I(L, H) in (0, 1] (default 0.1), or a split to be learned, accuracy in
+            (0, 1) (default 0.75). The choice of ablated heads does not depend on it.
         open_: show the page in the browser.
     """
     from grok_interp.cli.reports import report_on_folder, report_on_run

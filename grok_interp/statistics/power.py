@@ -8,7 +8,8 @@ with probability
     power(n) = P(T(k n - m, d sqrt(n)) > t(1 - alpha/2, k n - m)),    T noncentral t
 
 For the mean of one number per repetition (k = m = 1), d is the mean divided by the standard deviation; for the slope of
-a line over k conditions (m = 2), it is slope sqrt(Sxx) / sigma with the sum of squares Sxx of one repetition.
+a line over k conditions (m = 2), it is slope sqrt(Sxx) / sigma with the sum of squares Sxx of one repetition. A slope
+with an intercept for each repetition leaves k - 1 observations of each: k - 1 in place of k, and m = 1.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def t_power(noncentrality: float, df: float | int, *, level: float = 0.95) -> fl
 
 
 def repetitions_needed(
-    effect: float, *, power: float = 0.8, level: float = 0.95, per_repetition: int = 1, n_fitted: int = 1
+    effect: float, *, power: float = 0.8, level: float = 0.95, per_repetition: float | int = 1, n_fitted: int = 1
 ) -> float:
     """The smallest number of repetitions, 2 or more, with a power of at least `power`; infinite above 100,000.
 
@@ -46,7 +47,7 @@ def repetitions_needed(
         effect: d, the distance from the boundary in standard errors of one repetition; its sign does not matter.
         power: probability of a decision for an effect of this size, between 0 and 1.
         level: confidence level of the interval, between 0 and 1.
-        per_repetition: observations of each repetition, above 0.
+        per_repetition: observations of each repetition, above 0; a mean where repetitions differ.
         n_fitted: fitted parameters.
 
     Returns:

@@ -23,16 +23,16 @@ class Claim:
     source: str
     experiment: Experiment
 
-    def judged(self, measure: str, verdict: str, evidence: str, *seeds: int | None) -> JudgedClaim:
+    def judged(self, measure: str, verdict: str, evidence: str, *counts: int | None) -> JudgedClaim:
         """With what came out.
 
         Args:
             measure: what was measured.
             verdict: supported, not supported or undecided.
             evidence: the numbers, in words.
-            seeds: how many there were, and how many a decision needs.
+            counts: the numbers of seeds and runs, in the order of `JudgedClaim`.
         """
-        return JudgedClaim(self.text, self.source, measure, verdict, evidence, *seeds)
+        return JudgedClaim(self.text, self.source, measure, verdict, evidence, *counts)
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,12 @@ class JudgedClaim:
         measure: by which it is judged.
         verdict: "supported", "not supported" or "undecided".
         evidence: the numbers, in words.
-        seeds: how many there are.
+        seeds: how many were trained.
         seeds_needed: how many decide it with a power of 80% if the effect is as observed; None if unknown.
         seeds_needed_half: the same if the effect is half as far from the boundary.
+        runs_trained: of all conditions that are compared.
+        runs_used: those of them that the number comes from; the others have no value, or no other run of
+            their seed has one to compare with.
     """
 
     text: str
@@ -58,3 +61,5 @@ class JudgedClaim:
     seeds: int | None = None
     seeds_needed: int | None = None
     seeds_needed_half: int | None = None
+    runs_trained: int | None = None
+    runs_used: int | None = None

@@ -7,6 +7,7 @@ from typing import Literal
 import xarray as xr
 
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate, emergence
+from grok_interp.counted import counted, over
 
 MARGIN = 0.05  # an onset needs an accuracy of more than 5 percentage points above chance
 
@@ -34,7 +35,7 @@ def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"
     Example:
         >>> rise_in_words(None, "onset")
         'too few checkpoints'
-        >>> rise_in_words(Emergence(0.6, 0.99, "flat"), "onset")
+        >>> rise_in_words(Emergence(0.6, 0.99, 57, 0.95), "onset")
         'never'
     """
     if found is None:
@@ -44,14 +45,30 @@ def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"
     return "cannot tell" if found.outcome == "cannot tell" else "never"
 
 
-def step_in_words(step: Estimate) -> str:
+def too_few_in_words(n_finite: int, n_checkpoints: int) -> str:
+    """Why there is no change point.
+
+    Args:
+        n_finite: checkpoints with a finite value.
+        n_checkpoints: all of them.
+
+    Example:
+        >>> too_few_in_words(5, 5), too_few_in_words(7, 8)
+        ('5 checkpoints are too few, 8 are needed', '7 finite checkpoints are too few, 8 are needed')
+    """
+    n = counted(n_finite, "checkpoint" if n_finite == n_checkpoints else "finite checkpoint")
+    return f"{n} {'is' if n_finite == 1 else 'are'} too few, {MIN_CHECKPOINTS} are needed"
+
+
+def step_in_words(step: Estimate, n_checkpoints: int) -> str:
     """A step with its interval, as a sentence says it.
 
     Args:
         step: with its interval, in updates.
+        n_checkpoints: that the interval is over.
 
     Example:
-        >>> step_in_words(Estimate(620.1, 610.1, 1250.0))
-        '620 (95% CI 610-1,250)'
+        >>> step_in_words(Estimate(620.1, 610.1, 1250.0), 57)
+        '620 (95% CI over 57 checkpoints: 610-1,250)'
     """
-    return f"{step.value:,.0f} (95% CI {step.low:,.0f}-{step.high:,.0f})"
+    return f"{step.value:,.0f} (95% CI{over(n_checkpoints, 'checkpoint')}: {step.low:,.0f}-{step.high:,.0f})"

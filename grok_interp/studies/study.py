@@ -138,6 +138,14 @@ class Study(DataSource):
             device: where models run, a torch device.
         """
 
+    def require_threshold(self, threshold: float | None) -> None:
+        """Raises ValueError for a threshold that its reports cannot use; None, their own, is always one they can.
+
+        Args:
+            threshold: as of `report_page`.
+        """
+        del threshold
+
     def final_measures(self, run: Run) -> Mapping[str, float]:
         """What a sweep tabulates of an analyzed run: name of a measure -> its value at the last checkpoint.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -13,7 +13,14 @@ from grok_interp.studies.claim import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Claim
 
 
 def judged(
-    claim: Claim, measure: str, found: Effect, evidence: str, *, boundary: float = 0.0, verdict: str
+    claim: Claim,
+    measure: str,
+    found: Effect,
+    evidence: str,
+    *,
+    boundary: float = 0.0,
+    verdict: str,
+    seeds: Collection[int],
 ) -> JudgedClaim:
     """With the number of seeds that a decision needs; an undecided claim says it in its evidence too.
 
@@ -24,12 +31,13 @@ def judged(
         evidence: the numbers, in words.
         boundary: between both verdicts.
         verdict: as `verdict` gives it.
+        seeds: of each run that was trained, used or not.
     """
     needed = [found.seeds_needed(boundary=boundary, fraction=fraction) for fraction in (1.0, 0.5)]
     if verdict == UNDECIDED:
         evidence += f"; {_plan(needed)}"
     whole = (int(n) if np.isfinite(n) else None for n in needed)
-    return claim.judged(measure, verdict, evidence, round(found.n_seeds), *whole)
+    return claim.judged(measure, verdict, evidence, len(set(seeds)), *whole, len(seeds), found.n_runs)
 
 
 def _plan(needed: Sequence[float]) -> str:

@@ -468,7 +468,7 @@ def test_a_result_is_told_in_one_line() -> None:
     assert str(ablation_of(induction_circuit())) == (
         "without L1H0 (zero) at 1 checkpoint; exact-match accuracy at the last: 100.0% [72.2, 100.0] intact, "
         "0.0% [0.0, 27.8] ablated, 100.0% [72.2, 100.0] without random heads, "
-        "100.0% [72.2, 100.0] without heads of the nearest entropy"
+        "100.0% [72.2, 100.0] without heads of the nearest entropy (95% CIs over 5 samples)"
     )
 
 

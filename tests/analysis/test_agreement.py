@@ -18,6 +18,7 @@ from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.evaluation_contexts import Answers, EvaluationContexts, draw_contexts
 from grok_interp.analysis.hypotheses import HYPOTHESES, memorized
 from grok_interp.analysis.random_answers import log_likelihood, random_fraction
+from grok_interp.analysis.sampled_over import each_sampled_over
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import ModularTasks
 
@@ -163,6 +164,6 @@ def test_axes_and_refusals() -> None:
     assert found["log_likelihood"].dims == AlgorithmAgreement.dims
     assert found.dataset["split"].values.tolist() == ["id_test", "ood_test"]
     assert found.dataset["hypothesis"].values.tolist() == list(HYPOTHESES)
-    assert "ratio matching" in str(found)
+    assert "ratio matching" in str(found) and f"lead, over {each_sampled_over(found.dataset)}, is above 0" in str(found)
     with pytest.raises(ValueError, match="no checkpoints were given"):
         algorithm_agreement([], TASKS, n_contexts=3, seed=0)

@@ -47,6 +47,7 @@ from grok_interp.analysis.edge_ablation import edge_ablation
 from grok_interp.analysis.edge_paths import Edge
 from grok_interp.analysis.embedding import parity_separation
 from grok_interp.analysis.natural_copying import natural_copying
+from grok_interp.analysis.phases import phases
 from grok_interp.analysis.single_ablation import single_ablation
 from grok_interp.arguments import checked, heads_of, whole_numbers
 from grok_interp.models.activations import logits
@@ -56,6 +57,7 @@ MODEL = TEXT[0][1]
 STEPS = np.arange(12) * 10
 CURVE = xr.DataArray(np.repeat([0.1, 0.9], 6) + 0.01 * np.sin(STEPS), {"checkpoint": STEPS}, ["checkpoint"])
 SCORES = head_scores(TEXT_MODELS, REPEATED)
+CURVES = shot_curve(NUMBERS, TASKS, n_contexts=4, seed=0)
 PHASE = dict(id_train=1.0, id_test=0.9, ood_train=0.8, ood_test=0.8)
 RESAMPLE: dict[str, Any] = dict(how="resample", reference=REPEATED, seed=0)
 AT_SLOT: dict[str, Any] = dict(p=P, tokens=SLOTS, slot=3, batch_size=8)
@@ -114,6 +116,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "modular_regression": (modular_regression, dict(examples=[(1, 2, 3)], p=P)),
     "parity_separation": (parity_separation, dict(embedding=DRIVERS["embedding_pca"](NUMBERS), **NULL)),
     "phase": (phase, dict(accuracies=PHASE, threshold=0.7)),
+    "phases": (phases, dict(curves=CURVES, threshold=0.7)),
     "ratio_matching": (ratio_matching, dict(examples=[(1, 2, 3)], p=P)),
     "repeated_tokens": (repeated_tokens, dict(n_sequences=2, half=4, alphabet=range(10), seed=0, bos=11)),
     "single_ablation": (
@@ -122,7 +125,8 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "slot_sequences": (slot_sequences, dict(task=(2, 3), p=P, slot=1, n_examples=3, seed=0)),
 }
-OTHER = {"model", "checkpoints", "curve", "circles", "similarity", "embedding", "samples", "tasks", "scores"}
+OTHER = {"model", "checkpoints", "scores"}
+OF_A_CLASS = {"curve", "curves", "circles", "similarity", "embedding", "samples", "tasks"}
 NOT_NUMBERS = (float("nan"), float("inf"), "2", [1], True)
 NOT_LISTS = (2.5, "x", ["x"], [None], [2.5], [float("nan")])
 
@@ -140,6 +144,8 @@ def wrong(name: str, value: Any, kind: str) -> list[Any]:
     found: list[Any] = [] if kind.endswith("None") else [None]
     if name in OTHER:
         return []
+    if name in OF_A_CLASS:
+        return [None, torch.zeros(2, 3), [[1, 2]], "x", 1]
     if isinstance(value, str):
         return [*found, "another", 1]
     if isinstance(value, int) and not kind.startswith("float"):
@@ -165,6 +171,19 @@ def test_an_argument_of_another_kind_is_refused_by_its_name(call: str, name: str
     for value in values:
         with pytest.raises(ValueError, match=name):
             function(**{**options, name: value})
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "remedy"),
+    [
+        ("copying_accuracy", "samples", "must be CopySamples, got Tensor: use CopyTask.fitting"),
+        ("shot_curve", "tasks", "must be ModularTasks, got Tensor: use ModularTasks.draw(config.data)"),
+    ],
+)
+def test_what_has_a_maker_is_refused_with_it(call: str, name: str, remedy: str) -> None:
+    function, options = CALLS[call]
+    with pytest.raises(ValueError, match=re.escape(f"{name} {remedy}")):
+        function(**{**options, name: torch.zeros(2, 3)})
 
 
 def test_all_analyzers_of_checkpoints_are_tried() -> None:

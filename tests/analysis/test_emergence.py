@@ -62,6 +62,7 @@ def test_levels_of_an_accuracy_are_accuracies() -> None:
         (0, "1 or more, got 0"),
         (float("nan"), "trials must be a finite number, got nan"),
         (float("inf"), "got inf"),
+        (1e12, r"1e\+09 at most, got 1e\+12: leave it out"),
         (9, "from 0 to 3: leave it out"),
     ],
 )
@@ -197,4 +198,10 @@ def test_bad_input_is_refused(broken: xr.DataArray, options: dict, message: str)
 
 
 def test_an_emergence_is_made_of_its_estimates() -> None:
-    assert str(Emergence(0.3, 1.0)) == "none: flat (p = 0.3)"
+    assert str(Emergence(0.3, 1.0, 9, 0.95)) == "none: flat over 9 checkpoints (p = 0.3)"
+
+
+def test_an_emergence_says_what_its_intervals_are_over() -> None:
+    found = emergence(curve(ramp(1200, 1700, 0.06, 0.6)), level=0.9)
+    assert (found.n_checkpoints, found.level) == (STEPS.size, 0.9)
+    assert str(found).startswith("onset 1,200 [") and str(found).endswith(f"(90% CIs over {STEPS.size} checkpoints)")

@@ -38,6 +38,7 @@ def test_the_onset_is_the_first_step_above_the_threshold() -> None:
     order = formation_order(scores_over_time(AT_10, AT_40, AT_50, AT_ONCE), threshold=0.5)
     assert order["onset"].to_numpy().tolist() == [[10, 40], [50, 0]]
     assert order.dataset.attrs["threshold"] == 0.5
+    assert str(order).startswith("4 of 4 heads pass 0.5 over 4 checkpoints: L1H1 at 0, ")
 
 
 def test_a_score_on_the_threshold_is_not_above_it() -> None:

@@ -346,6 +346,7 @@ def test_losses_are_labeled_and_saved_and_change_nothing(tmp_path: Path) -> None
     expected = {"p": 7, "root": 3, "group": "multiplicative", "frequencies": [1, 3], "n_contexts": 20}
     assert losses.dataset.attrs == expected and losses["loss"].attrs["units"] == "nats"
     assert str(losses).startswith("loss with multiplicative frequencies 1, 3 at the last checkpoint: full ")
+    assert " nats over 20 contexts; chance 1.946" in str(losses)
     losses.save(tmp_path / "losses.nc")
     loaded = FourierLoss.load(tmp_path / "losses.nc")
     assert loaded.dataset.equals(losses.dataset) and loaded.dataset.attrs == losses.dataset.attrs

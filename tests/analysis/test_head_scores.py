@@ -359,9 +359,11 @@ def test_the_strongest_heads_are_named_in_one_line() -> None:
     assert scores.strongest("previous_token") == [ground_truth.PREVIOUS_TOKEN_HEAD]
     assert scores.strongest("prefix_matching", 1) == [ground_truth.INDUCTION_HEAD]
     assert str(scores) == (
-        "head scores of 2 x 5 heads at 1 checkpoint; strongest at the last: previous_token L0H0 = 1.00, "
-        "prefix_matching L1H0 = 1.00"
+        "head scores of 2 x 5 heads at 1 checkpoint over 5 sequences; strongest at the last: "
+        "previous_token L0H0 = 1.00, prefix_matching L1H0 = 1.00"
     )
+    of_weights = scores_of(induction_circuit(), repeated_distinct_tokens(), scores=["ov_copying"])
+    assert str(of_weights).startswith("head scores of 2 x 5 heads at 1 checkpoint; "), "weights read no sequence"
     with pytest.raises(KeyError, match="no 'ov_copying' in this result, it has previous_token"):
         scores["ov_copying"]
 

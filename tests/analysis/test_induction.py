@@ -59,7 +59,7 @@ def test_only_the_induction_head_of_the_circuit_scores() -> None:
     expected[ground_truth.INDUCTION_HEAD] = 1.0
     np.testing.assert_allclose(scores["I"].isel(checkpoint=0), expected, atol=1e-6)
     assert scores.strongest() == [ground_truth.INDUCTION_HEAD]
-    assert str(scores) == "I(L,H) of 2 x 5 heads at 1 checkpoint; strongest at the last: L1H0 = 1.00"
+    assert str(scores) == "I(L,H) of 2 x 5 heads at 1 checkpoint over 5 sequences; strongest at the last: L1H0 = 1.00"
 
 
 def test_attention_of_the_circuit_is_perfect_previous_token_or_uniform() -> None:

@@ -66,6 +66,7 @@ def test_the_induction_head_alone_adds_to_the_logit() -> None:
         assert abs(last[part]).max() < 1e-4
     assert found.strongest() == [INDUCTION_HEAD]
     assert str(found).startswith("direct logit attribution of 2 x 5 heads at 2 checkpoints; at the last L1H0 adds 28.")
+    assert str(found).endswith(" to the logit of the copied token (95% CI over 5 samples)")
     assert float(found["contribution"][0, 1, 0]) < 3, "a uniform head adds to all tokens alike"
 
 

@@ -22,7 +22,7 @@ def test_a_model_that_knows_nothing_loses_the_log_of_the_vocabulary_everywhere()
     canonical_views(model)["unembed.W_U"].zero_()
     loss = position_losses([(0, model)], random_tokens(LLAMA, length=13))
     np.testing.assert_allclose(loss["loss"], np.full((1, 12), math.log(37)), rtol=1e-6)
-    assert str(loss) == "validation loss at 1 checkpoint; at the last 3.611 nats"
+    assert str(loss) == "validation loss at 1 checkpoint; at the last 3.611 nats over 5 windows"
 
 
 def test_the_induction_circuit_loses_nothing_where_tokens_come_again() -> None:

@@ -18,6 +18,7 @@ from grok_interp import to_hooked_transformer
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
 from grok_interp.analysis.evaluation_contexts import EVALUATION_CONTEXTS, with_wrong_answers
 from grok_interp.analysis.queries import QUERIES, repeated_queries
+from grok_interp.analysis.sampled_over import each_sampled_over
 from grok_interp.analysis.shots import ShotCurves, shot_curve
 from grok_interp.configs import ModularConfig
 from grok_interp.data.modular import SPLITS, ModularTasks, Split, draw_inputs, sequences
@@ -324,9 +325,12 @@ def test_early_stopping_takes_the_peak_and_of_equal_ones_the_first() -> None:
 def test_in_one_line_stands_the_last_shot_of_the_last_checkpoint() -> None:
     result = curves_by_hand({"id_train": [0.1, 0.973], "ood_test": [0.9, 0.25]}, [0, 5], error=0.01)
     assert str(result) == (
-        "3 shots at 2 checkpoints; last shot of the last, 95% CI over contexts: id_train 97% [95%, 99%], "
-        "ood_test 25% [23%, 27%]"
+        "3 shots at 2 checkpoints; last shot of the last, 95% CI over 1,000 contexts per split: "
+        "id_train 97% [95%, 99%], ood_test 25% [23%, 27%]"
     )
+    some = {"n_contexts": ("split", [400, 1500]), "n_tasks": ("split", [4, 5])}
+    sampled = each_sampled_over(result.dataset.assign_coords(some))
+    assert sampled == "400-1,500 contexts and 4-5 tasks per split", "4 of 5 tasks: intervals are over tasks too"
 
 
 def test_curves_survive_the_disk(tmp_path) -> None:

@@ -74,8 +74,22 @@ def test_the_power_of_a_slope_is_that_of_simulated_seeds() -> None:
     of_one_seed = sigma / math.sqrt(((x - x.mean()) ** 2).sum())
     n = int(repetitions_needed(0.4 / of_one_seed, per_repetition=3, n_fitted=2))
     design = np.tile(x, n)
-    found = [slope(design, -0.1 * design + sigma * rng.standard_normal(len(design))) for _ in range(2_000)]
+    same = np.zeros(len(design), int)
+    found = [slope(design, -0.1 * design + sigma * rng.standard_normal(len(design)), same) for _ in range(2_000)]
     expected = t_power(0.4 / of_one_seed * math.sqrt(n), 3 * n - 2)
+    assert expected >= 0.8
+    assert decided(found, -0.5) == pytest.approx(expected, abs=0.03)
+
+
+def test_the_power_of_a_slope_within_seeds_is_that_of_simulated_seeds() -> None:
+    """The same, with an intercept for each seed: seeds differ by much more, which costs one run of each."""
+    rng, x, sigma = np.random.default_rng(2), np.log([8.0, 16.0, 32.0]), 0.5
+    of_one_seed = sigma / math.sqrt(((x - x.mean()) ** 2).sum())
+    n = int(repetitions_needed(0.4 / of_one_seed, per_repetition=2))
+    design, seeds = np.tile(x, n), np.repeat(np.arange(n), 3)
+    noise = sigma * rng.standard_normal((2_000, len(design))) + 9 * rng.standard_normal((2_000, n))[:, seeds]
+    found = [slope(design, -0.1 * design + each, seeds) for each in noise]
+    expected = t_power(0.4 / of_one_seed * math.sqrt(n), 2 * n - 1)
     assert expected >= 0.8
     assert decided(found, -0.5) == pytest.approx(expected, abs=0.03)
 
@@ -89,12 +103,23 @@ def test_an_effect_plans_with_its_own_spread() -> None:
 
 
 def test_a_slope_counts_a_run_of_each_condition_as_one_seed() -> None:
+    """Of three runs of a seed, two are left beside its intercept; of two, one."""
+    x, seeds = np.tile([0.0, 1.0, 2.0], 4), np.repeat(np.arange(4), 3)
+    y = 0.1 * x + np.random.default_rng(2).standard_normal(12)
+    found = slope(x, y, seeds)
+    assert found.n_seeds == 4
+    distance = found.value / (found.error * 2)  # of one seed: twice the error of four
+    assert found.seeds_needed() == repetitions_needed(distance, per_repetition=2)
+    some = slope(x[1:], y[1:], seeds[1:])  # without one run of the first seed
+    distance = some.value / (some.error * 2)
+    assert some.n_seeds == 4 and some.seeds_needed() == repetitions_needed(distance, per_repetition=7 / 4)
+
+
+def test_a_slope_over_the_runs_of_one_seed_plans_with_a_line() -> None:
     x = np.tile([0.0, 1.0, 2.0], 4)
     y = 0.1 * x + np.random.default_rng(2).standard_normal(12)
-    found, known = slope(x, y), stats.linregress(x, y)
-    assert found.n_seeds == 4
-    distance = known.slope / (known.stderr * 2)  # of one seed: twice the error of four
-    assert found.seeds_needed() == repetitions_needed(distance, per_repetition=3, n_fitted=2)
+    found, known = slope(x, y, np.zeros(12, int)), stats.linregress(x, y)
+    assert found.seeds_needed() == repetitions_needed(known.slope / known.stderr, per_repetition=11)
 
 
 def test_what_has_no_spread_plans_nothing() -> None:

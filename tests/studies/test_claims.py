@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 from training_truth import curves_of_runs
 
-from grok_interp.analysis.effects_over_seeds import mean_effect
+from grok_interp.analysis.ablation import MEASURES as OF_ABLATION
+from grok_interp.analysis.ablation import HeadAblation
+from grok_interp.analysis.ablation_conditions import CONDITIONS
+from grok_interp.analysis.effects_over_seeds import mean_effect, slope
 from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.formation import FormationOrder
 from grok_interp.studies.claim import NOT_SUPPORTED, SUPPORTED, UNDECIDED
@@ -17,6 +20,7 @@ from grok_interp.studies.copying.verdicts import (
     curve_claims,
     earlier_at_higher_rates,
     earlier_with_dropout,
+    heads_that_copy,
     loss_by_tokens,
     shallow_to_deep,
     stronger_at_higher_rates,
@@ -225,3 +229,68 @@ def test_a_sweep_without_batch_sizes_is_judged_by_the_others() -> None:
     rates = onsets_of(curves_of_runs(three_seeds({name: (1500, 0.6) for name in RATES})))
     claims = list(curve_claims(baseline, rates=rates))
     assert {claim.source for claim in claims} == {"Figure 2", "Figure 5"} and len(claims) == 6
+
+
+def test_learning_rates_are_compared_within_seeds() -> None:
+    """Seeds differ by a factor of 4 and each doubling halves the onset: unpaired, six runs decide nothing."""
+    by_seed = (600.0, 1200.0, 2400.0)
+    runs = {(name, seed): (onset * 3 / rate, 0.5) for name, rate in RATES.items() for seed, onset in enumerate(by_seed)}
+    two = {run: value for run, value in runs.items() if RATES[run[0]] < 12}
+    rates = onsets(two)
+    claim = earlier_at_higher_rates(rates)
+    assert (claim.verdict, claim.seeds, claim.runs_used, claim.runs_trained) == (SUPPORTED, 3, 6, 6)
+    known = np.log(rates.onsets.to_numpy())
+    assert verdict(slope(np.log(varied_value(rates.onsets)), known, np.zeros(6, int)), above=False) == UNDECIDED
+
+
+def test_a_seed_counts_where_two_of_its_runs_have_an_onset() -> None:
+    """Eight windows: one seed of three emerges. The verdict then rests on the larger batches, and says so."""
+    runs = three_seeds({name: (1500 * 16 / size, 0.5) for name, size in SIZES.items()})
+    runs |= {("batch_size=8", seed): (np.inf, 0.0) for seed in (1, 2)} | {("batch_size=16", 2): (np.inf, 0.0)}
+    claim = by_updates(onsets(runs))
+    assert (claim.seeds, claim.runs_used, claim.runs_trained) == (3, 5, 9)
+    assert "never emerged in 3 of 9 runs" in claim.evidence
+    larger = claim.evidence.partition("tokens), ")[2].partition(" without the smallest, at which some runs never")[0]
+    first, second = (np.log(onsets(runs).onsets[f"batch_size={size}"].to_numpy()[:2]) for size in (16, 32))
+    assert larger == str(mean_effect((second - first) / np.log(2)))
+    all_emerged = by_updates(onsets(three_seeds({name: (1500, 0.5) for name in SIZES})))
+    assert "without the smallest" not in all_emerged.evidence
+
+
+def test_seeds_with_an_onset_in_one_condition_each_decide_nothing() -> None:
+    runs = {(name, seed): (np.inf, 0.0) for name in SIZES for seed in range(3)}
+    runs |= {(name, seed): (1000.0 + 500 * seed, 0.5) for seed, name in enumerate(SIZES)}
+    claim = by_updates(onsets(runs))
+    assert (claim.verdict, claim.runs_used, claim.runs_trained, claim.seeds_needed) == (UNDECIDED, 0, 9, None)
+    assert "log batch size none" in claim.evidence
+
+
+def test_runs_of_the_conditions_compared_are_counted() -> None:
+    """Of three conditions two are compared; a seed without an onset in one of them is used in neither."""
+    runs = three_seeds({"neither": (1600, 0.4), "attn_dropout=0.1": (800, 0.6), "weight_decay=0.1": (1600, 0.2)})
+    runs |= {("attn_dropout=0.1", 1): (np.inf, 0.0), ("weight_decay=0.1", 0): (np.inf, 0.0)}
+    claim = earlier_with_dropout("attn_dropout=0.1", onsets(runs))
+    assert (claim.seeds, claim.runs_used, claim.runs_trained) == (3, 4, 6)
+    assert "never emerged in 1 of 6 runs" in claim.evidence
+
+
+def test_runs_whose_heads_have_no_order_are_trained_and_not_used() -> None:
+    orders = [order([1.0, 2.0], [3.0, 4.0]), order([np.nan, np.nan], [1.0, 2.0])]
+    claim = shallow_to_deep(orders)
+    assert (claim.seeds, claim.runs_used, claim.runs_trained) == (2, 1, 2)
+
+
+def ablated_to(left: float) -> HeadAblation:
+    """Accuracy of 1 under every condition, of `left` without the heads."""
+    accuracy = {"intact": 1.0, "ablated": left, "random": 1.0, "entropy": 1.0}
+    values = np.array([[[accuracy[name]] for name in CONDITIONS]])
+    sizes = {"checkpoint": [0], "condition": list(CONDITIONS), "draw": [0]}
+    arrays = {name: values if name in OF_ABLATION else values[..., 0] for name in HeadAblation.measures}
+    return HeadAblation.of_arrays(arrays, sizes, {"heads": "L1H0"})
+
+
+def test_no_more_than_all_accuracy_can_be_lost() -> None:
+    """Losses of 0.5, 0.9 and 1: Student's interval is 0.8 +- 0.657."""
+    for claim in heads_that_copy([ablated_to(left) for left in (0.5, 0.1, 0.0)]):
+        assert claim.evidence.endswith("0.8 [0.1428, 1]")
+        assert (claim.verdict, claim.runs_used, claim.runs_trained) == (SUPPORTED, 3, 3)

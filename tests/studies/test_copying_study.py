@@ -217,6 +217,8 @@ def test_the_report_names_checkpoints_without_an_accuracy(run: Run) -> None:
     for alphabet in ("printable", "hexadecimal"):
         assert f"Logits are not finite at step 10, 20: accuracy on {alphabet} strings is undefined there." in page
     assert "The logits of the last checkpoint are not finite" in page
+    assert "Cannot tell when copying emerged: 3 finite checkpoints are too few, 8 are needed." in page
+    assert "Exact-match accuracy is 0% at every finite checkpoint: copying has not emerged in this run." in page
 
 
 def test_exact_match_by_string_is_a_figure(run: Run) -> None:

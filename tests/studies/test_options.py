@@ -94,13 +94,40 @@ def test_no_command_ignores_a_device_that_is_not_there(
 
 
 def test_a_threshold_reaches_the_report_of_a_folder(runs: dict[str, Run], capsys) -> None:
-    """Every accuracy is above 0, and none of an untrained model above 0.99."""
+    """Every accuracy is above 0.001, and none of an untrained model above 0.99."""
     folder = runs["modular"].directory.parent
-    for threshold, phase in (("0.0", "o.o.d. generalization"), ("0.99", "nothing lear")):
+    for threshold, phase in (("0.001", "o.o.d. generalization"), ("0.99", "nothing lear")):
         assert main(["report", str(folder), "--threshold", threshold, "--device", "cpu"]) == 0
         page = (folder / "report.html").read_text()
         assert f"cells, most probable phase: {phase}" in page
         assert f"last-shot accuracy over all contexts is above {float(threshold):.0%}" in page
+
+
+@pytest.mark.parametrize(
+    ("where", "threshold", "expected"),
+    [
+        ("copying", "2", "a score I(L, H) above 0 and at most 1, got 2: leave it out for 0.1"),
+        ("copying", "-1", "a score I(L, H) above 0 and at most 1, got -1"),
+        ("copying", "0", "a score I(L, H) above 0 and at most 1, got 0"),
+        ("copying", "nan", "a score I(L, H) above 0 and at most 1, got nan"),
+        ("modular", "1", "an accuracy above 0 and below 1, got 1: leave it out for 0.75"),
+        ("modular", "0", "an accuracy above 0 and below 1, got 0"),
+        (".", "1", "an accuracy above 0 and below 1, got 1"),
+    ],
+)
+def test_a_threshold_outside_its_range_is_refused(
+    where: str, threshold: str, expected: str, runs: dict[str, Run], capsys
+) -> None:
+    folder = runs["copying"].directory.parent / where
+    assert main(["report", str(folder), "--threshold", threshold, "--device", "cpu"]) == 2
+    assert f"threshold must be {expected}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_threshold_of_one_is_a_score(runs: dict[str, Run], capsys) -> None:
+    run = runs["copying"].directory
+    assert main(["report", str(run), "--threshold", "1", "--device", "cpu"]) == 0
+    assert "number of heads with I(L, H) above 1 at" in (run / "report.html").read_text()
+    capsys.readouterr()
 
 
 def test_ablations_report_their_progress(runs: dict[str, Run]) -> None:

@@ -207,7 +207,9 @@ def test_a_report_needs_one_experiment_and_names_those_that_are_missing(tmp_path
     page, claims = write_sweep_report(tmp_path, Run.below(tmp_path))
     assert {claim.source for claim in claims} == {"Figure 2", "Figure 5", "Figure 6", "beyond the paper"}
     table = pd.read_csv(tmp_path / "tables" / "claims.csv")
-    assert {"seeds", "seeds_needed", "seeds_needed_half"} <= set(table.columns)
+    assert {"seeds", "seeds_needed", "seeds_needed_half", "runs_trained", "runs_used"} <= set(table.columns)
+    trained = table.set_index("source")["runs_trained"]
+    assert trained["Figure 5"].tolist() == [3] * 4 and trained["Figure 6"] == 1 and set(table["seeds"]) == {1}
     assert "its claims are not tested: copying/fig3." in page.read_text()
 
 

@@ -95,8 +95,8 @@ def _final_rows(condition: str, runs: Sequence[Sequence[CopyingAccuracy]]) -> li
     """One row per alphabet."""
     rows = []
     for accuracies in zip(*runs, strict=True):
-        found = mean_effect(final_exact_matches(accuracies))
-        ends = {"low": max(found.low, 0.0), "high": min(found.high, 1.0)} if found.n_runs > 1 else {}
+        found = mean_effect(final_exact_matches(accuracies)).within(0.0, 1.0)
+        ends = {"low": found.low, "high": found.high} if found.n_runs > 1 else {}
         if found.agreement:  # the spread over samples is left
             of_samples = accuracies[0].exact_match_interval().isel(checkpoint=-1)
             ends = dict(zip(("low", "high"), of_samples.to_numpy().tolist(), strict=True))

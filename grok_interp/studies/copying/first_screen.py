@@ -9,16 +9,16 @@ import numpy as np
 
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.ablation_arguments import named
-from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate
+from grok_interp.analysis.emergence import Emergence, Estimate
 from grok_interp.analysis.fraction_of_change import fraction_of_change
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.copying_emergence import copying_emergence
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_results import stored_ablation
 from grok_interp.studies.copying.results import CopyingResults
-from grok_interp.studies.rises import rise, rise_in_words, step_in_words
+from grok_interp.studies.rises import rise, rise_in_words, step_in_words, too_few_in_words
 
 CARRIES = 0.5  # fraction of the exact-match accuracy that an ablation removes, above which the heads carry copying
 MOST_NAMED = 3  # heads in a sentence
@@ -73,24 +73,25 @@ class FirstScreen:
         if self.rise is None or not self.rise.rises:
             return f"{self._no_onset()} {observed}"
         step, made = self.onset, self.loss_made
-        text = f"Copying emerged at step {step_in_words(step)}"
+        text = f"Copying emerged at step {step_in_words(step, self.rise.n_checkpoints)}"
         if np.isfinite(made.value):
             text += f", after {made.value:.0%} of the fall of the validation loss"
         return f"{text}; {self._carriers()}. {observed}"
 
     def _no_onset(self) -> str:
-        n, accuracy = len(self.results.steps), self.results.accuracy
+        accuracy = self.results.accuracy
         last = (
             f"Per-token accuracy is {accuracy.per_token_in_words()} at step {self.results.steps[-1]:,}; chance is "
             f"{accuracy.chance['per_token']:.1%}."
         )
         if self.rise is None:
-            too_few = f"{counted(n, 'checkpoint')} {'is' if n == 1 else 'are'} too few"
-            return f"Cannot tell when copying emerged: {too_few}, {MIN_CHECKPOINTS} are needed. {last}"
+            few = too_few_in_words(int(accuracy.per_token().notnull().sum()), len(self.results.steps))
+            return f"Cannot tell when copying emerged: {few}. {last}"
         if self.rise.outcome == "cannot tell":
+            checkpoints = counted(self.rise.n_checkpoints, "checkpoint")
             return (
-                f"Cannot tell whether copying emerged: at these {counted(n, 'checkpoint')} a clear rise would be "
-                f"detected with a probability of {self.rise.power:.0%} only. {last}"
+                f"Cannot tell whether copying emerged: at these {checkpoints} a clear rise would be detected with a "
+                f"probability of {self.rise.power:.0%} only. {last}"
             )
         return f"Copying did not emerge within {self.results.steps[-1]:,} updates. {last}"
 
@@ -112,9 +113,11 @@ class FirstScreen:
         return f"{heads} {'carries' if one else 'carry'}{part} it: {effect}"
 
     def _of_control(self) -> str:
-        """What random heads remove, where there are any left."""
-        control = self.ablation.fraction_removed("random") if self.ablation else Estimate()
-        return f" (random heads: {fraction_in_words(control)})" if np.isfinite(control.value) else ""
+        """What random heads remove, where there are any left, and what the intervals are over."""
+        assert self.ablation
+        control = self.ablation.fraction_removed("random")
+        random = f"random heads: {fraction_in_words(control)}; " if np.isfinite(control.value) else ""
+        return f" ({random}95% CI{over(self.ablation.dataset.attrs['n_samples'], 'sample')})"
 
     @property
     def _heads(self) -> str:
@@ -136,7 +139,9 @@ class FirstScreen:
             alphabet = accuracy.dataset.attrs["alphabet"]
             label = f"exact match on {alphabet} strings {step}, 95% CI ({accuracy.sizes_in_words})"
             found.append(Headline(accuracy.exact_match_in_words(), label))
-        found.append(Headline(rise_in_words(self.rise, "onset"), "onset of per-token accuracy (step, 95% CI)"))
+        found.append(
+            Headline(rise_in_words(self.rise, "onset"), f"onset of per-token accuracy (step, {_ci(self.rise)})")
+        )
         if np.isfinite((made := self.loss_made).value):
             label = "of the fall of the validation loss was made by the onset (95% CI of the onset)"
             found.append(Headline(fraction_in_words(made), label))
@@ -145,17 +150,18 @@ class FirstScreen:
     def _head_card(self) -> Headline:
         layer, head = self.results.induction.strongest()[0]
         curve = self.results.induction["I"].sel(layer=layer, head=head).dropna("checkpoint")
+        found = rise(curve, chance=0.0)
         label = (
-            f"onset of I(L, H) of L{layer}H{head} (step, 95% CI), the strongest head: {self._strongest_score():.2f} at "
-            "the last checkpoint"
+            f"onset of I(L, H) of L{layer}H{head} (step, {_ci(found)}), the strongest head: "
+            f"{self._strongest_score():.2f} at the last checkpoint"
         )
-        return Headline(rise_in_words(rise(curve, chance=0.0), "onset"), label)
+        return Headline(rise_in_words(found, "onset"), label)
 
     def _ablation_card(self) -> list[Headline]:
         if self.ablation is None or np.isnan((removed := self.ablation.fraction_removed()).value):
             return []
         how = self.ablation.dataset.attrs["how"]
-        label = f"of exact match removed by {how} ablation of {self._heads}, 95% CI{self._of_control()}"
+        label = f"of exact match removed by {how} ablation of {self._heads}{self._of_control()}"
         return [Headline(fraction_in_words(removed), label)]
 
     @property
@@ -180,8 +186,10 @@ class FirstScreen:
             f"{'Middle' if self.ablation else 'Bottom'}: induction score of every head. "
         )
         if self.ablation:
-            text += f"Bottom: exact match after {self.ablation.dataset.attrs['how']} ablation. {self._of_nearest()}"
-        return text + "Bands: 95% over samples."
+            how, n_samples = (self.ablation.dataset.attrs[name] for name in ("how", "n_samples"))
+            text += f"Bottom: exact match after {how} ablation{over(n_samples, 'sample')}. {self._of_nearest()}"
+        shaded = f" Shaded: onset, {_ci(self.rise)}." if np.isfinite(self.onset.value) else ""
+        return f"{text}Bands: 95% CI over {self.results.accuracy.sizes_in_words}.{shaded}"
 
     def _of_nearest(self) -> str:
         """Heads of the nearest attention entropy may belong to the same circuit: then they are named."""
@@ -194,6 +202,11 @@ class FirstScreen:
             f"At the last checkpoint the ablation of {heads.replace(' ', ', ')}, the heads of the nearest attention "
             f"entropy, removes {fraction_in_words(removed)}: copying depends on them, too. "
         )
+
+
+def _ci(found: Emergence | None) -> str:
+    """95% CI over 57 checkpoints"""
+    return f"95% CI{over(found.n_checkpoints, 'checkpoint')}" if found else "95% CI"
 
 
 def fraction_in_words(estimate: Estimate) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -109,14 +109,23 @@ def varied_value(runs: pd.Series) -> np.ndarray:
     return values[:, 0]
 
 
+def seeds_of(runs: pd.Series) -> np.ndarray:
+    """The seed of each run.
+
+    Args:
+        runs: one entry per run, by condition and seed.
+    """
+    return runs.index.get_level_values("seed").to_numpy(int)
+
+
 def log_slope(values: pd.Series) -> Effect:
-    """Slope of log value on the log of what is varied; runs at 0, or without a value, left out.
+    """Slope of log value on the log of what is varied, within seeds; runs at 0, or without a value, left out.
 
     Args:
         values: one per run, by condition and seed.
     """
     known = values[values > 0]
-    return slope(np.log(varied_value(known)), np.log(known.to_numpy()))
+    return slope(np.log(varied_value(known)), np.log(known.to_numpy()), seeds_of(known))
 
 
 def paired_effect(values: pd.Series, condition: str, without: str) -> Effect:
@@ -128,7 +137,8 @@ def paired_effect(values: pd.Series, condition: str, without: str) -> Effect:
         without: the other, which is subtracted.
     """
     table = values.unstack("condition")
-    return mean_effect((table[condition] - table[without]).dropna().to_numpy())
+    found = mean_effect((table[condition] - table[without]).dropna().to_numpy())
+    return replace(found, n_runs=2 * found.n_seeds)
 
 
 def _columns(name: str, estimate: Estimate) -> dict[str, float]:

@@ -14,7 +14,7 @@ from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.fraction_of_change import fraction_of_change, half_change
 from grok_interp.analysis.loss import PositionLoss
 from grok_interp.configs import TextConfig, TrainConfig
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_report import stored_sections
@@ -70,15 +70,18 @@ def numbers(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     layer, head = results.induction.strongest()[0]
     score = float(results.induction["I"].isel(checkpoint=-1).sel(layer=layer, head=head))
     found = rise(token, chance=accuracy.chance["per_token"], trials=accuracy.trials["per_token"])
+    cis = f"95% CI{over(token.size, 'checkpoint')}"
     return {
         f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": (
             accuracy.exact_match_in_words()
         ),
         f"exact-match accuracy by string {accuracy.strings_in_words}": accuracy.per_sequence_in_words(),
-        "per-token accuracy at the last checkpoint (95% CI over samples)": accuracy.per_token_in_words(),
+        f"per-token accuracy at the last checkpoint (95% CI over {accuracy.n_samples:,} samples)": (
+            accuracy.per_token_in_words()
+        ),
         **(_hexadecimal(results.hexadecimal) if results.hexadecimal else {}),
-        f"onset of per-token accuracy, {MARGIN:.0%} above chance or more (step, 95% CI)": rise_in_words(found, "onset"),
-        "midpoint of the rise of per-token accuracy (step, 95% CI)": rise_in_words(found, "midpoint"),
+        f"onset of per-token accuracy, {MARGIN:.0%} above chance or more (step, {cis})": rise_in_words(found, "onset"),
+        f"midpoint of the rise of per-token accuracy (step, {cis})": rise_in_words(found, "midpoint"),
         **_fall_of_loss(results.loss, found),
         f"I(L, H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
         f"step at which L{layer}H{head} passed I(L, H) = {threshold:g}": _step(
@@ -167,7 +170,8 @@ def warnings_on(results: CopyingResults, order: FormationOrder) -> Iterator[str]
             steps, alphabet = ", ".join(f"{step:,}" for step in undefined), accuracy.dataset.attrs["alphabet"]
             yield f"Logits are not finite at step {steps}: accuracy on {alphabet} strings is undefined there."
     if float(results.accuracy.exact_match().max()) == 0:
-        yield "Exact-match accuracy is 0% at every checkpoint: copying has not emerged in this run."
+        every = "every finite checkpoint" if results.accuracy.undefined_steps else "every checkpoint"
+        yield f"Exact-match accuracy is 0% at {every}: copying has not emerged in this run."
     if not int(order["onset"].count()):
         yield "No head passed the threshold: no induction head has formed in this run."
 

@@ -48,17 +48,19 @@ class Seeds:
         found = {seed: screen.onset.value for seed, screen in self.screens.items()}
         return {seed: step for seed, step in found.items() if np.isfinite(step)}
 
-    def over_seeds(self, value: Callable[[FirstScreen], float]) -> Effect:
-        """The mean of the finite values, with its t-interval."""
+    def over_seeds(
+        self, value: Callable[[FirstScreen], float], *, least: float = -np.inf, most: float = np.inf
+    ) -> Effect:
+        """The mean of the finite values, with its t-interval, cut at the least and the largest possible value."""
         values = np.array([value(screen) for screen in self.screens.values()], float)
-        return mean_effect(values[np.isfinite(values)])
+        return mean_effect(values[np.isfinite(values)]).within(least, most)
 
     def answer(self) -> str:
         """One sentence, and what it was observed on."""
         n, last = len(self.screens), min(screen.results.steps[-1] for screen in self.screens.values())
         seeds = counted(n, "seed")
         if not self.onsets:
-            final = fraction_in_words(self.over_seeds(_final))
+            final = fraction_in_words(self._final())
             return (
                 f"Copying emerged in 0 of {seeds} within {last:,} updates{self._undecided()}: exact match at the "
                 f"end is {final}."
@@ -70,6 +72,9 @@ class Seeds:
             text += f", after {fraction_in_words(made)} of the fall of the validation loss"
         return f"{text}{self._carriers()}. Brackets: 95% CI over seeds."
 
+    def _final(self) -> Effect:
+        return self.over_seeds(lambda screen: float(screen.results.accuracy.exact_match()[-1]), least=0.0, most=1.0)
+
     def _undecided(self) -> str:
         """Seeds of which it is not known."""
         found = [screen.rise for screen in self.screens.values()]
@@ -77,7 +82,7 @@ class Seeds:
         return f" ({n} of them undecided: too few checkpoints, or too much noise)" if n else ""
 
     def _carriers(self) -> str:
-        removed, control = self.over_seeds(_removed), self.over_seeds(_removed_by_random)
+        removed, control = (self.over_seeds(each, most=1.0) for each in (_removed, _removed_by_random))
         if not removed.n_runs:
             return "; no head has been ablated yet"
         text = f"; ablating each seed's induction heads removes {fraction_in_words(removed)} of it"
@@ -89,21 +94,19 @@ class Seeds:
         low, high = (100 * float(end[0]) for end in wilson_interval(np.array([emerged / n]), n))
         found = [
             Headline(f"{emerged} of {n}", f"seeds in which copying emerged; of all seeds 95% CI {low:.0f}-{high:.0f}%"),
-            Headline(
-                fraction_in_words(self.over_seeds(_final)), "exact match at the last checkpoint (mean over seeds)"
-            ),
+            Headline(fraction_in_words(self._final()), "exact match at the last checkpoint (mean over seeds)"),
         ]
         of_effects = {
-            "onset of per-token accuracy (step)": (lambda screen: screen.onset.value, steps_in_words),
-            "of the fall of the validation loss was made by the onset": (
-                lambda screen: screen.loss_made.value,
-                fraction_in_words,
+            "onset of per-token accuracy (step)": self.over_seeds(lambda screen: screen.onset.value),
+            "of the fall of the validation loss was made by the onset": self.over_seeds(
+                lambda screen: screen.loss_made.value
             ),
-            "of exact match removed by ablation of the induction heads": (_removed, fraction_in_words),
-            "of exact match removed by ablation of random heads": (_removed_by_random, fraction_in_words),
+            "of exact match removed by ablation of the induction heads": self.over_seeds(_removed, most=1.0),
+            "of exact match removed by ablation of random heads": self.over_seeds(_removed_by_random, most=1.0),
         }
-        for label, (value, in_words) in of_effects.items():
-            if (effect := self.over_seeds(value)).n_runs:
+        for label, effect in of_effects.items():
+            if effect.n_runs:
+                in_words = steps_in_words if "(step)" in label else fraction_in_words
                 seeds = f"mean over {counted(effect.n_runs, 'seed')}, 95% CI"
                 found.append(Headline(in_words(effect), f"{label}, {seeds}"))
         return found
@@ -127,10 +130,6 @@ def steps_in_words(effect: Estimate) -> str:
         return f"{effect.value:,.0f} ({effect.agreement})"
     ends = f" [{effect.low:,.0f}, {effect.high:,.0f}]" if np.isfinite([effect.low, effect.high]).all() else ""
     return f"{effect.value:,.0f}{ends}"
-
-
-def _final(screen: FirstScreen) -> float:
-    return float(screen.results.accuracy.exact_match()[-1])
 
 
 def _removed(screen: FirstScreen) -> float:

@@ -62,6 +62,13 @@ class CopyingStudy(Study):
             return series_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
         return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
 
+    def require_threshold(self, threshold: float | None) -> None:
+        """I(L, H) is at most 1, and 0 for a head that does nothing."""
+        if threshold is not None and not 0 < threshold <= 1:
+            raise ValueError(
+                f"threshold must be a score I(L, H) above 0 and at most 1, got {threshold:g}: leave it out for 0.1"
+            )
+
     def figure_after_report(self, run: Run) -> str:
         """Of a series from elsewhere one that is drawn from stored results: ablations need its models and a text."""
         return "copying/fig2" if isinstance(run, SeriesRun) else self.next_figure

@@ -113,6 +113,8 @@ def report_on_experiments(
             "seeds": claim.seeds,
             "needed": claim.seeds_needed,
             "needed if half": claim.seeds_needed_half,
+            "runs trained": claim.runs_trained,
+            "runs used": claim.runs_used,
         }
         for claim in claims
     ]
@@ -142,7 +144,7 @@ def claims_of(
 
 def _tables(onsets: Mapping[Experiment, ByMeasure], claims: Sequence[JudgedClaim]) -> dict[str, pd.DataFrame]:
     compared = [of for each, of in onsets.items() if each is not BASELINE]  # which each of them holds
-    whole = dict.fromkeys(("seeds", "seeds_needed", "seeds_needed_half"), "Int64")
+    whole = dict.fromkeys(("seeds", "seeds_needed", "seeds_needed_half", "runs_trained", "runs_used"), "Int64")
     return {
         "claims": pd.DataFrame([asdict(claim) for claim in claims]).astype(whole),
         "onsets": pd.concat([each.to_frame() for of in compared for each in of.values()], ignore_index=True),
@@ -175,7 +177,8 @@ def _claims_section(claims: pd.DataFrame) -> Section:
         f"Of {len(claims)} tests of the paper's claims: {verdicts}. Each claim is shown with its test. Claims about "
         "copying are tested by two measures. seeds_needed: the number of seeds that decides the claim with a power of "
         "80%, estimated from the spread over these seeds, if the effect is as observed; seeds_needed_half: if it is "
-        "half as far from the boundary."
+        "half as far from the boundary. runs_used: those of runs_trained that the number comes from; the others have "
+        "no value, such as an onset, or no other run of their seed has one to compare with."
     )
     named = claims.rename(columns={"text": "claim"})
     return Section("Claim by claim", text, html=f'<div class="wide">{table_html(named)}</div>', table=named)

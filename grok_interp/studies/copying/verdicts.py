@@ -2,6 +2,8 @@
 
 An interval (95%, over seeds) decides: wholly on the claim's side it is supported, wholly on the other not supported,
 anything else is undecided, too few runs and onsets that never came included. Each function says which side is which.
+Runs are paired by seed: a seed has the same initial weights in all conditions, so these are compared within each seed
+(slopes have an intercept for each seed), and a seed with a value in one condition only does not count.
 Onsets are change points (`emergence`), final values means over the last tenth of training. Copying is judged twice: by
 exact-match accuracy, the paper's, and by per-token accuracy.
 
@@ -37,7 +39,15 @@ from grok_interp.studies.copying.claims import (
     SHALLOW_TO_DEEP,
     STRONGER_AT_HIGHER_RATES,
 )
-from grok_interp.studies.copying.onsets import ByMeasure, Onsets, by_run, log_slope, paired_effect, varied_value
+from grok_interp.studies.copying.onsets import (
+    ByMeasure,
+    Onsets,
+    by_run,
+    log_slope,
+    paired_effect,
+    seeds_of,
+    varied_value,
+)
 from grok_interp.studies.verdict import judged, verdict
 
 COPYING = {"exact_match": "exact match", "per_token": "per token"}
@@ -64,10 +74,14 @@ def by_updates(batches: Onsets) -> JudgedClaim:
     """Slope of log onset on log batch size: 0 if updates count, -1 if tokens do; supported above -1/2.
 
     Args:
-        batches: of one measure of copying, at several batch sizes.
+        batches: of one measure of copying, at several batch sizes, one run or more.
     """
-    found = log_slope(batches.onsets)
+    onsets = batches.onsets
+    found, sizes = log_slope(onsets), varied_value(onsets)
     text = f"slope of log onset on log batch size {found} (0: updates count, -1: tokens)"
+    larger = log_slope(onsets[sizes > sizes.min()])
+    if onsets[sizes == sizes.min()].isna().any() and not np.isnan(larger.value):
+        text += f", {larger} without the smallest, at which some runs never emerged"
     return _on_copying(BY_UPDATES, batches, found, text, boundary=HALFWAY)
 
 
@@ -82,7 +96,8 @@ def loss_by_tokens(batches: Onsets) -> JudgedClaim:
     found = log_slope(by_run({run: float(curve["checkpoint"][curve <= level][0]) for run, curve in losses.items()}))
     text = f"slope of log updates to a loss of {level:.2f} on log batch size {found} (0: updates count, -1: tokens)"
     decided = verdict(found, boundary=HALFWAY, above=False)
-    return judged(LOSS_BY_TOKENS, "loss", found, text, boundary=HALFWAY, verdict=decided)
+    seeds = [seed for _, seed in losses]
+    return judged(LOSS_BY_TOKENS, "loss", found, text, boundary=HALFWAY, verdict=decided, seeds=seeds)
 
 
 def earlier_at_higher_rates(rates: Onsets) -> JudgedClaim:
@@ -103,7 +118,7 @@ def stronger_at_higher_rates(rates: Onsets) -> JudgedClaim:
         rates: of one measure of copying, at several learning rates.
     """
     finals = rates.finals
-    found = slope(np.log2(varied_value(finals)), finals.to_numpy())
+    found = slope(np.log2(varied_value(finals)), finals.to_numpy(), seeds_of(finals))
     text = f"final accuracy gained by each doubling of the learning rate {found}"
     return _on_copying(STRONGER_AT_HIGHER_RATES, rates, found, text)
 
@@ -120,7 +135,7 @@ def shallow_to_deep(orders: Sequence[FormationOrder]) -> JudgedClaim:
         decided = SUPPORTED if found.tau > 0 else NOT_SUPPORTED
     taus = np.array([order.depth_order().tau for order in orders])
     of_seeds = mean_effect(taus[np.isfinite(taus)])
-    return judged(SHALLOW_TO_DEEP, "I(L, H)", of_seeds, str(found), verdict=decided)
+    return judged(SHALLOW_TO_DEEP, "I(L, H)", of_seeds, str(found), verdict=decided, seeds=range(len(orders)))
 
 
 def better_with(condition: str, name: str, regularized: Onsets) -> JudgedClaim:
@@ -133,7 +148,7 @@ def better_with(condition: str, name: str, regularized: Onsets) -> JudgedClaim:
     """
     found = paired_effect(regularized.finals, condition, NEITHER)
     text = f"final accuracy with {name} minus without {found}"
-    return _on_copying(BETTER_WITH[name], regularized, found, text)
+    return _on_copying(BETTER_WITH[name], regularized, found, text, conditions=(condition, NEITHER))
 
 
 def earlier_with_dropout(condition: str, regularized: Onsets) -> JudgedClaim:
@@ -146,12 +161,13 @@ def earlier_with_dropout(condition: str, regularized: Onsets) -> JudgedClaim:
     onsets = regularized.onsets
     found = paired_effect(onsets.where(onsets > 0).map(np.log2), condition, NEITHER)
     text = f"log2 of the onset with attention dropout minus without {found}"
-    return _on_copying(EARLIER_WITH_DROPOUT, regularized, found, text, above=False)
+    compared = condition, NEITHER
+    return _on_copying(EARLIER_WITH_DROPOUT, regularized, found, text, above=False, conditions=compared)
 
 
 def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[JudgedClaim]:
     """Beyond the paper. At the last checkpoint: accuracy under the kinder control minus accuracy without the
-    heads, of each measure; supported above 0.
+    heads, of each measure; supported above 0. The interval is cut at 1, the largest loss of accuracy that is possible.
 
     Args:
         ablations: one per run.
@@ -162,10 +178,11 @@ def heads_that_copy(ablations: Sequence[HeadAblation]) -> list[JudgedClaim]:
         lost = np.array(
             [float(each.sel(condition=["random", "entropy"]).min() - each.sel(condition="ablated")) for each in last]
         )
-        found = mean_effect(lost[np.isfinite(lost)])  # a run without heads that may be controls has none
+        known = lost[np.isfinite(lost)]  # a run without heads that may be controls has none
+        found = mean_effect(known).within(-1.0, 1.0)  # Student's interval may go beyond
         heads = ", ".join(each.dataset.attrs["heads"] for each in ablations)
         text = f"accuracy lost without {heads} beyond what the worse control loses {found}"
-        claims.append(judged(HEADS_THAT_COPY, name, found, text, verdict=verdict(found)))
+        claims.append(judged(HEADS_THAT_COPY, name, found, text, verdict=verdict(found), seeds=range(len(ablations))))
     return claims
 
 
@@ -206,10 +223,21 @@ def curve_claims(
 
 
 def _on_copying(
-    claim: Claim, onsets: Onsets, found: Effect, evidence: str, *, boundary: float = 0.0, above: bool = True
+    claim: Claim,
+    onsets: Onsets,
+    found: Effect,
+    evidence: str,
+    *,
+    boundary: float = 0.0,
+    above: bool = True,
+    conditions: Sequence[str] | None = None,
 ) -> JudgedClaim:
-    never = int(onsets.onsets.isna().sum())
-    note = f"; never emerged in {never} of {len(onsets.onsets)} runs" if never else ""
+    runs = onsets.onsets
+    if conditions:
+        runs = runs[runs.index.get_level_values("condition").isin(conditions)]
+    never = int(runs.isna().sum())
+    note = f"; never emerged in {never} of {len(runs)} runs" if never else ""
     decided = verdict(found, boundary=boundary, above=above)
     measure = COPYING[onsets.measure]
-    return judged(claim, measure, found, evidence + note, boundary=boundary, verdict=decided)
+    seeds = seeds_of(runs).tolist()
+    return judged(claim, measure, found, evidence + note, boundary=boundary, verdict=decided, seeds=seeds)

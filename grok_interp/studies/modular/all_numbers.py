@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from grok_interp.analysis.evaluation_contexts import sampled_over
 from grok_interp.analysis.intervals import effective_number, in_percent, wilson_interval
 from grok_interp.analysis.phases import Transience, fraction_left, phases, transience
+from grok_interp.analysis.sampled_over import sampled_over
 from grok_interp.analysis.shots import ShotCurves
+from grok_interp.counted import over
 from grok_interp.data.modular import SPLITS, Split
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.studies.modular.results import EARLY_STOPPING, ModularResults
@@ -23,13 +24,16 @@ def numbers(results: ModularResults, *, threshold: float) -> dict[str, str]:
     }
     ood = transience(_ood_curve(results))
     best = results.agreement.best().sel(checkpoint=step, split="ood_train").isel(shot=-1)
+    checkpoints = over(results.rise.n_checkpoints if results.rise else None, "checkpoint")
     return found | {
         "step of the best o.o.d. accuracy over new queries (early stopping)": f"{step:,}",
         f"phase at that step (learned: above {threshold:g}), probability over contexts, 1 seed": str(
             phases(shots, threshold=threshold).get(step, "undefined: not finite")
         ),
         "most likely algorithm at that step, last shot, o.o.d. train": str(best.values),
-        "midpoint of the rise of o.o.d. train accuracy (step, 95% CI)": rise_in_words(results.rise, "midpoint"),
+        f"midpoint of the rise of o.o.d. train accuracy (step, 95% CI{checkpoints})": rise_in_words(
+            results.rise, "midpoint"
+        ),
         f"o.o.d. accuracy over new queries at the last checkpoint, as a fraction of the best, {_peak(results, ood)} "
         "(95% CI over contexts, 1 seed)": _kept(results, ood),
         "chance": f"{1 / shots.dataset.attrs['p']:.1%}",

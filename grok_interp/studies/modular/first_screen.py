@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Estimate
+from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.intervals import in_percent
 from grok_interp.analysis.phases import PhaseProbabilities, percent, phases
-from grok_interp.counted import counted
+from grok_interp.analysis.sampled_over import each_sampled_over
+from grok_interp.counted import counted, over
 from grok_interp.data.modular import SPLITS
 from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.modular_emergence import modular_emergence
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.studies.modular.results import ModularResults
-from grok_interp.studies.rises import rise_in_words, step_in_words
+from grok_interp.studies.rises import rise_in_words, step_in_words, too_few_in_words
 
 
 @dataclass(frozen=True)
@@ -50,36 +51,38 @@ class FirstScreen:
         return f"{self._rise()}; at step {step:,}, where it is best, the phase is {phase}. One seed."
 
     def _rise(self) -> str:
-        n, what = len(self.results.steps), "accuracy on unseen tasks"
+        what = "accuracy on unseen tasks"
         if self.results.rise is None:
-            too_few = f"{counted(n, 'checkpoint')} {'is' if n == 1 else 'are'} too few"
-            return f"Cannot tell when {what} rose: {too_few}, {MIN_CHECKPOINTS} are needed"
+            n_finite = int(self.results.shots.last_shot().sel(split="ood_train").notnull().sum())
+            return f"Cannot tell when {what} rose: {too_few_in_words(n_finite, len(self.results.steps))}"
         if self.results.rise.rises:
-            return f"{what.capitalize()} rose at step {step_in_words(self.onset)}"
+            return f"{what.capitalize()} rose at step {step_in_words(self.onset, self.results.rise.n_checkpoints)}"
         if self.results.rise.outcome == "cannot tell":
             return (
-                f"Cannot tell whether {what} rose: at these {counted(n, 'checkpoint')} a clear rise would be detected "
-                f"with a probability of {self.results.rise.power:.0%} only"
+                f"Cannot tell whether {what} rose: at these {counted(self.results.rise.n_checkpoints, 'checkpoint')} a "
+                f"clear rise would be detected with a probability of {self.results.rise.power:.0%} only"
             )
         return f"{what.capitalize()} did not rise above chance ({self._chance:.1%}) by more than 5 percentage points"
 
     def cards(self) -> list[Headline]:
         """Six numbers with their intervals."""
-        step = self.results.best_step
-        best = self.phases.get(step)
+        step, shots, rise = self.results.best_step, self.results.shots, self.results.rise
+        best, contexts = self.phases.get(step), each_sampled_over(shots.dataset)
+        checkpoints = over(rise.n_checkpoints if rise else None, "checkpoint")
         accuracies = [
             Headline(
-                in_percent(*self.results.shots.last_shot_with_interval(split, step)),
-                f"accuracy, {SPLIT_NAMES[split]}, last shot, step {step:,} (95% CI over contexts)",
+                in_percent(*shots.last_shot_with_interval(split, step)),
+                f"accuracy, {SPLIT_NAMES[split]}, last shot, step {step:,} "
+                f"(95% CI{over(int(shots.dataset['n_contexts'].sel(split=split)), 'context')})",
             )
             for split in SPLITS
         ]
         return [
             *accuracies,
-            Headline(rise_in_words(self.results.rise, "onset"), "onset of o.o.d. train accuracy (step, 95% CI)"),
+            Headline(rise_in_words(rise, "onset"), f"onset of o.o.d. train accuracy (step, 95% CI{checkpoints})"),
             Headline(
                 percent(best.probability) if best else "undefined",
-                f"probability over contexts of the phase at step {step:,}: {best.most_probable if best else 'none'} "
+                f"probability over {contexts} of the phase at step {step:,}: {best.most_probable if best else 'none'} "
                 f"(a split is learned above {self.threshold:.0%})",
             ),
         ]
@@ -93,7 +96,7 @@ class FirstScreen:
         """The figure with its caption."""
         caption = (
             "Top: accuracy of the last answer of the context, by split: tasks trained on or not (i.d., o.o.d.), inputs "
-            "trained on or not (train, test). Bottom: probability of each phase. Bands: 95% CI over the evaluation "
-            "contexts; probabilities: over the same contexts."
+            "trained on or not (train, test). Bottom: probability of each phase. Bands: 95% CI over "
+            f"{each_sampled_over(self.results.shots.dataset)}; probabilities: over the same contexts."
         )
         return Section("Overview", "", self.drawing, caption, file="overview")

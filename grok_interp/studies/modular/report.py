@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from grok_interp import plots
-from grok_interp.analysis.evaluation_contexts import sampled_over
 from grok_interp.analysis.phases import PAPER_THRESHOLD
+from grok_interp.analysis.sampled_over import sampled_over
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.configs.schedules import spread_steps
 from grok_interp.counted import counted

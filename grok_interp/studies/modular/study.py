@@ -55,6 +55,13 @@ class ModularStudy(Study):
         inputs = self.evaluation_inputs(run)
         return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
 
+    def require_threshold(self, threshold: float | None) -> None:
+        """Every accuracy is 0 or more, and none above 1."""
+        if threshold is not None and not 0 < threshold < 1:
+            raise ValueError(
+                f"threshold must be an accuracy above 0 and below 1, got {threshold:g}: leave it out for 0.75"
+            )
+
     def final_measures(self, run: Run) -> Mapping[str, float]:
         """Last-shot accuracies by split."""
         last = self.analyze(run).shots.last_shot().isel(checkpoint=-1)
