@@ -84,8 +84,8 @@ class FileSeries(CheckpointSeries):
         if isinstance(found, Mapping):
             if self.shell is None:
                 raise ValueError(
-                    f"{path} holds a state dict: give model=, the model that it is loaded into, or load=, a function "
-                    "that returns a model"
+                    f"{path} holds a state dict: give model=, the model that it is loaded into (--model on the command "
+                    "line), or load=, a function that returns a model"
                 )
             found = loaded_copy(self.shell, found, path)
         elif not isinstance(found, nn.Module):

@@ -28,6 +28,9 @@ StateDict = Mapping[str, Tensor]
 NESTED = ("model", "state_dict", "model_state_dict", "module")  # where training loops keep the model's state dict
 SHOWN = 3  # names in an error
 N_READ, N_SHOWN = 4096, 30  # bytes of what may be a text, and its characters in an error
+ON_THE_COMMAND_LINE = (
+    "for the command line, where --model is what weights are loaded into, save the state dict alone with torch.save"
+)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -59,7 +62,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         found = f"the entries {list(state)[:8]}" if isinstance(state, Mapping) else type(state).__name__
         raise ValueError(
             f"{path} must hold a state dict, alone or under one of {', '.join(NESTED)}, got {found}: give "
-            "load=, a function from the path to a model or a state dict"
+            f"load=, a function from the path to a model or a state dict; {ON_THE_COMMAND_LINE}"
         )
     return unwrapped(state)
 
@@ -103,7 +106,8 @@ def require_fit(model: Any, state: StateDict, where: object) -> None:
     if missing or unknown or reshaped:
         raise ValueError(
             f"{where} does not fit the model: missing {_some(missing)}, unknown {_some(unknown)}, other shapes "
-            f"{_some(reshaped)}; give the model= that was trained (one architecture for the whole series)"
+            f"{_some(reshaped)}; give the model= (--model on the command line) that was trained (one architecture for "
+            "the whole series)"
         )
 
 
@@ -133,7 +137,8 @@ def _read(path: Path) -> Any:
         if ("weights_only" in str(error) or "Unsupported" in str(error)) and not _first_words(path):
             raise ValueError(
                 f"{path} is no checkpoint of tensors alone: it is another kind of file, or it holds Python objects, "
-                "which are not executed. If you trust it, give load=lambda path: torch.load(path, weights_only=False)"
+                "which are not executed. If you trust it, give load=lambda path: torch.load(path, weights_only=False); "
+                f"{ON_THE_COMMAND_LINE}"
             ) from error
         raise DamagedFileError(_not_a_checkpoint(path, error)) from error
     except (SafetensorError, RuntimeError, EOFError, LookupError, StructError, ValueError, OSError) as error:

@@ -243,6 +243,35 @@ def test_a_plain_torch_model_without_hooks_gets_the_remedy(
     assert "TorchAdapter" in message and remedy in message
 
 
+class Executed:
+    """An object whose pickle calls a function."""
+
+    def __reduce__(self) -> tuple:
+        return print, ("executed",)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (
+            {"step": 5, "loss": 2.5},
+            "for the command line, where --model is what weights are loaded into, save the state",
+        ),
+        ({"model": Executed()}, "for the command line, where --model is what weights are loaded into, save the state"),
+        ({"w": torch.ones(3)}, "give the model= (--model on the command line) that was trained"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_gets_a_remedy_of_the_command_line(
+    content: dict, remedy: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    torch.save(content, tmp_path / "ckpt_0.pt")
+    words = ("--run", tmp_path / "run", "--model", f"{nano_gpt.__file__}:adapted")
+    assert run_command("analyze", tmp_path / "ckpt_{step}.pt", *words) == 2
+    printed = capsys.readouterr()
+    assert remedy in printed.err
+    assert "executed\n" not in printed.out
+
+
 def test_watch_shows_what_is_stored(trainer: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert run_command("analyze", trainer, "--run", run, "--every", 3, "--quiet") == 0
