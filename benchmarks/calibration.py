@@ -20,6 +20,7 @@ standard deviations of the noise; its onset is uniform over the gaps between 30%
     clustered        the same of 300 strings of 10 answers, all right or all wrong
     fluctuating      as "steep accuracy", and training fluctuates: AR(rho) noise with a standard deviation of 0.5 is
                      added to the logit of the accuracy; of 0.2 in "weakly", of 1 in "strongly fluctuating"
+    slow fluctuating as "fluctuating", with the width and the onset of "slow"
     late             from 0 to 0.96 within 50 to 200 steps that begin at 2,500 to 3,400, 640 trials: as an exact-match
                      accuracy of 0 for most of training
     flat             no rise: an onset that is found is false
@@ -58,11 +59,18 @@ BINOMIAL = {  # trials, before, after
     "fluctuating": (3_000, 1 / 94, 0.993),
     "weakly fluctuating": (3_000, 1 / 94, 0.993),
     "strongly fluctuating": (3_000, 1 / 94, 0.993),
+    "slow fluctuating": (3_000, 1 / 94, 0.993),
     "late": (640, 0.0, 0.96),
 }
-FLUCTUATION = {"fluctuating": 0.5, "weakly fluctuating": 0.2, "strongly fluctuating": 1.0}  # sd of the logit
+FLUCTUATION = {
+    "fluctuating": 0.5,
+    "weakly fluctuating": 0.2,
+    "strongly fluctuating": 1.0,
+    "slow fluctuating": 0.5,
+}  # sd of the logit
+SLOW = ("slow", "slow fluctuating")
 CLUSTER = {"clustered": 10}
-STEEP = {name: (500, 900) for name in ("steep accuracy", "clustered", *FLUCTUATION)} | {
+STEEP = {name: (500, 900) for name in ("steep accuracy", "clustered", *FLUCTUATION) if name not in SLOW} | {
     "late": (2_500, 3_400)
 }  # onsets
 ESTIMATES = ("onset", "midpoint", "end")
@@ -98,7 +106,7 @@ class Scenario:
         if self.kind in STEEP:
             onset = rng.uniform(*STEEP[self.kind])
             return onset, onset + rng.uniform(50, 200)
-        if self.kind == "slow":
+        if self.kind in SLOW:
             width = N_STEPS * rng.uniform(0.6, 0.9)
             onset = rng.uniform(0.005 * N_STEPS, 0.995 * N_STEPS - width)
             return onset, onset + width
@@ -146,6 +154,7 @@ def scenarios() -> list[Scenario]:
     accuracies = [Scenario("demo", kind, 0.0) for kind in BINOMIAL if kind not in FLUCTUATION]
     fluctuating = [Scenario("demo", "fluctuating", rho) for rho in (*rhos, 0.9)]
     fluctuating += [Scenario("demo", f"{how} fluctuating", rho) for how in ("weakly", "strongly") for rho in (0.5, 0.9)]
+    fluctuating += [Scenario("demo", "slow fluctuating", rho) for rho in (0.0, 0.5, 0.7)]
     return [*rises, *clean, *accuracies, *fluctuating, *others, *flat]
 
 

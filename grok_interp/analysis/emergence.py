@@ -36,7 +36,7 @@ from grok_interp.statistics.flatness import Flatness, flatness
 
 MIN_CHECKPOINTS = MIN_POINTS
 ENOUGH_POWER = 0.9
-MOST_TRIALS = 1e9  # more answers have less noise than a fit in float64 can tell from rounding
+MOST_TRIALS = 1e7  # more answers have less noise than a fit in float64 can tell from rounding
 NEVER = float("nan")
 
 Outcome = Literal["emerged", "flat", "cannot tell", "at chance"]
@@ -120,7 +120,7 @@ def emergence(
             `chance`.
         level: confidence level of the intervals, between 0 and 1; the test of a flat curve has size 1 - level. Its
             smallest p-value is 1 / 501: with a level above 0.998 no curve has an onset.
-        trials: for an accuracy, the number of answers that each value is the fraction of, from 1 to 1e9. Its noise is
+        trials: for an accuracy, the number of answers that each value is the fraction of, from 1 to 1e7. Its noise is
             then largest in the middle and small near 0 and 1: that of so many answers, and fluctuations of training on
             the logit. Without it, the noise of all checkpoints is equal, and the intervals of a steep rise between
             quiet levels are too narrow (docs/calibration.md).

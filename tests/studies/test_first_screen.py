@@ -74,7 +74,7 @@ def test_several_heads_are_named_up_to_three(results: CopyingResults) -> None:
 def test_what_is_not_known_is_said(results: CopyingResults, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = FirstScreen(at_chance(results), None)
     assert nothing.answer().startswith("Copying did not emerge within 4,000 updates. Per-token accuracy is 0.0%")
-    assert nothing.answer().endswith("chance is 1.1%. One seed.")
+    assert nothing.answer().endswith("at step 4,000 (95% CI over 100 samples x 5 strings); chance is 1.1%. One seed.")
     few = FirstScreen(results.at([0, 4000]), None)
     assert few.answer().startswith("Cannot tell when copying emerged: 2 checkpoints are too few, 8 are needed.")
     monkeypatch.setattr(first_screen, "rise", lambda *_, **__: Emergence(0.2, 0.4, 9, 0.95, "cannot tell"))
@@ -112,11 +112,14 @@ def test_the_modular_sentence_has_the_rise_and_the_phase_with_its_probability() 
     results = modular.analyze(load_reference("modular-p11"))
     screen = ModularFirstScreen(results, 0.75)
     step, phase = results.best_step, screen.phases[results.best_step]
-    assert f"; at step {step:,}, where it is best, the phase is {phase}. One seed." in screen.answer()
+    assert (
+        f"; at step {step:,}, where it is best, the phase is {phase} over 2,600-2,601 contexts per split. One seed."
+        in screen.answer()
+    )
     assert len(screen.cards()) == 6
     assert all("[" in card.value for card in screen.cards()[:4])
     untrained = ModularFirstScreen(results.at([0]), 0.75)
     assert untrained.answer() == (
         "Cannot tell when accuracy on unseen tasks rose: 1 checkpoint is too few, 8 are needed; at step 0, where it is "
-        "best, the phase is nothing learned >99%. One seed."
+        "best, the phase is nothing learned >99% over 2,600-2,601 contexts per split. One seed."
     )

@@ -81,8 +81,8 @@ class FirstScreen:
     def _no_onset(self) -> str:
         accuracy = self.results.accuracy
         last = (
-            f"Per-token accuracy is {accuracy.per_token_in_words()} at step {self.results.steps[-1]:,}; chance is "
-            f"{accuracy.chance['per_token']:.1%}."
+            f"Per-token accuracy is {accuracy.per_token_in_words()} at step {self.results.steps[-1]:,} (95% CI over "
+            f"{accuracy.sizes_in_words}); chance is {accuracy.chance['per_token']:.1%}."
         )
         if self.rise is None:
             few = too_few_in_words(int(accuracy.per_token().notnull().sum()), len(self.results.steps))

@@ -48,7 +48,8 @@ class FirstScreen:
         """One sentence, and what it was observed on."""
         step = self.results.best_step
         phase = str(self.phases[step]) if step in self.phases else "not defined: the logits are not finite"
-        return f"{self._rise()}; at step {step:,}, where it is best, the phase is {phase}. One seed."
+        contexts = each_sampled_over(self.results.shots.dataset)
+        return f"{self._rise()}; at step {step:,}, where it is best, the phase is {phase} over {contexts}. One seed."
 
     def _rise(self) -> str:
         what = "accuracy on unseen tasks"
