@@ -10,7 +10,7 @@ A curve over checkpoints is modeled as a broken line: a level, which may drift, 
 Drifts are at most half as steep as the rise, so an ability that improves slowly after its rise has an onset and an end.
 Noise may be autocorrelated over checkpoints, AR(1); that of an accuracy follows its level, as `trials` says. The
 intervals and the test of a flat curve are those of `grok_interp.statistics`; docs/calibration.md reports how often they
-are right. They are too narrow for rises that take most of training if the noise is autocorrelated or training fluctuates.
+are right. They are too narrow for rises that take most of training in autocorrelated noise or training that fluctuates.
 
 A curve gets a change point when the test rejects that it is flat. Otherwise its outcome is "flat" if a clear rise would
 have been detected with a probability of at least `ENOUGH_POWER`, and "cannot tell" if not. With `chance` and `margin`,
