@@ -89,7 +89,7 @@ def _points(hub: HubRepository, revisions: Sequence[str] | str | None) -> dict[s
     """Revision -> step and tokens."""
     there = hub.revisions()
     if revisions is None or isinstance(revisions, str):
-        points = named_points(there, pattern=revisions)
+        points = named_points(there, pattern=revisions, repository=hub.repository)
         if not points:
             raise ValueError(
                 f"no revision of {hub.repository} is named like a checkpoint, it has {there[:8]}: give revisions=, a "
@@ -101,4 +101,4 @@ def _points(hub: HubRepository, revisions: Sequence[str] | str | None) -> dict[s
             f"{hub.repository} has no revision {', '.join(map(repr, missing))}; it has {len(there)}, among them "
             f"{there[:8]}: give names that it has"
         )
-    return {name: training_point(name) for name in revisions}
+    return {name: training_point(name, repository=hub.repository) for name in revisions}

@@ -33,18 +33,21 @@ class Suite:
         where: repositories that use these names.
         pattern: of the whole name, with the group `step` and perhaps `tokens`, in billions.
         tokens_per_step: where it is known and the same for all models of the suite.
+        repositories: that `tokens_per_step` holds for; others use such names too.
     """
 
     name: str
     where: str
     pattern: re.Pattern[str]
     tokens_per_step: int | None = None
+    repositories: re.Pattern[str] = re.compile(".*")
 
-    def read(self, name: str) -> TrainingPoint | None:
+    def read(self, name: str, *, repository: str | None = None) -> TrainingPoint | None:
         """None for another suite's name.
 
         Args:
             name: of a revision on the hub.
+            repository: that has it, owner and name; one of the suite if None.
         """
         match = self.pattern.fullmatch(name)
         if match is None:
@@ -52,7 +55,8 @@ class Suite:
         step, billions = int(match["step"]), match.groupdict().get("tokens")
         if billions is not None:
             return TrainingPoint(step, round(float(billions) * BILLION))
-        return TrainingPoint(step, None if self.tokens_per_step is None else step * self.tokens_per_step)
+        known = self.tokens_per_step and (repository is None or self.repositories.fullmatch(repository))
+        return TrainingPoint(step, step * self.tokens_per_step if known and self.tokens_per_step else None)
 
 
 SUITES = (
@@ -61,6 +65,7 @@ SUITES = (
         "EleutherAI/pythia-70m, EleutherAI/pythia-14m-seed1, ...",
         re.compile(r"step(?P<step>\d+)"),
         tokens_per_step=1024 * 2048,
+        repositories=re.compile(r"EleutherAI/pythia-.+"),
     ),
     Suite(
         "OLMo",  # later stages count their steps anew, so only the first is a series of its own
@@ -80,12 +85,13 @@ SUITES = (
 )
 
 
-def training_point(name: str, *, pattern: str | None = None) -> TrainingPoint:
+def training_point(name: str, *, pattern: str | None = None, repository: str | None = None) -> TrainingPoint:
     """Step and tokens from the name of a revision or of a file.
 
     Args:
         name: `step3000`, `stage1-step1000-tokens5B`, `checkpoint-100`, ...
         pattern: for other names, with `{step}` and perhaps `{tokens}` (in billions).
+        repository: that has it, owner and name. Tokens that only a suite tells are those of its own repositories.
 
     Returns:
         The optimizer step, and the training tokens where the name tells them.
@@ -102,7 +108,7 @@ def training_point(name: str, *, pattern: str | None = None) -> TrainingPoint:
     name = text(name, "name", "step3000")
     given = None if pattern is None else name_pattern(text(pattern, "pattern", "iter-{step}"))
     suites = SUITES if given is None else (Suite("given", "", given),)
-    found = next((point for suite in suites if (point := suite.read(name))), None)
+    found = next((point for suite in suites if (point := suite.read(name, repository=repository))), None)
     if found is None:
         known = f"the pattern {pattern!r}" if pattern else ", ".join(f"{suite.name}" for suite in SUITES)
         raise ValueError(
@@ -111,11 +117,15 @@ def training_point(name: str, *, pattern: str | None = None) -> TrainingPoint:
     return found
 
 
-def named_points(names: list[str], *, pattern: str | None = None) -> dict[str, TrainingPoint]:
+def named_points(
+    names: list[str], *, pattern: str | None = None, repository: str | None = None
+) -> dict[str, TrainingPoint]:
     """Name -> point for those that fit; without a pattern, those of the one suite that fits the most names.
 
     Other names (`main`, tags, later stages of a training) are left out.
     """
     suites = SUITES if pattern is None else (Suite("given", "", name_pattern(pattern)),)
-    by_suite = [{name: point for name in names if (point := suite.read(name))} for suite in suites]
+    by_suite = [
+        {name: point for name in names if (point := suite.read(name, repository=repository))} for suite in suites
+    ]
     return max(by_suite, key=len)

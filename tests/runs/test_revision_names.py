@@ -72,3 +72,13 @@ def test_names_of_one_suite_are_taken_and_others_left_out() -> None:
     names = ["main", "step1", "step20", "step3000", "checkpoint-5"]
     assert list(named_points(names)) == ["step1", "step20", "step3000"]
     assert named_points(["main"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("repository", "tokens"),
+    [("EleutherAI/pythia-70m", 6_291_456_000), ("EleutherAI/pythia-14m-seed1", 6_291_456_000), ("me/pythia-70m", None)],
+)
+def test_tokens_that_the_suite_tells_are_those_of_its_own_repositories(repository: str, tokens: int | None) -> None:
+    assert training_point("step3000", repository=repository).tokens == tokens
+    assert named_points(["step3000"], repository=repository)["step3000"].tokens == tokens
+    assert training_point("step3000-tokens6B", repository=repository).tokens == 6_000_000_000

@@ -94,7 +94,7 @@ def test_a_hub_from_nothing_to_a_report_that_needs_no_network(
     assert Run.open(run).steps == (0, 512)
     text = page(run)
     assert f"hub:{REPOSITORY}" in text and "token 0 (BOS) is first" in text
-    assert f"{512 * 2_097_152:,} tokens" in text
+    assert f"{512 * 2_097_152:,}" not in text, "these are the tokens of Pythia"
     assert "No validation text was named" in text
     assert (run / "figures" / "copying_fig6.pdf").stat().st_size > 1000
     inputs = evaluation_inputs(Run.open(run))
@@ -323,6 +323,12 @@ def test_new_checkpoints_alone_are_evaluated(trainer: Path, tmp_path: Path, monk
 # What is refused
 
 
+def test_a_bos_that_is_refused_is_not_kept(trainer: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--bos", -1) == 2
+    assert run_command("analyze", trainer, "--run", run, "--quiet") == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -333,6 +339,7 @@ def test_new_checkpoints_alone_are_evaluated(trainer: Path, tmp_path: Path, monk
         (["out", "--run", "run", "--text", "notes.txt"], "no tokenizer came with the checkpoints: give --tokenizer"),
         (["out", "--run", "run", "--tokenizer", "notes.txt"], "notes.txt is no tokenizer.json"),
         (["out", "--run", "run", "--tokenizer", "large/tokenizer.json"], "has 60 tokens, the model's vocabulary 47"),
+        (["out", "--run", "run", "--bos", "47"], "--bos must be a token of the model, 0 to 46, got 47"),
         (["out", "--run", "run", "--figure", "copying/fig99"], "no figure copying/fig99"),
         (["out", "--run", "other"], "other holds files but no run"),
         (["empty", "--run", "run"], "no series of checkpoints at empty: expected"),

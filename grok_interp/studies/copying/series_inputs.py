@@ -69,8 +69,10 @@ def note_inputs(run: SeriesRun, *, tokenizer: Path | None, bos: int | None, text
         text: a text file.
 
     Raises:
-        ValueError: for a tokenizer that does not fit the model, and for a text without a tokenizer.
+        ValueError: for a tokenizer or a BOS token that does not fit the model, and for a text without a tokenizer.
     """
+    if bos is not None and not 0 <= bos < run.model.d_vocab:
+        raise ValueError(f"--bos must be a token of the model, 0 to {run.model.d_vocab - 1}, got {bos}")
     file, kept = _file(run), _file(run).with_name("tokenizer.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     before = _read(run) if file.exists() else None
