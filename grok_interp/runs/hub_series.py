@@ -92,8 +92,8 @@ def _points(hub: HubRepository, revisions: Sequence[str] | str | None) -> dict[s
         points = named_points(there, pattern=revisions, repository=hub.repository)
         if not points:
             raise ValueError(
-                f"no revision of {hub.repository} is named like a checkpoint, it has {there[:8]}: give revisions=, a "
-                "pattern with {step} or a list of names"
+                f"no revision of {hub.repository} is named like a checkpoint, it has {there[:8]}: give a "
+                "pattern with {step} (revisions=, --revisions), or from Python a list of names"
             )
         return points
     if missing := [name for name in revisions if name not in there]:
