@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from grok_interp.analysis.sample_intervals import mean_interval
+from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import study_of
 from grok_interp.studies.grid import Grid
@@ -23,12 +23,9 @@ STATUSES = ("finished", "failed", "unfinished", "not begun")
 
 
 class OverSeeds(tuple[float, float, float]):
-    """(mean, low, high) of one measure; `n_agreeing` is the number of seeds where two or more all agree, else 0.
+    """(mean, low, high) of one measure over seeds; the ends are NaN where there is no interval, or one of width 0."""
 
-    Seeds that agree have a spread of 0, which says nothing of other seeds: their ends are NaN.
-    """
-
-    n_agreeing = 0
+    effect: Effect
 
     @classmethod
     def of(cls, values: Float[np.ndarray, " seed"]) -> OverSeeds:
@@ -37,20 +34,18 @@ class OverSeeds(tuple[float, float, float]):
         Args:
             values: one per finished seed; there may be none.
         """
-        if not values.size:
-            return cls((np.nan, np.nan, np.nan))
-        agree = values.size > 1 and not np.ptp(values)
-        found = cls((float(values.mean()), *((np.nan, np.nan) if agree else map(float, mean_interval(values)))))
-        found.n_agreeing = values.size if agree else 0
+        effect = mean_effect(values)
+        known = np.isfinite([effect.low, effect.high]).all() and not effect.agreement
+        found = cls((effect.value, *((effect.low, effect.high) if known else (np.nan, np.nan))))
+        found.effect = effect
         return found
 
     def __str__(self) -> str:
         mean, low, high = self
         if np.isnan(mean):
             return "-"
-        who = "both" if self.n_agreeing == 2 else f"all {self.n_agreeing}"
-        ends = f" ({who} seeds agree)" if self.n_agreeing else ""
-        return f"{mean:.3g}{ends}" if np.isnan(low) else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
+        agreement = f" ({self.effect.agreement})" if self.effect.agreement else ""
+        return f"{mean:.3g}{agreement}" if np.isnan(low) else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
 
 
 @dataclass(frozen=True)
