@@ -1,4 +1,4 @@
-"""Numbers and heads that callers give: made Python's own, or refused with the argument's name and what came.
+"""What callers give: numbers and heads, made Python's own, or refused with the argument's name and what came.
 
 `checked` reads the annotations of a function:
 
@@ -7,7 +7,7 @@
     Sequence[int]           whole numbers: a list, a tuple, a range, an array or a tensor
     tuple[int, int]         two of them
     Sequence[Head]          heads: (layer, head) or "L1H3" each, or an array of two columns
-    a class of `MADE_BY`    an object of it; anything else is refused with the call that makes one
+    a class                 an object of it; lists of objects, arrays and paths: see argument_kinds.py
 
 Ranges are of the functions, except for what has one everywhere: a seed is 0 or more, a batch size 1 or more. A level,
 a noise and a BOS token have rules of their own, which refuse other kinds as well.
@@ -18,26 +18,20 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial, wraps
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter
 from numbers import Real
 from operator import index
 from typing import Any, ParamSpec, TypeVar
+
+from grok_interp.argument_kinds import Rule, is_listing, rule_of_objects, shown
 
 Given = ParamSpec("Given")
 Returned = TypeVar("Returned")
 
 LEAST = {"seed": 0, "batch_size": 1}
 OWN_RULES = ("level", "noise", "bos")
-MADE_BY = {
-    "CopySamples": "CopyTask.fitting(n_ctx, n_samples=100).sample()",
-    "ModularTasks": "ModularTasks.draw(config.data)",
-    "ShotCurves": "shot_curve(...)",
-    "CirclePCA": "circle_pca(...)",
-    "CosineSimilarity": "cosine_similarity(...)",
-    "EmbeddingPCA": "embedding_pca(...)",
-    "DataArray": "result[name]",
-}
 HEAD_NAME = re.compile(r"L(\d+)H(\d+)")
 
 
@@ -48,13 +42,7 @@ def checked(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
         function: annotated as above; other arguments are passed on as they are, and None where it is allowed.
     """
     signature = inspect.signature(function)
-    kinds = {name: str(parameter.annotation) for name, parameter in signature.parameters.items()}
-    found = {
-        name: RULES.get(kind.removeprefix("xr.").removesuffix(" | None"))
-        for name, kind in kinds.items()
-        if name not in OWN_RULES
-    }
-    rules = {name: rule for name, rule in found.items() if rule}
+    rules = {name: rule for name, each in signature.parameters.items() if (rule := _rule_of(each))}
 
     @wraps(function)
     def call(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
@@ -63,11 +51,23 @@ def checked(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
         except TypeError:
             return function(*args, **kwargs)  # Python's own words for what is missing or unknown
         for name, value in bound.arguments.items():
-            if name in rules and not (value is None and kinds[name].endswith("| None")):
+            if name in rules:
                 bound.arguments[name] = rules[name](value, name)
         return function(*bound.args, **bound.kwargs)
 
     return call
+
+
+def _rule_of(parameter: Parameter) -> Rule | None:
+    """None for an argument that is passed on as it is."""
+    kind = str(parameter.annotation)
+    bare = kind.removesuffix(" | None")
+    rule = rule_of_objects(bare) or (None if parameter.name in OWN_RULES else RULES.get(bare))
+    if rule is None or kind == bare and parameter.kind is not Parameter.VAR_POSITIONAL:
+        return rule
+    if parameter.kind is Parameter.VAR_POSITIONAL:
+        return lambda values, name: tuple(rule(value, name) for value in values)
+    return lambda value, name: None if value is None else rule(value, name)
 
 
 def whole_number(value: Any, name: str) -> int:
@@ -82,7 +82,7 @@ def whole_number(value: Any, name: str) -> int:
     """
     found, least = _index(value), LEAST.get(name)
     if found is None:
-        raise ValueError(f"{name} must be a whole number, got {_shown(value)}")
+        raise ValueError(f"{name} must be a whole number, got {shown(value)}")
     if least is not None and found < least:
         raise ValueError(f"{name} must be {least} or more, got {value}")
     return found
@@ -99,7 +99,7 @@ def finite_number(value: Any, name: str) -> float:
         ValueError: for NaN, infinity, a truth value and what is no number.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {_shown(value)}")
+        raise ValueError(f"{name} must be a finite number, got {shown(value)}")
     return value if isinstance(value, int | float) else float(value)
 
 
@@ -113,10 +113,10 @@ def whole_numbers(values: Any, name: str) -> list[int]:
     Raises:
         ValueError: for anything else.
     """
-    found = [_index(value) for value in values] if _is_listing(values) else [None]
+    found = [_index(value) for value in values] if is_listing(values) else [None]
     numbers = [number for number in found if number is not None]
     if len(numbers) < len(found):
-        raise ValueError(f"{name} must be a list of whole numbers, got {_shown(values)}")
+        raise ValueError(f"{name} must be a list of whole numbers, got {shown(values)}")
     return numbers
 
 
@@ -132,7 +132,7 @@ def two_whole_numbers(values: Any, name: str) -> tuple[int, int]:
     """
     numbers = whole_numbers(values, name)
     if len(numbers) != 2:
-        raise ValueError(f"{name} must be two whole numbers, got {_shown(values)}")
+        raise ValueError(f"{name} must be two whole numbers, got {shown(values)}")
     return numbers[0], numbers[1]
 
 
@@ -146,27 +146,24 @@ def heads_of(values: Any, name: str) -> list[tuple[int, int]]:
     Raises:
         ValueError: for what is no head.
     """
-    found = [_head(value) for value in values] if _is_listing(values) else [None]
+    found = [_head(value) for value in values] if is_listing(values) else [None]
     heads = [head for head in found if head is not None]
     if len(heads) < len(found):
-        raise ValueError(f'{name} must be a list of (layer, head) or of names such as "L1H3", got {_shown(values)}')
+        raise ValueError(f'{name} must be a list of (layer, head) or of names such as "L1H3", got {shown(values)}')
     return heads
 
 
-def made_by(value: Any, name: str, kind: str) -> Any:
-    """The object, of a class that is told by its name: this module imports none of them.
+def require_level(level: Any) -> None:
+    """Refuses what is no confidence level.
 
     Args:
-        value: what was given.
-        name: of the argument, for the message.
-        kind: the name of its class, one of `MADE_BY`.
+        level: what was given.
 
     Raises:
-        ValueError: for an object of another class.
+        ValueError: for what is no number between 0 and 1.
     """
-    if kind not in (each.__name__ for each in type(value).__mro__):
-        raise ValueError(f"{name} must be {kind}, got {type(value).__name__}: use {MADE_BY[kind]}")
-    return value
+    if not isinstance(level, Real) or not 0 < float(level) < 1:
+        raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}")
 
 
 def text(value: Any, name: str, such_as: str) -> str:
@@ -181,7 +178,7 @@ def text(value: Any, name: str, such_as: str) -> str:
         ValueError: for anything else.
     """
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be a string such as {such_as!r}, got {_shown(value)}")
+        raise ValueError(f"{name} must be a string such as {such_as!r}, got {shown(value)}")
     return value
 
 
@@ -196,30 +193,18 @@ def _head(value: Any) -> tuple[int, int] | None:
     if isinstance(value, str):
         named = HEAD_NAME.fullmatch(value)
         return (int(named[1]), int(named[2])) if named else None
-    numbers = [_index(part) for part in value] if _is_listing(value) else []
+    numbers = [_index(part) for part in value] if is_listing(value) else []
     match numbers:
         case [int(layer), int(head)]:
             return layer, head
     return None
 
 
-def _is_listing(values: Any) -> bool:
-    """Something that can be read one after the other, and no text and no mapping; an array of no axis cannot."""
-    is_scalar = getattr(values, "ndim", 1) == 0
-    return isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping) and not is_scalar
-
-
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return (shown if len(shown) <= 80 else f"{shown[:77]}...") + f" ({type(value).__name__})"
-
-
-RULES: dict[str, Callable[[Any, str], Any]] = {
+RULES: dict[str, Rule] = {
     "int": whole_number,
     "float": finite_number,
     "float | int": finite_number,
     "Sequence[int]": whole_numbers,
     "tuple[int, int]": two_whole_numbers,
     "Sequence[Head]": heads_of,
-    **{kind: partial(made_by, kind=kind) for kind in MADE_BY},
 }

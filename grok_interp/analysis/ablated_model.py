@@ -33,12 +33,12 @@ from torch import Tensor
 
 from grok_interp.analysis.ablation_arguments import Head, reference_rows, require_ablation
 from grok_interp.analysis.ablation_edits import Edit, Seen, constant, mean, replaced, resampled
+from grok_interp.analysis.checkpoints_of import require_model
 from grok_interp.analysis.copying import Caching
 from grok_interp.analysis.edge_edits import EdgeCut
 from grok_interp.arguments import checked
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.activations import ByRow, HookedModel, in_batches, pattern_name, read, z_name
-from grok_interp.models.unreadable import require_values
 from grok_interp.models.value_biases import value_constants
 
 
@@ -199,7 +199,7 @@ def ablated(
         >>> bool((ablated(model, [(0, 1)], "zero")(tokens) == model(tokens)).all())
         False
     """
-    require_values(model)
+    require_model(model)
     require_ablation(model.cfg, heads, how, reference=reference, n_match=n_match)
     rows = None if reference is None else reference_rows(model, reference)
     by_layer = {layer: [head for at, head in heads if at == layer] for layer, _ in sorted(heads)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 from jaxtyping import Int64
@@ -11,12 +10,6 @@ from torch import Tensor
 
 from grok_interp.arguments import whole_number
 from grok_interp.data.modular import SPLITS
-
-
-def require_level(level: Any) -> None:
-    """Raises ValueError for a confidence level outside (0, 1)."""
-    if not isinstance(level, Real) or not 0 < float(level) < 1:
-        raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}")
 
 
 def require_count(n: Any, name: str, *, most: int | None = None) -> None:

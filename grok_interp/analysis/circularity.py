@@ -54,7 +54,7 @@ class Circularity(Result):
         return (
             f"circularity {last['circularity']:.2f} at the last checkpoint "
             f"(log x {last['fraction_x']:z.2f}, log y {last['fraction_y']:z.2f}); shuffled {last['null_mean']:.2f}, "
-            f"95% below {last['null_q95']:.2f}{self.warning()}"
+            f"95% of {self.dataset.attrs['n_shuffles']} below {last['null_q95']:.2f}{self.warning()}"
         )
 
 

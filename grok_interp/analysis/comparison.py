@@ -17,6 +17,7 @@ import xarray as xr
 from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.loss import PositionLoss
+from grok_interp.arguments import checked
 from grok_interp.configs import TrainConfig
 from grok_interp.results.result import Measure, Result
 
@@ -79,7 +80,10 @@ class TrainingCurves(Result):
         return f"training curves of {sizes['condition']} conditions x {sizes['seed']} seeds"
 
 
-def training_curves(runs: Iterable[MeasuredRun], *, varied: Sequence[str] = ()) -> TrainingCurves:
+@checked
+def training_curves(
+    runs: Iterable[tuple[TrainConfig, CopyingAccuracy, PositionLoss, InductionScores]], *, varied: Sequence[str] = ()
+) -> TrainingCurves:
     """Copying accuracies, loss and induction of runs that differ in seeds and in the `varied` fields, side by side.
 
     Args:

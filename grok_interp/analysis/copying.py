@@ -145,9 +145,9 @@ class CopyingAccuracy(Result):
         return (
             f"copying accuracy ({self.dataset.attrs['alphabet']} strings) at "
             f"{counted(self.dataset.sizes['checkpoint'], 'checkpoint')}; at the last "
-            f"{self.exact_match_in_words()} exact match ({self.sizes_in_words}), "
-            f"{self.per_sequence_in_words()} by string {self.strings_in_words}, {self.per_token_in_words()} per token"
-            f"{self.warning()}"
+            f"{self.exact_match_in_words()} exact match, "
+            f"{self.per_sequence_in_words()} by string {self.strings_in_words}, {self.per_token_in_words()} per token "
+            f"(95% CIs over {self.sizes_in_words}){self.warning()}"
         )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy
+from grok_interp.arguments import checked
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.counted import counted
 from grok_interp.results.result import Measure, Result
@@ -42,6 +43,7 @@ class CopyingDiagram(Result):
         )
 
 
+@checked
 def copying_diagram(runs: Iterable[tuple[TrainConfig, CopyingAccuracy]]) -> CopyingDiagram:
     """Copying accuracy over fractions of synthetic windows: one cell per (copy_fraction, random_fraction, init_seed).
 

@@ -20,9 +20,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from grok_interp.analysis.arguments import require_level
 from grok_interp.analysis.emergence import Estimate
-from grok_interp.arguments import checked
+from grok_interp.arguments import checked, require_level
 from grok_interp.statistics.power import repetitions_needed
 
 POWER = 0.8

@@ -60,7 +60,8 @@ class ParitySeparation(Result):
         last = {name: float(value) for name, value in self.at().items()}
         return (
             f"parity separation {last['separation']:.2f} along component {last['component']:.0f} at the last "
-            f"checkpoint; shuffled {last['null_mean']:.2f}, 95% below {last['null_q95']:.2f}{self.warning()}"
+            f"checkpoint; shuffled {last['null_mean']:.2f}, 95% of {self.dataset.attrs['n_shuffles']} below "
+            f"{last['null_q95']:.2f}{self.warning()}"
         )
 
 

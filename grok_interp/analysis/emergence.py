@@ -13,8 +13,10 @@ intervals and the test of a flat curve are those of `grok_interp.statistics`; do
 are right. They are too narrow for rises that take most of training in autocorrelated noise or training that fluctuates.
 
 A curve gets a change point when the test rejects that it is flat. Otherwise its outcome is "flat" if a clear rise would
-have been detected with a probability of at least `ENOUGH_POWER`, and "cannot tell" if not. With `chance` and `margin`,
-a change that ends at chance + margin or below has no onset either: its outcome is "at chance".
+have been detected with a probability of at least `ENOUGH_POWER`, and "cannot tell" if not. An accuracy, which `chance`
+or `trials` tells, emerges by rising: one that falls has the outcome "falls" and no onset, midpoint or end. One that
+rises to chance + margin or less has none either: its outcome is "at chance". Other curves, such as a loss, have a
+change point whether they rise or fall.
 
 All results are deterministic. For fractions of the total change without a model, see `fraction_of_change`.
 """
@@ -22,16 +24,17 @@ All results are deterministic. For fractions of the total change without a model
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Literal
 
 import numpy as np
 import xarray as xr
 
-from grok_interp.analysis.arguments import require_level
-from grok_interp.arguments import checked
+from grok_interp.arguments import checked, require_level
 from grok_interp.counted import over
 from grok_interp.results.order import by_step
-from grok_interp.statistics.change_point import MIN_POINTS, ChangePoint, change_point
+from grok_interp.statistics.change_point import ChangePoint, change_point
+from grok_interp.statistics.curves import MIN_POINTS
 from grok_interp.statistics.flatness import Flatness, flatness
 
 MIN_CHECKPOINTS = MIN_POINTS
@@ -39,7 +42,7 @@ ENOUGH_POWER = 0.9
 MOST_TRIALS = 1e7  # more answers have less noise than a fit in float64 can tell from rounding
 NEVER = float("nan")
 
-Outcome = Literal["emerged", "flat", "cannot tell", "at chance"]
+Outcome = Literal["emerged", "falls", "flat", "cannot tell", "at chance"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Emergence:
 
     @property
     def emerged(self) -> bool:
-        """Whether the curve changes, up or down."""
+        """Whether the curve has an onset: of an accuracy that of a rise, of another curve that of a rise or a fall."""
         return self.outcome == "emerged"
 
     @property
@@ -96,6 +99,7 @@ class Emergence:
             return f"onset {self.onset}, {rise} ({cis})"
         reasons = {
             "flat": f"p = {self.p_value:.2g}",
+            "falls": f"from {self.before.value:.3g} to {self.after.value:.3g}",
             "cannot tell": f"p = {self.p_value:.2g}, but only {self.power:.0%} of clear rises would be detected",
             "at chance": f"the level after the change, {self.after.value:.3g}, is not above chance plus the margin",
         }
@@ -115,7 +119,8 @@ def emergence(
 
     Args:
         curve: values over the dimension `checkpoint`, whose coordinate is the training step. Sorted by step here.
-        chance: the level of an uninformed model, in units of the curve. Without it, every change has an onset.
+        chance: of an accuracy, the level of an uninformed model, in units of the curve. Without it every rise has an
+            onset, and without `trials` as well so has every fall.
         margin: how far above `chance` the level after the rise must be, in units of the curve, 0 or more. Needed with
             `chance`.
         level: confidence level of the intervals, between 0 and 1; the test of a flat curve has size 1 - level. Its
@@ -149,10 +154,17 @@ def emergence(
         outcome = "flat" if test.power >= ENOUGH_POWER else "cannot tell"
         return Emergence(test.p_value, test.power, len(values), level, outcome)
     found = _labeled(change_point(steps, values, level=level, trials=trials), test, len(values), level)
-    if chance is not None and margin is not None and found.after.value <= chance + margin:
-        at = {"before": found.before, "after": found.after}
-        return Emergence(test.p_value, test.power, len(values), level, "at chance", **at)
-    return found
+    outcome = _outcome(found, None if chance is None else chance + (margin or 0), is_accuracy=trials is not None)
+    if outcome == "emerged":
+        return found
+    return Emergence(test.p_value, test.power, len(values), level, outcome, before=found.before, after=found.after)
+
+
+def _outcome(found: Emergence, least: float | None, *, is_accuracy: bool) -> Outcome:
+    """Of a curve that changes; `least` is the level that an accuracy must rise above."""
+    if not found.rises and (is_accuracy or least is not None):
+        return "falls"
+    return "at chance" if least is not None and found.after.value <= least else "emerged"
 
 
 def _require_options(chance: float | None, margin: float | None, level: float) -> None:
@@ -172,10 +184,17 @@ def _checked(curve: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
             "(checkpoint_steps), or wait for the run to reach them"
         )
     curve = by_step(curve)
-    values = curve.to_numpy().astype(float)
+    values = _numbers(curve.to_numpy())
     if missing := int((~np.isfinite(values)).sum()):
         raise ValueError(f"{missing} of {curve.size} checkpoints have no finite value: drop them first (dropna)")
     return curve["checkpoint"].to_numpy().astype(float), values
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    of_numbers = values.dtype.kind in "iufb"
+    if not of_numbers and not (values.dtype.kind == "O" and all(isinstance(value, Real) for value in values.tolist())):
+        raise ValueError(f"the values of curve must be real numbers, got {values.dtype}: convert them first")
+    return values.astype(float)
 
 
 def _require_fractions(values: np.ndarray, trials: float | int | None) -> None:

@@ -49,7 +49,8 @@ class Kaleidoscope(Result):
         last = self.at()
         shown = ", ".join(f"{name} {float(last['spearman'].sel(pattern=name)):z.2f}" for name in PATTERNS)
         quantile = float(last["null_q95"].max())
-        return f"rank correlation at the last checkpoint: {shown}; shuffled, 95% below {quantile:.2f}{self.warning()}"
+        shuffled = f"shuffled, 95% of {self.dataset.attrs['n_shuffles']} below {quantile:.2f}"
+        return f"rank correlation at the last checkpoint: {shown}; {shuffled}{self.warning()}"
 
 
 def ratio_pattern(p: int) -> Bool[Tensor, "pair other_pair"]:

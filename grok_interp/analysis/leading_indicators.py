@@ -28,13 +28,12 @@ import pandas as pd
 import xarray as xr
 
 from grok_interp.analysis.ablation_arguments import named
-from grok_interp.analysis.arguments import require_level
 from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
 from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
 from grok_interp.analysis.emergence import Emergence, emergence
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.head_weights import weight_norms
-from grok_interp.arguments import checked
+from grok_interp.arguments import checked, require_level
 from grok_interp.counted import counted
 from grok_interp.data.token_rows import Tokens
 from grok_interp.models.processing import require_same_processing

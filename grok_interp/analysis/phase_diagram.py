@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from grok_interp.analysis.phases import PhaseProbabilities, phase_probabilities
+from grok_interp.analysis.phases import PhaseProbabilities, phase_probabilities, require_threshold
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.arguments import checked
 from grok_interp.configs import ModularConfig, TrainConfig
@@ -49,8 +49,10 @@ class PhaseDiagram(Result):
         """n_id x alpha: `PhaseProbabilities` of the best seed; None where no run is.
 
         Args:
-            threshold: the accuracy that counts as generalization, between 0 and 1.
+            threshold: the accuracy above which a split counts as learned, above chance, 1/p, and below 1.
         """
+
+        require_threshold(threshold, self.dataset.attrs)
 
         def given(accuracies: np.ndarray, n: np.ndarray) -> PhaseProbabilities | None:
             if np.isnan(accuracies).any():
@@ -68,7 +70,7 @@ class PhaseDiagram(Result):
         """n_id x alpha: the most probable phase of the best seed; empty where no run is.
 
         Args:
-            threshold: the accuracy that counts as generalization, between 0 and 1.
+            threshold: the accuracy above which a split counts as learned, above chance, 1/p, and below 1.
         """
         return _of_cells(lambda cell: cell.most_probable if cell else "", self.probabilities(threshold=threshold))
 
@@ -77,7 +79,7 @@ class PhaseDiagram(Result):
         """n_id x alpha: each phase of the best seed with its probability, and the number of seeds; empty without.
 
         Args:
-            threshold: the accuracy that counts as generalization, between 0 and 1.
+            threshold: the accuracy above which a split counts as learned, above chance, 1/p, and below 1.
         """
 
         def text(cell: PhaseProbabilities | None, n: int) -> str:
@@ -103,6 +105,7 @@ def _of_cells(named: Callable[..., str], *cells: xr.DataArray) -> xr.DataArray:
     return xr.apply_ufunc(named, *cells, vectorize=True, output_dtypes=[object])
 
 
+@checked
 def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: str = "all") -> PhaseDiagram:
     """Phase diagram of a sweep over n_id, alpha and init_seed, from the (config, shot curves) of every run (Figure 1b).
 
@@ -117,7 +120,7 @@ def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: st
         Last-shot accuracy by split, n_id, alpha and seed; NaN for a run that is not finite at any checkpoint.
 
     Raises:
-        ValueError: for no runs, two runs of the same cell, and runs on text.
+        ValueError: for no runs, two runs of the same cell, runs of several p, and runs on text.
 
     Example:
         >>> from grok_interp import ModularTasks, Transformer, shot_curve, training_preset
@@ -128,10 +131,11 @@ def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: st
         1
     """
     cells: dict[tuple[int, float, int], pd.DataFrame] = {}
-    undefined = 0
+    undefined, p = 0, set[int]()
     for config, curves in runs:
         if not isinstance(config.data, ModularConfig):
             raise ValueError("a phase diagram needs runs on modular arithmetic, got one on text")
+        p.add(config.data.p)
         cell = (config.data.n_id, config.data.alpha, config.init_seed)
         if cell in cells:
             raise ValueError(f"two runs with (n_id, alpha, init_seed) = {cell}: give one of them")
@@ -143,6 +147,8 @@ def phase_diagram(runs: Iterable[tuple[TrainConfig, ShotCurves]], *, queries: st
         cells[cell] = pd.DataFrame(at_best)
     if not cells:
         raise ValueError("a phase diagram needs at least one run")
+    if len(p) > 1:
+        raise ValueError(f"a phase diagram is of one p, got runs of p = {', '.join(map(str, sorted(p)))}")
     table = pd.concat(cells, names=["n_id", "alpha", "seed"])
     dataset = xr.Dataset.from_dataframe(table).sel(split=list(SPLITS)).astype(float)
-    return PhaseDiagram(dataset.assign_attrs(queries=queries, n_not_finite=undefined))
+    return PhaseDiagram(dataset.assign_attrs(queries=queries, n_not_finite=undefined, p=p.pop()))

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -43,27 +44,44 @@ def phase(accuracies: Mapping[Split, float], *, threshold: float) -> str:
 
     Args:
         accuracies: split -> accuracy, of all four splits, each in [0, 1].
-        threshold: above which a split counts as learned, in [0, 1].
+        threshold: above which a split counts as learned, between 0 and 1; the paper's is 0.75. One at chance, 1/p, or
+            below it calls guessing learned.
 
     Returns:
         The phase's name.
 
     Raises:
-        ValueError: for accuracies that are missing or outside [0, 1], and for a threshold outside it.
+        ValueError: for accuracies that are missing or outside [0, 1], and for a threshold outside (0, 1).
 
     Example:
         >>> phase(dict(id_train=1.0, id_test=0.9, ood_train=0.8, ood_test=0.8), threshold=0.75)
         'o.o.d. generalization'
     """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold is an accuracy in [0, 1], got {threshold}")
+    require_threshold(threshold)
     if not isinstance(accuracies, Mapping):
-        raise ValueError(f"accuracies must map each split to a number, got {accuracies!r}")
+        raise ValueError(f"accuracies must be a mapping of each split to a number, got {accuracies!r}")
     if missing := [split for split in SPLITS if split not in accuracies]:
         raise ValueError(f"a phase needs the accuracies of all four splits, missing: {', '.join(missing)}")
-    if outside := {split: value for split, value in accuracies.items() if not 0 <= value <= 1}:
+    outside = {split: x for split, x in accuracies.items() if not (isinstance(x, Real) and 0 <= float(x) <= 1)}
+    if outside:
         raise ValueError(f"accuracies must be in [0, 1], got {outside}")
     return _name(tuple(split for split in SPLITS if accuracies[split] > threshold))
+
+
+def require_threshold(threshold: float, attrs: Mapping[str, Any] | None = None) -> None:
+    """Refuses a threshold at which guessing counts as learned, or nothing ever does.
+
+    Args:
+        threshold: accuracy above which a split counts as learned.
+        attrs: of a result, which records p; chance is 0 where it is not known.
+
+    Raises:
+        ValueError: for a threshold at chance, 1/p, or below it, and for one of 1 or more.
+    """
+    chance = 1 / attrs["p"] if attrs and "p" in attrs else 0.0
+    if not chance < threshold < 1:
+        least = f"chance, 1/p = {chance:.3g}," if chance else "0"
+        raise ValueError(f"threshold must be an accuracy above {least} and below 1 (paper: 0.75), got {threshold:g}")
 
 
 def _name(learned: tuple[Split, ...]) -> str:
@@ -128,14 +146,15 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
 
     Args:
         curves: accuracies on all four splits.
-        threshold: a split is learned when its accuracy over all contexts is above this value, in [0, 1].
+        threshold: a split is learned when its accuracy over all contexts is above this value, which is itself above
+            chance, 1/p, and below 1.
 
     Returns:
         Step -> probabilities, over the contexts (and tasks, where they are sampled) of one run. Checkpoints with an
         accuracy of NaN, because their logits are not finite, have no phase and are left out.
 
     Raises:
-        ValueError: for missing splits, accuracies outside [0, 1], and a threshold outside it.
+        ValueError: for missing splits, accuracies outside [0, 1], and a threshold at chance or below, or of 1 or more.
 
     Example:
         >>> from grok_interp import load_reference
@@ -144,6 +163,7 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
         >>> phases(results.shots, threshold=0.75)[0].most_probable
         'nothing learned'
     """
+    require_threshold(threshold, curves.dataset.attrs)
     last, n = curves.last_shot(), curves.effective_queries().isel(shot=-1, drop=True)
     found = {}
     for step in last["checkpoint"].values[last.notnull().all("split").values]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from grok_interp.arguments import checked
 from grok_interp.configs.checks import above, below_one, refuse_if_any
 
 # Far above every published model: a size beyond them is a mistake, or somebody else's trap for this machine's memory
@@ -94,6 +95,7 @@ def _split_heads(d_model: int, n_heads: int) -> int:
     return d_model // n_heads
 
 
+@checked
 def llama_copier(
     *, n_layers: int, n_heads: int, d_model: int, d_mlp: int, d_vocab: int, n_ctx: int, **options: Any
 ) -> ModelConfig:

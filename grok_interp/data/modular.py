@@ -146,7 +146,9 @@ def numbers_of(values: Any, p: int, *, width: int, name: str) -> Int64[Tensor, "
         except (TypeError, ValueError):
             raise ValueError(f"{name} must be rows of {width} whole numbers, got {values!r}") from None
     if numbers.ndim < 2 or numbers.shape[-1] != width:
-        raise ValueError(f"{name} must be rows of {width} numbers, got the shape {tuple(numbers.shape)}")
+        raise ValueError(
+            f"{name} must be rows of {width} numbers, got the shape {tuple(numbers.shape)} ({type(values).__name__})"
+        )
     whole = numbers.to(torch.int64)
     if not torch.equal(whole.to(numbers.dtype), numbers):
         raise ValueError(f"{name} must be whole numbers, got {numbers.dtype} with fractions")

@@ -12,8 +12,11 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from grok_interp.argument_kinds import shown
+from grok_interp.arguments import checked
 from grok_interp.configs import ModelConfig, llama_copier
 from grok_interp.models.transformer import Transformer
+from grok_interp.models.unreadable import require_values
 from grok_interp.models.weights import canonical_views, from_linear, load_canonical, to_linear
 
 OUTSIDE_BLOCKS = {"embed.W_E": "model.embed_tokens.weight", "unembed.W_U": "lm_head.weight"}
@@ -32,6 +35,7 @@ GATED_MLP = {
 PLAIN_MLP = {"mlp.W_in": "mlp.c_fc.weight", "mlp.W_out": "mlp.c_proj.weight"}
 
 
+@checked
 def to_huggingface(model: Transformer) -> Any:
     """A `LlamaForCausalLM` or `Starcoder2ForCausalLM` in eval mode with a copy of the model's weights.
 
@@ -42,13 +46,14 @@ def to_huggingface(model: Transformer) -> Any:
         The Hugging Face model, which gives the same logits, equal to rounding.
 
     Raises:
-        ValueError: for a config of neither family.
+        ValueError: for a config of neither family, and for a model on the meta device.
 
     Example:
         >>> from grok_interp import preset
         >>> type(to_huggingface(Transformer(preset("copier-tiny"), seed=0))).__name__
         'LlamaForCausalLM'
     """
+    require_values(model)
     with torch.device(model.embed.weight.device), torch.random.fork_rng():  # it draws weights, to be replaced
         theirs = _empty_huggingface(model.cfg)
     names = _huggingface_names(model.cfg)
@@ -72,7 +77,7 @@ def from_huggingface(theirs: Any) -> Transformer:
         The same function of tokens, equal to rounding.
 
     Raises:
-        ValueError: for another architecture, biases or scaled rotary positions.
+        ValueError: for another architecture, biases or scaled rotary positions, and for a model on the meta device.
 
     Example:
         >>> from grok_interp import preset, to_huggingface
@@ -80,6 +85,9 @@ def from_huggingface(theirs: Any) -> Transformer:
         >>> from_huggingface(to_huggingface(model)).cfg == model.cfg
         True
     """
+    if not hasattr(theirs, "config"):
+        raise ValueError(f"theirs must be a Hugging Face model such as LlamaForCausalLM, got {shown(theirs)}")
+    require_values(theirs)
     cfg = _config_from_huggingface(theirs.config)
     model = Transformer(cfg, initialize=False).to(theirs.device)
     state, n_groups = theirs.state_dict(), theirs.config.num_key_value_heads

@@ -17,8 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grok_interp.arguments import checked
 from grok_interp.configs import ModelConfig, modular_gpt
 from grok_interp.models.transformer import Transformer
+from grok_interp.models.unreadable import require_values
 from grok_interp.models.weights import canonical_views, from_linear, load_canonical, to_linear
 
 WRAPPERS = ("_orig_mod.", "module.")  # torch.compile and DistributedDataParallel put them before every name
@@ -46,15 +48,11 @@ IN_BLOCK = {
 }
 PLAIN_MLP = {"mlp.c_fc.weight": ["mlp.W_in"], "mlp.c_proj.weight": ["mlp.W_out"]}
 GATED_MLP = {"mlp.w1.weight": ["mlp.W_gate"], "mlp.w3.weight": ["mlp.W_in"], "mlp.w2.weight": ["mlp.W_out"]}
-ONE_VALUE = (  # fields of ModelConfig for which the format leaves no choice
-    "normalization_type",
-    "eps",
-    "rotary_adjacent_pairs",
-    "rotary_base",
-    "tie_word_embeddings",
-)
+# fields of ModelConfig for which the format leaves no choice
+ONE_VALUE = ("normalization_type", "eps", "rotary_adjacent_pairs", "rotary_base", "tie_word_embeddings")
 
 
+@checked
 def from_published(
     state_dict: Mapping[str, Tensor], *, n_heads: int = 4, n_ctx: int = 96, act_name: str | None = None
 ) -> Transformer:
@@ -94,6 +92,7 @@ def from_published(
     return model.eval()
 
 
+@checked
 def to_published(model: Transformer) -> dict[str, Tensor]:
     """A copy of the model's weights as a published state dict, where embedding and head are one tensor.
 
@@ -104,7 +103,7 @@ def to_published(model: Transformer) -> dict[str, Tensor]:
         Name in the official code -> tensor.
 
     Raises:
-        ValueError: for a model of another family.
+        ValueError: for a model of another family, and for one on the meta device.
 
     Example:
         >>> from grok_interp import Transformer, modular_gpt
@@ -113,6 +112,7 @@ def to_published(model: Transformer) -> dict[str, Tensor]:
         True
     """
     _refuse_other_families(model.cfg)
+    require_values(model)
     views, state = canonical_views(model), {}
     for theirs, ours in _names(model.cfg.n_layers, gated=model.cfg.gated_mlp).items():
         state[theirs] = torch.cat([to_linear(name, views[name]) for name in ours])

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from grok_interp.arguments import checked
 from grok_interp.configs import ModularConfig
 from grok_interp.models.published import ACTIVATIONS
 
@@ -84,6 +85,7 @@ class PublishedFile:
         )
 
 
+@checked
 def published_file(path: str | Path) -> PublishedFile:
     """Read the name of a published checkpoint; the file itself is not opened.
 

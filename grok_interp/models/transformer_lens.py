@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 
+from grok_interp.arguments import checked
 from grok_interp.configs import ModelConfig
 from grok_interp.models.hooked import bridge_over
 from grok_interp.models.interchange import to_huggingface
 from grok_interp.models.transformer import Transformer
+from grok_interp.models.unreadable import require_values
 from grok_interp.models.weights import canonical_views
 
 
@@ -53,6 +55,7 @@ def transformer_lens_config(cfg: ModelConfig) -> Any:
     return _config_class()(**fields)
 
 
+@checked
 def to_hooked_transformer(model: Transformer) -> Any:
     """The library's own model with a copy of the weights, in eval mode: the same logits, gradients and pattern hooks.
 
@@ -66,7 +69,7 @@ def to_hooked_transformer(model: Transformer) -> Any:
         A model of TransformerLens.
 
     Raises:
-        ValueError: on 4.x, for a config of neither family.
+        ValueError: for a model on the meta device; on 4.x, for a config of neither family.
 
     Example:
         >>> import warnings
@@ -76,6 +79,7 @@ def to_hooked_transformer(model: Transformer) -> Any:
         >>> theirs.cfg.n_layers
         2
     """
+    require_values(model)
     config_class = _config_class()
     return _bridge(model) if config_class.__name__ == "TransformerBridgeConfig" else _hooked_transformer(model)
 

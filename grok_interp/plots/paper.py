@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from grok_interp.arguments import checked
 from grok_interp.files import write_atomically
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
 from grok_interp.plots.layout import (
@@ -40,6 +41,7 @@ WIDTHS: dict[Width, float] = {"column": COLUMN, "full": FULL}
 COLOR_BAR = 32.0  # height of one with its numbers and its label, in points
 
 
+@checked
 def on_paper(drawing: Drawing, *, width: Width = "full", step: int | None = None) -> Figure:
     """The drawing as a matplotlib figure that fits a paper without being scaled.
 
@@ -85,6 +87,7 @@ def on_paper(drawing: Drawing, *, width: Width = "full", step: int | None = None
     return figure
 
 
+@checked
 def save_figure(drawing: Drawing, stem: Path, *, width: Width = "full", step: int | None = None) -> list[Path]:
     """stem.svg and stem.pdf, without dates inside: the same drawing gives the same bytes.
 

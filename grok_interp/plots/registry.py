@@ -8,6 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, ParamSpec
 
+from grok_interp.arguments import checked
 from grok_interp.plots.drawing import Drawing
 from grok_interp.results.result import Result
 
@@ -19,7 +20,7 @@ _OF_RESULT: dict[type[Result], Callable[..., Drawing]] = {}
 def picture(
     of: type[Result] | None = None, *, several: bool = False
 ) -> Callable[[Callable[P, Drawing]], Callable[P, Drawing]]:
-    """Marks a function of `plots/pictures` as a public picture.
+    """Marks a function of `plots/pictures` as a public picture, which refuses other results than it draws.
 
     Args:
         of: the type of result that `draw` draws with it; None for a picture of more than one type.
@@ -27,6 +28,7 @@ def picture(
     """
 
     def marked(function: Callable[P, Drawing]) -> Callable[P, Drawing]:
+        function = checked(function)
         _PICTURES[function.__name__] = function  # pyright: ignore[reportAttributeAccessIssue]
         if of is not None:
             _OF_RESULT[of] = _of_several(function) if several else function

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from grok_interp.arguments import checked
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
 from grok_interp.plots.layout import Direction, cells_of, has_grid, named_ticks, names_along, wrapped
 from grok_interp.plots.marks import Cells, ColorScale, Level, Line, Points, Shade
@@ -90,6 +91,7 @@ class Screen:
         return f'<iframe srcdoc="{source}" style="width: 100%; height: {height}px; border: 0"></iframe>'
 
 
+@checked
 def on_screen(drawing: Drawing) -> Screen:
     """The drawing as interactive graphs, for a page (see `Page`) or a notebook.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ from grok_interp.files import write_atomically
 from grok_interp.results.netcdf import dataset_of_netcdf, netcdf_of_dataset
 from grok_interp.results.order import by_step, joined, shown_steps
 from grok_interp.results.table import html_table
+
+if TYPE_CHECKING:
+    from grok_interp.configs import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Result:
     """Subclasses fix `name` (the quantity), `dims` and `measures`, add methods, and define `__str__`.
 
     `result["loss"]` is one measure, an `xarray.DataArray`. `dataset` holds all of them, each with `units` and
-    `long_name`; `dataset.attrs` says where the numbers come from: definition, seeds, sizes.
+    `long_name`; `dataset.attrs` says where the numbers come from: definition, seeds, sizes. Results of a run also have
+    its whole configuration there, `TrainConfig.from_dict(result.dataset.attrs["training"])`.
     """
 
     dataset: xr.Dataset
@@ -155,6 +160,17 @@ class Result:
             raise ValueError(f"no step {step} in this result, analyzed steps: {steps}")
         return self.dataset.isel(checkpoint=-1 if step is None else steps.index(step))
 
+    def with_training(self, config: TrainConfig | None) -> Self:
+        """With the configuration that the models were trained by in `dataset.attrs["training"]`, as plain values.
+
+        Args:
+            config: of their run; None where it is not known, and nothing is added.
+        """
+        if config is None:
+            return self
+        training = json.loads(json.dumps(config.to_dict()))  # lists, no tuples: as it comes back from a file
+        return replace(self, dataset=self.dataset.assign_attrs(training=training))
+
     def extended(self, *later: Self) -> Self:
         """This result and others of the same definition, joined along their checkpoints.
 
@@ -164,8 +180,10 @@ class Result:
             later: results at other checkpoints.
         """
         for other in later:
-            if self.dataset.attrs != other.dataset.attrs:
-                raise ValueError(f"results of two definitions: {self.dataset.attrs} and {other.dataset.attrs}")
+            mine, theirs = (dict(each.dataset.attrs) for each in (self, other))
+            if differ := [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]:
+                one, two = ({name: each.get(name) for name in differ} for each in (mine, theirs))
+                raise ValueError(f"results of two definitions: {one} and {two}")
         return replace(self, dataset=joined([self.dataset, *(other.dataset for other in later)]))
 
     def __str__(self) -> str:

@@ -78,7 +78,7 @@ def audit(series: Series, *, on_checkpoint: Callable[[int, int], None] | None = 
         An `Audit`: one line per fault when it is printed.
 
     Raises:
-        ValueError: for a series without checkpoints.
+        ValueError: for a series without checkpoints, and for what is no series.
 
     Example:
         >>> from grok_interp import CheckpointSeries, Transformer, preset
@@ -87,6 +87,11 @@ def audit(series: Series, *, on_checkpoint: Callable[[int, int], None] | None = 
         2 checkpoints, 1 finding
         duplicate: steps 0, 10 have the same weights: was a checkpoint copied, or training stopped?
     """
+    if not all(hasattr(series, name) for name in ("steps", "checksum", "weights", "load")):
+        raise ValueError(
+            f"series must be a CheckpointSeries, or run.checkpoints of a Run, got {type(series).__name__}: use "
+            "CheckpointSeries.from_files(pattern)"
+        )
     if not series.steps:
         raise ValueError("an audit needs one checkpoint or more, got an empty series")
     read = _Read()

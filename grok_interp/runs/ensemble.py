@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from grok_interp.arguments import checked
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.continuation import continue_under
 from grok_interp.runs.interrupts import deferred_interrupts
@@ -19,6 +20,7 @@ from grok_interp.training.execution import Execution
 from grok_interp.training.loop import TrainingState
 
 
+@checked
 def run_ensemble(
     runs: Mapping[Path, TrainConfig],
     *,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from grok_interp.arguments import checked
 from grok_interp.runs.metrics import append_metrics, cut_metrics, metric_line, metric_rows
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Evaluations:
         return values
 
 
+@checked
 def evaluations(directory: Path | str) -> pd.DataFrame:
     """The results of `evaluate` from the training of the run in a folder.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from grok_interp.argument_kinds import is_listing, shown
 from grok_interp.models.hooked import hooked, other_sizes, sizes_of
 from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest
@@ -41,8 +42,13 @@ class ModelsInMemory(CheckpointSeries):
 def models_in_memory(pairs: Iterable[tuple[int, Any]]) -> ModelsInMemory:
     """See `CheckpointSeries.from_models`."""
     models: dict[int, Any] = {}
-    for step, model in pairs:
-        if isinstance(step, bool) or index(step) < 0:
+    if not is_listing(pairs):
+        raise ValueError(f"pairs must be a list of (step, model), got {shown(pairs)}")
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(f"pairs must be a list of (step, model), got one with {shown(pair)}")
+        step, model = pair
+        if isinstance(step, bool) or not hasattr(step, "__index__") or index(step) < 0:
             raise ValueError(f"a step must be an integer of 0 or more, got {step!r}")
         if step in models:
             raise ValueError(f"step {step} was given twice: give each checkpoint once")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from grok_interp.arguments import checked, text
 from grok_interp.checksums import file_sha256
 from grok_interp.configs import TextConfig
 from grok_interp.data.foreign_vocabulary import NumberedVocabulary
@@ -59,6 +60,7 @@ class Push:
         )
 
 
+@checked
 def push(
     run: Run,
     repository: str,
@@ -93,7 +95,7 @@ def push(
             ...
         ValueError: a repository is named OWNER/NAME, got 'copier-mini': put your user name or organization before it
     """
-    if repository.count("/") != 1 or not all(repository.split("/")):
+    if text(repository, "repository", "OWNER/NAME").count("/") != 1 or not all(repository.split("/")):
         raise ValueError(
             f"a repository is named OWNER/NAME, got {repository!r}: put your user name or organization before it"
         )

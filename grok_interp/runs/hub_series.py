@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from grok_interp.arguments import checked, text
 from grok_interp.places import cache_directory, user_path
 from grok_interp.runs.foreign_series import require_step
 from grok_interp.runs.hub_files import HubRepository
@@ -66,6 +67,7 @@ class HubSeries(HuggingFaceFolders):
         return self.paths.hub.beside_weights(TOKENIZER, self.paths.revisions[self.steps[-1]])
 
 
+@checked
 def hub_series(
     repository: str,
     *,
@@ -78,6 +80,7 @@ def hub_series(
     if every < 1 or max_gb <= 0:
         raise ValueError(f"every must be 1 or more and max_gb above 0, got every {every} and max_gb {max_gb}")
     folder = user_path(cache) if cache else cache_directory() / "hub"
+    text(repository, "repository", "EleutherAI/pythia-70m")
     hub = HubRepository(repository, folder, int(max_gb * GB))
     points = _points(hub, revisions)
     names = by_step((point.step, name) for name, point in points.items())

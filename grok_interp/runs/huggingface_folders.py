@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.files import DamagedFileError
 from grok_interp.models.hooked import sizes_of_config
@@ -45,6 +46,7 @@ class HuggingFaceFolders(FileSeries):
         return next((each / TOKENIZER for each in (last, last.parent) if (each / TOKENIZER).is_file()), None)
 
 
+@checked
 def huggingface_folders(folder: str | Path, pattern: str = "checkpoint-{step}") -> HuggingFaceFolders:
     """See `CheckpointSeries.from_huggingface_folder`."""
     if not user_path(folder).is_dir():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from grok_interp.argument_kinds import made_by
 from grok_interp.runs.run import Run
 
 Options = ParamSpec("Options")
@@ -17,6 +18,7 @@ def once_per_run(make: Callable[Concatenate[Run, Options], Made]) -> Callable[Co
 
     @wraps(make)
     def made(run: Run, *args: Options.args, **options: Options.kwargs) -> Made:
+        made_by(run, "run", "Run")
         key = (make, args, tuple(sorted(options.items())))
         if key not in run._made:
             run._made[key] = make(run, *args, **options)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from grok_interp.argument_kinds import path_of
+from grok_interp.arguments import checked
 from grok_interp.checksums import SHA256, is_unaltered, with_sha256
 from grok_interp.configs import TrainConfig
 from grok_interp.files import write_text
@@ -19,6 +21,7 @@ MAY_LACK = {"n_parts"}  # runs begun before there were parts
 DATA = {"hash": str, "description": str}
 
 
+@checked
 def is_run(directory: Path | str) -> bool:
     """Is there a run in this folder? Exported models have a config.json too; a run's tells what is trained or analyzed.
 
@@ -55,12 +58,12 @@ def parsed_record(directory: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and ("train" in record or "series" in record) else None
 
 
-def read_record(directory: Path) -> tuple[dict[str, Any], TrainConfig | SeriesRecord]:
+def read_record(directory: Path | str) -> tuple[dict[str, Any], TrainConfig | SeriesRecord]:
     """A run's config.json, and the training configuration in it, or the series of checkpoints that it refers to.
 
     Raises ValueError where there is none and for one that is not valid, with the reasons.
     """
-    record = parsed_record(directory)
+    record = parsed_record(directory := Path(path_of(directory, "directory")))
     if record is None:
         raise ValueError(_none_at(directory))
     if not is_unaltered(record):

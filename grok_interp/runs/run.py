@@ -67,7 +67,7 @@ class Run:
         Raises:
             ValueError: where there is no run, for a config.json that is not valid, and for links that lead out.
         """
-        record, config = read_record(Path(directory))
+        record, config = read_record(directory)
         require_no_links_out(Path(directory), trust=trust_source)
         if isinstance(config, SeriesRecord):
             from grok_interp.runs.series_run import SeriesRun
@@ -215,9 +215,9 @@ class Run:
             raise ValueError(f"{self} has no checkpoints yet: train it first, with the same directory")
         reusable = not isinstance(self.checkpoints, SavedCheckpoints)  # a series from elsewhere uses one model for all
         at_once = 1 if reusable else models_at_once(self.model.n_params, device)
-        return self.results.evaluate(
-            analyzers, self.checkpoints, steps=steps, device=device, at_once=at_once, on_checkpoint=on_checkpoint
-        )
+        options: dict[str, Any] = dict(steps=steps, device=device, at_once=at_once, on_checkpoint=on_checkpoint)
+        found = self.results.evaluate(analyzers, self.checkpoints, **options)
+        return [result.with_training(self.trained) for result in found]
 
     @property
     def data_hash(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import filelock
 
+from grok_interp.arguments import checked
 from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
 from grok_interp.runs.continuation import CHANGEABLE, another_config, continue_under
@@ -40,6 +41,7 @@ from grok_interp.training.own_optimizer import OwnOptimizer
 from grok_interp.training.processes import joined, tell_stopped
 
 
+@checked
 def run_training(
     directory: Path,
     config: TrainConfig,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from grok_interp.arguments import checked
 from grok_interp.places import user_path
 
 Name = TypeVar("Name")
@@ -44,6 +45,7 @@ def name_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
+@checked
 def files_by_step(pattern: str | Path) -> dict[int, Path]:
     """The files, or folders, of a pattern with `{step}`, sorted by step.
 

@@ -25,11 +25,12 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.special import logsumexp
 
+from grok_interp.arguments import checked, require_level
 from grok_interp.statistics.broken_line import KnotPairs, admissible, knot_pairs, largest_drifts, log_likelihoods
+from grok_interp.statistics.curves import require_curve
 from grok_interp.statistics.fraction_noise import fraction_noise
-from grok_interp.statistics.noise import N_LINEAR, UNKNOWN_NOISE, Noise
+from grok_interp.statistics.noise import UNKNOWN_NOISE, Noise
 
-MIN_POINTS = N_LINEAR + 4
 MAX_POINTS_SEARCHED = 400  # longer series start from every second point, every third, ...
 REFINED, ROUNDS, RESOLVED = 40, 8, 12  # grid points per axis; rounds; grid points in the set that are enough
 LEVELS_FROM = 80  # pairs of the set from which the intervals of the levels are computed
@@ -47,6 +48,7 @@ class ChangePoint:
     line: Float[np.ndarray, " point"]  # with the best knots, by weighted least squares, at the given steps
 
 
+@checked
 def change_point(
     steps: Float[np.ndarray, " point"],
     curve: Float[np.ndarray, " point"],
@@ -67,15 +69,16 @@ def change_point(
             `noise`. None: one variance.
 
     Raises:
-        ValueError: for fewer than 8 points, and for both `noise` and `trials`.
+        ValueError: for fewer than 8 points, steps that do not increase, a constant curve, and for both `noise` and
+            `trials`.
 
     Example:
         >>> steps = np.arange(0.0, 1000, 50)
         >>> change_point(steps, np.clip((steps - 330) / 200, 0, 1)).best.round()
         array([330., 530.])
     """
-    if len(steps) < MIN_POINTS:
-        raise ValueError(f"a change point needs at least {MIN_POINTS} points, got {len(steps)}")
+    require_curve(steps, curve)
+    require_level(level)
     if trials is not None and noise is not UNKNOWN_NOISE:
         raise ValueError("trials say what the noise is: give trials or noise, not both")
     found = _change_point(steps, curve, level, noise)

@@ -23,7 +23,9 @@ from jaxtyping import Float
 from scipy.signal import lfilter
 from scipy.special import logsumexp
 
+from grok_interp.arguments import checked
 from grok_interp.statistics.broken_line import flat_log_likelihoods, knot_pairs, log_likelihoods
+from grok_interp.statistics.curves import require_curve
 from grok_interp.statistics.noise import Noise
 
 RHOS = np.linspace(0, 0.82, 9)
@@ -45,6 +47,7 @@ class Flatness:
     power: float
 
 
+@checked
 def flatness(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, " point"], *, size: float = 0.05) -> Flatness:
     """Test of a flat curve against one with a change point.
 
@@ -57,6 +60,9 @@ def flatness(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, " poin
     Returns:
         The power is computed only when the p-value is above the size; it is 1 otherwise.
 
+    Raises:
+        ValueError: for fewer than 8 points, steps that do not increase, a constant curve, and a size outside (0, 1).
+
     Example:
         >>> steps = np.arange(40.0)
         >>> flatness(steps, np.cos(steps)).p_value > 0.05
@@ -64,6 +70,9 @@ def flatness(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, " poin
         >>> flatness(steps, np.cos(steps) + 5 * (steps > 20)).p_value < 0.05
         True
     """
+    require_curve(steps, curve)
+    if not 0 < size < 1:
+        raise ValueError(f"size must be between 0 and 1, such as 0.05, got {size}")
     schedule = tuple(((steps - steps[0]) / (steps[-1] - steps[0])).tolist())
     statistics, weights = _fits(schedule, (curve[None] - curve.mean()) / curve.std())
     p_value = float(_p_values(schedule, statistics, weights)[0])
@@ -74,6 +83,7 @@ def flatness(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, " poin
     return Flatness(p_value, float(power))
 
 
+@checked
 def autocorrelated(rng: np.random.Generator, shape: tuple[int, int], rho: float) -> Float[np.ndarray, "curve point"]:
     """Stationary AR(1) noise with a variance of 1.
 

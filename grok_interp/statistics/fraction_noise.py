@@ -19,9 +19,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
 
+from grok_interp.arguments import checked
 from grok_interp.statistics.noise import RHOS, Noise
 
 
+@checked
 def fraction_noise(
     values: Float[np.ndarray, " point"], line: Float[np.ndarray, " point"], *, trials: float | int
 ) -> Noise:

@@ -15,8 +15,12 @@ with an intercept for each repetition leaves k - 1 observations of each: k - 1 i
 from __future__ import annotations
 
 import math
+from numbers import Real
+from typing import Any
 
 from scipy import stats
+
+from grok_interp.argument_kinds import shown
 
 MOST = 100_000
 
@@ -33,6 +37,9 @@ def t_power(noncentrality: float, df: float | int, *, level: float = 0.95) -> fl
         >>> round(t_power(0.5 * 34**0.5, 33), 3)
         0.808
     """
+    _require_numbers(noncentrality=noncentrality, df=df, level=level)
+    if not df > 0:
+        raise ValueError(f"df must be above 0, got {df}")
     if math.isinf(noncentrality):
         return 1.0
     return float(stats.nct.sf(stats.t.ppf((1 + level) / 2, df), df, noncentrality))
@@ -54,12 +61,14 @@ def repetitions_needed(
         A whole number, infinity, or NaN for an effect of NaN.
 
     Raises:
-        ValueError: for a power or a level outside (0, 1).
+        ValueError: for a power or a level outside (0, 1), and for what is no number.
 
     Example:
         >>> repetitions_needed(0.5), repetitions_needed(-0.8)
         (34.0, 15.0)
     """
+    numbers = dict(effect=effect, power=power, level=level, per_repetition=per_repetition, n_fitted=n_fitted)
+    _require_numbers(**numbers)
     if not (0 < power < 1 and 0 < level < 1):
         raise ValueError(f"power and level must be between 0 and 1, such as 0.8 and 0.95, got {power} and {level}")
     if math.isnan(effect):
@@ -79,3 +88,10 @@ def repetitions_needed(
         middle = (enough + too_few) // 2
         too_few, enough = (too_few, middle) if is_enough(middle) else (middle, enough)
     return float(enough)
+
+
+def _require_numbers(**values: Any) -> None:
+    """Infinity and NaN are numbers here."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise ValueError(f"{name} must be a number, got {shown(value)}")

@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from grok_interp.arguments import checked
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.experiment import Experiment
@@ -140,6 +142,8 @@ class Pictures(dict[str, Picture]):
         """
 
         def marked(draw: DrawsRun) -> DrawsRun:
+            draw = checked(draw)  # pyright: ignore[reportAssignmentType]
+
             def drawn_by(*runs: Run, device: str) -> Drawing:
                 return draw(runs[0], device=device)
 
@@ -162,6 +166,7 @@ class Pictures(dict[str, Picture]):
         """
 
         def marked(draw: DrawsRuns) -> DrawsRuns:
+            draw = _of_one_run_or_more(checked(draw))  # pyright: ignore[reportAssignmentType]
             self._add(Picture(f"{self.study}/{name}", description, draw, True, experiment, prepare), draw)
             return draw
 
@@ -172,3 +177,13 @@ class Pictures(dict[str, Picture]):
             raise ValueError(f"two figures are named {picture.name}: rename one of them")
         self[picture.name] = picture
         self.functions[draw.__name__] = draw  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _of_one_run_or_more(draw: Callable[..., Drawing]) -> Callable[..., Drawing]:
+    @wraps(draw)
+    def drawn(*runs: Run, **options: Any) -> Drawing:
+        if not runs:
+            raise ValueError("runs must be one run or more, got none: use Run.open(folder)")
+        return draw(*runs, **options)
+
+    return drawn

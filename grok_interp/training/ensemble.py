@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.func import vmap
 
+from grok_interp.arguments import checked
 from grok_interp.configs import TrainConfig
 from grok_interp.models.ensemble_logits import ensemble_logits
 from grok_interp.models.rotary import rotary
@@ -124,6 +125,7 @@ def require_lockstep(configs: Sequence[TrainConfig]) -> None:
             )
 
 
+@checked
 def train_ensemble(
     configs: Sequence[TrainConfig],
     *,

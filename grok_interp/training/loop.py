@@ -3,8 +3,7 @@
     for step, model in train(config):
         print(step)                           # `model` is the live one: it changes when the next pair is requested
 
-Step s is the model after s updates, so step 0 is the initialization. The loop writes no files: `run_training`
-keeps what it yields and resumes it.
+Step s is the model after s updates, so step 0 is the initialization. It writes no files: `run_training` does.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from grok_interp.arguments import checked
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.training import parallel
@@ -104,6 +104,7 @@ class TrainingState:
         self.step = state["step"]
 
 
+@checked
 def train(
     config: TrainConfig,
     *,

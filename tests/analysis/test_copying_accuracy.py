@@ -277,8 +277,9 @@ def test_strings_are_named_by_their_indices(indices: list[int], words: str) -> N
 
 def test_a_result_is_told_in_one_line() -> None:
     assert str(by_hand()) == (
-        "copying accuracy (printable strings) at 2 checkpoints; at the last 66.7% [30.0, 90.3] exact match (2 "
-        "samples x 3 strings), 100 / 50 / 50% (95% CIs ±66 or less) by string 0, 5, 10, 83.3% [24.1, 98.7] per token"
+        "copying accuracy (printable strings) at 2 checkpoints; at the last 66.7% [30.0, 90.3] exact match, "
+        "100 / 50 / 50% (95% CIs ±66 or less) by string 0, 5, 10, 83.3% [24.1, 98.7] per token "
+        "(95% CIs over 2 samples x 3 strings)"
     )
 
 

@@ -86,6 +86,22 @@ def test_a_fall_is_a_change_but_no_rise() -> None:
     assert found.emerged and not found.rises
 
 
+@pytest.mark.parametrize("options", [{"trials": 500}, {"chance": 0.01, "margin": 0.05}])
+def test_an_accuracy_that_falls_has_not_emerged(options: dict) -> None:
+    falling = curve(np.random.default_rng(0).binomial(500, ramp(1000, 1300, 0.9, 0.3)) / 500)
+    found = emergence(falling, **options)
+    assert found.outcome == "falls" and not found.emerged and not found.rises
+    steps = (found.onset, found.midpoint, found.end, found.width)
+    assert np.isnan([each.value for each in steps]).all()
+    assert found.before.value == pytest.approx(0.9, abs=0.05) and found.after.value == pytest.approx(0.3, abs=0.05)
+    assert str(found).startswith("none: falls over 41 checkpoints (from 0.") and emergence(falling).emerged
+
+
+def test_a_fall_to_chance_is_told_as_a_fall() -> None:
+    lost = emergence(curve(noisy(ramp(1000, 1300, 0.9, 0.01), 0.002, seed=2)), chance=0.01, margin=0.05)
+    assert lost.outcome == "falls" and np.isnan(lost.midpoint.value)
+
+
 @pytest.mark.parametrize("drift", [1e-4, -1e-4])
 def test_a_drift_after_the_rise_is_not_part_of_it(drift: float) -> None:
     creeping = ramp(800, 1300, 0.05, 0.5) + drift * np.maximum(STEPS - 1300, 0)
@@ -187,6 +203,10 @@ def test_a_level_of_99_percent_gives_wider_intervals() -> None:
             {},
             r"steps must be numbers of optimizer updates, got \['a', 'b', 'c'\]",
         ),
+        (curve(STEPS.astype("datetime64[s]")), {}, "values of curve must be real numbers, got datetime64"),
+        (curve(STEPS.astype("timedelta64[s]")), {}, "values of curve must be real numbers, got timedelta64"),
+        (curve(ramp(100, 900, 0, 1) + 1j), {}, "values of curve must be real numbers, got complex128: convert them"),
+        (curve(ramp(100, 900, 0, 1).astype(str)), {}, "values of curve must be real numbers, got <U"),
         (curve(ramp(100, 900, 0, 1)), {"chance": 0.1}, "chance and margin go together"),
         (curve(ramp(100, 900, 0, 1)), {"chance": 0.1, "margin": -1.0}, "margin must be 0 or more, got -1"),
         (curve(ramp(100, 900, 0, 1)), {"level": 95.0}, "level must be between 0 and 1, such as 0.95, got 95"),

@@ -34,6 +34,7 @@ from grok_interp import (
     embedding_pca,
     fourier_losses,
     fourier_spectrum,
+    from_huggingface,
     grid_comparison,
     grid_comparisons,
     head_ablation,
@@ -49,6 +50,9 @@ from grok_interp import (
     repeated_tokens,
     shot_curve,
     slot_sequences,
+    to_hooked_transformer,
+    to_huggingface,
+    to_published,
     top_frequency_fraction,
     weights_of,
 )
@@ -387,6 +391,10 @@ def test_everything_that_reads_weights_refuses_a_model_without_values() -> None:
         lambda: processing_of(empty),
         lambda: ablated(empty, [(0, 0)], "mean", reference=REPEATED),
         lambda: CheckpointSeries.from_models([(0, empty)]),
+        lambda: to_huggingface(empty),
+        lambda: to_hooked_transformer(empty),
+        lambda: to_published(on_meta(NUMBER_MODELS[0][1])),
+        lambda: from_huggingface(on_meta(to_huggingface(TEXT_MODELS[0][1]))),
     ]
     for read in readers:
         with pytest.raises(ValueError, match="parameters on torch's meta device: load them first"):
@@ -470,8 +478,6 @@ def test_weights_too_large_to_compute_with_are_not_finite(driver: Driver, kind: 
 
 @pytest.mark.parametrize("kind", ["final gain", "every weight"])
 def test_one_model_that_overflows_is_not_finite_in_any_library(kind: str) -> None:
-    from grok_interp import to_hooked_transformer
-
     theirs = to_hooked_transformer(TEXT_MODELS[0][1])
     large = too_large(theirs, kind)
     before = {name: weight.clone() for name, weight in large.state_dict().items()}
@@ -499,7 +505,6 @@ def test_large_weights_that_a_model_computes_with_are_as_good_as_any() -> None:
 @pytest.mark.parametrize("spoil", ["blocks.0.attn.W_V", "blocks.1.mlp.W_in", "embed.W_E"])
 def test_one_weight_that_is_nan_shows_in_transformer_lens_too(spoil: str) -> None:
     """TransformerLens replaces NaN by 0 in attention patterns."""
-    from grok_interp import to_hooked_transformer
     from grok_interp.models.weights import canonical_views
 
     model = copy.deepcopy(TEXT_MODELS[0][1])

@@ -1,7 +1,9 @@
 """Phases: all sixteen combinations of learned splits, and what rises and falls again."""
 
+import re
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,10 +157,44 @@ def test_no_phase_is_certain() -> None:
     assert shown == [">99%", ">99%", "99%", "62%", "0%"]
 
 
-@pytest.mark.parametrize(("threshold", "name"), [(0.0, "o.o.d. generalization"), (1.0, "nothing learned")])
-def test_at_the_ends_the_probability_is_that_of_the_name(threshold: float, name: str) -> None:
-    found = phase_probabilities(dict.fromkeys(SPLITS, 0.5), dict.fromkeys(SPLITS, 10.0), threshold=threshold)
-    assert found.most_probable == name and found.probability == 1.0
+@pytest.mark.parametrize("threshold", [-0.1, 0.0, 1.0, 1.2])
+def test_a_threshold_that_all_accuracies_or_none_are_above_is_refused(threshold: float) -> None:
+    """With 0 an accuracy of 1% counts as learned, with 1 an accuracy of 100% does not."""
+    half, n = dict.fromkeys(SPLITS, 0.5), dict.fromkeys(SPLITS, 10.0)
+    message = f"threshold must be an accuracy above 0 and below 1 (paper: 0.75), got {threshold:g}"
+    for refused in (
+        lambda: phase(half, threshold=threshold),
+        lambda: phase_probabilities(half, n, threshold=threshold),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            refused()
+
+
+def test_a_threshold_at_chance_is_refused_where_p_is_known() -> None:
+    """Guessing among p numbers would count as learned."""
+    curves = curves_by_hand({split: [0.5] for split in SPLITS}, steps=[0])
+    curves = ShotCurves(curves.dataset.assign_attrs(p=11))
+    config = replace(RUN, checkpoint_steps=(0,))
+    diagram = phase_diagram([(config, curves)])
+    message = re.escape("threshold must be an accuracy above chance, 1/p = 0.0909, and below 1 (paper: 0.75), got ")
+    for threshold in (1 / 11, 0.05, 1.0):
+        for refused in (phases, lambda _, threshold: diagram.phases(threshold=threshold)):
+            with pytest.raises(ValueError, match=message):
+                refused(curves, threshold=threshold)
+    assert phases(curves, threshold=0.1)[0].most_probable == "o.o.d. generalization"
+
+
+def test_a_diagram_is_of_one_modulus() -> None:
+    curves = curves_by_hand({split: [0.5] for split in SPLITS}, steps=[0])
+    other = replace(RUN, data=replace(RUN.data, p=7), model=replace(RUN.model, d_vocab=7), init_seed=1)
+    with pytest.raises(ValueError, match="a phase diagram is of one p, got runs of p = 7, 11"):
+        phase_diagram([(RUN, curves), (other, curves)])
+
+
+@pytest.mark.parametrize("value", [None, "0.5", [0.5]])
+def test_an_accuracy_that_is_no_number_is_refused_with_its_split(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"accuracies must be in \[0, 1\], got {'id_test': "):
+        phase({**accuracies(SPLITS), "id_test": value}, threshold=0.75)
 
 
 def test_curves_of_some_splits_are_refused_with_those_that_miss() -> None:

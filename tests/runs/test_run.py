@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from grok_interp.analysis.induction import induction_scores
+from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import repeated_tokens
+from grok_interp.results.store import Analyzer
 from grok_interp.runs.once_per_run import once_per_run
 from grok_interp.runs.record import is_run
 from grok_interp.runs.run import Run
@@ -50,6 +51,22 @@ def test_other_folders_are_no_runs(tmp_path: Path, content: str | None, why: str
     assert not is_run(tmp_path)
     with pytest.raises(ValueError, match=f"no run at .*: {why}; `grok-interp list` shows the runs"):
         Run.open(tmp_path)
+
+
+def test_its_results_tell_how_its_models_were_trained(run: Run, tiny: TrainConfig, tmp_path: Path) -> None:
+    tokens = repeated_tokens(n_sequences=2, half=4, alphabet=range(9), seed=0)
+    analyzer = Analyzer(
+        "induction_scores", InductionScores, {"n": 2}, lambda step, model: induction_scores([(step, model)], tokens)
+    )
+    for _ in ("evaluated", "read"):
+        (found,) = run.evaluate([analyzer])
+        training = found.dataset.attrs["training"]
+        assert TrainConfig.from_dict(training) == tiny
+        assert training["optimizer"] == tiny.optimizer and training["data"]["copy_fraction"] == tiny.data.copy_fraction
+        found.save(tmp_path / "scores.nc")
+        assert InductionScores.load(tmp_path / "scores.nc").dataset.attrs == found.dataset.attrs
+    stored = run.results.evaluate([analyzer], run.checkpoints, steps=run.steps)[0]
+    assert "training" not in stored.dataset.attrs, "files are keyed and read as before"
 
 
 def test_runs_below_a_folder_are_sorted_and_other_folders_left_out(tiny: TrainConfig, tmp_path: Path) -> None:

@@ -198,7 +198,9 @@ def test_the_report_says_what_was_run_and_what_did_not_emerge(run: Run, tiny: Tr
         for name in ("overview", "copying_and_loss", "strings", "formation")
         for suffix in ("svg", "pdf")
     }
-    assert "printable strings, last checkpoint: 0.0% [0.0, 1.9] exact match (100 samples x 2 strings)" in page.lower()
+    assert "printable strings, last checkpoint: 0.0% [0.0, 1.9] exact match (95% ci over 100 samples x 2 strings)" in (
+        page.lower()
+    )
     assert "No suffix is copied at the last checkpoint. Shown: the first evaluation input" in page
 
 

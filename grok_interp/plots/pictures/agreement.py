@@ -8,6 +8,7 @@ import numpy as np
 
 from grok_interp.analysis.agreement import AlgorithmAgreement
 from grok_interp.analysis.hypotheses import HYPOTHESES
+from grok_interp.argument_kinds import shown
 from grok_interp.plots.drawing import Drawing, Panel, on_one_scale
 from grok_interp.plots.marks import Axis, Line
 from grok_interp.plots.pictures.shots import SHOTS, SPLIT_NAMES
@@ -35,6 +36,9 @@ def agreement(agreement: AlgorithmAgreement, *, subset: str = "generic", step: i
         >>> agreement(results.agreement)
         Drawing of 4 panels: log-likelihood (nats per answer) against number of shots
     """
+    subsets = agreement.dataset["subset"].values.tolist()
+    if subset not in subsets:
+        raise ValueError(f"subset must be one of {', '.join(subsets)}, got {shown(subset)}")
     arrays = [agreement.log_likelihood(subset), *agreement.interval(subset)]
 
     def lines(**where: Any) -> list[Line]:

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from grok_interp.analysis.induction import InductionScores
+from grok_interp.arguments import text
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import Axis, Cells, ColorScale
 from grok_interp.plots.registry import picture
@@ -29,6 +30,7 @@ def head_map(scores: xr.DataArray, *, label: str, unit: str = "") -> Drawing:
         >>> head_map(results.induction["EP"], label="EP")
         Drawing of 1 panel: layer against head
     """
+    label = text(label, "label", "I(L, H)")
     if "checkpoint" not in scores.dims:
         scores = scores.expand_dims(checkpoint=[int(scores.coords.get("checkpoint", 0))])
     layers, heads = (_places(scores, dim) for dim in ("layer", "head"))

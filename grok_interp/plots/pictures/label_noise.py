@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from grok_interp.analysis.shots import ShotCurves
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import Axis
-from grok_interp.plots.pictures.shots import SHOTS, SPLIT_NAMES, by_shots, chance
+from grok_interp.plots.pictures.shots import SHOTS, SPLIT_NAMES, by_shots, chance, require_split
 from grok_interp.plots.registry import picture
 from grok_interp.plots.theme import ordered_colors
 
@@ -27,6 +27,7 @@ def label_noise(curves: Sequence[ShotCurves], *, split: str) -> Drawing:
         >>> label_noise([results.shots], split="ood_train")
         Drawing of 1 panel: accuracy against number of shots
     """
+    require_split(curves[0], split)
     step = int(curves[0].dataset["checkpoint"][0])
     lines = [
         by_shots(each, "all", int(each.dataset["checkpoint"][0]), split, f"{each.dataset.attrs['noise']:.0%}", color)

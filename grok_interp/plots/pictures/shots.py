@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from grok_interp.analysis.shots import ShotCurves
+from grok_interp.argument_kinds import shown
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Dash, Level, Line
 from grok_interp.plots.registry import picture
@@ -77,7 +78,7 @@ def shot_curves(curves: ShotCurves, *, split: str = "ood_train", step: int | Non
         >>> shot_curves(results.shots)
         Drawing of 2 panels: accuracy against number of shots
     """
-    splits = curves.dataset["split"].values.tolist()
+    splits = require_split(curves, split)
     solvable = [
         Line(
             curves.dataset["shot"].to_numpy(),
@@ -103,6 +104,14 @@ def shot_curves(curves: ShotCurves, *, split: str = "ood_train", step: int | Non
         Panel(SHOTS, y, title=f"{SPLIT_NAMES[split]}, by kind of query", levels=[chance(curves)], frames=by_kind),
     ]
     return Drawing(panels, columns=2, step=step)
+
+
+def require_split(curves: ShotCurves, split: str) -> list[str]:
+    """The splits of the curves. Raises ValueError for one that they do not have."""
+    splits = curves.dataset["split"].values.tolist()
+    if split not in splits:
+        raise ValueError(f"split must be one of {', '.join(splits)}, got {shown(split)}")
+    return splits
 
 
 def by_shots(curves: ShotCurves, queries: str, step: int, split: str, label: str, color: str) -> Line:

@@ -12,7 +12,7 @@ from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.ablation_conditions import CONTROLS
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.analysis.single_ablation import SingleAblation
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.plots.page import Section, table_html
 from grok_interp.plots.pictures.ablation import ablation
 from grok_interp.plots.pictures.single_heads import single_heads
@@ -33,8 +33,8 @@ def ablation_section(run: Run) -> Section:
     caption = (
         "zero: output 0, plus the constant of the biases, if any; mean: mean output over validation text; resample: "
         f"output on another text; edges: attention to tokens that followed an earlier occurrence of the last "
-        f"{inputs.n_match} tokens is cut. The same heads are ablated at every step. Bands: 95% CI over samples "
-        "(accuracies) and windows (loss, paired with intact), of the mean over draws."
+        f"{inputs.n_match} tokens is cut. The same heads are ablated at every step. Bands: 95% CI of the mean over "
+        f"draws: {_sizes(results[0])}."
     )
     table = pd.concat([each.to_frame().assign(how=each.dataset.attrs["how"]) for each in results])
     return Section(WITHOUT_HEADS, ablation_text(results, inputs), ablation(results), caption, table=table)
@@ -55,7 +55,7 @@ def ablation_table_section(run: Run) -> Section:
     """`ablation_table` on the page."""
     results = ablations(run)
     step, table = int(results[0].dataset["checkpoint"][-1]), ablation_table(results)
-    text = f"Step {step:,}, with 95% CI."
+    text = f"Step {step:,}. Brackets: 95% CI of one run (1 seed): {_sizes(results[0])}."
     return Section(
         "Accuracy after ablation", text, html=f'<div class="wide compact">{table_html(table)}</div>', table=table
     )
@@ -67,10 +67,16 @@ def single_heads_section(run: Run) -> Section:
     table = pd.concat([each.to_frame().assign(how=each.dataset.attrs["how"]) for each in results])
     text = single_heads_text(results, induction)
     caption = (
-        "One dot per head, one color per layer. Bars: 95% CI over samples (per-token accuracy) and windows (loss), "
-        "paired with intact."
+        f"One dot per head, one color per layer. Bars: 95% CI, paired with intact: {_sizes(results[0])}. I(L, H): mean"
+        f"{over(induction.dataset.attrs.get('n_sequences'), 'sequence')}."
     )
     return Section(WITHOUT_EACH, text, single_heads(results, induction), caption, table=table)
+
+
+def _sizes(result: HeadAblation | SingleAblation) -> str:
+    """accuracies over 100 samples, loss over 32 windows"""
+    samples, windows = (over(result.dataset.attrs.get(f"n_{noun}s"), noun) for noun in ("sample", "window"))
+    return f"accuracies{samples}, loss{windows}"
 
 
 def stored_sections(run: Run) -> list[Section]:
@@ -136,7 +142,8 @@ def single_heads_text(results: Sequence[SingleAblation], induction: InductionSco
         f"I(L, H) is above {FORMED:g} at the last step in {found}. Heads whose ablation costs more than {MATTERS:.0%} "
         f"of exact match, with the exact match that remains of {results[0].in_words('exact_match')}: {left}. "
         "I(L, H) identifies heads that copy what followed the same token before. The heads that these read from have "
-        "an I of about 0 and may be as necessary. Intervals: 95% of one run (1 seed) over samples (Wilson)."
+        "an I of about 0 and may be as necessary. Intervals: 95% of one run (1 seed)"
+        f"{over(results[0].dataset.attrs.get('n_samples'), 'sample')} (Wilson)."
     )
 
 

@@ -14,7 +14,7 @@ from grok_interp.analysis.copying import CopyingAccuracy
 from grok_interp.analysis.effects_over_seeds import mean_effect
 from grok_interp.analysis.intervals import in_percent
 from grok_interp.analysis.string_accuracy import final_exact_matches
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.data.copying import CopyTask
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
@@ -35,11 +35,16 @@ def copying_section(curves: TrainingCurves, results: CopyingResults, inputs: Cop
         + " ".join(map(_guessing, inputs.tasks))
     )
     caption = (
-        "Compare Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% Wilson intervals over samples, whose tokens "
-        "count as clustered."
+        "Compare Figure 2 of “Language Models ‘Grok’ to Copy”. Bands: 95% Wilson intervals over "
+        f"{results.accuracy.sizes_in_words}; tokens count as clustered by sample.{_windows(results)}"
     )
     drawing, table = copying_and_loss(curves, results.accuracy), curves.to_frame()
     return Section("Copying and loss", text, drawing, caption, table=table, file="copying_and_loss")
+
+
+def _windows(results: CopyingResults) -> str:
+    """What the loss is a mean of."""
+    return f" Loss: mean{over(results.loss.dataset.attrs.get('n_windows'), 'window')}." if results.loss else ""
 
 
 def _of_the_paper(inputs: CopyingInputs) -> str:
@@ -62,10 +67,13 @@ def strings_section(results: CopyingResults) -> Section:
     accuracies = results.accuracies
     text = " ".join(
         f"{each.dataset.attrs['alphabet'].capitalize()} strings, last checkpoint: {each.exact_match_in_words()} exact "
-        f"match ({each.sizes_in_words}), {each.per_sequence_in_words()} by string {each.strings_in_words}."
+        f"match (95% CI over {each.sizes_in_words}), {each.per_sequence_in_words()} by string {each.strings_in_words}."
         for each in accuracies
     )
-    caption = "String 0 comes first in the prompt, farthest from the query. Bands: 95% Wilson intervals over samples."
+    caption = (
+        "String 0 comes first in the prompt, farthest from the query. Bands: 95% Wilson intervals"
+        f"{over(results.accuracy.n_samples, 'sample')}."
+    )
     table = strings_table(accuracies)
     return Section("Exact match by string", text, strings(accuracies), caption, table=table, file="strings")
 
@@ -83,10 +91,15 @@ def alphabets_section(conditions: Mapping[str, Sequence[Run]], baseline: str) ->
     names = [each.dataset.attrs["alphabet"] for each in accuracies[baseline][0]]
     text = (
         f"Exact match at the last checkpoint of the baseline, mean over {counted(len(accuracies[baseline]), 'seed')} "
-        f"with its 95% interval (over samples where all seeds agree): {', '.join(last)}. Curves and claims above are "
-        f"measured on {names[0]} strings; the paper's test is on hexadecimal ones. The table has all conditions."
+        f"with its 95% interval (over samples x strings where all seeds agree): {', '.join(last)}. Curves and claims "
+        f"above are measured on {names[0]} strings; the paper's test is on hexadecimal ones. The table has all "
+        "conditions."
     )
-    caption = "Baseline. Bands: 95% CI over seeds; for a single seed, and where all agree, over samples (Wilson)."
+    n_seeds, n_samples = len(accuracies[baseline]), accuracies[baseline][0][0].n_samples
+    caption = (
+        f"Baseline. Bands: 95% CI{over(n_seeds, 'seed')}; for a single seed, and where all agree,"
+        f"{over(n_samples, 'sample')} (Wilson)."
+    )
     drawing, title = strings(*accuracies[baseline]), f"{' and '.join(names)} strings".capitalize()
     return Section(title, text, drawing, caption, table=table, file="copying_strings")
 

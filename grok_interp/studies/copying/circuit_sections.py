@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from grok_interp.analysis.ablation_arguments import named
-from grok_interp.analysis.ablation_samples import in_words
+from grok_interp.analysis.ablation_samples import cis_over_samples, in_words
 from grok_interp.analysis.edge_ablation import EdgeAblation
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.circuit import circuit as drawn_circuit
 from grok_interp.plots.pictures.edge_ablation import edge_ablation
@@ -44,7 +44,8 @@ def circuit_text(found: Circuit) -> str:
     text = (
         f"{counted(n, 'candidate edge')}: into the keys of the induction heads, from the earlier heads with the "
         "largest previous-token score. On one half of the samples each edge is cut alone, at the last checkpoint; the "
-        "circuit is the edges whose cut lowers per-token accuracy (95% CI over samples)."
+        "circuit is the edges whose cut lowers per-token accuracy"
+        f"{cis_over_samples(found.candidates.dataset.attrs)}."
     )
     if found.tested is None:
         return f"{text} There is none: no circuit is drawn."
@@ -67,8 +68,8 @@ def _test_in_words(found: Circuit, tested: EdgeAblation) -> str:
     effects = [_effect(tested, group) for group in groups]
     whole = in_words(MEASURE, float(tested[f"{MEASURE}_intact"][-1]), float("nan"), float("nan"))
     text = (
-        f"On the other half of the samples, per-token accuracy is {whole} at the last checkpoint; cutting these edges "
-        f"together changes it by {effects[0]}"
+        f"On the other half{cis_over_samples(tested.dataset.attrs)}, per-token accuracy is {whole} at the last "
+        f"checkpoint; cutting these edges together changes it by {effects[0]}"
     )
     if len(groups) == 1:
         return f"{text}. There are no other edges between these layers as controls: no circuit is drawn."
@@ -87,5 +88,6 @@ def _over_training(tested: EdgeAblation) -> Section:
         f"Path patching over training: accuracy without {CIRCUIT}, which were chosen at the last checkpoint, and "
         "without random edges between the same layers."
     )
-    caption = "Bands: 95% CI over the half of the samples that was not used to choose the edges."
+    n_samples = over(tested.dataset.attrs.get("n_samples"), "sample")
+    caption = f"Bands: 95% CI{n_samples}, the half that was not used to choose the edges; 1 seed."
     return Section(OVER_TRAINING, text, edge_ablation(tested), caption, table=tested.to_frame(), file="edges")

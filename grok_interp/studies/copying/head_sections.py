@@ -9,6 +9,7 @@ from torch import Tensor
 from grok_interp.analysis.attention import AttentionMaps
 from grok_interp.analysis.formation import FormationOrder
 from grok_interp.configs.schedules import spread_steps
+from grok_interp.counted import over
 from grok_interp.plots.attention import attention_view
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.formation import formation
@@ -26,7 +27,8 @@ def head_map_section(results: CopyingResults) -> Section:
     text = (
         "I(L, H) = Abar × EP. Abar: mean attention from each token of a repeated random sequence to the token after "
         "its first occurrence. EP: eigenvalue positivity of the OV circuit W_E W_V W_O W_U, 1 for a head that copies. "
-        "The slider at the bottom of the page moves through training."
+        "The slider at the bottom of the page moves through training. "
+        f"{_sequences(results)}"
     )
     drawing, table = induction_map(results.induction), results.induction.to_frame()
     return Section("Induction score of every head", text, drawing, table=table)
@@ -35,8 +37,14 @@ def head_map_section(results: CopyingResults) -> Section:
 def formation_section(results: CopyingResults, order: FormationOrder) -> Section:
     """I(L, H) over training, and the order in which heads pass the threshold."""
     text = f"{order}. Kendall's tau of depth and onset: {order.depth_order()}."
-    drawing, caption = formation([(results.induction, order)]), "Compare Figure 6 of the paper."
+    drawing, caption = formation([(results.induction, order)]), f"Compare Figure 6 of the paper. {_sequences(results)}"
     return Section("Order in which heads form", text, drawing, caption, table=order.to_frame(), file="formation")
+
+
+def _sequences(results: CopyingResults) -> str:
+    """What the scores of one run are means of; they have no interval."""
+    n_sequences = over(results.induction.dataset.attrs.get("n_sequences"), "random sequence")
+    return f"Abar: mean{n_sequences}, without an interval; 1 seed."
 
 
 def attention_of(

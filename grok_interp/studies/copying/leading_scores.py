@@ -46,7 +46,10 @@ def leads_section(runs: Sequence[Run], *, device: str = "cpu") -> Section:
         "table names it. A score without a rise has no onset and is counted as such (no rise: "
         f"{_without_rise(result)})."
     )
-    caption = "Dots: seeds. Bars: mean and 95% interval over seeds. Above 0 the score moves before copying."
+    caption = (
+        "Dots: seeds. Bars: mean and 95% interval over the n seeds that have a lead. Above 0 the score moves before "
+        "copying."
+    )
     drawing, table = plots.leads(result), result.to_frame()
     return Section("Leading indicators", text, drawing, caption, table=table, file="copying_leads")
 

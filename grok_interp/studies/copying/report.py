@@ -71,6 +71,7 @@ def numbers(results: CopyingResults, *, threshold: float) -> dict[str, str]:
     score = float(results.induction["I"].isel(checkpoint=-1).sel(layer=layer, head=head))
     found = rise(token, chance=accuracy.chance["per_token"], trials=accuracy.trials["per_token"])
     cis = f"95% CI{over(token.size, 'checkpoint')}"
+    sequences = over(results.induction.dataset.attrs.get("n_sequences"), "sequence")
     return {
         f"exact-match accuracy at the last checkpoint, 95% CI ({accuracy.sizes_in_words})": (
             accuracy.exact_match_in_words()
@@ -83,7 +84,7 @@ def numbers(results: CopyingResults, *, threshold: float) -> dict[str, str]:
         f"onset of per-token accuracy, {MARGIN:.0%} above chance or more (step, {cis})": rise_in_words(found, "onset"),
         f"midpoint of the rise of per-token accuracy (step, {cis})": rise_in_words(found, "midpoint"),
         **_fall_of_loss(results.loss, found),
-        f"I(L, H) of the strongest head, L{layer}H{head}": f"{score:.2f}",
+        f"I(L, H) of the strongest head, L{layer}H{head}{sequences}": f"{score:.2f}",
         f"step at which L{layer}H{head} passed I(L, H) = {threshold:g}": _step(
             float(order["onset"].sel(layer=layer, head=head))
         ),

@@ -26,6 +26,7 @@ from grok_interp.analysis.comparison import MeasuredRun
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.analysis.induction import InductionScores, induction_scores
 from grok_interp.analysis.loss import PositionLoss, position_losses
+from grok_interp.arguments import checked
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
@@ -160,6 +161,7 @@ def evaluation_inputs(run: Run, *, n_samples: int = 100, n_windows: int = 128) -
     return CopyingInputs.build(text, n_samples=n_samples, n_sequences=32, n_windows=n_windows)
 
 
+@checked
 def analyze(
     run: Run,
     inputs: CopyingInputs | None = None,

@@ -94,7 +94,10 @@ class Seeds:
         low, high = (100 * float(end[0]) for end in wilson_interval(np.array([emerged / n]), n))
         found = [
             Headline(f"{emerged} of {n}", f"seeds in which copying emerged; of all seeds 95% CI {low:.0f}-{high:.0f}%"),
-            Headline(fraction_in_words(self._final()), "exact match at the last checkpoint (mean over seeds)"),
+            Headline(
+                fraction_in_words(self._final()),
+                f"exact match at the last checkpoint, mean over {counted(self._final().n_runs, 'seed')}, 95% CI",
+            ),
         ]
         of_effects = {
             "onset of per-token accuracy (step)": self.over_seeds(lambda screen: screen.onset.value),
@@ -114,12 +117,13 @@ class Seeds:
     def overview(self) -> Section:
         """Curves aligned at the onset; where it came in no seed, the curves as they are."""
         if not self.onsets:
-            caption = "Copying emerged in no seed. Thick: mean over seeds; thin: each seed."
+            n = counted(len(self.screens), "seed")
+            caption = f"Copying emerged in no seed. Thick: mean over {n}; thin: each seed."
             return Section("Overview", "", copying_and_loss(self.curves), caption, file="overview")
         curves = aligned_curves(self.curves, self.onsets)
         caption = (
-            "Seeds aligned at the onset of copying in each. Thick: mean over seeds with its 95% interval; thin: each "
-            "seed."
+            "Seeds aligned at the onset of copying in each. Thick: mean over "
+            f"{counted(len(self.onsets), 'seed')} with its 95% interval; thin: each seed."
         )
         return Section("Overview", "", aligned_seeds(curves), caption, table=curves.to_frame(), file="overview")
 

@@ -26,11 +26,13 @@ def heads_of_seeds_section(runs: Sequence[Run], screens: Mapping[int, FirstScree
         device: where models run that were not evaluated yet, a torch device.
     """
     ordered = sorted(runs, key=lambda run: run.config.init_seed)
+    sizes = screens[ordered[0].config.init_seed].results.accuracy.sizes_in_words
     table = pd.DataFrame([_row(run, screens[run.config.init_seed], device) for run in ordered])
     text = (
         "Heads are matched by function, because a head has another number in each seed. Induction head: the largest "
         "I(L, H) at the last checkpoint; previous-token head: the largest previous-token score in an earlier layer. "
-        "Removed: fraction of exact match that mean ablation of the ablated heads removes, 95% CI over samples."
+        "Removed: fraction of exact match that mean ablation of the ablated heads removes. Brackets: 95% CI of one "
+        f"seed, over its checkpoints (onset) and {sizes}."
     )
     html = f'<div class="wide compact">{table_html(table)}</div>'
     return Section("Heads and ablations, seed by seed", text, html=html, table=table)

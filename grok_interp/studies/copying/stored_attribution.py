@@ -56,7 +56,7 @@ def attribution_sections(run: Run) -> list[Section]:
     found = attribution_of_run(run)
     caption = (
         "The lines sum to the total logit, which is the logit of the expected token minus the mean logit over tokens. "
-        "Bands: 95% CI over samples."
+        f"Bands: 95% CI{over(found.dataset.attrs.get('n_samples'), 'sample')}; 1 seed."
     )
     drawing = logit_attribution(found)
     return [Section(TITLE, attribution_text(found), drawing, caption, table=found.to_frame(), file="attribution")]
@@ -72,7 +72,8 @@ def attribution_text(found: LogitAttribution) -> str:
     whole = _in_words(*(float(last[name]) for name in _ends("logit")))
     return (
         "Direct logit attribution: how much each head adds directly to the logit of the copied token, without its "
-        f"effect through later layers. At step {step:,} the total logit is {whole}; the largest contributions: {heads}."
+        f"effect through later layers. At step {step:,} the total logit is {whole}; the largest contributions: {heads} "
+        f"(95% CIs{over(found.dataset.attrs.get('n_samples'), 'sample')})."
     )
 
 

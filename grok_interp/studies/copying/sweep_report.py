@@ -9,6 +9,7 @@ FOLDER/tables/curves.csv    one row per run and checkpoint
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -190,13 +191,20 @@ def _figure_section(experiments: Experiments, name: str, threshold: float) -> Se
     text = (
         f"{counted(len(runs), 'run')}. A head has formed when I(L, H) is above {threshold:g}."
         if of_heads
-        else f"{counted(len(runs), 'run')}. Thick: mean over seeds; thin: each seed."
+        else f"{counted(len(runs), 'run')}. Thick: mean over {_seeds_of_conditions(runs)}; thin: each seed."
     )
     caption = f"Compare Figure {name[-1]} of “Language Models ‘Grok’ to Copy”."
     varied = picture.experiment.varied if picture.experiment else ()
     table = _head_table(runs) if of_heads else _wide(curves_of(runs, varied=varied))
     title = picture.description[:1].upper() + picture.description[1:]
     return Section(title, text, drawing, caption, table=table, file=name.replace("/", "_"))
+
+
+def _seeds_of_conditions(runs: Sequence[Run]) -> str:
+    """Runs of one folder are the seeds of a condition: "8 seeds", or "7-8 seeds" where one is missing."""
+    numbers = Counter(run.directory.parent for run in runs).values()
+    low, high = min(numbers), max(numbers)
+    return counted(high, "seed") if low == high else f"{low}-{counted(high, 'seed')}"
 
 
 def _alphabets(experiments: Experiments) -> Section:

@@ -13,7 +13,7 @@ from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.analysis.sampled_over import sampled_over
 from grok_interp.configs import ModularConfig, TrainConfig
 from grok_interp.configs.schedules import spread_steps
-from grok_interp.counted import counted
+from grok_interp.counted import counted, over
 from grok_interp.data.modular import SPLITS
 from grok_interp.plots.attention import attention_view
 from grok_interp.plots.page import Page, Section
@@ -122,7 +122,7 @@ def _shots_section(results: ModularResults, step: int) -> Section:
     text = (
         "Left: accuracy by number of shots, and the accuracy that Ratio Matching and Modular Regression would reach on "
         "the same contexts if they guessed what they cannot solve. Right: by kind of query. Ratio Matching alone "
-        "predicts chance accuracy on “regression”."
+        f"predicts chance accuracy on “regression”. {_intervals(results)}"
     )
     drawing, table = plots.shot_curves(results.shots, step=step), results.at([step]).shots.to_frame().dropna()
     return Section("Learning in context", text, drawing, "Compare Figure 1c of the paper.", table=table, file="shots")
@@ -149,7 +149,10 @@ def _named_splits(result: Result) -> str:
 def _grid_section(run: Run, step: int, device: str) -> Section:
     found = grids(run, step=step, device=device)
     drawing, task = plots.grids(found), unseen_task(tasks_of_run(run))
-    text = f"Task {task}, which is not a training task: every query (x, y) after the same k examples."
+    text = (
+        f"Task {task}, which is not a training task: every query (x, y) once, after the same k examples. One list of "
+        "examples, 1 seed: there is no interval."
+    )
     return Section("Query by query", text, drawing, "Compare Figure 5 of the paper.", file="grids")
 
 
@@ -174,7 +177,8 @@ def _kaleidoscope_section(run: Run, device: str) -> Section:
     text = (
         "Rank correlation of the similarities of all pairs with the pattern of each algorithm, at every checkpoint: "
         "y/x = y'/x' (Ratio Matching) and a x + b y = a x' + b y' (Modular Regression). At z the answer is in the "
-        "sequence, so the second pattern is present from the beginning; at y it must be computed. Shaded: chance."
+        "sequence, so the second pattern is present from the beginning; at y it must be computed. Shaded: below the "
+        f"95% quantile{_shuffles(blocks[0])}. One unseen task, 1 seed."
     )
     drawing, table = plots.kaleidoscopes(blocks), _stacked(blocks)
     return Section("Patterns over training", text, drawing, table=table, file="kaleidoscopes")
@@ -184,11 +188,15 @@ def _circularity_section(run: Run, device: str) -> Section:
     every = -(-len(run) // CIRCULARITIES)
     heads = circularities(run, steps=run.steps[::-1][::every][::-1], device=device)
     text = (
-        "Circularity of the outputs of each head at x and y, from 0 to 1, and its distance from the 95% quantile over "
-        f"shuffled labels, at {counted(heads[0].dataset.sizes['checkpoint'], 'checkpoint')}."
+        "Circularity of the outputs of each head at x and y, from 0 to 1, and its distance from the 95% quantile"
+        f"{_shuffles(heads[0])} of the labels, at {counted(heads[0].dataset.sizes['checkpoint'], 'checkpoint')}."
     )
     drawing, table = plots.circularity(heads), _stacked(heads)
     return Section("Circularity over training", text, drawing, table=table, file="circularity")
+
+
+def _shuffles(result: Result) -> str:
+    return over(result.dataset.attrs["n_shuffles"], "shuffle")
 
 
 def _sentence(result: Result) -> str:

@@ -15,6 +15,7 @@ from grok_interp.analysis.emergence import Emergence
 from grok_interp.analysis.evaluation_contexts import Answers, answers_of
 from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
 from grok_interp.analysis.shots import ShotCurves, shot_curve_of
+from grok_interp.arguments import checked
 from grok_interp.data.modular import Split
 from grok_interp.models.activations import HookedModel
 from grok_interp.results.store import Analyzer
@@ -76,6 +77,7 @@ class ModularResults(RunResults):
         return rise(curve, chance=1 / self.shots.dataset.attrs["p"], trials=float(queries))
 
 
+@checked
 def analyze(
     run: Run,
     inputs: ModularInputs | None = None,
@@ -99,6 +101,7 @@ def analyze(
     )
 
 
+@checked
 def sweep_diagram(*runs: Run, queries: str = "all", device: str = "cpu") -> PhaseDiagram:
     """The phase diagram of a sweep: one run for each n_id, alpha and seed.
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from grok_interp.analysis.phase_diagram import PhaseDiagram
 from grok_interp.analysis.phases import PAPER_THRESHOLD
+from grok_interp.analysis.sampled_over import each_sampled_over
 from grok_interp.configs import ModularConfig
 from grok_interp.counted import counted
 from grok_interp.data.modular import SPLITS
@@ -45,12 +46,13 @@ def write_phase_report(
     lengths = _lengths(runs)
     diagram = sweep_diagram(*runs, device=device)
     table, config = _table(diagram), runs[0].config
+    contexts = each_sampled_over(analyze(runs[0], device=device).shots.dataset)
     assert isinstance(config.data, ModularConfig)
     page = Page(
         title="In which phase is in-context modular arithmetic?",
         summary=f"{counted(len(runs), 'run')} at p = {config.data.p}: {diagram}, each at its best checkpoint.",
         headlines=_headlines(diagram, threshold),
-        sections=[_diagram_section(diagram, threshold), _table_section(table)],
+        sections=[_diagram_section(diagram, threshold), _table_section(table, contexts)],
         warnings=list(_warnings(runs, lengths)),
         settings={name: value for name, value in config.flattened().items() if name not in VARIED},
     )
@@ -120,7 +122,7 @@ def _table(diagram: PhaseDiagram) -> pd.DataFrame:
     return table[list(SPLIT_NAMES)].reset_index().rename_axis(columns=None)
 
 
-def _table_section(table: pd.DataFrame) -> Section:
+def _table_section(table: pd.DataFrame, contexts: str) -> Section:
     shown = table.rename(columns=SPLIT_NAMES).map(lambda cell: f"{cell:.3g}")
     html = f'<div class="wide">{table_html(shown)}</div>'
-    return Section("Every run", "Last-shot accuracies of each run.", html=html)
+    return Section("Every run", f"Last-shot accuracies of each run, over {contexts}.", html=html)
