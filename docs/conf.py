@@ -59,6 +59,7 @@ NOT_CLASSES = (  # type variables and aliases, and names that a module imports f
     "training.processes.Processes",
     "runs.audit.Series",
     "plots.screen.Graph",
+    "studies.study.Results",
     "studies.picture.DrawsRun",
     "studies.picture.DrawsRuns",
     "plugins.Brought",
