@@ -22,7 +22,8 @@ from grok_interp.training import ensemble
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import Update
 from grok_interp.training.ensemble import EnsembleState, step_function
-from grok_interp.training.loop import TrainingState, train_step
+from grok_interp.training.loop import train_step
+from grok_interp.training.state import TrainingState
 
 
 def narrow(d_model: int, batch_size: int) -> TrainConfig:

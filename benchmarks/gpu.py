@@ -45,8 +45,9 @@ from grok_interp.training.batches import answer_loss, next_token_loss, open_batc
 from grok_interp.training.cuda_graph import graphed
 from grok_interp.training.ensemble import EnsembleState
 from grok_interp.training.ensemble import step_function as ensemble_step_function
-from grok_interp.training.loop import TrainingState, step_function
+from grok_interp.training.loop import step_function
 from grok_interp.training.precision import autocast
+from grok_interp.training.state import TrainingState
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 STEPS = 5  # in a timed call

@@ -34,7 +34,8 @@ from grok_interp.studies.catalog import study_of
 from grok_interp.studies.copying.figures import FIGURES
 from grok_interp.studies.modular.experiments import BASELINES, PHASES
 from grok_interp.training.batches import ModularBatches
-from grok_interp.training.loop import TrainingState, step_function
+from grok_interp.training.loop import step_function
+from grok_interp.training.state import TrainingState
 
 ANALYSES_AT_ONCE = min(8, joblib.cpu_count())
 

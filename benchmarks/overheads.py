@@ -27,7 +27,8 @@ from grok_interp.presets import training_preset
 from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.training.batches import open_batches
-from grok_interp.training.loop import TrainingState, train_step
+from grok_interp.training.loop import train_step
+from grok_interp.training.state import TrainingState
 
 UPDATES_OF_A_RUN, CHECKPOINTS_OF_A_RUN = 5_000, 200
 HEAVY = ("torch", "transformer_lens", "numpy", "matplotlib", "xarray")

@@ -9,6 +9,7 @@ layer, feature and position of the context, per token (forward and backward pass
 from dataclasses import dataclass
 
 from grok_interp.configs import TrainConfig
+from grok_interp.counted import size
 from grok_interp.presets import training_preset
 
 # Measured on one H100 (dev/LOG.md and RESULTS.md, 2026-11-26)
@@ -41,14 +42,6 @@ class Cost:
     def row(self) -> str:
         days = f"{self.hours / 24:,.1f} days" if self.hours >= 48 else f"{self.hours:,.1f} hours"
         return f"| {self.name} | {days} | {size(self.n_bytes)} |"
-
-
-def size(n_bytes: float) -> str:
-    """Three digits and a unit."""
-    for factor, unit in ((1e12, "TB"), (1e9, "GB")):
-        if n_bytes >= factor:
-            return f"{n_bytes / factor:.3g} {unit}"
-    return f"{n_bytes / 1e6:.3g} MB"
 
 
 def operations(config: TrainConfig) -> float:

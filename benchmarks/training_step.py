@@ -28,8 +28,9 @@ from grok_interp.models.interchange import to_huggingface
 from grok_interp.models.transformer_lens import to_hooked_transformer
 from grok_interp.presets import preset, training_preset
 from grok_interp.training.batches import answer_loss, next_token_loss
-from grok_interp.training.loop import TrainingState, train_step
+from grok_interp.training.loop import train_step
 from grok_interp.training.optimizer import build_optimizers
+from grok_interp.training.state import TrainingState
 
 STEPS = 3  # in a timed call
 LIBRARY = "TransformerLens"

@@ -44,9 +44,10 @@ maximum_signature_line_length = 80
 
 nitpicky = True
 NOT_CLASSES = (  # type variables and aliases, and names that a module imports for its annotations alone
-    "results.store.Kind",
+    "results.analyzer.Kind",
+    "results.analyzer.Found",
     "engines.engine.Cell",
-    "results.of_each.Checkpoints",
+    "results.checkpoint_map.Checkpoints",
     "results.order.Labeled",
     "studies.copying.evaluation_text.EvaluationText",
     "analysis.intervals.Array",
@@ -58,6 +59,7 @@ NOT_CLASSES = (  # type variables and aliases, and names that a module imports f
     "training.processes.Processes",
     "runs.audit.Series",
     "plots.screen.Graph",
+    "studies.study.Results",
     "studies.picture.DrawsRun",
     "studies.picture.DrawsRuns",
     "plugins.Brought",

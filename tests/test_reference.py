@@ -9,7 +9,8 @@ import torch
 
 from grok_interp.presets import training_preset
 from grok_interp.reference import FOLDER, load_reference, references, write_reference
-from grok_interp.results.store import Analyzer, ResultStore
+from grok_interp.results.analyzer import Analyzer
+from grok_interp.results.store import ResultStore
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints

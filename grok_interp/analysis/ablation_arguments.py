@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Int64
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import require_readable
 from grok_interp.data.token_rows import Tokens, token_rows
-from grok_interp.models.activations import rotates_any_position
+from grok_interp.models.activations import HookedModel, rotates_any_position
 
 WAYS = ("zero", "mean", "resample", "edges")
 Head = tuple[int, int]  # layer, head
+
+
+@runtime_checkable
+class LayersAndHeads(Protocol):
+    """A configuration of a model, or its sizes."""
+
+    @property
+    def n_layers(self) -> int: ...
+
+    @property
+    def n_heads(self) -> int: ...
 
 
 def named(heads: Sequence[Head]) -> str:
@@ -29,7 +40,9 @@ def named(heads: Sequence[Head]) -> str:
     return " ".join(f"L{layer}H{head}" for layer, head in heads)
 
 
-def require_ablation(cfg: Any, heads: Sequence[Head], how: str, *, reference: Any, n_match: int | None) -> None:
+def require_ablation(
+    cfg: LayersAndHeads, heads: Sequence[Head], how: str, *, reference: Tokens | None, n_match: int | None
+) -> None:
     """That these heads of a model can be ablated so, with what this way needs.
 
     Args:
@@ -54,7 +67,7 @@ def require_ablation(cfg: Any, heads: Sequence[Head], how: str, *, reference: An
         raise ValueError(f"ablation of edges needs n_match, a length of 1 or more, got {n_match}")
 
 
-def reference_rows(model: Any, reference: Tokens) -> Int64[Tensor, "reference reference_pos"]:
+def reference_rows(model: HookedModel, reference: Tokens) -> Int64[Tensor, "reference reference_pos"]:
     """Sequences that a model reads for its means or its donors.
 
     Args:

@@ -16,7 +16,6 @@ how many a query needs tells everything about all numbers of examples at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Int64
@@ -53,7 +52,7 @@ class Solution:
 
 
 @checked
-def ratio_matching(examples: Any, p: int) -> Solution:
+def ratio_matching(examples: object, p: int) -> Solution:
     """Which queries Ratio Matching solves in every context, and its answers.
 
     Args:
@@ -85,7 +84,7 @@ def ratio_matching(examples: Any, p: int) -> Solution:
 
 
 @checked
-def modular_regression(examples: Any, p: int) -> Solution:
+def modular_regression(examples: object, p: int) -> Solution:
     """Which queries Modular Regression solves in every context, and its answers.
 
     Args:
@@ -135,7 +134,7 @@ def _inverse(value: Tensor, p: int) -> Tensor:
     return torch.tensor(inverses, device=value.device)[value % p]
 
 
-def _examples(examples: Any, p: int) -> Int64[Tensor, "*context k 3"]:
+def _examples(examples: object, p: int) -> Int64[Tensor, "*context k 3"]:
     if not is_prime(p):
         raise ValueError(f"p must be prime, got {p}: without inverses neither algorithm is defined")
     return numbers_of(examples, p, width=3, name="examples")

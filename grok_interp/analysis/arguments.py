@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from jaxtyping import Int64
 from torch import Tensor
 
 from grok_interp.arguments import whole_number
 from grok_interp.data.modular import SPLITS
+from grok_interp.models.activations import HookedModel
 
 
-def require_count(n: Any, name: str, *, most: int | None = None) -> None:
+def require_count(n: object, name: str, *, most: int | None = None) -> None:
     """Raises ValueError for no whole number, for fewer than 1 and for more than there are."""
     if (n := whole_number(n, name)) < 1 or (most is not None and n > most):
         raise ValueError(f"{name} must be {'1 or more' if most is None else f'from 1 to {most}'}, got {n!r}")
@@ -30,14 +30,14 @@ def require_layer(layer: int) -> None:
         raise ValueError(f"layer must be 0 or more, got {layer}: layers are counted from 0, the last is n_layers - 1")
 
 
-def require_splits(splits: Any) -> None:
+def require_splits(splits: object) -> None:
     """Raises ValueError for none, for one twice, and for what is no split."""
-    is_listing = isinstance(splits, Sequence) and not isinstance(splits, str)
-    if not is_listing or not splits or len(set(splits)) < len(splits) or not set(splits) <= set(SPLITS):
+    listed = splits if isinstance(splits, Sequence) and not isinstance(splits, str) else ()
+    if not listed or len(set(listed)) < len(listed) or not set(listed) <= set(SPLITS):
         raise ValueError(f"splits must be a list of one or more of {', '.join(SPLITS)}, each once, got {splits!r}")
 
 
-def require_outputs(model: Any, targets: Int64[Tensor, "*batch pos"]) -> None:
+def require_outputs(model: HookedModel, targets: Int64[Tensor, "*batch pos"]) -> None:
     """Raises ValueError for targets that the model has no logit for.
 
     Args:

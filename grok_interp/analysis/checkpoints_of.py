@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import index
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from jaxtyping import Int64
 from torch import Tensor, nn
@@ -24,9 +24,18 @@ from grok_interp.models.activations import HookedModel, rotates_any_position
 from grok_interp.models.overflow import undefined_if_not_finite
 from grok_interp.models.unreadable import beyond_context, require_values
 
+
+@runtime_checkable
+class EmbeddingModel(Protocol):
+    """What analyzers of embeddings need of a model: `W_E`, d_vocab x d_model."""
+
+    @property
+    def W_E(self) -> Tensor: ...
+
+
 if TYPE_CHECKING:
     Checkpoints = HookedModel | Iterable[tuple[int, HookedModel]] | Iterable[HookedModel] | Mapping[int, HookedModel]
-    WithEmbedding = Any  # the same, of any models that have `W_E`
+    WithEmbedding = Checkpoints | EmbeddingModel | Iterable[tuple[int, EmbeddingModel]] | Mapping[int, EmbeddingModel]
     Model = HookedModel
 else:  # at run time `checkpoints_of` itself refuses what is none of these, with a message for the reader
     Checkpoints = WithEmbedding = Model = Any
@@ -37,7 +46,7 @@ EACH_HEAD = ("n_layers", "n_heads")
 
 
 def checkpoints_of(
-    checkpoints: Checkpoints,
+    checkpoints: WithEmbedding,
     *,
     tokens: Int64[Tensor, "batch pos"] | None = None,
     n_read: int | None = None,

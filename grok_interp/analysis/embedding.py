@@ -9,7 +9,7 @@ primitive root is needed to tell. The null shuffles which numbers are even and a
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grok_interp.analysis.arguments import require_count
-from grok_interp.analysis.checkpoints_of import EMBEDDING, WithEmbedding, checkpoints_of
+from grok_interp.analysis.checkpoints_of import EMBEDDING, EmbeddingModel, WithEmbedding, checkpoints_of
 from grok_interp.analysis.circles import principal_components
 from grok_interp.analysis.shuffles import N_SHUFFLES, NULL_OF_FRACTION, mean_and_quantile, shuffled_orders
 from grok_interp.arguments import checked
@@ -81,7 +81,7 @@ def between_class_fraction(
     return (mean.square() * of_even / (1 - of_even) / variance).float()
 
 
-def number_embeddings(model: Any, p: int) -> Float[Tensor, "number d_model"]:
+def number_embeddings(model: EmbeddingModel, p: int) -> Float[Tensor, "number d_model"]:
     """Rows 0 .. p - 1 of a model's W_E, in float32 on the CPU.
 
     Raises ValueError for a vocabulary of fewer than p tokens.

@@ -20,8 +20,14 @@ from grok_interp.analysis.head_attention import (
     previous_token_targets,
     uniform_attention,
 )
-from grok_interp.analysis.head_weights import k_composition_with_previous_token, ov_copying, qk_circuits
-from grok_interp.analysis.induction import eigenvalue_positivity, ov_circuits
+from grok_interp.analysis.head_weights import (
+    k_composition_with_previous_token,
+    ov_circuits,
+    ov_copying,
+    qk_circuits,
+)
+from grok_interp.analysis.induction import eigenvalue_positivity
+from grok_interp.models.activations import HookedModel
 from grok_interp.plugins import HEAD_SCORE_GROUP, plugins
 
 ELHAGE = "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits"
@@ -44,7 +50,7 @@ class HeadScore(ABC):
     compared_to_detect_head: str
 
     @abstractmethod
-    def chance(self, tokens: Int64[Tensor, "batch pos"], model: Any) -> float:
+    def chance(self, tokens: Int64[Tensor, "batch pos"], model: HookedModel) -> float:
         """The value of `chance_head` on these tokens, in a model of this size.
 
         Args:
@@ -61,7 +67,7 @@ class AttentionScore(HeadScore):
     ideal: float = 1.0
     chance_head: str = "looks equally at all tokens so far"
 
-    def chance(self, tokens: Int64[Tensor, "batch pos"], model: Any) -> float:  # noqa: ARG002
+    def chance(self, tokens: Int64[Tensor, "batch pos"], model: HookedModel) -> float:  # noqa: ARG002
         return uniform_attention(self.targets(tokens))
 
 
@@ -69,11 +75,11 @@ class AttentionScore(HeadScore):
 class WeightScore(HeadScore):
     """A function of the weights, of the tokens that are looked at, and of the attention scores that it `needs`."""
 
-    measure: Callable[[Any, Tensor, Mapping[str, Tensor]], Float[Tensor, "layer head"]]
+    measure: Callable[[HookedModel, Tensor, Mapping[str, Tensor]], Float[Tensor, "layer head"]]
     chance_in: Callable[[Any], float]
     needs: tuple[str, ...] = ()
 
-    def chance(self, tokens: Int64[Tensor, "batch pos"], model: Any) -> float:  # noqa: ARG002
+    def chance(self, tokens: Int64[Tensor, "batch pos"], model: HookedModel) -> float:  # noqa: ARG002
         return self.chance_in(model)
 
 

@@ -19,7 +19,7 @@ in its attributes. With d_vocab_out != d_vocab the circuit is that of the tokens
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from grok_interp.analysis.arguments import require_count
 from grok_interp.analysis.checkpoints_of import EACH_HEAD, Checkpoints, checkpoints_of
+from grok_interp.analysis.head_weights import ov_circuits
 from grok_interp.analysis.short_windows import warn_of_short_windows
 from grok_interp.arguments import checked
 from grok_interp.counted import counted, over
@@ -36,10 +37,8 @@ from grok_interp.data.token_rows import Tokens, batches_of, token_rows
 from grok_interp.models.activations import HookedModel, device_of, evaluating, mean_of_patterns
 from grok_interp.models.norm_gains import norm_gains
 from grok_interp.models.processing import Processing, require_same_processing
-from grok_interp.models.weights_of import HeadWeights, NormGain, weights_of
+from grok_interp.models.weights_of import NormGain
 from grok_interp.results.result import Measure, Result
-
-TOKENS_AT_ONCE = 512  # float32 products of so few tokens, summed in float64, change EP by less than 1e-7
 
 
 class InductionScores(Result):
@@ -79,7 +78,7 @@ class InductionScores(Result):
 class TellsEntries(Protocol):
     """A model that tells single entries of its patterns without building them: layer batch head entry."""
 
-    def attention_entries(self, tokens: Any, queries: Any, keys: Any) -> Any:
+    def attention_entries(self, tokens: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
         """The weights of queries to keys.
 
         Args:
@@ -187,53 +186,7 @@ def _induction_attentions(model: HookedModel, tokens: Tensor, batch_size: int) -
     return total / len(tokens)
 
 
-def ov_circuits(model: Any, norm_gain: NormGain = "ignored") -> Float[Tensor, "layer head d_head d_head"]:
-    """W_O (W_U W_E) W_V of every head: the non-zero eigenvalues of the full OV circuit W_E W_V W_O W_U.
-
-    In float64 (see `_through_tokens`), but one layer and some of the vocabulary at a time.
-
-    Args:
-        model: TransformerLens' or ours, or anything else that `weights_of` reads.
-        norm_gain: whether the gains of norms are multiplied in, see `weights_of`.
-    """
-    weights = weights_of(model, norm_gain)
-    through_tokens = _through_tokens(weights)
-    by_layer = zip(weights.W_V, weights.W_O, strict=True)
-    return torch.stack([_in_float64(W_O) @ through_tokens @ _in_float64(W_V) for W_V, W_O in by_layer]).cpu()
-
-
-def _through_tokens(weights: HeadWeights) -> Float[Tensor, "d_model d_model"]:
-    """W_U W_E: from what is written for the unembedding to what is read from the embedding.
-
-    It costs most of all where the vocabulary is large. A CPU multiplies float32 twice as fast as float64, so there
-    parts of the sum over tokens are in float32.
-    """
-    d_model, n_tokens = len(weights.W_U), weights.n_tokens
-    W_UE = _in_float64(torch.zeros(d_model, d_model, device=weights.W_U.device))
-    read = Tensor.float if _multiplies_float32(weights.W_U, weights.W_E) else _in_float64
-    parts = zip(
-        weights.W_U[:, :n_tokens].split(TOKENS_AT_ONCE, dim=1),
-        weights.W_E[:n_tokens].split(TOKENS_AT_ONCE),
-        strict=True,
-    )
-    for W_U, W_E in parts:
-        W_UE += read(W_U) @ read(W_E)
-    return W_UE
-
-
-def _multiplies_float32(*weights: Tensor) -> bool:
-    """Not where the caller has asked for faster and coarser products, nor weights that are more exact themselves."""
-    on_cpu = all(weight.device.type == "cpu" and weight.dtype != torch.float64 for weight in weights)
-    coarser = torch.is_autocast_enabled("cpu") or torch.get_float32_matmul_precision() != "highest"
-    return on_cpu and not coarser
-
-
-def _in_float64(tensor: Tensor) -> Tensor:
-    """Where it is, if the device knows float64 (Apple's GPUs do not), otherwise on the CPU."""
-    return tensor.double() if tensor.device.type in ("cpu", "cuda") else tensor.cpu().double()
-
-
-def _gain_in_effect(model: Any, norm_gain: NormGain, processing: Processing) -> NormGain:
+def _gain_in_effect(model: HookedModel, norm_gain: NormGain, processing: Processing) -> NormGain:
     """Weights that have all gains folded in are folded, whatever was asked for."""
     return "folded" if processing.norms_folded is True and norm_gains(model).all_one else norm_gain
 

@@ -14,8 +14,6 @@ refused with a ValueError.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -27,7 +25,7 @@ KINDS = ("repeated", "ratio", "regression", "unsolved")
 QUERIES = ("all", "new", *KINDS)
 
 
-def repeated_queries(inputs: Any) -> Bool[Tensor, "*context example"]:
+def repeated_queries(inputs: object) -> Bool[Tensor, "*context example"]:
     """Does each example, as a query after those before it, stand among them?
 
     Args:
@@ -38,7 +36,7 @@ def repeated_queries(inputs: Any) -> Bool[Tensor, "*context example"]:
     return same.tril(diagonal=-1).any(dim=-1)
 
 
-def solved_queries(inputs: Any, p: int) -> Bool[Tensor, "2 *context example"]:
+def solved_queries(inputs: object, p: int) -> Bool[Tensor, "2 *context example"]:
     """Is each example, as a query after those before it, solved by Ratio Matching, and by Modular Regression?
 
     Args:
@@ -57,7 +55,7 @@ def solved_queries(inputs: Any, p: int) -> Bool[Tensor, "2 *context example"]:
     )
 
 
-def query_kinds(inputs: Any, p: int) -> Bool[Tensor, "queries *context example"]:
+def query_kinds(inputs: object, p: int) -> Bool[Tensor, "queries *context example"]:
     """Which examples, as queries after those before them, are counted under each of QUERIES.
 
     Args:

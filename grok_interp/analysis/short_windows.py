@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from grok_interp.models.activations import HookedModel
 from grok_interp.models.attention_windows import attention_windows
 
 
@@ -20,7 +20,7 @@ def nearest_target(targets: Bool[Tensor, "batch query key"]) -> int:
     return int(distances.max()) if distances.numel() else 0
 
 
-def warn_of_short_windows(model: Any, distance: int) -> None:
+def warn_of_short_windows(model: HookedModel, distance: int) -> None:
     """Warn when some layers cannot attend over a distance, so that their heads have no attention there."""
     windows = attention_windows(model)
     if short := {layer: window for layer, window in enumerate(windows) if window is not None and window <= distance}:

@@ -7,7 +7,7 @@ in all sequences, are run once by a model with a KV cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -17,6 +17,14 @@ from grok_interp.analysis.arguments import require_head
 from grok_interp.analysis.prefixes import after_shared_tokens
 from grok_interp.data.token_rows import batches_of
 from grok_interp.models.activations import HookedModel, Reducer, read
+
+
+@runtime_checkable
+class WritingHeads(HookedModel, Protocol):
+    """A model that tells the weights by which its heads write: layer x head x d_head x d_model."""
+
+    @property
+    def W_O(self) -> Tensor: ...
 
 
 def activations_at(
@@ -35,7 +43,7 @@ def activations_at(
 
 
 def head_outputs(
-    model: Any,
+    model: WritingHeads,
     tokens: Int64[Tensor, "pair pos"],
     *,
     layer: int,

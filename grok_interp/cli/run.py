@@ -13,7 +13,7 @@ import tyro
 from grok_interp.cli.engines import HERE, EngineFlags
 from grok_interp.cli.options import READABLE, OutputFlags, RunFolder, TrustSource
 from grok_interp.cli.output import command
-from grok_interp.cli.series import DEFAULTS, SeriesFlags, analyze_series, open_analyzed
+from grok_interp.cli.series import DEFAULTS, SeriesFlags, open_analyzed
 from grok_interp.device import choose_device
 from grok_interp.runs.record import parsed_record
 from grok_interp.runs.run import Run
@@ -53,10 +53,13 @@ def analyze(
 
         where = engine.chosen(device, opened.directory)
         evaluate_in_groups(open_run, where, n_jobs=engine.jobs, device=device, output=output)
-    if isinstance(opened, SeriesRun) and opened.series:
-        analyze_series(opened, figure, device=choose_device(device), output=output)
-    results = analyze_run(opened, device, output)
-    files = [opened.results.path(analyzer) for analyzer in study_of(opened).analyzers(opened)]
+    study, results = study_of(opened), analyze_run(opened, device, output)
+    study.store_for_report(opened, device=choose_device(device))
+    for name in figure:
+        study.pictures[name].draw([opened], device=choose_device(device), show=output.progress)
+    for finding in opened.findings if isinstance(opened, SeriesRun) else ():
+        output.say(f"audit: {finding}")
+    files = [opened.results.path(analyzer) for analyzer in study.analyzers(opened)]
     facts = [
         {"result": name, "summary": str(result), "file": file}
         for (name, result), file in zip(results.each.items(), files, strict=True)

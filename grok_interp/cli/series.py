@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from grok_interp.cli.output import Output
 from grok_interp.places import user_path
 from grok_interp.presets import PRESETS
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
+from grok_interp.studies.catalog import study_of
 
 if TYPE_CHECKING:
     from grok_interp.runs.series import CheckpointSeries
@@ -65,7 +65,11 @@ def open_analyzed(
 ) -> Run:
     """What `analyze` is to evaluate. Raises ValueError for a series without a folder for it, or options without one."""
     if directory:
-        return open_series_run(source, directory, options)
+        run = open_series_run(source, directory, options)
+        pictures = study_of(run).pictures
+        if unknown := [name for name in figures if name not in pictures]:
+            raise ValueError(f"no figure {', '.join(unknown)} of a series; there are {', '.join(pictures)}")
+        return run
     if source.startswith(HUB) or "{" in source or next(Path(source).glob("checkpoint-*"), None):
         raise ValueError(f"{source} is a series of checkpoints from elsewhere: give --run DIR, where results are kept")
     if options != DEFAULTS or figures:
@@ -84,22 +88,6 @@ def open_series_run(source: str, directory: Path, options: SeriesOptions) -> Ser
     run = SeriesRun.of_series(directory, series, source=source, options=options.words)
     note_inputs(run, tokenizer=options.tokenizer, bos=options.bos, text=options.text)
     return run
-
-
-def analyze_series(run: SeriesRun, figures: tuple[str, ...], *, device: str, output: Output) -> None:
-    """Evaluate what a report, and the figures named, show of a series: nothing of them needs its models afterwards."""
-    from grok_interp.studies.copying.results import analyze, evaluation_inputs
-    from grok_interp.studies.copying.series_report import store_for_report
-    from grok_interp.studies.copying.study import COPYING
-
-    if unknown := [name for name in figures if name not in COPYING.pictures]:
-        raise ValueError(f"no figure {', '.join(unknown)} of a series; there are {', '.join(COPYING.pictures)}")
-    COPYING.analyze_shown(run, device=device, show=output.progress)
-    store_for_report(run, analyze(run), evaluation_inputs(run), device=device)
-    for name in figures:
-        COPYING.pictures[name].draw([run], device=device, show=output.progress)
-    for finding in run.findings:
-        output.say(f"audit: {finding}")
 
 
 def series_at(source: str, options: SeriesOptions = DEFAULTS, *, with_models: bool = False) -> CheckpointSeries:

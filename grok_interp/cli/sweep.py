@@ -81,10 +81,10 @@ def _show_cells(grid: Grid, folder: Path, output: Output) -> None:
     from grok_interp.studies.sweep_table import shown_cells, swept_runs, table_of_cells
 
     opened = {run.directory: run for run in Run.below(folder)}
-    cells = table_of_cells(swept_runs(grid, folder, opened))
+    runs = swept_runs(grid, folder, opened)
+    cells = table_of_cells(runs)
     output.show(shown_cells(cells))
-    n_runs = sum(row["seeds"] for row in cells)
-    size = f"{counted(len(cells), 'cell')}, {counted(n_runs, 'run')} of {counted(grid.config.n_steps, 'update')}"
+    size = f"{counted(len(cells), 'cell')}, {counted(len(runs), 'run')} of {counted(grid.config.n_steps, 'update')}"
     output.say(f"{size} in {folder}")
     then = "the same command without --dry-run; `grok-interp train PRESET --dry-run` estimates one run"
-    output.finish(cells, made=[row["cell"] for row in cells], then=then)
+    output.finish(cells, made=list(grid.settings), then=then)

@@ -113,6 +113,11 @@ class TrainConfig:
     def tokens_per_step(self) -> int:
         return self.batch_size * self.model.n_ctx
 
+    @property
+    def sequences_at_once(self) -> int:
+        """Those of a micro-batch; of the whole batch where there is no `micro_batch_size`."""
+        return self.micro_batch_size or self.batch_size
+
     def with_model(self, **changes: Any) -> Self:
         """The same run with some fields of its model changed.
 

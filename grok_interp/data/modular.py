@@ -8,7 +8,7 @@ one set of inputs. Batches are balanced and aligned: as many sequences of every 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -119,7 +119,7 @@ def require_task(task: tuple[int, int], p: int) -> None:
         raise ValueError(f"task {tuple(task)} is outside Z_{p}: both parts must be within 0..{p - 1}")
 
 
-def numbers_of(values: Any, p: int, *, width: int, name: str) -> Int64[Tensor, "*rows column"]:
+def numbers_of(values: object, p: int, *, width: int, name: str) -> Int64[Tensor, "*rows column"]:
     """Numbers of Z_p as a tensor of integers.
 
     Args:

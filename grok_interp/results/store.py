@@ -12,56 +12,25 @@ from __future__ import annotations
 
 import errno
 import gzip
-import hashlib
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from grok_interp.files import remove_abandoned, write_atomically
-from grok_interp.results.of_each import Checkpoints, of_each
+from grok_interp.results.analyzer import SUFFIX, Analyzer, Found
+from grok_interp.results.checkpoint_map import Checkpoints, map_checkpoints
 
 if TYPE_CHECKING:
     import xarray as xr
-    from torch import Tensor
 
+    from grok_interp.models.activations import HookedModel
     from grok_interp.results.result import Result
 
-SUFFIX = ".nc.gz"
 SAVE_EVERY = 8  # checkpoints evaluated between two saves: what a kill can cost
-KEY_DIGITS = 12
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
-Kind = TypeVar("Kind", bound="Result")
-
-
-@dataclass(frozen=True)
-class Analyzer(Generic[Kind]):
-    """What is evaluated at each checkpoint, on which inputs.
-
-    Args:
-        name: of the quantity; the file's name begins with it.
-        kind: the class of the result.
-        inputs: the evaluation inputs and options, described exactly in plain values: counts, seeds, `tokens_hash`.
-        evaluate: (step, model) -> the result of that checkpoint alone.
-        version: raise it when the same inputs give another result.
-    """
-
-    name: str
-    kind: type[Kind]
-    inputs: Mapping[str, Any]
-    evaluate: Callable[[int, Any], Kind]
-    version: int = 1
-
-    @property
-    def description(self) -> dict[str, Any]:
-        return {"name": self.name, "version": self.version, "inputs": dict(self.inputs)}
-
-    @property
-    def file_name(self) -> str:
-        text = json.dumps(self.description, sort_keys=True)
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]}{SUFFIX}"
 
 
 @dataclass(frozen=True)
@@ -107,14 +76,14 @@ class ResultStore:
 
     def evaluate(
         self,
-        analyzers: Sequence[Analyzer],
+        analyzers: Sequence[Analyzer[Found]],
         checkpoints: Checkpoints,
         *,
         steps: Sequence[int],
         device: str = "cpu",
         at_once: int = 1,
         on_checkpoint: Callable[[int, int], None] | None = None,
-    ) -> list[Any]:
+    ) -> list[Found]:
         """The result of each analyzer at these steps; only what is not stored is evaluated, and stored.
 
         Args:
@@ -140,13 +109,13 @@ class ResultStore:
                     stored[number] = self._add(analyzer, stored[number], fresh[number])
                     fresh[number] = []
 
-        def evaluated(step: int, model: Any) -> list[xr.Dataset | None]:
+        def evaluated(step: int, model: HookedModel) -> list[xr.Dataset | None]:
             return [
                 _labeled(analyzer.evaluate(step, model), step, checksums[step]) if step in lacking else None
                 for analyzer, lacking in zip(analyzers, missing, strict=True)
             ]
 
-        each = of_each(evaluated, checkpoints, to_do, device=device, at_once=at_once)
+        each = map_checkpoints(evaluated, checkpoints, to_do, device=device, at_once=at_once)
         try:
             for done, found in enumerate(each, start=1):
                 for new, dataset in zip(fresh, found, strict=True):
@@ -192,24 +161,6 @@ class ResultStore:
         return dataset
 
 
-def tokens_hash(*tokens: Tensor) -> str:
-    """Names evaluation inputs by their shapes and values: 16 hexadecimal digits.
-
-    Args:
-        tokens: tensors of any shape, integers or floats.
-
-    Example:
-        >>> import torch
-        >>> tokens_hash(torch.arange(6)) == tokens_hash(torch.arange(6).reshape(2, 3))
-        False
-    """
-    digest = hashlib.sha256()
-    for each in tokens:
-        digest.update(f"{each.dtype} {tuple(each.shape)}".encode())
-        digest.update(each.numpy(force=True).tobytes())
-    return digest.hexdigest()[:16]
-
-
 def _missing(stored: xr.Dataset | None, checksums: Mapping[int, str]) -> list[int]:
     known: dict[int, str] = {}
     if stored is not None:
@@ -240,7 +191,7 @@ def _with_fresh(stored: xr.Dataset | None, fresh: Sequence[xr.Dataset], path: Pa
     return joined(datasets)
 
 
-def _result(analyzer: Analyzer[Kind], stored: xr.Dataset | None, steps: Sequence[int]) -> Kind:
+def _result(analyzer: Analyzer[Found], stored: xr.Dataset | None, steps: Sequence[int]) -> Found:
     assert stored is not None, "every step has been evaluated"
     dataset = stored.sel(checkpoint=list(steps)).drop_vars("checksum")
     dataset.attrs = {name: value for name, value in dataset.attrs.items() if name != "analyzer"}

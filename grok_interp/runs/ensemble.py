@@ -17,7 +17,7 @@ from grok_interp.runs.run_training import claim, only_process, releasing_if_fail
 from grok_interp.training.divergence import Update
 from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState
+from grok_interp.training.state import TrainingState
 
 
 @checked

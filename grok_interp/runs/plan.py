@@ -1,8 +1,9 @@
 """What a run will take, before it begins: parameters, updates, memory, time and disk. Nothing is written.
 
-Memory is counted without allocating any (training/memory.py). A micro-batch of n sequences keeps a + n b bytes for its
-backward pass, b per sequence and a once (rotary tables; under autocast the weights' bfloat16 copies); passes over one
-and two sequences give both. Time is measured on random tokens, in as many sequences as fit the free memory.
+Memory is counted with the loop's own functions, on tensors that have shapes and no contents. A micro-batch of n
+sequences keeps a + n b bytes for its backward pass, b per sequence and a once (rotary tables; under autocast the
+weights' bfloat16 copies); passes over one and two sequences give both. Time is measured on random tokens, in as many
+sequences as fit the free memory.
 """
 
 from __future__ import annotations
@@ -10,24 +11,32 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import nan
 from pathlib import Path
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.benchmark import Timer
 
 from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.configs.intervention import unreached
+from grok_interp.counted import duration, size, three_digits
 from grok_interp.data.sources import text_files
 from grok_interp.device import memory_of
+from grok_interp.models.transformer import Transformer
+from grok_interp.training.batches import next_token_loss, open_batches
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, add_gradient, update_weights
-from grok_interp.training.memory import batches_of, bytes_of_training, loss_of, random_batch
+from grok_interp.training.loop import add_gradient, loss_part
+from grok_interp.training.optimizer import take_step
+from grok_interp.training.state import TrainingState
 
 CPU_OPERATIONS = 1e11  # of the sequences timed on a CPU: seconds on a slow one
 USABLE = 0.8  # of the free memory, for the sequences that are timed
-BYTES = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3}
-SECONDS = {"years": 365.25 * 86_400, "days": 86_400, "h": 3_600, "min": 60, "s": 1}
+
+batches_of = lru_cache(maxsize=2)(open_batches)  # of data other than text, which may be large and far away
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,27 +49,21 @@ class TrainingPlan:
     device_memory: int
     directory: Path
     free_disk: int
-    checkpoint_file: int  # the size of one
-    resume_file: int
-    weights: int  # gradients take as much
-    optimizer: int
+    weights: int  # gradients take as much, and so does a checkpoint
+    optimizer: int  # a resume point holds it and the weights
     kept_once: int  # for the backward pass of a micro-batch
     kept_per_sequence: int
     logits_per_sequence: int  # where forward turns into backward: the logits in float32, and their gradient
     seconds_per_sequence: float = nan  # forward and backward
-    seconds_per_update: float = nan  # clipping and the optimizer
+    seconds_per_update: float = nan  # the optimizer
     n_timed: int = 0  # sequences that were timed together
-
-    @property
-    def micro_batch_size(self) -> int:
-        return self.config.micro_batch_size or self.config.batch_size
 
     def activations(self, n_sequences: int) -> int:
         return self.kept_once + n_sequences * (self.kept_per_sequence + self.logits_per_sequence)
 
     def memory(self, n_sequences: int | None = None) -> int:
         """The peak memory of training with micro-batches of `n_sequences`, by default those of the config."""
-        return 2 * self.weights + self.optimizer + self.activations(n_sequences or self.micro_batch_size)
+        return 2 * self.weights + self.optimizer + self.activations(n_sequences or self.config.sequences_at_once)
 
     @property
     def seconds(self) -> float:
@@ -69,14 +72,14 @@ class TrainingPlan:
     @property
     def disk(self) -> int:
         """Two resume points are kept, and a third is there while it is written."""
-        return len(self.config.kept_steps) * self.checkpoint_file + 3 * self.resume_file
+        return len(self.config.kept_steps) * self.weights + 3 * (self.weights + self.optimizer)
 
     def warnings(self) -> Iterator[str]:
         """What will not fit or has no effect, and what helps."""
         yield from unreached(self.config.intervene, self.config.n_steps)
         if self.memory() > self.device_memory:
-            sizes = [n for n in range(self.micro_batch_size, 0, -1) if self.config.batch_size % n == 0]
-            fits = next((n for n in sizes if self.memory(n) <= self.device_memory), None)
+            smaller = (n for n in range(self.config.sequences_at_once, 0, -1) if self.config.batch_size % n == 0)
+            fits = next((n for n in smaller if self.memory(n) <= self.device_memory), None)
             helps = f"--micro-batch-size {fits} needs" if fits else "even one sequence needs"
             helps = f"{helps} {size(self.memory(fits or 1))}{'' if fits else ', take a smaller model'}"
             yield f"{size(self.memory())} of memory are needed, there are {size(self.device_memory)}: {helps}"
@@ -86,12 +89,12 @@ class TrainingPlan:
 
     def facts(self) -> dict[str, str]:
         """Label -> what is said of it, for a reader."""
-        config, micro, n_ctx = self.config, self.micro_batch_size, self.config.model.n_ctx
-        tokens, n_micro, update = config.tokens_per_step, config.batch_size // micro, self.seconds / config.n_steps
-        weights, moments, kept = size(self.weights), size(self.optimizer), size(self.activations(micro))
+        config, n_ctx, micro = self.config, self.config.model.n_ctx, self.config.sequences_at_once
+        tokens, update, weights = config.tokens_per_step, self.seconds / config.n_steps, size(self.weights)
+        kept, moments = size(self.activations(micro)), size(self.optimizer)
         speed = f"{duration(update)} an update: {tokens / update:,.0f} tokens/s, measured on {self.n_timed * n_ctx:,}"
         time = f"{duration(self.seconds)}, {speed} tokens; reading text and saving come on top"
-        batches = f"{n_micro:,} micro-batch{'es' * (n_micro > 1)} of {micro:,}"
+        batches = f"{config.batch_size // micro:,} micro-batch{'es' * (config.batch_size > micro)} of {micro:,}"
         parts = f"weights {weights}, gradients {weights}, optimizer {moments}, a micro-batch {kept}"
         return {
             "parameters": f"{config.model.n_params:,}",
@@ -101,8 +104,8 @@ class TrainingPlan:
             "device": self.device,
             "memory": f"{size(self.memory())} of {size(self.device_memory)}: {parts}",
             "time": time if self.n_timed else "not measured: training on one sequence does not fit the free memory",
-            "checkpoints": f"{len(config.kept_steps):,} of {size(self.checkpoint_file)}",
-            "resume points": f"2 of {size(self.resume_file)}, and a third while it is written",
+            "checkpoints": f"{len(config.kept_steps):,} of {weights}",
+            "resume points": f"2 of {size(self.weights + self.optimizer)}, and a third while it is written",
             "disk": f"{size(self.disk)} of {size(self.free_disk)} free at {self.directory}",
         }
 
@@ -120,7 +123,6 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
     data, execution = _data(config), Execution.resolve(config, device=device, compiled=compiled)
     name, total, free = memory_of(device, n_threads=execution.n_threads * execution.n_parts)
     with torch.random.fork_rng(), execution.threads():  # dropout draws from the global generator
-        counted = bytes_of_training(config, device)
         plan = TrainingPlan(
             config=config,
             data=data,
@@ -128,11 +130,50 @@ def training_plan(config: TrainConfig, *, directory: Path, device: str = "cpu", 
             device_memory=total,
             directory=directory,
             free_disk=shutil.disk_usage(next(f for f in (directory.absolute() / "x").parents if f.exists())).free,
-            checkpoint_file=counted["weights"],
-            resume_file=counted["weights"] + counted["optimizer"],
-            **counted,
+            **bytes_of_training(config, device),
         )
         return plan if plan.memory(1) > USABLE * free else _timed(plan, device, execution, USABLE * free)
+
+
+def bytes_of_training(config: TrainConfig, device: str) -> dict[str, int]:
+    """Of weights and moments, and what a micro-batch keeps for its backward pass, as `TrainingPlan` names them."""
+    batches = [random_batch(config, n_sequences) for n_sequences in (1, 2)]
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device(device):
+        state = TrainingState(config, device=device, model=Transformer(config.model, initialize=False))
+        one, two = (kept_bytes(state, batch) for batch in batches)
+        for parameter in state.model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        take_step(state.optimizers)
+        weights = sum(parameter.nbytes for parameter in state.model.parameters())
+        moments = [moment.nbytes for of in state.optimizers for own in of.state.values() for moment in own.values()]
+    logits = 2 * 4 * config.model.n_ctx * config.model.d_vocab
+    kept = dict(kept_once=2 * one - two, kept_per_sequence=two - one, logits_per_sequence=logits)
+    return dict(weights=weights, optimizer=sum(moments), **kept)
+
+
+def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
+    """What the loss of a micro-batch keeps for its backward pass, besides parameters; shared storages count once."""
+    kept: dict[int, int] = {}  # all are alive until the backward pass, so no two have one address
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss_part(state, batch.to(state.device), loss_of(state.config))
+    parameters = {parameter.untyped_storage()._cdata for parameter in state.model.parameters()}
+    return sum(n_bytes for storage, n_bytes in kept.items() if storage not in parameters)
+
+
+def random_batch(config: TrainConfig, n_sequences: int) -> Int64[Tensor, "batch pos"]:
+    """Of the shape that is trained on: of text, the token after the context is predicted too."""
+    of_text = isinstance(config.data, TextConfig)
+    n_tokens = config.model.n_ctx + 1 if of_text else batches_of(config).batch(0, torch.device("cpu")).shape[1]
+    return torch.randint(config.model.d_vocab, (n_sequences, n_tokens), generator=torch.Generator().manual_seed(0))
+
+
+def loss_of(config: TrainConfig) -> Callable:
+    return next_token_loss if isinstance(config.data, TextConfig) else batches_of(config).loss
 
 
 def _timed(plan: TrainingPlan, device: str, execution: Execution, usable: float) -> TrainingPlan:
@@ -140,19 +181,13 @@ def _timed(plan: TrainingPlan, device: str, execution: Execution, usable: float)
     config = plan.config
     operations = 6 * config.model.n_params * config.model.n_ctx  # 6 per parameter and token
     fit = 1 + (usable - plan.memory(1)) / (plan.memory(2) - plan.memory(1))
-    n = max(1, int(min(plan.micro_batch_size, fit, CPU_OPERATIONS / operations if device == "cpu" else fit)))
+    n = max(1, int(min(config.sequences_at_once, fit, CPU_OPERATIONS / operations if device == "cpu" else fit)))
     state = TrainingState(config, device=device, precision=execution.precision, n_parts=execution.n_parts)
     batch = random_batch(config, n).to(device)
     loss = torch.compile(loss_of(config)) if execution.compiled else loss_of(config)
     passes = _seconds(lambda: add_gradient(state, batch, loss))
-    gradients = [(parameter, parameter.grad) for parameter in state.model.parameters()]
-
-    def update() -> None:  # an update drops the gradients
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        update_weights(state)
-
-    return replace(plan, seconds_per_sequence=passes / n, seconds_per_update=_seconds(update), n_timed=n)
+    update = _seconds(lambda: [optimizer.step() for optimizer in state.optimizers])
+    return replace(plan, seconds_per_sequence=passes / n, seconds_per_update=update, n_timed=n)
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -168,24 +203,7 @@ def _data(config: TrainConfig) -> str:
         return batches_of(config).description
     if data.source.startswith("hub:"):
         return f"{data.source}, not looked at: a dry run downloads nothing"
-    _, files = text_files(data.source)
-    n_bytes = sum(file.stat().st_size for file in files)
-    times = three_digits(config.n_steps * config.tokens_per_step / max(1, n_bytes * (1 - data.validation_fraction)))
-    at_least = "at least " if not data.tokens_are_bytes else ""
-    return f"{data.source}: {size(n_bytes)} in {len(files):,} files, read {at_least}{times} times"
-
-
-def size(n_bytes: float) -> str:
-    """67.2 GB"""
-    unit = next((unit for unit, length in BYTES.items() if n_bytes >= length), "kB")
-    return f"{three_digits(n_bytes / BYTES[unit])} {unit}"
-
-
-def duration(seconds: float) -> str:
-    """1.5 h, but 90 min: a unit is used from two of it on."""
-    unit = next((unit for unit, length in SECONDS.items() if seconds >= 2 * length), "s")
-    return f"{three_digits(seconds / SECONDS[unit])} {unit}"
-
-
-def three_digits(number: float) -> str:
-    return f"{number:.3g}" if number < 100 else f"{number:,.0f}"
+    sizes = [file.stat().st_size for file in text_files(data.source)[1]]
+    times = config.n_steps * config.tokens_per_step / max(1, sum(sizes) * (1 - data.validation_fraction))
+    at_least = "" if data.tokens_are_bytes else "at least "
+    return f"{data.source}: {size(sum(sizes))} in {len(sizes):,} files, read {at_least}{three_digits(times)} times"

@@ -24,7 +24,7 @@ from grok_interp.training.divergence import (
     read_updates,
     require_finite_update,
 )
-from grok_interp.training.loop import TrainingState
+from grok_interp.training.state import TrainingState
 
 SAVING_SHARE = 0.05  # of the time at most goes into resume points, however large they are
 

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.device import models_at_once
-from grok_interp.results.store import Analyzer, ResultStore
+from grok_interp.results.analyzer import Analyzer, Found
+from grok_interp.results.store import ResultStore
 from grok_interp.runs.metrics import COLUMNS, metric_rows
-from grok_interp.runs.outside import name_source, open_data, require_no_links_out
 from grok_interp.runs.record import parsed_record, read_record, write_record
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.runs.series_record import ModelSizes, SeriesRecord
+from grok_interp.runs.trusted_sources import name_source, open_data, require_no_links_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,12 +195,12 @@ class Run:
 
     def evaluate(
         self,
-        analyzers: Sequence[Analyzer],
+        analyzers: Sequence[Analyzer[Found]],
         *,
         steps: Sequence[int] | None = None,
         device: str = "cpu",
         on_checkpoint: Callable[[int, int], None] | None = None,
-    ) -> list[Any]:
+    ) -> list[Found]:
         """The result of each analyzer at these steps; only what is not stored is evaluated, and stored.
 
         Args:

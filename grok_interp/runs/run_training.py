@@ -20,8 +20,8 @@ from grok_interp.configs import TrainConfig
 from grok_interp.files import remove_abandoned
 from grok_interp.runs.continuation import CHANGEABLE, another_config, continue_under
 from grok_interp.runs.evaluations import Evaluate, Evaluations, StopTraining
-from grok_interp.runs.follow import follow
 from grok_interp.runs.interrupts import deferred_interrupts
+from grok_interp.runs.other_processes import follow_first_process
 from grok_interp.runs.record import is_run, read_record
 from grok_interp.runs.recorder import (
     Recorder,
@@ -36,9 +36,10 @@ from grok_interp.runs.trackers import TrackerName, opened_trackers
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import DivergedError, Update
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, train
+from grok_interp.training.loop import train
 from grok_interp.training.own_optimizer import OwnOptimizer
 from grok_interp.training.processes import joined, tell_stopped
+from grok_interp.training.state import TrainingState
 
 
 @checked
@@ -98,7 +99,7 @@ def run_training(
         processes.require_fit(config.batch_size, dropout=config.model.attn_dropout)
         options: dict[str, Any] = {"device": device, "own": own, "processes": processes}
         if not processes.is_first:
-            follow(Path(directory), config, options)
+            follow_first_process(Path(directory), config, options)
             return Run.open(directory)
         execution = Execution.resolve(config, device=device, compiled=compiled)
         run, execution = claim(Path(directory), config, execution, own.label if own else "")

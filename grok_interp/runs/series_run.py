@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grok_interp.results.store import Analyzer
+from grok_interp.results.analyzer import Analyzer, Found
 from grok_interp.runs.record import is_run, write_record
 from grok_interp.runs.run import Run
 from grok_interp.runs.series import CheckpointSeries
@@ -146,12 +146,12 @@ class SeriesRun(Run):
 
     def evaluate(
         self,
-        analyzers: Sequence[Analyzer],
+        analyzers: Sequence[Analyzer[Found]],
         *,
         steps: Sequence[int] | None = None,
         device: str = "cpu",
         on_checkpoint: Callable[[int, int], None] | None = None,
-    ) -> list[Any]:
+    ) -> list[Found]:
         """As `Run.evaluate`; where the series was not named, at the steps that have been evaluated.
 
         Raises:

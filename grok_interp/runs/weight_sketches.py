@@ -16,8 +16,8 @@ from torch import Tensor
 
 from grok_interp.counted import counted
 from grok_interp.models.overflow import undefined_if_not_finite
+from grok_interp.results.analyzer import Analyzer
 from grok_interp.results.result import Measure, Result
-from grok_interp.results.store import Analyzer
 
 N_BUCKETS = 4096
 AT_ONCE = 1 << 20  # weights

@@ -1,15 +1,15 @@
 """Power of t-tests: how many repetitions decide whether an effect is on one side of a boundary?
 
-A design of n repetitions with k observations each and m fitted parameters gives the estimate of an effect a t statistic
-with k n - m degrees of freedom and noncentrality d sqrt(n), where d is the distance of the effect from the boundary in
-units of the standard error of one repetition. A two-sided interval of level 1 - alpha is wholly on the effect's side
-with probability
+A design of n repetitions with k observations each and one fitted parameter gives the estimate of an effect a t
+statistic with k n - 1 degrees of freedom and noncentrality d sqrt(n), where d is the distance of the effect from the
+boundary in units of the standard error of one repetition. A two-sided interval of level 1 - alpha is wholly on the
+effect's side with probability
 
-    power(n) = P(T(k n - m, d sqrt(n)) > t(1 - alpha/2, k n - m)),    T noncentral t
+    power(n) = P(T(k n - 1, d sqrt(n)) > t(1 - alpha/2, k n - 1)),    T noncentral t
 
-For the mean of one number per repetition (k = m = 1), d is the mean divided by the standard deviation; for the slope of
-a line over k conditions (m = 2), it is slope sqrt(Sxx) / sigma with the sum of squares Sxx of one repetition. A slope
-with an intercept for each repetition leaves k - 1 observations of each: k - 1 in place of k, and m = 1.
+For the mean of one number per repetition (k = 1), d is the mean divided by the standard deviation. The slope of a line
+over c conditions with an intercept for each repetition leaves c - 1 observations of each (k = c - 1); d is
+slope sqrt(Sxx) / sigma with the sum of squares Sxx of one repetition.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def t_power(noncentrality: float, df: float | int, *, level: float = 0.95) -> fl
 
 
 def repetitions_needed(
-    effect: float, *, power: float = 0.8, level: float = 0.95, per_repetition: float | int = 1, n_fitted: int = 1
+    effect: float, *, power: float = 0.8, level: float = 0.95, per_repetition: float | int = 1
 ) -> float:
     """The smallest number of repetitions, 2 or more, with a power of at least `power`; infinite above 100,000.
 
@@ -54,8 +54,7 @@ def repetitions_needed(
         effect: d, the distance from the boundary in standard errors of one repetition; its sign does not matter.
         power: probability of a decision for an effect of this size, between 0 and 1.
         level: confidence level of the interval, between 0 and 1.
-        per_repetition: observations of each repetition, above 0; a mean where repetitions differ.
-        n_fitted: fitted parameters.
+        per_repetition: k, observations of each repetition, above 0; a mean where repetitions differ.
 
     Returns:
         A whole number, infinity, or NaN for an effect of NaN.
@@ -67,15 +66,14 @@ def repetitions_needed(
         >>> repetitions_needed(0.5), repetitions_needed(-0.8)
         (34.0, 15.0)
     """
-    numbers = dict(effect=effect, power=power, level=level, per_repetition=per_repetition, n_fitted=n_fitted)
-    _require_numbers(**numbers)
+    _require_numbers(effect=effect, power=power, level=level, per_repetition=per_repetition)
     if not (0 < power < 1 and 0 < level < 1):
         raise ValueError(f"power and level must be between 0 and 1, such as 0.8 and 0.95, got {power} and {level}")
     if math.isnan(effect):
         return math.nan
 
     def is_enough(n: int) -> bool:
-        df = per_repetition * n - n_fitted
+        df = per_repetition * n - 1
         return df > 0 and t_power(abs(effect) * math.sqrt(n), df, level=level) >= power
 
     enough = 2

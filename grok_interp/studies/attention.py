@@ -9,7 +9,7 @@ from torch import Tensor
 
 from grok_interp.analysis.ablation_arguments import Head, named
 from grok_interp.analysis.attention import AttentionMaps, HeadPatterns, head_patterns
-from grok_interp.results.store import Analyzer, tokens_hash
+from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
 
 

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from grok_interp.checksums import is_unaltered, with_sha256
 from grok_interp.configs import TrainConfig
@@ -44,7 +43,7 @@ class Grid:
     """
 
     config: TrainConfig
-    varied: Mapping[str, Sequence[Any]]
+    varied: Mapping[str, Sequence[object]]
     n_seeds: int
 
     def __post_init__(self) -> None:
@@ -55,7 +54,7 @@ class Grid:
             raise ValueError(f"no field {', '.join(sorted(unknown))} to vary")
 
     @property
-    def settings(self) -> dict[str, dict[str, Any]]:
+    def settings(self) -> dict[str, dict[str, object]]:
         """Name of a condition -> the values of the varied fields. Raises ValueError for two of one name."""
         combinations = [dict(zip(self.varied, each, strict=True)) for each in itertools.product(*self.varied.values())]
         named = {_name(combination): combination for combination in combinations}
@@ -152,11 +151,11 @@ def _put_back(file: Path, before: bytes | None) -> None:
         write_atomically(file, lambda scratch: scratch.write_bytes(before))
 
 
-def _value(value: Any) -> Any:
+def _value(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _name(values: Mapping[str, Any]) -> str:
+def _name(values: Mapping[str, object]) -> str:
     """learning_rate=0.003,weight_decay=0.1, of characters that any file system has."""
     text = ",".join(f"{field}={_shown(value)}" for field, value in values.items()) or UNCHANGED
     if len(text) > LONGEST_NAME:
@@ -164,5 +163,5 @@ def _name(values: Mapping[str, Any]) -> str:
     return re.sub(r"[^A-Za-z0-9_.,=+-]", "_", text)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)

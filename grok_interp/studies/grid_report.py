@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,7 @@ from grok_interp.studies.catalog import study_of
 from grok_interp.studies.grid import Grid, read_grid
 from grok_interp.studies.picture import ShowProgress
 from grok_interp.studies.study import FolderReport
-from grok_interp.studies.sweep_table import SweptRun, measured_runs, shown_cells, table_of_cells, table_of_runs
+from grok_interp.studies.sweep_table import CellRow, SweptRun, measured_runs, shown_cells, table_of_cells, table_of_runs
 
 LEGEND = "At the last checkpoint: the mean over finished seeds, with their 95% t-interval in brackets if they differ."
 FIXED = ("cell", "seeds", "status")
@@ -71,7 +70,7 @@ def _are_all(runs: Sequence[Run], folder: Path, swept: Sequence[SweptRun]) -> bo
     return len(finished) == len(swept) and {run.directory for run in runs} == finished
 
 
-def _page(grid: Grid, runs: list[SweptRun], cells: list[dict[str, Any]], table: pd.DataFrame) -> Page:
+def _page(grid: Grid, runs: list[SweptRun], cells: list[CellRow], table: pd.DataFrame) -> Page:
     fields = f"{'do' if len(grid.varied) > 1 else 'does'} {' and '.join(grid.varied) or 'the seed'}"
     n_finished = sum(run.status == "finished" for run in runs)
     numbered = [{"": number, **row} for number, row in enumerate(shown_cells(cells), start=1)]
@@ -92,7 +91,7 @@ def _page(grid: Grid, runs: list[SweptRun], cells: list[dict[str, Any]], table: 
     )
 
 
-def _drawing(cells: list[dict[str, Any]]) -> Drawing | None:
+def _drawing(cells: list[CellRow]) -> Drawing | None:
     """One panel per measure, one dot per cell that has a finished seed; None where none has."""
     places = np.arange(1, len(cells) + 1)
     axis = Axis("cell", ticks={int(place): str(place) for place in places}, whole=True)
@@ -105,7 +104,7 @@ def _drawing(cells: list[dict[str, Any]]) -> Drawing | None:
     return Drawing(panels, columns=min(2, len(panels)), key=()) if panels else None
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _plain(row: CellRow) -> dict[str, object]:
     """With null for what is not defined: NaN is no JSON."""
     return {
         name: dict(zip(("mean", "low", "high"), (None if np.isnan(each) else each for each in value), strict=True))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from grok_interp.models.activations import HookedModel
+from grok_interp.results.analyzer import Analyzer
 from grok_interp.results.order import shown_steps
 from grok_interp.results.result import Result
-from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 
 

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from grok_interp.configs.data import DataSource
 from grok_interp.runs.run import Run
@@ -20,13 +20,13 @@ from grok_interp.studies.picture import Picture
 
 if TYPE_CHECKING:
     from grok_interp.plots.page import Page
-    from grok_interp.results.store import Analyzer
+    from grok_interp.results.analyzer import Analyzer
     from grok_interp.studies.picture import ShowProgress
     from grok_interp.studies.run_results import RunResults
 
     OnCheckpoint = Callable[[int, int], None]  # (checkpoints done, checkpoints to do)
 
-
+Results = TypeVar("Results", bound="RunResults")
 LAST_PART = 10  # the training loss of a run is the mean of its last tenth
 
 
@@ -123,10 +123,16 @@ class Study(DataSource):
             device: where models run, a torch device.
             show: shows the progress of a task.
         """
-        from grok_interp.device import choose_threads, threads
+        return analyze_shown(self.analyze, run, device=device, show=show)
 
-        with threads(choose_threads(run.model.n_params)), show("analyzing checkpoints") as advance:
-            return self.analyze(run, device=device, on_checkpoint=advance)
+    def store_for_report(self, run: Run, *, device: str) -> None:
+        """Evaluate and store what the report of a run shows beside its results; by default nothing.
+
+        Args:
+            run: one of this study, analyzed.
+            device: where models run, a torch device.
+        """
+        del run, device
 
     @abstractmethod
     def report_page(self, run: Run, *, threshold: float | None = None, device: str = "cpu") -> Page:
@@ -169,6 +175,21 @@ class Study(DataSource):
         """
         del folder, runs, threshold, device, show
         return None
+
+
+def analyze_shown(analyze: Callable[..., Results], run: Run, *, device: str, show: ShowProgress) -> Results:
+    """`analyze` a run with its progress shown, on as many threads as a model of this size uses well.
+
+    Args:
+        analyze: as `Study.analyze`.
+        run: of that study.
+        device: where models run, a torch device.
+        show: shows the progress of a task.
+    """
+    from grok_interp.device import choose_threads, threads
+
+    with threads(choose_threads(run.model.n_params)), show("analyzing checkpoints") as advance:
+        return analyze(run, device=device, on_checkpoint=advance)
 
 
 def write_report(run: Run, page: Page) -> Path:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,8 +64,11 @@ class SweptRun:
     seed: int
     status: str
     failure: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
     measures: Mapping[str, float] = field(default_factory=dict)
+
+
+CellRow = dict[str, str | int | OverSeeds]  # cell, seeds, status and the measures
 
 
 def swept_runs(grid: Grid, folder: Path, opened: Mapping[Path, Run]) -> list[SweptRun]:
@@ -119,7 +121,7 @@ def table_of_runs(runs: list[SweptRun]) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(failure=[run.failure for run in runs])
 
 
-def table_of_cells(runs: list[SweptRun]) -> list[dict[str, Any]]:
+def table_of_cells(runs: list[SweptRun]) -> list[CellRow]:
     """One row per cell: cell, seeds, status, and for each measure (mean, low, high) over the finished seeds.
 
     The ends are a 95% t-interval, NaN for one seed and where all seeds agree.
@@ -135,7 +137,7 @@ def table_of_cells(runs: list[SweptRun]) -> list[dict[str, Any]]:
     ]
 
 
-def shown_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def shown_cells(cells: list[CellRow]) -> list[dict[str, str | int]]:
     """The same for a reader: 0.82 [0.75, 0.89], or 1 (all 3 seeds agree).
 
     Args:

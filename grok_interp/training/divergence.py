@@ -22,7 +22,7 @@ from grok_interp.training.precision import SMALLEST_SCALE, autocast
 from grok_interp.training.sharding import has_finite_parts
 
 if TYPE_CHECKING:
-    from grok_interp.training.loop import TrainingState
+    from grok_interp.training.state import TrainingState
 
 UPDATES_AT_ONCE = 50  # updates whose numbers stay on the device before they are read
 REMEDY = "train into a new directory with a lower learning_rate, a longer warm-up or a smaller max_grad_norm"

@@ -25,10 +25,11 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.training.batches import Batches, open_batches
 from grok_interp.training.cuda_graph import Step, graphed
 from grok_interp.training.divergence import DivergedError, FiniteCheck, Update
-from grok_interp.training.loop import TrainingState, train_step
+from grok_interp.training.loop import train_step
 from grok_interp.training.muon import Muon
 from grok_interp.training.optimizer import build_optimizers, clip_each, schedule_factor, set_learning_rates, take_step
 from grok_interp.training.precision import autocast
+from grok_interp.training.state import TrainingState
 
 MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), Muon: ("momentum_buffer",)}
 STACKED_ON_CPU = 2**17  # numbers in a member's largest activation, up to which stacking pays on a CPU (benchmarks/)
@@ -85,7 +86,7 @@ def stacking_pays(config: TrainConfig, device: torch.device) -> bool:
         config: of a member.
         device: where they train.
     """
-    n_tokens = (config.micro_batch_size or config.batch_size) * config.model.n_ctx
+    n_tokens = config.sequences_at_once * config.model.n_ctx
     return device.type != "cpu" or n_tokens * config.model.d_mlp <= STACKED_ON_CPU
 
 
@@ -220,7 +221,7 @@ def _learn_batches(
     """(losses, gradient norms before clipping) of one update of every member."""
     for member in state.members:
         member.model.train()
-    parts = batch.split(state.config.micro_batch_size or state.config.batch_size, dim=1)
+    parts = batch.split(state.config.sequences_at_once, dim=1)
     means = torch.stack([_add_gradients(state, part, losses) for part in parts]).sum(dim=0)
     norms = clip_each(list(state.weights.values()), state.config.max_grad_norm)
     take_step(state.optimizers)

@@ -26,9 +26,8 @@ def choose_parts(config: TrainConfig, device: torch.device, *, compiled: bool = 
     Two whatever the number of cores, because the number of parts decides how sums are rounded. Dropout draws from one
     random state in the order of the sequences, and a compiled step gains nothing: both are computed whole.
     """
-    n_sequences = config.micro_batch_size or config.batch_size
     shared = torch.get_num_threads() > 1 and choose_threads(config.model.n_params) == 1
-    whole = device.type != "cpu" or compiled or config.model.attn_dropout > 0 or n_sequences < 2
+    whole = device.type != "cpu" or compiled or config.model.attn_dropout > 0 or config.sequences_at_once < 2
     return 2 if shared and is_small(config.model.n_params) and not whole else 1
 
 

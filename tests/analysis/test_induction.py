@@ -23,6 +23,7 @@ from torch import Tensor
 
 from grok_interp import to_hooked_transformer
 from grok_interp.analysis.ablated_model import AblatedModel
+from grok_interp.analysis.head_weights import ov_circuits
 from grok_interp.analysis.induction import (
     InductionScores,
     NormGain,
@@ -30,7 +31,6 @@ from grok_interp.analysis.induction import (
     eigenvalue_positivity,
     induction_attention,
     induction_scores,
-    ov_circuits,
 )
 from grok_interp.configs import ModelConfig, TrainConfig
 from grok_interp.data.copying import repeated_tokens

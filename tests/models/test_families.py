@@ -17,7 +17,8 @@ from grok_interp.analysis.attention import attention_maps
 from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.edge_edits import induction_edges
 from grok_interp.analysis.head_scores import head_scores
-from grok_interp.analysis.induction import induction_scores, ov_circuits
+from grok_interp.analysis.head_weights import ov_circuits
+from grok_interp.analysis.induction import induction_scores
 from grok_interp.analysis.loss import position_losses
 from grok_interp.analysis.natural_copying import token_losses
 from grok_interp.data.copying import CopyTask, repeated_tokens

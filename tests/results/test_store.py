@@ -16,9 +16,10 @@ import pytest
 import torch
 import xarray as xr
 
+from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.results.netcdf import netcdf_of_dataset
 from grok_interp.results.result import Measure, Result
-from grok_interp.results.store import SAVE_EVERY, Analyzer, ResultStore, tokens_hash
+from grok_interp.results.store import SAVE_EVERY, ResultStore
 
 
 class Sharpness(Result):

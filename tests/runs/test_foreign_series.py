@@ -23,7 +23,8 @@ from grok_interp import (
 from grok_interp.files import DamagedFileError
 from grok_interp.models.activations import logits
 from grok_interp.models.weights import canonical_views
-from grok_interp.results.store import Analyzer, ResultStore
+from grok_interp.results.analyzer import Analyzer
+from grok_interp.results.store import ResultStore
 from grok_interp.runs.state_dicts import read_state_dict
 
 CFG = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24)

@@ -13,10 +13,9 @@ from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.runs import plan as plan_module
-from grok_interp.runs.plan import TrainingPlan, training_plan
+from grok_interp.runs.plan import TrainingPlan, kept_bytes, random_batch, training_plan
 from grok_interp.runs.run_training import run_training
-from grok_interp.training.loop import TrainingState
-from grok_interp.training.memory import kept_bytes, random_batch
+from grok_interp.training.state import TrainingState
 
 GB = 10**9
 NAMES, STATE_NAMES = 5_000, 25_000  # bytes for the names and shapes of tensors, which files of tiny models are full of
@@ -36,14 +35,14 @@ def plan(**changes: Any) -> TrainingPlan:
     """Of a run of 7 updates of 12 sequences of 64 tokens, in 3 micro-batches, with checkpoints at 0, 5 and 7."""
     config = replace(training_preset("copier-tiny"), n_steps=7, batch_size=12, micro_batch_size=4)
     known = dict(config=config, data="a poem", device="abacus", device_memory=20 * GB)
-    disk = dict(directory=Path("there"), free_disk=100 * GB, checkpoint_file=2 * GB, resume_file=5 * GB)
+    disk = dict(directory=Path("there"), free_disk=100 * GB)
     return TrainingPlan(**{**known, **disk, **COSTS, **changes})
 
 
 def test_totals_by_hand() -> None:
     assert plan().memory() == (1 + 1 + 2 + 1 + 4 * 3) * GB
     assert plan().seconds == 7 * (12 * 0.5 + 4.0)
-    assert plan().disk == (3 * 2 + 3 * 5) * GB
+    assert plan().disk == (3 * 1 + 3 * (1 + 2)) * GB
 
 
 def test_without_micro_batches_the_batch_is_one() -> None:
@@ -60,9 +59,9 @@ def test_the_table_is_read_by_eye() -> None:
         "device         abacus",
         "memory         17 GB of 20 GB: weights 1 GB, gradients 1 GB, optimizer 2 GB, a micro-batch 13 GB",
         "time           70 s, 10 s an update: 77 tokens/s, measured on 192 tokens; reading text and saving come on top",
-        "checkpoints    3 of 2 GB",
-        "resume points  2 of 5 GB, and a third while it is written",
-        "disk           21 GB of 100 GB free at there",
+        "checkpoints    3 of 1 GB",
+        "resume points  2 of 3 GB, and a third while it is written",
+        "disk           12 GB of 100 GB free at there",
     ]
 
 
@@ -82,8 +81,8 @@ def test_the_micro_batch_that_fits_divides_the_batch() -> None:
 
 
 def test_too_little_disk_is_told_with_what_helps() -> None:
-    assert str(plan(free_disk=20 * GB)).splitlines()[-1] == (
-        "WARNING: 21 GB of disk are needed, 20 GB are free: keep fewer checkpoints with --checkpoint-tokens, or choose "
+    assert str(plan(free_disk=11 * GB)).splitlines()[-1] == (
+        "WARNING: 12 GB of disk are needed, 11 GB are free: keep fewer checkpoints with --checkpoint-tokens, or choose "
         "another --run"
     )
 
@@ -96,9 +95,9 @@ def test_sizes_are_those_of_the_files_that_a_run_writes(name: str, text_file: Pa
     planned = training_plan(config, directory=tmp_path / "run")
     series = run_training(tmp_path / "run", config, resume_seconds=0)
     written = [series.checkpoints.path(step).stat().st_size for step in series.steps]
-    assert written == [pytest.approx(planned.checkpoint_file, abs=NAMES)] * 5
+    assert written == [pytest.approx(planned.weights, abs=NAMES)] * 5
     resumed = [file.stat().st_size for file in (tmp_path / "run" / "resume").glob("*.state")]
-    assert resumed == [pytest.approx(planned.resume_file, abs=STATE_NAMES)] * 2
+    assert resumed == [pytest.approx(planned.weights + planned.optimizer, abs=STATE_NAMES)] * 2
 
 
 def test_planning_writes_nothing_and_asks_the_nearest_folder_for_its_disk(tiny: TrainConfig, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Power: textbook sample sizes, and designs that are simulated."""
 
 import math
+from itertools import count
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_the_power_of_a_slope_is_that_of_simulated_seeds() -> None:
     """Three conditions, as the sweeps have; the slope is 0.4 above the boundary of -0.5."""
     rng, x, sigma = np.random.default_rng(1), np.log([8.0, 16.0, 32.0]), 0.5
     of_one_seed = sigma / math.sqrt(((x - x.mean()) ** 2).sum())
-    n = int(repetitions_needed(0.4 / of_one_seed, per_repetition=3, n_fitted=2))
+    n = next(n for n in count(2) if t_power(0.4 / of_one_seed * math.sqrt(n), 3 * n - 2) >= 0.8)
     design = np.tile(x, n)
     same = np.zeros(len(design), int)
     found = [slope(design, -0.1 * design + sigma * rng.standard_normal(len(design)), same) for _ in range(2_000)]

@@ -115,6 +115,19 @@ def test_the_report_of_a_sweep_opens_each_run_once(tmp_path: Path) -> None:
     assert counts["tasks"] == counts["modular inputs"] == 2
 
 
+def test_the_report_of_seeds_builds_the_inputs_of_each_run_once(
+    tmp_path: Path, text_file: Path, own_cache: Path
+) -> None:
+    """Those of the ablations are the same copying test, and other windows of the same text."""
+    config = replace(training_preset("copier-tiny"), n_steps=10, checkpoint_steps=(0, 5))
+    config = config.with_data(source=str(text_file))
+    for seed in (0, 1):
+        run_training(tmp_path / "seeds" / f"seed{seed}", replace(config, init_seed=seed, data_seed=seed))
+    with counting() as counts:
+        assert main(["report", str(tmp_path / "seeds"), "--device", "cpu", "--quiet"]) == 0
+    assert counts["copying inputs"] == counts["corpora"] == 2
+
+
 def test_a_folder_of_runs_may_hold_an_exported_model(tmp_path: Path) -> None:
     """Whose config.json is not a run's."""
     sweep_of_two(tmp_path)

@@ -20,7 +20,8 @@ from grok_interp.training.batches import ModularBatches
 from grok_interp.training.cuda_graph import CALLS_BEFORE, GraphedStep
 from grok_interp.training.ensemble import EnsembleState, train_ensemble
 from grok_interp.training.ensemble import step_function as ensemble_step_function
-from grok_interp.training.loop import TrainingState, step_function, train, train_step
+from grok_interp.training.loop import step_function, train, train_step
+from grok_interp.training.state import TrainingState
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 CUDA = torch.device("cuda")

@@ -18,7 +18,8 @@ from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import UPDATES_AT_ONCE, DivergedError, FiniteCheck, Update
 from grok_interp.training.ensemble import train_ensemble
-from grok_interp.training.loop import TrainingState, train
+from grok_interp.training.loop import train
+from grok_interp.training.state import TrainingState
 
 
 @pytest.fixture

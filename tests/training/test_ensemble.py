@@ -14,8 +14,9 @@ from grok_interp.presets import preset, training_preset
 from grok_interp.training import ensemble
 from grok_interp.training.divergence import Update
 from grok_interp.training.ensemble import EnsembleState, require_lockstep, train_ensemble
-from grok_interp.training.loop import TrainingState, train
+from grok_interp.training.loop import train
 from grok_interp.training.optimizer import clip_each
+from grok_interp.training.state import TrainingState
 
 FAMILIES = {
     "llama": preset("copier-tiny"),

@@ -18,7 +18,8 @@ from grok_interp.presets import training_preset
 from grok_interp.runs.plan import training_plan
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import ModularBatches
-from grok_interp.training.loop import TrainingState, step_function, train, train_step
+from grok_interp.training.loop import step_function, train, train_step
+from grok_interp.training.state import TrainingState
 
 CPU = torch.device("cpu")
 MODULAR = replace(training_preset("modular-tiny"), weight_decay=0.0, warmup_steps=0)  # 2 layers of 2 heads of 8

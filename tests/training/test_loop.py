@@ -14,7 +14,8 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.runs.run import Run
 from grok_interp.training.batches import next_token_loss
 from grok_interp.training.divergence import Update
-from grok_interp.training.loop import TrainingState, train, train_step
+from grok_interp.training.loop import train, train_step
+from grok_interp.training.state import TrainingState
 
 
 def trained(config: TrainConfig) -> dict[str, Tensor]:

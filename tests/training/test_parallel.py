@@ -18,8 +18,9 @@ from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import Update
-from grok_interp.training.loop import TrainingState, train_step
+from grok_interp.training.loop import train_step
 from grok_interp.training.parallel import add_gradient, choose_parts
+from grok_interp.training.state import TrainingState
 
 CPU = torch.device("cpu")
 

@@ -15,8 +15,9 @@ from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import DivergedError
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, Update, train_step
+from grok_interp.training.loop import Update, train_step
 from grok_interp.training.precision import autocast, multiplies_bfloat16, resolve_precision
+from grok_interp.training.state import TrainingState
 
 CPU = torch.device("cpu")
 MUON = dict(optimizer="muon", muon_learning_rate=0.02)

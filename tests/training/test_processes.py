@@ -153,7 +153,8 @@ PARTS = """
 import torch
 from grok_interp.presets import training_preset
 from grok_interp.training.batches import open_batches
-from grok_interp.training.loop import TrainingState, train_step
+from grok_interp.training.loop import train_step
+from grok_interp.training.state import TrainingState
 from grok_interp.training.processes import joined
 from grok_interp.training.sharding import has_finite_parts
 

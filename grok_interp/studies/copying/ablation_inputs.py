@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Int64
@@ -28,14 +28,28 @@ from grok_interp.analysis.ablation_controls import n_control_sets
 from grok_interp.analysis.head_scores import HeadScores, head_scores
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.data.copying import CopySamples, CopyTask
-from grok_interp.results.store import Analyzer, tokens_hash
+from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.results import FORMED, CopyingResults, evaluation_inputs, samples_description
+from grok_interp.studies.copying.results import (
+    FORMED,
+    CopyingResults,
+    evaluation_inputs,
+    held_out_windows,
+    samples_description,
+)
 
 LOOKS_BACK = 0.5  # previous-token score above which a head counts as a previous-token head
 MOST_DRAWS = 5
+N_WINDOWS = 64  # of text: the loss is measured on half of them
 VERSION = 3  # of the results of ablations
 BY_CHANCE = 0.1  # targets that a query of the copying test may have by chance
+
+
+class AblationOptions(TypedDict, total=False):
+    """What one way of ablation needs."""
+
+    n_match: int
+    reference: Int64[Tensor, "reference reference_pos"]
 
 
 @dataclass(frozen=True)
@@ -51,13 +65,13 @@ class AblationInputs:
     n_match: int
     n_draws: int
 
-    def options(self, how: str) -> dict[str, Any]:
+    def options(self, how: str) -> AblationOptions:
         """Of `ablated`, for one way."""
         if how == "edges":
             return {"n_match": self.n_match}
         return {"reference": self.reference} if how in ("mean", "resample") else {}
 
-    def text(self) -> dict[str, Any]:
+    def text(self) -> dict[str, object]:
         """The evaluation inputs whatever the heads, in plain values."""
         return {
             **samples_description(self.samples),
@@ -67,7 +81,7 @@ class AblationInputs:
             "intervals": "over samples",
         }
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         heads = {"heads": named(self.heads), "spared": named(self.spared), "n_draws": self.n_draws}
         return {**heads, **self.text()}
 
@@ -77,16 +91,14 @@ def ablation_inputs(
     results: CopyingResults,
     *,
     heads: Sequence[Head] | None = None,
-    n_samples: int = 100,
-    n_windows: int = 32,
     device: str = "cpu",
 ) -> AblationInputs:
     """Fitted to an analyzed run; `heads` other than those that formed may be named.
 
     Raises ValueError for heads that the model does not have, and for too little text.
     """
-    inputs = evaluation_inputs(run, n_samples=n_samples, n_windows=2 * n_windows)
-    if len(inputs.windows) < 2:
+    samples, windows = evaluation_inputs(run).samples, held_out_windows(run, N_WINDOWS)
+    if len(windows) < 2:
         raise ValueError(f"the held-out text of {run} has one window, an ablation needs two: take a larger corpus")
     cfg, induction = run.model, results.induction
     scores = circuit_scores(run, results, device=device)
@@ -101,10 +113,10 @@ def ablation_inputs(
         heads=tuple(heads),
         spared=spared,
         formed=tuple(formed),
-        samples=inputs.samples,
-        windows=inputs.windows[::2],
-        reference=inputs.windows[1::2, :-1],
-        n_match=unambiguous_match(inputs.samples.task),
+        samples=samples,
+        windows=windows[::2],
+        reference=windows[1::2, :-1],
+        n_match=unambiguous_match(samples.task),
         n_draws=max(1, min(MOST_DRAWS, n_sets)),
     )
 

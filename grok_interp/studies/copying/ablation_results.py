@@ -14,7 +14,7 @@ from grok_interp.analysis.checkpoints_of import Checkpoints
 from grok_interp.analysis.single_ablation import SingleAblation, single_ablation
 from grok_interp.configs.schedules import spread_steps
 from grok_interp.models.activations import HookedModel
-from grok_interp.results.store import Analyzer
+from grok_interp.results.analyzer import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_inputs import VERSION, AblationInputs, ablation_inputs
 from grok_interp.studies.copying.results import analyze

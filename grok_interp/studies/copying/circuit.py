@@ -25,7 +25,7 @@ from grok_interp.analysis.induction import InductionScores
 from grok_interp.configs.schedules import spread_steps
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
-from grok_interp.results.store import Analyzer
+from grok_interp.results.analyzer import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_inputs import (
     VERSION,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from jaxtyping import Int64
 from torch import Tensor
@@ -40,12 +40,7 @@ class CopyingInputs:
 
         Raises ValueError where there is no text.
         """
-        if self.held_out is None:
-            raise ValueError(
-                "validation text is needed, and none was named: repeat `grok-interp analyze SOURCE --run DIR` with "
-                "--text FILE"
-            )
-        return self.held_out.tokens
+        return tokens_of(self.held_out)
 
     @classmethod
     def build(cls, text: EvaluationText, *, n_samples: int, n_sequences: int, n_windows: int) -> Self:
@@ -76,7 +71,7 @@ class CopyingInputs:
         """Of `samples` and, where they are another test, of `hexadecimal`."""
         return [each.task for each in (self.samples, self.hexadecimal) if each]
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """Names the inputs in plain values."""
         task = self.samples.task
         return {
@@ -88,7 +83,7 @@ class CopyingInputs:
             **self._of_text(),
         }
 
-    def _of_text(self) -> dict[str, Any]:
+    def _of_text(self) -> dict[str, object]:
         if self.held_out is None:
             return {"n_windows": 0}
         return {
@@ -97,6 +92,23 @@ class CopyingInputs:
             "n_windows_examined": self.held_out.n_examined,
             "corpus": self.corpus_hash,
         }
+
+
+def tokens_of(held_out: ValidationWindows | None) -> Int64[Tensor, "batch pos"]:
+    """The windows themselves.
+
+    Args:
+        held_out: windows of validation text; None where no text was named.
+
+    Raises:
+        ValueError: where there is no text.
+    """
+    if held_out is None:
+        raise ValueError(
+            "validation text is needed, and none was named: repeat `grok-interp analyze SOURCE --run DIR` with "
+            "--text FILE"
+        )
+    return held_out.tokens
 
 
 def _alphabets(vocabulary: Vocabulary | NumberedVocabulary) -> tuple[int, dict[str, tuple[int, ...]]]:

@@ -12,10 +12,10 @@ from grok_interp import plots
 from grok_interp.analysis.head_scores import HeadScores
 from grok_interp.analysis.leading_indicators import LeadingIndicators, indicator_scores, leading_indicators
 from grok_interp.plots.page import Section
-from grok_interp.results.store import Analyzer, tokens_hash
+from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
+from grok_interp.studies.change_points import MARGIN
 from grok_interp.studies.copying.results import analyze, evaluation_inputs
-from grok_interp.studies.rises import MARGIN
 
 
 def leads_of_runs(runs: Sequence[Run], *, device: str = "cpu") -> LeadingIndicators:

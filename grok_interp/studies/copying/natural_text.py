@@ -10,7 +10,7 @@ from grok_interp.configs.schedules import spread_steps
 from grok_interp.data.foreign_vocabulary import NumberedVocabulary
 from grok_interp.data.vocabulary import ByteVocabulary, Vocabulary
 from grok_interp.models.activations import HookedModel
-from grok_interp.results.store import Analyzer, tokens_hash
+from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.evaluation_text import evaluation_text
 

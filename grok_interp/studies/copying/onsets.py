@@ -12,7 +12,7 @@ import pandas as pd
 from grok_interp.analysis.comparison import TrainingCurves, final
 from grok_interp.analysis.effects_over_seeds import Effect, mean_effect, slope
 from grok_interp.analysis.emergence import Emergence, Estimate, emergence
-from grok_interp.studies.rises import MARGIN
+from grok_interp.studies.change_points import MARGIN
 
 
 @dataclass(frozen=True)

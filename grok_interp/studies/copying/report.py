@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from grok_interp.configs import TextConfig, TrainConfig
 from grok_interp.counted import counted, over
 from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
+from grok_interp.studies.change_points import MARGIN, rise, rise_in_words
 from grok_interp.studies.copying.ablation_report import stored_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
 from grok_interp.studies.copying.circuit_sections import circuit_sections
@@ -27,7 +27,6 @@ from grok_interp.studies.copying.head_sections import attention_section, formati
 from grok_interp.studies.copying.results import FORMED, CopyingInputs, CopyingResults
 from grok_interp.studies.copying.stored_attribution import attribution_sections
 from grok_interp.studies.copying.stored_examples import stored_examples, stored_prompt
-from grok_interp.studies.rises import MARGIN, rise, rise_in_words
 
 
 def report_page(
@@ -177,7 +176,7 @@ def warnings_on(results: CopyingResults, order: FormationOrder) -> Iterator[str]
         yield "No head passed the threshold: no induction head has formed in this run."
 
 
-def _settings(run: Run, inputs: CopyingInputs) -> dict[str, Any]:
+def _settings(run: Run, inputs: CopyingInputs) -> dict[str, object]:
     copies, settings = _synthetic_copies(run.config), run.config.flattened()
     return {
         "text": run.data_description,

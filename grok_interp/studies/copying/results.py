@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Int64
 from torch import Tensor
@@ -30,14 +29,14 @@ from grok_interp.arguments import checked
 from grok_interp.configs import TrainConfig
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
-from grok_interp.results.store import Analyzer, tokens_hash
+from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.once_per_run import once_per_run
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.runs.weight_sketches import SKETCHES
-from grok_interp.studies.copying.copying_inputs import CopyingInputs
+from grok_interp.studies.copying.copying_inputs import CopyingInputs, tokens_of
 from grok_interp.studies.copying.evaluation_text import evaluation_text
-from grok_interp.studies.copying.series_inputs import series_inputs
+from grok_interp.studies.copying.series_inputs import series_inputs, series_windows
 from grok_interp.studies.run_results import RunResults
 
 FORMED = 0.1  # I(L,H) above which a head counts as an induction head
@@ -126,7 +125,7 @@ def accuracy_analyzer(name: str, samples: CopySamples) -> Analyzer[CopyingAccura
     return Analyzer(name, CopyingAccuracy, samples_description(samples), evaluate)
 
 
-def samples_description(samples: CopySamples) -> dict[str, Any]:
+def samples_description(samples: CopySamples) -> dict[str, object]:
     """Names samples of the copying test exactly, in plain values.
 
     Args:
@@ -159,6 +158,20 @@ def evaluation_inputs(run: Run, *, n_samples: int = 100, n_windows: int = 128) -
         return series_inputs(run, n_samples=n_samples, n_sequences=32, n_windows=n_windows)
     text = evaluation_text(run)
     return CopyingInputs.build(text, n_samples=n_samples, n_sequences=32, n_windows=n_windows)
+
+
+def held_out_windows(run: Run, n_windows: int) -> Int64[Tensor, "batch pos"]:
+    """Windows of a run's validation text, evenly spread over it: other ones for another number.
+
+    Args:
+        run: a run on text, or a series with a text.
+        n_windows: number of windows; fewer are returned if the text does not have as many.
+
+    Raises:
+        ValueError: where no text was named, and when they have not been read yet and the run's text has changed.
+    """
+    of_series = isinstance(run, SeriesRun)
+    return tokens_of(series_windows(run, n_windows) if of_series else evaluation_text(run).windows(n_windows))
 
 
 @checked

@@ -19,9 +19,8 @@ from grok_interp.studies.copying.head_figures import store_claimed_ablation
 from grok_interp.studies.copying.results import analyze
 from grok_interp.studies.copying.seeds import Seeds
 from grok_interp.studies.copying.seeds_heads import heads_of_seeds_section
-from grok_interp.studies.copying.study import COPYING
 from grok_interp.studies.picture import ShowProgress
-from grok_interp.studies.study import FolderReport
+from grok_interp.studies.study import FolderReport, analyze_shown
 
 
 def are_seeds(runs: Sequence[Run]) -> bool:
@@ -43,7 +42,7 @@ def report_on_seeds(folder: Path, runs: Sequence[Run], *, device: str, show: Sho
         show: shows the progress of evaluating them.
     """
     for run in runs:
-        COPYING.analyze_shown(run, device=device, show=show)
+        analyze_shown(analyze, run, device=device, show=show)
         store_claimed_ablation(run, device, show)
     page = seeds_page(runs, device=device)
     page.save_figures(folder / "figures")

@@ -129,14 +129,15 @@ def series_inputs(run: SeriesRun, *, n_samples: int, n_sequences: int, n_windows
         samples(alphabet, "printable" if known else "numbered"),
         samples(digits, "hexadecimal") if digits and separator not in digits else None,
         repeated_tokens(n_sequences=n_sequences, half=half, alphabet=alphabet, seed=0, bos=bos),
-        _windows(noted, n_ctx, n_windows),
+        series_windows(run, n_windows),
         _sentence(noted),
         hashlib.sha256(noted.text.numpy().tobytes()).hexdigest() if len(noted.text) else "none",
     )
 
 
-def _windows(noted: NotedInputs, n_ctx: int, n_windows: int) -> ValidationWindows | None:
-    """Evenly spread over the text, n_ctx + 1 tokens or fewer each, BOS included."""
+def series_windows(run: SeriesRun, n_windows: int) -> ValidationWindows | None:
+    """Evenly spread over the text, n_ctx + 1 tokens or fewer each, BOS included; None where no text was named."""
+    noted, n_ctx = noted_inputs(run), run.model.n_ctx
     if not len(noted.text):
         return None
     length = min(n_ctx, LONGEST_WINDOW) + 1 - (noted.bos is not None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.counted import counted
@@ -108,7 +107,7 @@ def _warnings(run: SeriesRun, results: CopyingResults, order: FormationOrder) ->
     yield from warnings_on(results, order)
 
 
-def _settings(run: SeriesRun, inputs: CopyingInputs) -> dict[str, Any]:
+def _settings(run: SeriesRun, inputs: CopyingInputs) -> dict[str, object]:
     noted = noted_inputs(run)
     return {
         "checkpoints": run.source.source,

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.logit_attribution import LogitAttribution, direct_logit_attribution
 from grok_interp.configs.schedules import spread_steps
+from grok_interp.counted import over
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
 from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.logit_attribution import logit_attribution
-from grok_interp.results.store import Analyzer
+from grok_interp.results.analyzer import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.results import evaluation_inputs, rows_at_once, samples_description
 

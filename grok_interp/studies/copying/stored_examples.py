@@ -11,8 +11,8 @@ import xarray as xr
 
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
+from grok_interp.results.analyzer import Analyzer
 from grok_interp.results.result import Measure, Result
-from grok_interp.results.store import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.example_section import prompt_of, short_test
 from grok_interp.studies.copying.examples import CopyExample, copy_examples

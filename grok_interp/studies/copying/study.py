@@ -16,7 +16,7 @@ from grok_interp.studies.study import FolderReport, Study
 
 if TYPE_CHECKING:
     from grok_interp.plots.page import Page
-    from grok_interp.results.store import Analyzer
+    from grok_interp.results.analyzer import Analyzer
     from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
     from grok_interp.studies.picture import ShowProgress
     from grok_interp.studies.study import OnCheckpoint
@@ -61,6 +61,13 @@ class CopyingStudy(Study):
         if isinstance(run, SeriesRun):
             return series_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
         return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
+
+    def store_for_report(self, run: Run, *, device: str) -> None:
+        """Of a series from elsewhere that was named: nothing of the report needs its models afterwards."""
+        from grok_interp.studies.copying.series_report import store_for_report
+
+        if isinstance(run, SeriesRun) and run.series:
+            store_for_report(run, self.analyze(run), self.evaluation_inputs(run), device=device)
 
     def require_threshold(self, threshold: float | None) -> None:
         """I(L, H) is at most 1, and 0 for a head that does nothing."""

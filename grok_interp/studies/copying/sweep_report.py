@@ -42,11 +42,10 @@ from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
 from grok_interp.studies.copying.results import FORMED, analyze
 from grok_interp.studies.copying.seeds import Seeds
 from grok_interp.studies.copying.seeds_heads import heads_of_seeds_section
-from grok_interp.studies.copying.study import COPYING
 from grok_interp.studies.copying.verdicts import curve_claims, heads_that_copy, shallow_to_deep
 from grok_interp.studies.experiment import Experiment
 from grok_interp.studies.picture import ShowProgress
-from grok_interp.studies.study import FolderReport
+from grok_interp.studies.study import FolderReport, analyze_shown
 
 
 def write_sweep_report(
@@ -125,7 +124,7 @@ def report_on_experiments(
 def _evaluate(experiments: Experiments, device: str, show: ShowProgress) -> None:
     """What is cached already is not evaluated again."""
     for run in experiments.all_runs:
-        COPYING.analyze_shown(run, device=device, show=show)
+        analyze_shown(analyze, run, device=device, show=show)
     for run, ways in experiments.ablated_runs:
         with show("ablating induction heads") as advance:
             ablations(run, ways=ways, device=device, on_checkpoint=advance)

@@ -14,7 +14,7 @@ from grok_interp.analysis.fourier import GROUPS, FourierSpectrum, fourier_spectr
 from grok_interp.analysis.fourier_loss import FourierLoss, fourier_losses
 from grok_interp.analysis.fourier_top import TopFrequencyFraction, top_frequency_fraction
 from grok_interp.data.modular import Split
-from grok_interp.results.store import Analyzer, tokens_hash
+from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.modular_inputs import evaluation_seed, one_task_per_context, tasks_of_run
 
@@ -53,6 +53,7 @@ def fourier_analysis(
     tasks = tasks_of_run(run)
     p, n_key = tasks.p, min(MOST_KEY_FREQUENCIES, math.ceil((tasks.p - 1) / 4)) if n_key is None else n_key
     spectrum, tops = run.evaluate([_spectrum(p), _top_frequencies(p, n_key)], device=device)
+    assert isinstance(spectrum, FourierSpectrum) and isinstance(tops, TopFrequencyFraction)
     seed = evaluation_seed(run.config)
     tokens = one_task_per_context(
         tasks, SPLIT, n_examples=run.config.model.n_ctx // 3, n_contexts=n_contexts, seed=seed

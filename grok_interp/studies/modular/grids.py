@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from grok_interp.analysis.grid import GridComparison, grid_comparisons
 from grok_interp.models.activations import HookedModel
-from grok_interp.results.store import Analyzer
+from grok_interp.results.analyzer import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.modular_inputs import default_shots, grid_examples, tasks_of_run, unseen_task
 

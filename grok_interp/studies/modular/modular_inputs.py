@@ -41,7 +41,7 @@ class ModularInputs:
     tasks_hash: str
     contexts: list[EvaluationContexts]
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """Names the inputs in plain values."""
         return {"tasks": self.tasks_hash, **self.contexts[0].description()}
 
@@ -106,7 +106,7 @@ def evaluation_seed(config: TrainConfig, seed: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:4])
 
 
-def _changed(config: Any) -> dict[str, Any]:
+def _changed(config: Any) -> dict[str, object]:
     """The fields that have no default or another value; configs within configs likewise."""
     changed = {}
     for field in fields(config):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from grok_interp.analysis.shots import ShotCurves, shot_curve
-from grok_interp.results.store import Analyzer
+from grok_interp.results.analyzer import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.modular_inputs import N_CONTEXTS, ModularInputs, evaluation_inputs, evaluation_seed
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -228,5 +227,5 @@ def _attention_section(run: Run, step: int, device: str) -> Section:
     return Section("Attention", text, html=view.html())
 
 
-def _settings(run: Run, inputs: ModularInputs) -> dict[str, Any]:
+def _settings(run: Run, inputs: ModularInputs) -> dict[str, object]:
     return {"tasks": run.data_description, **run.config.flattened(), "evaluation inputs": inputs.description()}

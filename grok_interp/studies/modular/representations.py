@@ -17,7 +17,7 @@ from grok_interp.analysis.kaleidoscope import Kaleidoscope, kaleidoscope
 from grok_interp.analysis.similarity import CosineSimilarity, cosine_similarity
 from grok_interp.data.slot import Position
 from grok_interp.models.activations import HookedModel
-from grok_interp.results.store import Analyzer, tokens_hash
+from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.once_per_run import once_per_run
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.modular_inputs import last_slot, slot_tokens, tasks_of_run

@@ -18,10 +18,10 @@ from grok_interp.analysis.shots import ShotCurves, shot_curve_of
 from grok_interp.arguments import checked
 from grok_interp.data.modular import Split
 from grok_interp.models.activations import HookedModel
-from grok_interp.results.store import Analyzer
+from grok_interp.results.analyzer import Analyzer
 from grok_interp.runs.run import Run
+from grok_interp.studies.change_points import rise
 from grok_interp.studies.modular.modular_inputs import ModularInputs, evaluation_inputs
-from grok_interp.studies.rises import rise
 from grok_interp.studies.run_results import RunResults
 
 EARLY_STOPPING: tuple[Split, ...] = ("ood_train", "ood_test")  # the splits whose best checkpoint is kept

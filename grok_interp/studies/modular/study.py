@@ -14,7 +14,7 @@ from grok_interp.studies.study import FolderReport, Study
 
 if TYPE_CHECKING:
     from grok_interp.plots.page import Page
-    from grok_interp.results.store import Analyzer
+    from grok_interp.results.analyzer import Analyzer
     from grok_interp.studies.modular.modular_inputs import ModularInputs
     from grok_interp.studies.modular.results import ModularResults
     from grok_interp.studies.picture import ShowProgress

@@ -22,9 +22,8 @@ from grok_interp.plots.pictures.phase_diagram import phase_diagram
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.results import analyze, sweep_diagram
-from grok_interp.studies.modular.study import MODULAR
 from grok_interp.studies.picture import ShowProgress
-from grok_interp.studies.study import FolderReport
+from grok_interp.studies.study import FolderReport, analyze_shown
 
 VARIED = ("data.n_id", "data.alpha", "init_seed", "data_seed")
 
@@ -65,7 +64,7 @@ def report_on_phases(
 ) -> FolderReport:
     """The same, after the analysis of these runs, with what the command line says of them."""
     for run in runs:
-        MODULAR.analyze_shown(run, device=device, show=show)
+        analyze_shown(analyze, run, device=device, show=show)
     page, table = write_phase_report(folder, runs, threshold=threshold, device=device)
     rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     shown = [{name: _shown(name, value) for name, value in row.items()} for row in rows]

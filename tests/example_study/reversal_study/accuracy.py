@@ -12,8 +12,8 @@ from torch import Tensor
 from grok_interp.models.activations import HookedModel, device_of
 from grok_interp.plots import TRAINING_STEP, Axis, Drawing, Line, Panel, ordered_colors
 from grok_interp.plots.registry import picture
+from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.results.result import Measure, Result
-from grok_interp.results.store import Analyzer, tokens_hash
 from grok_interp.runs.once_per_run import once_per_run
 from grok_interp.runs.run import Run
 from grok_interp.studies.run_results import RunResults

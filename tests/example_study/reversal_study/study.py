@@ -16,7 +16,7 @@ from grok_interp.studies.study import Study
 if TYPE_CHECKING:
     from grok_interp.plots.drawing import Drawing
     from grok_interp.plots.page import Page
-    from grok_interp.results.store import Analyzer
+    from grok_interp.results.analyzer import Analyzer
     from grok_interp.studies.study import OnCheckpoint
     from reversal_study.accuracy import ReversalResults
     from reversal_study.batches import ReversalBatches

@@ -9,7 +9,7 @@ import pytest
 
 from grok_interp.device import models_at_once
 from grok_interp.presets import preset
-from grok_interp.results.of_each import of_each
+from grok_interp.results.checkpoint_map import map_checkpoints
 
 
 class Numbers:
@@ -32,14 +32,14 @@ class Numbers:
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 def test_what_is_made_comes_in_the_order_of_the_steps(at_once: int) -> None:
     series = Numbers()
-    found = list(of_each(lambda step, model: (step, model), series, [5, 0, 3], device="cpu", at_once=at_once))
+    found = list(map_checkpoints(lambda step, model: (step, model), series, [5, 0, 3], device="cpu", at_once=at_once))
     assert found == [(5, 2.5), (0, 0.0), (3, 1.5)]
     assert sorted(series.loads) == [0, 3, 5]
 
 
 def test_two_are_made_at_the_same_time() -> None:
     meeting = threading.Barrier(2)
-    found = of_each(lambda step, _: meeting.wait(timeout=600), Numbers(), [0, 1, 2, 3], device="cpu", at_once=2)
+    found = map_checkpoints(lambda step, _: meeting.wait(timeout=600), Numbers(), [0, 1, 2, 3], device="cpu", at_once=2)
     assert sorted(found) == [0, 0, 1, 1]  # each pair has met
 
 
@@ -50,7 +50,7 @@ def test_an_error_comes_after_what_was_made_before_it(at_once: int) -> None:
             raise ValueError("step 2 is damaged")
         return step
 
-    made = of_each(make, Numbers(), range(7), device="cpu", at_once=at_once)
+    made = map_checkpoints(make, Numbers(), range(7), device="cpu", at_once=at_once)
     assert [next(made), next(made)] == [0, 1]
     with pytest.raises(ValueError, match="step 2 is damaged"):
         next(made)
@@ -58,7 +58,7 @@ def test_an_error_comes_after_what_was_made_before_it(at_once: int) -> None:
 
 def test_no_more_models_are_in_memory_than_asked_for() -> None:
     series = Numbers()
-    made = of_each(lambda step, _: step, series, range(7), device="cpu", at_once=2)
+    made = map_checkpoints(lambda step, _: step, series, range(7), device="cpu", at_once=2)
     next(made)
     assert len(series.loads) <= 3  # the one that was given, and two
 

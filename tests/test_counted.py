@@ -2,7 +2,7 @@
 
 import pytest
 
-from grok_interp.runs.plan import duration, size
+from grok_interp.counted import duration, size
 
 
 @pytest.mark.parametrize(

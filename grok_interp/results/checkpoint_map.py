@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from grok_interp.models.activations import HookedModel
 
 Made = TypeVar("Made")
 
@@ -16,13 +19,18 @@ class Checkpoints(Protocol):
     @property
     def steps(self) -> tuple[int, ...]: ...
 
-    def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterable[tuple[int, Any]]: ...
+    def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterable[tuple[int, HookedModel]]: ...
 
     def checksum(self, step: int) -> str: ...
 
 
-def of_each(
-    make: Callable[[int, Any], Made], checkpoints: Checkpoints, steps: Sequence[int], *, device: str, at_once: int
+def map_checkpoints(
+    make: Callable[[int, HookedModel], Made],
+    checkpoints: Checkpoints,
+    steps: Sequence[int],
+    *,
+    device: str,
+    at_once: int,
 ) -> Iterator[Made]:
     """What `make(step, model)` gives, in the order of the steps. An error is raised in its turn.
 

@@ -12,11 +12,12 @@ from grok_interp.runs.recorder import load_newest_resume_point
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import FiniteCheck
 from grok_interp.training.execution import Execution
-from grok_interp.training.loop import TrainingState, train
+from grok_interp.training.loop import train
 from grok_interp.training.processes import was_stopped
+from grok_interp.training.state import TrainingState
 
 
-def follow(directory: Path, config: TrainConfig, options: Mapping[str, Any]) -> None:
+def follow_first_process(directory: Path, config: TrainConfig, options: Mapping[str, Any]) -> None:
     """Train with the first process, which reads and writes the run; end when it does.
 
     Args:

@@ -1,4 +1,4 @@
-"""The rise of an accuracy in words, as the reports of both studies say it."""
+"""The change point of an accuracy that rises, fitted and said in words as the reports of both studies do."""
 
 from __future__ import annotations
 
