@@ -224,7 +224,7 @@ def test_a_run_is_evaluated_in_every_way_and_stored(run: Run, measured: list[str
 
 
 def test_a_checkpoint_is_loaded_once_for_all_ways(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    analyze(run)
+    ablation_inputs(run, analyze(run))  # which reads the last checkpoint, to find its circuit
     loaded: list[int] = []
     load = SavedCheckpoints.load
 
