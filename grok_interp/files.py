@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HOST = re.sub(r"[^A-Za-z0-9_-]", "_", platform.node())[:20]
@@ -71,7 +71,7 @@ def remove_abandoned(folder: Path, *, of: str = "") -> None:
     """
     for path in folder.glob(f".{glob.escape(of) or '*'}.*@*"):
         match = SCRATCH.fullmatch(path.name)
-        if not match or match[2] != HOST or _is_alive(int(match[1])):
+        if not match or match[2] != HOST or is_alive(int(match[1])):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -79,11 +79,19 @@ def remove_abandoned(folder: Path, *, of: str = "") -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Is there a process of that number on this machine? One that has ended counts as gone, noticed or not.
+
+    Args:
+        process: its number.
+    """
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:  # another user's
         return True
+    with suppress(OSError):  # where the system has no /proc
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX"
     return True

@@ -90,8 +90,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_json({"warnings": [], "errors": []}, body=True)
         elif path.endswith(".git/info/lfs/objects/batch"):
             self.accept(json.loads(content)["objects"])
+        elif path.startswith("api/models/") and len(parts := path.split("/")) == 6:
+            self.write(parts[2:], content)
         else:
-            self.write(path.removeprefix("api/models/").split("/"), content)
+            self.refuse("EntryNotFound", body=True)
 
     def do_PUT(self) -> None:
         content = self.content()
@@ -133,7 +135,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def write(self, parts: list[str], content: bytes) -> None:
         repository, (act, name) = self.hub.folder / parts[0] / parts[1], parts[2:]
-        if act == "preupload":
+        if not repository.is_dir():
+            self.refuse("RepoNotFound", body=True)
+        elif act not in ("preupload", "commit", "branch"):
+            self.refuse("EntryNotFound", body=True)
+        elif act == "preupload":
             self.send_json(
                 {"files": [preupload(repository / name, file) for file in json.loads(content)["files"]]}, body=True
             )
@@ -174,8 +180,11 @@ class Handler(BaseHTTPRequestHandler):
             self.of_file(path, body=body)
 
     def of_api(self, parts: list[str], *, body: bool) -> None:
-        repository, what = self.hub.folder / parts[0] / parts[1], parts[2:]
-        if not repository.is_dir():
+        repository, what = self.hub.folder.joinpath(*parts[:2]), parts[2:]
+        is_known = len(parts) >= 2 and (what in ([], ["refs"]) or (what[0] == "revision" and len(what) == 2))
+        if not is_known:
+            self.refuse("EntryNotFound", body=body)
+        elif not repository.is_dir():
             self.refuse("RepoNotFound", body=body)
         elif what == ["refs"]:
             found = [
@@ -195,7 +204,8 @@ class Handler(BaseHTTPRequestHandler):
     def of_file(self, path: str, *, body: bool) -> None:
         repository, _, rest = path.partition("/resolve/")
         commit, _, name = rest.partition("/")
-        revisions = branches(self.hub.folder / repository)
+        there = self.hub.folder / repository
+        revisions = branches(there) if rest and there.is_dir() else []
         file = next((each / name for each in revisions if commit_of(each) == commit), None)
         if file is None or not file.is_file():
             self.refuse("EntryNotFound", body=body)

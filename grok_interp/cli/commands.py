@@ -102,7 +102,7 @@ def _reflowed(docstring: str) -> str:
 def _speaks(code: int) -> bool:
     """Of several processes the first says what was wrong, and of a loss one of those that are left."""
     if code == PROCESS_LOST or (code != INPUT_WAS_WRONG and not is_first_process()):
-        from grok_interp.training.processes import takes_the_word
+        from grok_interp.training.rendezvous import takes_the_word
 
         return takes_the_word()
     return is_first_process()
@@ -112,7 +112,7 @@ def _failed(message: str, code: int) -> int:
     if spoke := _speaks(code):
         print(f"grok-interp: {printable(message)}", file=sys.stderr, flush=True)
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        from grok_interp.training.processes import leave_in_turn
+        from grok_interp.training.rendezvous import leave_in_turn
 
         leave_in_turn(spoke=spoke)
     return code

@@ -54,8 +54,8 @@ def one_line_warnings() -> Iterator[None]:
 
 def is_lost_process(error: BaseException) -> bool:
     """Has another process of a training ended? Without torch none was started."""
-    processes = sys.modules.get("grok_interp.training.processes")
-    return processes is not None and isinstance(error, processes.LostProcessError)
+    rendezvous = sys.modules.get("grok_interp.training.rendezvous")
+    return rendezvous is not None and isinstance(error, rendezvous.LostProcessError)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -31,7 +31,8 @@ class SeriesOptions:
 
     Args:
         every: use every n-th checkpoint.
-        revisions: of a hub, a pattern with {step}; by default the names that known suites use.
+        skip: steps that are left out of these, for checkpoints that cannot be used.
+        revisions: of a hub, names, or a pattern with {step}; by default the names that known suites use.
         max_gb: limit of the download cache; the least recently used files are deleted first.
         model: the model that weights are loaded into: FILE.py:NAME, a model or a function that returns one (the file is
             executed), or a preset's name.
@@ -41,7 +42,8 @@ class SeriesOptions:
     """
 
     every: int = 1
-    revisions: str | None = None
+    skip: tuple[int, ...] = ()
+    revisions: tuple[str, ...] = ()
     max_gb: float = 20.0
     model: str | None = None
     tokenizer: Path | None = None
@@ -51,9 +53,21 @@ class SeriesOptions:
     @property
     def words(self) -> list[str]:
         """Those that name the same checkpoints again; the others are noted with the run."""
-        named = {"--every": self.every if self.every != 1 else None, "--revisions": self.revisions}
+        named = {"--every": self.every if self.every != 1 else None, "--skip": self.skip, "--revisions": self.revisions}
         named |= {"--max-gb": self.max_gb if self.max_gb != 20.0 else None, "--model": self.model}
-        return [word for name, value in named.items() if value is not None for word in (name, str(value))]
+        values = {name: value if isinstance(value, tuple) else (value,) for name, value in named.items() if value}
+        return [str(word) for name, given in values.items() for word in (name, *given)]
+
+    @property
+    def named_revisions(self) -> tuple[str, ...] | str | None:
+        """Names, a pattern, or None where nothing was given. Raises ValueError for a pattern beside others."""
+        patterns = [each for each in self.revisions if "{" in each]
+        if patterns and len(self.revisions) > 1:
+            raise ValueError(
+                f"--revisions takes names of revisions, or one pattern; {patterns[0]!r} is a pattern, and "
+                f"{len(self.revisions)} were given"
+            )
+        return patterns[0] if patterns else self.revisions or None
 
 
 SeriesFlags = Annotated[SeriesOptions, tyro.conf.arg(name="")]
@@ -98,17 +112,27 @@ def series_at(source: str, options: SeriesOptions = DEFAULTS, *, with_models: bo
         options: how it is read.
         with_models: its models will be loaded, not only weights: files of weights need `options.model`.
     """
-    from grok_interp.runs.series import CheckpointSeries
+    from grok_interp.runs.step_patterns import chosen_steps
 
     if options.every < 1:
         raise ValueError(f"--every must be 1 or more, got {options.every}")
+    if not options.max_gb > 0:
+        raise ValueError(f"--max-gb must be above 0, got {options.max_gb}")
     if source.startswith(HUB):
-        name, revisions = source.removeprefix(HUB), options.revisions
-        return CheckpointSeries.from_hub(name, revisions=revisions, every=options.every, max_gb=options.max_gb)
+        from grok_interp.runs.hub_series import ON_THE_COMMAND_LINE, hub_series
+
+        return hub_series(
+            source.removeprefix(HUB),
+            revisions=options.named_revisions,
+            every=options.every,
+            skip=options.skip,
+            max_gb=options.max_gb,
+            keywords=ON_THE_COMMAND_LINE,
+        )
     if options.revisions:
         raise ValueError(f"--revisions are those of a hub, and {source} is none: leave it out, or name hub:OWNER/NAME")
     found = _local(source, options, with_models)
-    return replace(found, paths=dict(list(found.paths.items())[:: options.every]))
+    return replace(found, paths=chosen_steps(found.paths, every=options.every, skip=options.skip, keyword="--skip {}"))
 
 
 def _local(source: str, options: SeriesOptions, with_models: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,8 +18,12 @@ class TokenizerVocabulary:
         tokenizer: of the `tokenizers` library.
         d_vocab: the model's vocabulary, as large as the tokenizer's or larger (models pad it).
 
+    Attributes:
+        bos: the token that the tokenizer puts before every text; None for a tokenizer that puts none.
+        special: tokens that stand for no text.
+
     Raises:
-        ValueError: for a tokenizer with more tokens than the model.
+        ValueError: for a tokenizer with more tokens than the model, or one that adds a token that the model lacks.
     """
 
     def __init__(self, tokenizer, d_vocab: int) -> None:
@@ -29,7 +34,14 @@ class TokenizerVocabulary:
                 "tokenizer.json that the model was trained with"
             )
         self.tokenizer, self.size = tokenizer, size
-        self.special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+        before, after = self._put_around_text()
+        if unknown := [token for token in (*before, *after) if token >= d_vocab]:
+            raise ValueError(
+                f"the tokenizer adds token {unknown[0]} to every text, the model's tokens are 0 to {d_vocab - 1}: give "
+                "--tokenizer FILE, the tokenizer.json that the model was trained with"
+            )
+        special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+        self.bos, self.special = next(iter(before), None), special.union(before, after)
 
     @classmethod
     def load(cls, file: Path, d_vocab: int) -> TokenizerVocabulary:
@@ -41,11 +53,14 @@ class TokenizerVocabulary:
         """All but special tokens."""
         return [token for token in range(self.size) if token not in self.special]
 
-    @property
-    def bos(self) -> int | None:
-        """The special token that the tokenizer puts before every text; None for a tokenizer that puts none."""
-        first = self.tokenizer.encode("a").ids[:1]
-        return first[0] if first and first[0] in self.special else None
+    def _put_around_text(self) -> tuple[list[int], list[int]]:
+        """The tokens that its post-processor puts before and after a text, whether it lists them as special or not."""
+        each = (self.tokenizer.encode(text) for text in itertools.chain(["a"], self.tokenizer.get_vocab()))
+        encoded = next((found for found in each if any(place is not None for place in found.sequence_ids)), None)
+        if encoded is None:
+            return [], []
+        inside = [number for number, place in enumerate(encoded.sequence_ids) if place is not None]
+        return encoded.ids[: inside[0]], encoded.ids[inside[-1] + 1 :]
 
     def encode(self, text: str) -> list[int]:
         """Without special tokens."""

@@ -46,13 +46,6 @@ def sizes_of(model: Any) -> dict[str, Any]:
     return {"class": type(model).__name__} | {name: getattr(model.cfg, name, None) for name in SIZES}
 
 
-def sizes_of_config(config: Any) -> dict[str, Any]:
-    """The sizes that a config of Hugging Face names; None for one that it leaves to the architecture."""
-    named = "num_hidden_layers", "num_attention_heads", "hidden_size", "head_dim", "vocab_size"
-    text = config.get_text_config()
-    return {name: getattr(text, theirs, None) for name, theirs in zip(SIZES, named, strict=True)}
-
-
 def other_sizes(sizes: Mapping[str, Any], others: Mapping[str, Any]) -> str:
     """What differs, for a message; empty where nothing does."""
     return ", ".join(

@@ -1,22 +1,25 @@
 """Is a series of checkpoints what it says it is? Faults that would make a figure over training wrong.
 
     unreadable   a checkpoint that cannot be read
-    config       names or shapes of weights that are not those of the first checkpoint, or a config.json with other
-                 sizes than most
+    config       names or shapes of weights that are not those of the first checkpoint, or a config.json that differs
+                 from most in a field that changes the computation
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
     gap          an interval 1.5 times as long as both beside it, in steps or on a logarithmic axis
-    order        two checkpoints that would make the path through weight space shorter if they were exchanged
+    order        two checkpoints that would make the path through weight space shorter if they were exchanged; an order
+                 that is not the one that checkpoints say of themselves (Trainer's trainer_state.json; step, iter_num
+                 and the like beside a state dict); a series that ends with an initialization
     jump         two neighbors much farther apart than those around them: another run, or an abrupt change
 
 Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`). They do not tell the direction of
-time: a whole series in reverse order is not found. At an end, where a checkpoint has one neighbor, an exchange may be
-missed.
+time: a whole series in reverse order is found only where checkpoints say their steps, or where one is an initialization
+whose gains or biases show it. At an end, where a checkpoint has one neighbor, an exchange may be missed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,8 +28,20 @@ from torch import Tensor
 
 from grok_interp.counted import counted
 from grok_interp.models.overflow import HARMLESS, overflows
-from grok_interp.runs.findings import Finding, distances_between, duplicates, exchanged, gaps, jumps, misfits
+from grok_interp.runs.findings import (
+    Finding,
+    distances_between,
+    duplicates,
+    exchanged,
+    gaps,
+    jumps,
+    misfits,
+    misnamed,
+    reversed_order,
+)
 from grok_interp.runs.huggingface_folders import HuggingFaceFolders
+from grok_interp.runs.refused import RefusedCheckpointError
+from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import sketch
 
 
@@ -118,13 +133,31 @@ def audit_of_sketches(checksums: Mapping[int, str], sketches: Mapping[int, Tenso
     return read.compared(tuple(checksums))
 
 
+def findings_of_files(series: Any) -> list[Finding]:
+    """What configs and stored steps show, of any series; no weights are read, and what cannot be read shows nothing.
+
+    Args:
+        series: a `CheckpointSeries`.
+    """
+    configs, stored = {}, {}
+    for step in series.steps:
+        with suppress(RefusedCheckpointError):
+            if isinstance(series, HuggingFaceFolders):
+                configs[step] = series.config_fields(step)
+            if (said := stored_step(series, step)) is not None:
+                stored[step] = said
+    return [*misfits(configs), *misnamed(stored)]
+
+
 @dataclass(frozen=True)
 class _Read:
     """What is kept of the checkpoints: never their weights."""
 
     checksums: dict[int, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    sizes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    configs: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    stored: dict[int, int] = field(default_factory=dict)
+    untrained: dict[int, frozenset[str]] = field(default_factory=dict)
     sketches: dict[int, Tensor] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
@@ -134,17 +167,24 @@ class _Read:
             is_new = checksum not in self.checksums.values()
             self.checksums[step] = checksum
             weights = series.weights(step) if is_new else None  # equal weights have equal distances
-            sizes = series.config_sizes(step) if isinstance(series, HuggingFaceFolders) else {}
+            config = series.config_fields(step) if isinstance(series, HuggingFaceFolders) else {}
+            stored = stored_step(series, step)
         except (ValueError, OSError) as error:
             self.checksums.pop(step, None)
-            self.findings.append(Finding("unreadable", (step,), f"step {step}: {error}"))
+            said = str(error)
+            named = said if said.startswith(f"step {step},") else f"step {step}: {said}"
+            self.findings.append(Finding("unreadable", (step,), named))
             return
         if weights is not None and not self._fits(step, weights):
             return
-        self.sizes[step] = sizes
+        self.configs[step] = config
+        if stored is not None:
+            self.stored[step] = stored
         if weights is not None:
             found = sketch(weights)
             self.compare(step, found * torch.nan if _overflows(series, step, weights) else found)
+            if step in self.sketches:
+                self.untrained[step] = frozenset(_of_one_value(weights))
 
     def compare(self, step: int, found: Tensor) -> None:
         """Files of equal weights may differ (`torch.save` writes its file name into them), their sketches do not."""
@@ -163,7 +203,8 @@ class _Read:
 
     def compared(self, steps: Sequence[int]) -> Audit:
         distances, order = distances_between(self.sketches), list(self.sketches)
-        findings = [*self.findings, *misfits(self.sizes), *duplicates(self.checksums), *gaps(steps)]
+        findings = [*self.findings, *misfits(self.configs), *duplicates(self.checksums), *gaps(steps)]
+        findings += [*misnamed(self.stored), *reversed_order(self.untrained)]
         findings += [*exchanged(order, distances), *jumps(order, distances)]
         neighbors = {pair: distances[pair] for pair in zip(order, order[1:], strict=False)}
         return Audit(tuple(steps), tuple(findings), neighbors)
@@ -186,6 +227,13 @@ class _Read:
                 )
             )
         return not others
+
+
+def _of_one_value(weights: Mapping[str, Tensor]) -> Iterator[str]:
+    """Names of the weights with one axis whose entries are all equal."""
+    for name, weight in weights.items():
+        if weight.dim() == 1 and len(weight) > 1 and bool((weight == weight[0]).all()):
+            yield name
 
 
 def _overflows(series: Series, step: int, weights: Mapping[str, Tensor]) -> bool:

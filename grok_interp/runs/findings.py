@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import combinations
 from math import log
@@ -13,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from grok_interp.models.hooked import other_sizes
+from grok_interp.results.order import shown_steps
 
 GAP = 1.5  # times both intervals beside it
 SHORTER = 0.9  # of the path around two checkpoints, if they are exchanged: beyond the error of a sketch
@@ -62,13 +64,36 @@ def duplicates(checksums: Mapping[int, str]) -> Iterator[Finding]:
             )
 
 
-def misfits(sizes: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
-    """Steps whose config names other sizes than most: weights of equal shapes would be computed with otherwise."""
-    each_sizes = list(sizes.values())
-    usual = max(each_sizes, key=each_sizes.count, default={})
-    for step, each in sizes.items():
-        if differing := other_sizes(each, usual):
-            yield Finding("config", (step,), f"the config of step {step} has {differing}: is it of another training?")
+def misfits(configs: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Steps whose config says another computation than most: their weights would be computed with otherwise.
+
+    Args:
+        configs: step -> fields of its config; of a series with configs.
+    """
+    names = dict.fromkeys(name for fields in configs.values() for name in fields)
+    each = {step: {name: fields.get(name) for name in names} for step, fields in configs.items()}
+    usual = {name: _most_frequent([fields[name] for fields in each.values()]) for name in names}
+    steps_of = defaultdict(list)
+    for step, fields in each.items():
+        steps_of[other_sizes(fields, usual)].append(step)
+    fitting = steps_of.pop("", [])
+    others = f" (steps {shown_steps(fitting)})" if fitting else ""
+    for differing, steps in steps_of.items():
+        which = f"config of step {steps[0]}" if len(steps) == 1 else f"configs of steps {shown_steps(steps)}"
+        has = "has" if len(steps) == 1 else "have"
+        yield Finding("config", tuple(steps), f"the {which} {has} {differing}{others}: are all of one training?")
+
+
+def _most_frequent(values: Sequence[Any]) -> Any:
+    """The first of those; lists are no keys of a dictionary."""
+    distinct: list[Any] = []
+    counts: list[int] = []
+    for value in values:
+        if value not in distinct:
+            distinct.append(value)
+            counts.append(0)
+        counts[distinct.index(value)] += 1
+    return distinct[counts.index(max(counts))]
 
 
 def gaps(steps: Sequence[int]) -> Iterator[Finding]:
@@ -83,6 +108,41 @@ def gaps(steps: Sequence[int]) -> Iterator[Finding]:
                 found.add((of[number], of[number + 1]))
     for pair in sorted(found):
         yield Finding("gap", pair, f"no checkpoint between steps {pair[0]} and {pair[1]}: are files missing?")
+
+
+def misnamed(stored: Mapping[int, int]) -> Iterator[Finding]:
+    """Steps in another order than the checkpoints say of themselves; they may count otherwise.
+
+    Args:
+        stored: step -> what the checkpoint says, in the order of steps.
+    """
+    if wrong := {
+        step: said for (step, said), due in zip(stored.items(), sorted(stored.values()), strict=True) if said != due
+    }:
+        yield Finding(
+            "order",
+            tuple(wrong),
+            f"the checkpoints named {shown_steps(list(wrong))} say of themselves that they are of steps "
+            f"{shown_steps(list(wrong.values()))}: check how the files were named",
+        )
+
+
+def reversed_order(untrained: Mapping[int, AbstractSet[str]]) -> Iterator[Finding]:
+    """A series that ends with an initialization.
+
+    Initializations give a gain or a bias one value, and updates give its entries different ones, for good.
+
+    Args:
+        untrained: step -> names of the weights with one axis whose entries are all equal, in the order of steps.
+    """
+    steps, names = list(untrained), list(untrained.values())
+    if len(steps) > 1 and names[0] < names[-1] and all(a <= b for a, b in zip(names, names[1:], strict=False)):
+        yield Finding(
+            "order",
+            (steps[0], steps[-1]),
+            f"gains or biases of step {steps[-1]} are those of an initialization, and those of step {steps[0]} are "
+            "not: is the whole series in reverse order? Check how the files were named",
+        )
 
 
 def exchanged(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from grok_interp.argument_kinds import is_listing, shown
 from grok_interp.models.hooked import hooked, other_sizes, sizes_of
 from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest
+from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.runs.series import CheckpointSeries
 from grok_interp.runs.state_dicts import loaded_copy, require_fit
 
@@ -137,9 +138,8 @@ class FileSeries(CheckpointSeries):
     def _require_same_architecture(self, model: Any, path: Path) -> None:
         sizes = sizes_of(model)
         if differing := other_sizes(sizes, self._sizes or sizes):
-            raise ValueError(
-                f"all checkpoints of a series need one architecture: {path} has {differing}; narrow the pattern to one "
-                "training"
+            raise RefusedCheckpointError(
+                path, f"has {differing}", "narrow the pattern to one training, of one architecture"
             )
         self._sizes.update(sizes)
 
@@ -154,9 +154,10 @@ def checkpoint_files(path: Path) -> list[Path]:
     found = [sorted(path.glob(pattern)) for pattern in WEIGHTS]
     files = next((each for each in found if each), [])
     if not files:
-        raise ValueError(
-            f"{path} has no model.safetensors and no pytorch_model.bin: is it a checkpoint of Trainer? Delete the "
-            "folder, or save the model there (model.save_pretrained)"
+        raise RefusedCheckpointError(
+            path,
+            "has no model.safetensors and no pytorch_model.bin",
+            "is it a checkpoint of Trainer? Delete the folder, or save the model there (model.save_pretrained)",
         )
     return files
 

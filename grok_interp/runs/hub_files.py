@@ -16,6 +16,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
 
+from grok_interp.runs.refused import RefusedCheckpointError
+
 Found = TypeVar("Found")
 
 WAITS = (2.0, 8.0, 30.0)  # seconds before the second, third and fourth attempt
@@ -36,11 +38,13 @@ class HubRepository:
         repository: `"EleutherAI/pythia-70m"`.
         folder: where revisions are kept.
         max_bytes: of all revisions in `folder` together; one revision is kept however large it is.
+        other_folder: how another folder is given.
     """
 
     repository: str
     folder: Path
     max_bytes: int
+    other_folder: str = "give cache=, a folder on another disk"
     _infos: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -64,7 +68,7 @@ class HubRepository:
         """The folder with config.json and the weights of a revision, downloaded if it is not there."""
         import filelock
 
-        target = self._target(revision)
+        target = self.target(revision)
         self.folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(self.folder / ".lock"):
             if not (target / COMPLETE).exists():
@@ -75,23 +79,17 @@ class HubRepository:
             (target / COMPLETE).touch()
         return target
 
-    def config_file(self, revision: str) -> Path:
-        """config.json of a revision, downloaded alone if it is not there."""
-        target = self._target(revision)
-        if not (target / CONFIG).exists():
-            self._download_file(CONFIG, revision, target)
-        return target / CONFIG
-
-    def beside_weights(self, name: str, revision: str) -> Path | None:
-        """A further file of a revision, downloaded with it; None where it has no such file."""
+    def further_file(self, name: str, revision: str) -> Path | None:
+        """Another file of a revision, downloaded alone if it is not there; None where the revision has no such file."""
         if all(file.rfilename != name for file in self._info(revision).siblings):
             return None
-        target = self.download(revision)
+        target = self.target(revision)
         if not (target / name).exists():
             self._download_file(name, revision, target)
         return target / name
 
-    def _target(self, revision: str) -> Path:
+    def target(self, revision: str) -> Path:
+        """The folder of a revision."""
         return self.folder / self.repository.replace("/", "--") / self._info(revision).sha
 
     def _download_file(self, name: str, revision: str, target: Path) -> None:
@@ -112,11 +110,16 @@ class HubRepository:
         kinds = ([file for file in siblings if _fits(file, [kind])] for kind in WEIGHTS)
         found = next((kind for kind in kinds if kind), [])
         if not found:
-            raise ValueError(
-                f"revision {revision!r} of {self.repository} is no checkpoint: it has no {' or '.join(WEIGHTS)}, only "
-                f"{[file.rfilename for file in siblings][:5]}; leave it out with revisions="
+            raise RefusedCheckpointError(
+                self.place(revision),
+                f"is no checkpoint (no {' or '.join(WEIGHTS)}, only {[file.rfilename for file in siblings][:5]})",
+                "leave it out",
             )
         return found
+
+    def place(self, revision: str) -> str:
+        """A revision, in a message."""
+        return f"revision {revision!r} of {self.repository}"
 
     def _info(self, revision: str) -> Any:
         if revision not in self._infos:
@@ -138,7 +141,7 @@ class HubRepository:
         if (free := shutil.disk_usage(self.folder).free) < needed:
             raise ValueError(
                 f"{needed / 1e9:.1f} GB are needed in {self.folder} and {free / 1e9:.1f} GB are free: make room, or "
-                "give cache=, a folder on another disk"
+                f"{self.other_folder}"
             )
 
     def ask(self, question: Callable[[], Found], revision: str | None = None) -> Found:
@@ -162,8 +165,10 @@ class HubRepository:
         where = f"{self.repository} at {endpoint() or 'the hub'}"
         reason = (str(error) or type(error).__name__).splitlines()[0]
         if isinstance(error, errors.RevisionNotFoundError):
-            return ValueError(
-                f"{where} has no revision {revision!r}: give revisions= that it has, or a pattern of them"
+            return RefusedCheckpointError(
+                self.place(revision or "?"),
+                f"is not at {endpoint() or 'the hub'}",
+                "was it deleted or renamed? Repeat it",
             )
         if isinstance(error, errors.RepositoryNotFoundError):
             return ValueError(

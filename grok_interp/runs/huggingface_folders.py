@@ -10,10 +10,10 @@ from typing import Any
 
 from grok_interp.arguments import checked
 from grok_interp.counted import counted
-from grok_interp.files import DamagedFileError
-from grok_interp.models.hooked import sizes_of_config
 from grok_interp.places import user_path
+from grok_interp.runs.config_fields import NOT_EXECUTED, config_fields, first_line
 from grok_interp.runs.foreign_series import FileSeries, checkpoint_files
+from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.runs.step_patterns import files_by_step
 
 TOKENIZER, CONFIG = "tokenizer.json", "config.json"
@@ -28,9 +28,12 @@ class HuggingFaceFolders(FileSeries):
     def _owns_models(self) -> bool:
         return True
 
-    def config_sizes(self, step: int) -> dict[str, Any]:
-        """Those in its config.json; no model is loaded. Raises DamagedFileError for a file that is no config."""
-        return read_sizes(self.config_file(step))
+    def config_fields(self, step: int) -> dict[str, Any]:
+        """Those of its config.json that change the computation; no model is loaded.
+
+        Raises RefusedCheckpointError for a file that is no config.
+        """
+        return config_fields(self.config_file(step))
 
     def config_file(self, step: int) -> Path:
         """config.json of a step.
@@ -39,6 +42,16 @@ class HuggingFaceFolders(FileSeries):
             step: of a checkpoint.
         """
         return self.path(step) / CONFIG
+
+    def beside_weights(self, name: str, step: int) -> Path | None:
+        """A further file of a step; None where there is none.
+
+        Args:
+            name: of the file.
+            step: of a checkpoint.
+        """
+        file = self.path(step) / name
+        return file if file.is_file() else None
 
     def tokenizer_file(self) -> Path | None:
         """tokenizer.json in the last folder, or beside the folders."""
@@ -54,26 +67,6 @@ def huggingface_folders(folder: str | Path, pattern: str = "checkpoint-{step}") 
     return HuggingFaceFolders(files_by_step(Path(folder) / pattern), read_huggingface)
 
 
-def read_sizes(file: Path) -> dict[str, Any]:
-    """The sizes that a config.json of Hugging Face names.
-
-    Args:
-        file: config.json.
-
-    Raises:
-        DamagedFileError: for a file that is no config of a known architecture.
-    """
-    from transformers import AutoConfig
-
-    try:
-        return sizes_of_config(AutoConfig.from_pretrained(file, trust_remote_code=False, local_files_only=True))
-    except Exception as error:  # JSON and each config's own checks
-        raise DamagedFileError(
-            f"{file} cannot be read as a config ({_first_line(error)}): copy it again; architectures with code of "
-            "their own are not executed"
-        ) from error
-
-
 def read_huggingface(folder: Path) -> Any:
     """The causal language model in a folder, in float32 and with eager attention, so that patterns can be read.
 
@@ -81,15 +74,15 @@ def read_huggingface(folder: Path) -> Any:
         folder: with config.json, and model.safetensors or pytorch_model.bin, in one file or several.
 
     Raises:
-        ValueError: for a folder without a model, and for an architecture with code of its own.
-        DamagedFileError: if weights are missing, do not fit the config, or are not in a model of the config.
+        RefusedCheckpointError: for a folder without a model, for an architecture with code of its own, and if weights
+            are missing, do not fit the config, or are not in a model of the config.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     files = checkpoint_files(folder)
     if not (folder / CONFIG).is_file():
-        raise ValueError(f"{folder} has weights and no config.json: copy the config of the model into it")
+        raise RefusedCheckpointError(folder, "has weights and no config.json", "copy the config of the model into it")
     try:
         with _no_progress_bars():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -102,9 +95,10 @@ def read_huggingface(folder: Path) -> Any:
                 output_loading_info=True,
             )
     except Exception as error:  # safetensors, pickle and JSON each have their own
-        raise DamagedFileError(
-            f"{folder} cannot be read as a causal language model ({_first_line(error)}): copy its files again; weights "
-            "must fit config.json, and architectures with code of their own are not executed"
+        raise RefusedCheckpointError(
+            folder,
+            f"cannot be read as a causal language model ({first_line(error)}; {NOT_EXECUTED})",
+            "copy its files again; weights must fit config.json",
         ) from error
     model, info = loaded
     _require_all_loaded(folder, info["missing_keys"], info["unexpected_keys"])
@@ -114,20 +108,18 @@ def read_huggingface(folder: Path) -> Any:
 def _require_all_loaded(folder: Path, missing: Iterable[str], unexpected: Iterable[str]) -> None:
     """transformers would leave missing weights random, and drop those of a layer that the config does not have."""
     if lacking := sorted(missing):
-        raise DamagedFileError(
-            f"{folder} lacks {counted(len(lacking), 'weight')} of its config.json ({', '.join(lacking[:SHOWN])}): copy "
-            "its files again"
+        raise RefusedCheckpointError(
+            folder,
+            f"lacks {counted(len(lacking), 'weight')} of its config.json ({', '.join(lacking[:SHOWN])})",
+            "copy its files again",
         )
     if unknown := sorted(name for name in unexpected if not CONSTANTS.search(name)):
-        raise DamagedFileError(
-            f"{folder} has {counted(len(unknown), 'weight')} that a model of its config.json does not have "
-            f"({', '.join(unknown[:SHOWN])}): copy the config.json that the model was trained with into it, "
-            "or save the model without them"
+        raise RefusedCheckpointError(
+            folder,
+            f"has {counted(len(unknown), 'weight')} that a model of its config.json does not have "
+            f"({', '.join(unknown[:SHOWN])})",
+            "copy the config.json that the model was trained with into it, or save the model without them",
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import FiniteCheck
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import train
-from grok_interp.training.processes import was_stopped
+from grok_interp.training.rendezvous import was_stopped
 from grok_interp.training.state import TrainingState
 
 

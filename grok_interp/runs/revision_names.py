@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from grok_interp.arguments import text
 from grok_interp.runs.step_patterns import name_pattern
@@ -18,10 +18,12 @@ class TrainingPoint:
     Attributes:
         step: optimizer updates.
         tokens: trained on; rounded as the name is, None where neither name nor suite says it.
+        is_rounded: are `tokens` those of the name?
     """
 
     step: int
     tokens: int | None = None
+    is_rounded: bool = field(default=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ class Suite:
             return None
         step, billions = int(match["step"]), match.groupdict().get("tokens")
         if billions is not None:
-            return TrainingPoint(step, round(float(billions) * BILLION))
-        known = self.tokens_per_step and (repository is None or self.repositories.fullmatch(repository))
-        return TrainingPoint(step, step * self.tokens_per_step if known and self.tokens_per_step else None)
+            return TrainingPoint(step, round(float(billions) * BILLION), is_rounded=True)
+        if self.tokens_per_step is None or not (repository is None or self.repositories.fullmatch(repository)):
+            return TrainingPoint(step)
+        return TrainingPoint(step, step * self.tokens_per_step)
 
 
 SUITES = (
@@ -122,10 +125,19 @@ def named_points(
 ) -> dict[str, TrainingPoint]:
     """Name -> point for those that fit; without a pattern, those of the one suite that fits the most names.
 
-    Other names (`main`, tags, later stages of a training) are left out.
+    Other names (`main`, tags, later stages of a training) are left out. Where a pattern and a suite say the same step,
+    the tokens are those of the suite, if its repository is known.
     """
-    suites = SUITES if pattern is None else (Suite("given", "", name_pattern(pattern)),)
     by_suite = [
-        {name: point for name in names if (point := suite.read(name, repository=repository))} for suite in suites
+        {name: point for name in names if (point := suite.read(name, repository=repository))} for suite in SUITES
     ]
-    return max(by_suite, key=len)
+    if pattern is None:
+        return max(by_suite, key=len)
+    given = Suite("given", "", name_pattern(pattern))
+    points = {name: point for name in names if (point := given.read(name))}
+    of_suites = {name: point for each in by_suite for name, point in each.items()} if repository else {}
+    return {name: _with_tokens(point, of_suites.get(name)) for name, point in points.items()}
+
+
+def _with_tokens(point: TrainingPoint, other: TrainingPoint | None) -> TrainingPoint:
+    return other if other and point.tokens is None and other.step == point.step else point

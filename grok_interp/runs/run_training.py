@@ -38,7 +38,8 @@ from grok_interp.training.divergence import DivergedError, Update
 from grok_interp.training.execution import Execution
 from grok_interp.training.loop import train
 from grok_interp.training.own_optimizer import OwnOptimizer
-from grok_interp.training.processes import joined, tell_stopped
+from grok_interp.training.processes import joined
+from grok_interp.training.rendezvous import tell_stopped
 from grok_interp.training.state import TrainingState
 
 

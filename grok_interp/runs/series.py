@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,6 +165,7 @@ class CheckpointSeries(ABC):
         *,
         revisions: Sequence[str] | str | None = None,
         every: int = 1,
+        skip: Collection[int] = (),
         cache: str | Path | None = None,
         max_gb: float = 20.0,
     ) -> CheckpointSeries:
@@ -175,21 +176,20 @@ class CheckpointSeries(ABC):
             revisions: names, or a pattern with `{step}`. By default those that are named as one of the known suites
                 does (Pythia, OLMo's first stage, Stanford's GPT-2s); `main` is none of them.
             every: takes every n-th of them in the order of steps, from the first.
+            skip: steps that are left out of these, for revisions that cannot be used.
             cache: the folder of downloads; `hub` in the package's cache folder by default.
             max_gb: of all downloads in it together; what was used longest ago is deleted first. One checkpoint is kept
                 however large it is.
 
         Returns:
-            A series that downloads and loads one checkpoint at a time, in float32, and whose checksums need no
-            download. In a loop over it, a model is valid until the next one is requested; `load(step)` gives one to
-            keep.
+            As `from_huggingface_folder`; checkpoints are downloaded one at a time, and checksums need no download.
 
         Raises:
             ValueError: if the hub cannot be reached, has no such repository or revision, or two revisions say one step.
         """
         from grok_interp.runs.hub_series import hub_series
 
-        return hub_series(repository, revisions=revisions, every=every, cache=cache, max_gb=max_gb)
+        return hub_series(repository, revisions=revisions, every=every, skip=skip, cache=cache, max_gb=max_gb)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class SeriesRecord:
         checksums: step -> name of the weights, in the order of steps.
         model: its sizes.
         tokens_per_step: training tokens for each update; None where they are not known.
+        findings: of an audit of what is beside the weights, each (kind, steps, message).
     """
 
     source: str
@@ -41,6 +42,7 @@ class SeriesRecord:
     checksums: Mapping[int, str]
     model: ModelSizes
     tokens_per_step: int | None = None
+    findings: tuple[tuple[str, tuple[int, ...], str], ...] = ()
 
     @classmethod
     def from_dict(cls, values: Any) -> SeriesRecord:
@@ -54,6 +56,7 @@ class SeriesRecord:
             checksums={step: checksums[step] for step in sorted(checksums)},
             model=ModelSizes(**values["model"]),
             tokens_per_step=values["tokens_per_step"],
+            findings=tuple((kind, tuple(steps), said) for kind, steps, said in values.get("findings", ())),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,7 +66,7 @@ class SeriesRecord:
 
 def _reasons(values: Any) -> Iterator[str]:
     names = [field.name for field in fields(SeriesRecord)]
-    if not isinstance(values, dict) or values.keys() != set(names):
+    if not isinstance(values, dict) or values.keys() | {"findings"} != set(names):
         yield f"series must have the fields {', '.join(names)}"
         return
     if not _is_text(values["source"]):
@@ -78,6 +81,9 @@ def _reasons(values: Any) -> Iterator[str]:
     per_step = values["tokens_per_step"]
     if per_step is not None and not _is_size(per_step):
         yield f"series.tokens_per_step must be within 1..{LARGEST_SIZE:,}, or null"
+    found = values.get("findings", [])
+    if not isinstance(found, list) or not all(map(_is_finding, found)):
+        yield "series.findings must be a list of [kind, steps, message]"
     yield from _reasons_of_model(values["model"])
 
 
@@ -92,6 +98,13 @@ def _reasons_of_model(values: Any) -> Iterator[str]:
         most = 10**13 if name == "n_params" else LARGEST_SIZE
         if type(values[name]) is not int or not 1 <= values[name] <= most:
             yield f"series.model.{name} must be within 1..{most:,}, got {values[name]!r}"
+
+
+def _is_finding(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    kind, steps, said = value
+    return isinstance(steps, list) and all(type(step) is int for step in steps) and _is_text(kind) and _is_text(said)
 
 
 def _is_text(value: Any) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from grok_interp.results.analyzer import Analyzer, Found
 from grok_interp.runs.record import is_run, write_record
 from grok_interp.runs.run import Run
 from grok_interp.runs.series import CheckpointSeries
-from grok_interp.runs.series_record import ModelSizes, SeriesRecord
+from grok_interp.runs.series_record import LONGEST, ModelSizes, SeriesRecord
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,6 +109,7 @@ class SeriesRun(Run):
             checksums=checksums,
             model=before.source.model if before and known else sizes_of_series(series),
             tokens_per_step=series.tokens_per_step,
+            findings=_findings_of_files(series),
         )
         record = {"series": noted.to_dict()}
         write_record(directory, record)
@@ -170,18 +171,27 @@ class SeriesRun(Run):
 
     @cached_property
     def audit(self) -> Audit:
-        """Faults of the series, from what was noted of the weights when they were evaluated; nothing is loaded then."""
+        """Faults of the series, from what was noted when it was named and evaluated; nothing is loaded then."""
         from grok_interp.runs.audit import audit_of_sketches
+        from grok_interp.runs.findings import Finding
         from grok_interp.runs.weight_sketches import SKETCHES
 
         (sketches,) = self.evaluate([SKETCHES])
         noted = sketches.each
-        return audit_of_sketches({step: self.source.checksums[step] for step in noted}, noted)
+        found = audit_of_sketches({step: self.source.checksums[step] for step in noted}, noted)
+        of_files = (Finding(*each) for each in self.source.findings)
+        return replace(found, findings=(*of_files, *found.findings))
 
     @property
     def findings(self) -> tuple[str, ...]:
         """What `audit` found, one line each."""
         return tuple(map(str, self.audit.findings))
+
+
+def _findings_of_files(series: CheckpointSeries) -> tuple[tuple[str, tuple[int, ...], str], ...]:
+    from grok_interp.runs.audit import findings_of_files
+
+    return tuple((each.kind, each.steps, each.message[:LONGEST]) for each in findings_of_files(series))
 
 
 def sizes_of_series(series: CheckpointSeries) -> ModelSizes:

@@ -27,6 +27,7 @@ from grok_interp.models.weights import canonical_views, load_canonical
 StateDict = Mapping[str, Tensor]
 NESTED = ("model", "state_dict", "model_state_dict", "module")  # where training loops keep the model's state dict
 SHOWN = 3  # names in an error
+UNREADABLE = (SafetensorError, RuntimeError, EOFError, LookupError, StructError, ValueError, OSError)
 N_READ, N_SHOWN = 4096, 30  # bytes of what may be a text, and its characters in an error
 ON_THE_COMMAND_LINE = (
     "for the command line, where --model is what weights are loaded into, save the state dict alone with torch.save"
@@ -141,7 +142,7 @@ def _read(path: Path) -> Any:
                 f"{ON_THE_COMMAND_LINE}"
             ) from error
         raise DamagedFileError(_not_a_checkpoint(path, error)) from error
-    except (SafetensorError, RuntimeError, EOFError, LookupError, StructError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise DamagedFileError(_not_a_checkpoint(path, error)) from error
 
 

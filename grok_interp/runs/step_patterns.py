@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -78,3 +78,31 @@ def by_step(pairs: Iterable[tuple[int, Name]]) -> dict[int, Name]:
             )
         found[step] = name
     return {step: found[step] for step in sorted(found)}
+
+
+def chosen_steps(
+    there: Mapping[int, Name], *, every: int = 1, skip: Collection[int] = (), keyword: str = "skip=[{}]"
+) -> dict[int, Name]:
+    """Every n-th in the order of steps, without those to skip, which does not change what the others are.
+
+    Args:
+        there: step -> name, sorted.
+        every: takes every n-th, from the first.
+        skip: steps that are left out.
+        keyword: how a step to skip is given, for messages.
+
+    Raises:
+        ValueError: for a step to skip that is not there, and if none is left.
+
+    Example:
+        >>> chosen_steps({0: "a", 1: "b", 2: "c", 3: "d", 4: "e"}, every=2, skip=[2])
+        {0: 'a', 4: 'e'}
+    """
+    if unknown := sorted(set(skip) - set(there)):
+        raise ValueError(
+            f"{keyword.format(unknown[0])} is no step of the series, its steps are {', '.join(map(str, there))}: leave "
+            "it out"
+        )
+    if not (chosen := {step: there[step] for step in list(there)[::every] if step not in skip}):
+        raise ValueError(f"{keyword.format(', '.join(map(str, sorted(skip))))} leaves no checkpoint: skip fewer")
+    return chosen

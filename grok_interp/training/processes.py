@@ -9,8 +9,8 @@ how many processes there were.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
@@ -22,16 +22,21 @@ from torch.optim import Optimizer
 
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
+from grok_interp.training.rendezvous import (
+    STORES,
+    LostProcessError,
+    ended_ranks,
+    note_leaving,
+    note_process,
+    takes_the_word,
+    torchruns_store,
+)
 from grok_interp.training.sharding import divided, outline, require_shardable, shard, whole, whole_model
 
-STORES: Any = distributed  # its stores are documented, and not in its list of exports
-STORE_TIMEOUT, JOIN_TIMEOUT = timedelta(seconds=10), timedelta(minutes=10)
+JOIN_TIMEOUT = timedelta(minutes=10)
 RUNS = count()
 LOST = ("peer", "gloo", "nccl", "connection", "socket", "timeout")  # in what torch says of a process that has ended
-
-
-class LostProcessError(RuntimeError):
-    """Another process of the run has ended."""
+SECONDS_TO_END = 2.0  # a process closes its connections before it has ended
 
 
 @dataclass(frozen=True)
@@ -140,10 +145,19 @@ class Processes:
         except RuntimeError as error:
             if self.number == 1 or not any(word in str(error).lower() for word in LOST):
                 raise
-            raise LostProcessError(
-                f"one of the {self.number} processes of this training has ended: the same command resumes from the "
-                "last resume point"
-            ) from error
+            raise self.loss(ended_ranks(self.number, seconds=SECONDS_TO_END)) from error
+
+    def loss(self, ranks: Sequence[int]) -> LostProcessError:
+        """What is said where others have ended.
+
+        Args:
+            ranks: theirs, as far as they are known.
+        """
+        which = f" (rank {', '.join(map(str, ranks))})" if ranks else ""
+        return LostProcessError(
+            f"one of the {self.number} processes of this training has ended{which}: the same command resumes from the "
+            "last resume point"
+        )
 
 
 ALONE = Processes()
@@ -174,58 +188,26 @@ def joined(device: str, *, sharded: bool = False) -> Iterator[tuple[Processes, s
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
     rank, backend = int(os.environ["RANK"]), "nccl" if on_gpu else "gloo"
-    if store := _store(JOIN_TIMEOUT):  # a part of it for each run, so that one process may train several in turn
+    if store := torchruns_store(
+        JOIN_TIMEOUT
+    ):  # a part of it for each run, so that one process may train several in turn
         own_part = STORES.PrefixStore(f"run{next(RUNS)}", store)
         distributed.init_process_group(backend, store=own_part, rank=rank, world_size=number)
     else:
         distributed.init_process_group(backend)
     processes = Processes(rank, number, sharded)
+    note_process(rank)
     try:
         yield processes, device
     except LostProcessError:
         raise
-    except BaseException:
+    except BaseException as error:
+        lost = ended_ranks(number, without_a_word=True) if isinstance(error, KeyboardInterrupt) else []
+        if lost:  # torchrun has seen it first, and interrupts the others
+            raise processes.loss(lost) from error
+        note_leaving(rank)
         if processes.is_first:
             takes_the_word()  # before the others notice that it ends
         raise
     finally:
         distributed.destroy_process_group()
-
-
-def takes_the_word() -> bool:
-    """Is this the first process of a run to say why it ends? The others then say nothing."""
-    store = _store()
-    return store is None or store.add("grok_interp/word", 1) == 1
-
-
-def tell_stopped() -> None:
-    """The first process ends the training before its last step, and the others are to end with it."""
-    if store := _store():
-        store.set("grok_interp/stopped", "yes")
-
-
-def was_stopped() -> bool:
-    store = _store()
-    return store is not None and store.check(["grok_interp/stopped"])
-
-
-def leave_in_turn(*, spoke: bool) -> None:
-    """Torchrun ends all processes when one has left: the one that says why leaves first."""
-    store = _store()
-    if store is not None and spoke:
-        store.set("grok_interp/spoken", "yes")
-    elif store is not None:
-        with suppress(RuntimeError):  # nobody had to say anything
-            store.wait(["grok_interp/spoken"], STORE_TIMEOUT)
-
-
-def _store(timeout: timedelta = STORE_TIMEOUT) -> Any:
-    """That of torchrun, which lives until all processes have ended; None without torchrun, and when it has ended."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return None
-    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    try:
-        store = STORES.TCPStore(address, port, is_master=False, timeout=timeout)
-    except RuntimeError:
-        return None
-    return STORES.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)

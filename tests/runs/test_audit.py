@@ -2,12 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from grok_interp import (
@@ -126,6 +128,64 @@ def test_an_exchange_in_a_reference_run_is_found(distance: int) -> None:
     named = {step: exchanged.get(step, step) for step in steps}
     result = audit_of_sketches({step: str(named[step]) for step in steps}, {s: sketches[named[s]] for s in steps})
     assert [each.steps for each in result.findings if each.kind == "order"] == [tuple(exchanged)]
+
+
+REVERSED = list(zip(STEPS, reversed(STEPS), strict=True))  # the step of the name, and that of the weights
+
+
+def save_stored(folder: Path, suffix: str, counter: str, named: Sequence[tuple[int, int]]) -> CheckpointSeries:
+    """Files whose weights are of another step than their names, and that say so."""
+    states = walk(len(named))
+    for step, said in named:
+        weights = states[list(STEPS).index(said)]
+        if suffix == "pt":
+            torch.save({"model": weights, counter: said, "loss": 2.5}, folder / f"model_{step}.pt")
+        else:
+            save_file(weights, folder / f"model_{step}.safetensors", {counter: str(said)})
+    return CheckpointSeries.from_files(folder / f"model_{{step}}.{suffix}")
+
+
+@pytest.mark.parametrize(("suffix", "counter"), [("pt", "iter_num"), ("pt", "step"), ("safetensors", "step")])
+def test_a_reversed_series_whose_checkpoints_say_their_steps(suffix: str, counter: str, tmp_path: Path) -> None:
+    result = audit(save_stored(tmp_path, suffix, counter, REVERSED))
+    assert [(each.kind, each.steps) for each in result.findings] == [("order", STEPS)]
+    assert "say of themselves that they are of steps 90, 80, 70, 60, 50, ..., 0 (10 checkpoints)" in str(result)
+
+
+def test_steps_that_checkpoints_count_otherwise_are_no_finding(tmp_path: Path) -> None:
+    states = walk(10)
+    for step, state in zip(STEPS, states, strict=True):
+        torch.save({"model": state, "step": step // 50}, tmp_path / f"model_{step}.pt")
+    assert audit(CheckpointSeries.from_files(tmp_path / "model_{step}.pt")).is_sound
+
+
+@pytest.mark.parametrize("state", ["nothing", "[]", '{"global_step": "many"}', '{"global_step": true}'])
+def test_trainers_state_says_the_step(state: str, tmp_path: Path) -> None:
+    series = with_config(tmp_path, (100, 200, 300), {})
+    for step, said in ((100, 300), (200, 200), (300, 100)):
+        text = json.dumps({"global_step": said, "epoch": 1.0})
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(text)
+    (finding,) = [each for each in audit(series).findings if each.kind == "order"]
+    assert finding.steps == (100, 300)
+    (tmp_path / "checkpoint-300" / "trainer_state.json").write_text(state)
+    assert ("order", (100, 200)) in found(series), "a damaged one says nothing"
+
+
+def test_a_reversed_series_that_ends_with_its_initialization(tmp_path: Path) -> None:
+    """Gains are 1 there and nowhere else."""
+    run = load_reference("copier-mini")
+    steps = run.steps[::8]
+    assert steps[0] == 0
+    named = zip(steps, reversed(steps), strict=True)
+    series = CheckpointSeries.from_models([(step, run.load(of)) for step, of in named])
+    (finding,) = [each for each in audit(series).findings if each.kind == "order"]
+    assert finding.steps == (0, steps[-1])
+    assert f"gains or biases of step {steps[-1]} are those of an initialization" in finding.message
+    assert [each for each in audit(CheckpointSeries.from_models([(s, run.load(s)) for s in steps])).findings] == []
+
+
+def test_a_reversed_series_is_not_found_where_nothing_tells(tmp_path: Path) -> None:
+    assert audit(save(tmp_path, STEPS, walk(10)[::-1])).is_sound
 
 
 def test_a_checkpoint_of_another_run_is_not_exchanged_with_the_last(tmp_path: Path) -> None:
@@ -249,8 +309,11 @@ def test_a_config_of_other_sizes_is_found_where_shapes_agree(
     file = tmp_path / f"checkpoint-{wrong}" / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | sizes))
     said = "n_heads 4 where the others have 2, d_head 4 where the others have 8"
+    others = "100, 200" if wrong == 300 else "200, 300"
     assert main(["audit", str(tmp_path)]) == 0
-    assert f"config: the config of step {wrong} has {said}: is it of another training?" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    key_heads = "num_key_value_heads 4 where the others have 2"
+    assert f"config: the config of step {wrong} has {said}, {key_heads} (steps {others}): are all of" in printed
     assert [(each.kind, each.steps) for each in audit(CheckpointSeries.from_huggingface_folder(tmp_path)).findings] == [
         ("config", (wrong,)),
         ("duplicate", (200, 300)),
@@ -258,6 +321,60 @@ def test_a_config_of_other_sizes_is_found_where_shapes_agree(
     if wrong == 300:
         with pytest.raises(ValueError, match=f"checkpoint-300 has {said}"):
             list(CheckpointSeries.from_huggingface_folder(tmp_path))
+
+
+def with_config(folder: Path, steps: Sequence[int], fields: Mapping[int, Mapping[str, Any]]) -> CheckpointSeries:
+    """Trainer's folders of different weights, with other fields in the config of some steps."""
+    copier = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24)
+    for step in steps:
+        to_huggingface(Transformer(copier, seed=step)).save_pretrained(folder / f"checkpoint-{step}")
+        file = folder / f"checkpoint-{step}" / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | fields.get(step, {})))
+    return CheckpointSeries.from_huggingface_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"rope_theta": 500_000.0, "rope_parameters": None},
+            "rope_parameters.rope_theta 500000.0 where the others have",
+        ),
+        (
+            {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10_000.0}},
+            "rope_parameters.factor 2.0 where the others have None",
+        ),
+        ({"hidden_act": "gelu"}, "hidden_act gelu where the others have silu"),
+        ({"rms_norm_eps": 0.01}, "rms_norm_eps 0.01 where the others have"),
+        ({"tie_word_embeddings": True}, "tie_word_embeddings True where the others have False"),
+    ],
+)
+def test_a_config_of_another_computation_is_found(fields: dict[str, Any], said: str, tmp_path: Path) -> None:
+    series = with_config(tmp_path, (100, 200, 300, 400), {200: fields, 400: fields})
+    (finding,) = [each for each in audit(series).findings if each.kind == "config"]
+    assert finding.steps == (200, 400)
+    assert finding.message.startswith("the configs of steps 200, 400 have ")
+    assert said in finding.message
+    assert finding.message.endswith(" (steps 100, 300): are all of one training?")
+
+
+def test_each_field_is_compared_with_what_most_have(tmp_path: Path) -> None:
+    """No two of these configs are equal."""
+    fields = {100: {"hidden_act": "gelu"}, 200: {"rms_norm_eps": 0.01}, 300: {"max_position_embeddings": 48}}
+    found = [each for each in audit(with_config(tmp_path, (100, 200, 300), fields)).findings if each.kind == "config"]
+    assert [each.steps for each in found] == [(100,), (200,), (300,)]
+    assert (
+        found[0].message
+        == "the config of step 100 has hidden_act gelu where the others have silu: are all of one training?"
+    )
+
+
+def test_fields_that_do_not_change_the_computation_are_no_finding(tmp_path: Path) -> None:
+    fields = {"torch_dtype": "bfloat16", "dtype": "bfloat16", "transformers_version": "4.0.0", "use_cache": False}
+    fields |= {"_name_or_path": "elsewhere", "architectures": ["Other"], "bos_token_id": 5, "eos_token_id": [6, 7]}
+    fields |= {"attention_dropout": 0.5, "initializer_range": 0.5, "my_note": "of mine", "unsloth_version": "1"}
+    series = with_config(tmp_path, (100, 200, 300), {200: fields})
+    assert [each for each in audit(series).findings if each.kind == "config"] == []
 
 
 def test_a_config_that_cannot_be_read_is_named(tmp_path: Path) -> None:

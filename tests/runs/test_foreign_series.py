@@ -301,7 +301,7 @@ def test_mixed_architectures_are_refused(tmp_path: Path) -> None:
     save_trainer(tmp_path, 500)
     save_trainer(tmp_path, 1000, llama_copier(n_layers=1, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24))
     series = CheckpointSeries.from_huggingface_folder(tmp_path)
-    with pytest.raises(ValueError, match="checkpoint-1000 has n_layers 1 where the others have 2; narrow the pattern"):
+    with pytest.raises(ValueError, match="checkpoint-1000 has n_layers 1 where the others have 2: narrow the pattern"):
         list(series)
 
 

@@ -1,8 +1,10 @@
 """Revisions on a hub, which the tests make and serve on the loopback."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import huggingface_hub
 import pytest
@@ -20,11 +22,13 @@ from grok_interp import (
 )
 from grok_interp.files import DamagedFileError
 from grok_interp.runs import hub_files
+from grok_interp.runs.hub_series import HubSeries
 
 CFG = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24)
 TOKENS = repeated_tokens(n_sequences=3, half=7, alphabet=range(31), seed=0)
 REPOSITORY = "lab/tiny-60k"
 STEPS = (0, 1, 2, 512, 1000)
+NAMED = f"step 2, revision 'step2' of {REPOSITORY},"
 
 
 def trained(step: int) -> Transformer:
@@ -63,6 +67,23 @@ def folders(cache: Path) -> list[Path]:
     return [file.parent for file in cache.rglob(hub_files.COMPLETE)]
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", path) for path in ("api/models", "api/models/lab", "api/unknown", "nothing", "lab/gone/resolve/1/a")),
+        *(("GET", f"api/models/{REPOSITORY}/{rest}") for rest in ("unknown", "tree/main/", "revision")),
+        *(("POST", f"api/models/{REPOSITORY}{rest}") for rest in ("", "/unknown", "/unknown/main", "/settings")),
+        *(("POST", path) for path in ("api/unknown", "api/models/lab/gone/preupload/main")),
+    ],
+)
+def test_the_local_hub_answers_404_to_an_unknown_path(
+    method: str, path: str, hub: LocalHub, capfd: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(Request(f"{hub.address}/{path}", method=method, data=b"{}" if method == "POST" else None))
+    assert capfd.readouterr().err == ""
+
+
 def test_steps_and_tokens_come_from_the_names(hub: LocalHub) -> None:
     series = CheckpointSeries.from_hub(REPOSITORY)
     assert series.steps == STEPS
@@ -77,10 +98,42 @@ def test_steps_and_tokens_come_from_the_names(hub: LocalHub) -> None:
         ({"every": 2}, (0, 2, 1000)),
         ({"revisions": ["step512", "step1"]}, (1, 512)),
         ({"revisions": "step51{step}"}, (2,)),
+        ({"skip": [2]}, (0, 1, 512, 1000)),
+        ({"every": 2, "skip": (2, 1)}, (0, 1000)),
     ],
 )
 def test_some_revisions(hub: LocalHub, options: dict, steps: tuple[int, ...]) -> None:
     assert CheckpointSeries.from_hub(REPOSITORY, **options).steps == steps
+
+
+def test_tokens_for_an_update_are_those_of_the_suite(hub: LocalHub) -> None:
+    hub.revision(REPOSITORY, "main").parent.rename(hub.folder / "EleutherAI")
+    (hub.folder / "EleutherAI").rename(hub.folder / "pythia-60k")
+    (hub.folder / "EleutherAI").mkdir()
+    (hub.folder / "pythia-60k").rename(hub.folder / "EleutherAI/pythia-60k")
+    for revisions in (None, "step{step}", ["step512"]):
+        series = CheckpointSeries.from_hub("EleutherAI/pythia-60k", revisions=revisions)
+        assert isinstance(series, HubSeries)
+        assert series.tokens(512) == 512 * 2_097_152 and series.tokens_per_step == 2_097_152
+    shifted = CheckpointSeries.from_hub("EleutherAI/pythia-60k", revisions="step51{step}")
+    assert shifted.tokens_per_step is None, "its steps are not those of the suite"
+
+
+@pytest.mark.parametrize("tokens", ["4B", "2.5B"])
+def test_rounded_tokens_of_one_name_say_nothing_of_an_update(tokens: str, hub: LocalHub) -> None:
+    hub.revision(REPOSITORY, "step2").rename(hub.revision(REPOSITORY, f"iter3-tokens{tokens}"))
+    series = CheckpointSeries.from_hub(REPOSITORY, revisions="iter{step}-tokens{tokens}B")
+    assert isinstance(series, HubSeries)
+    assert series.tokens(3) == float(tokens[:-1]) * 10**9
+    assert series.tokens_per_step is None
+
+
+def test_a_tokenizer_is_downloaded_without_weights(hub: LocalHub) -> None:
+    (hub.revision(REPOSITORY, "step1000") / "tokenizer.json").write_text("{}")
+    series = CheckpointSeries.from_hub(REPOSITORY)
+    file = series.tokenizer_file()
+    assert file is not None and file.read_text() == "{}"
+    assert [request.rpartition("/")[2] for request in hub.downloads()] == ["tokenizer.json"]
 
 
 def test_scores_are_those_of_the_models(hub: LocalHub) -> None:
@@ -211,8 +264,59 @@ def test_a_missing_revision_is_refused_with_those_that_are_there(hub: LocalHub) 
 def test_a_revision_that_was_deleted_meanwhile(hub: LocalHub) -> None:
     series = CheckpointSeries.from_hub(REPOSITORY)
     hub.revision(REPOSITORY, "step2").rename(hub.folder / "elsewhere")
-    with pytest.raises(ValueError, match="has no revision 'step2': give revisions= that it has"):
+    expected = f"{NAMED} is not at {hub.address}: leave it out with skip=[2]"
+    for ask in (series.load, series.weights, series.checksum):
+        with pytest.raises(ValueError) as refusal:
+            ask(2)
+        assert str(refusal.value) == expected
+
+
+def spoil_weights(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"nothing")
+
+
+def spoil_config(folder: Path) -> None:
+    (folder / "config.json").write_text("nothing")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (spoil_weights, "cannot be read as a causal language model"),
+        (spoil_config, "cannot be read as a causal language model"),
+        (lambda folder: (folder / "config.json").unlink(), "has weights and no config.json"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "is no checkpoint (no model"),
+        (lambda folder: edit_config(folder, num_hidden_layers=1), "has 9 weights that a model"),
+    ],
+)
+def test_a_bad_revision_is_named_with_its_step_and_can_be_left_out(
+    spoil: Callable[[Path], object], reason: str, hub: LocalHub, own_cache: Path
+) -> None:
+    spoil(hub.revision(REPOSITORY, "step2"))
+    series = CheckpointSeries.from_hub(REPOSITORY)
+    with pytest.raises(ValueError) as refusal:
         series.load(2)
+    assert str(refusal.value).startswith(f"{NAMED} {reason}")
+    assert str(refusal.value).endswith(": leave it out with skip=[2]")
+    assert str(own_cache) not in str(refusal.value)
+    assert CheckpointSeries.from_hub(REPOSITORY, skip=[2]).steps == (0, 1, 512, 1000)
+
+
+def test_a_revision_of_another_architecture_is_named_as_any_other(hub: LocalHub) -> None:
+    other = llama_copier(n_layers=1, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24)
+    to_huggingface(Transformer(other, seed=0)).save_pretrained(hub.revision(REPOSITORY, "step2"))
+    with pytest.raises(ValueError) as refusal:
+        list(CheckpointSeries.from_hub(REPOSITORY))
+    assert str(refusal.value) == f"{NAMED} has n_layers 1 where the others have 2: leave it out with skip=[2]"
+
+
+@pytest.mark.parametrize(
+    ("skip", "message"),
+    [([3], r"skip=\[3\] is no step of the series, its steps are 0, 1, 2, 512, 1000"), (STEPS, "leaves no checkpoint")],
+)
+def test_steps_to_skip_that_are_not_there_or_all_there_are(skip: Sequence[int], message: str, hub: LocalHub) -> None:
+    with pytest.raises(ValueError, match=message):
+        CheckpointSeries.from_hub(REPOSITORY, skip=skip)
 
 
 def test_names_that_say_no_step(hub: LocalHub) -> None:
@@ -224,7 +328,7 @@ def test_names_that_say_no_step(hub: LocalHub) -> None:
 
 def test_a_revision_without_weights(hub: LocalHub) -> None:
     (hub.revision(REPOSITORY, "step2") / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match="revision 'step2' of lab/tiny-60k is no checkpoint: it has no model"):
+    with pytest.raises(ValueError, match="step 2, revision 'step2' of lab/tiny-60k, is no checkpoint \\(no model"):
         CheckpointSeries.from_hub(REPOSITORY).load(2)
 
 

@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from grok_interp import CheckpointSeries, Run, Transformer, induction_scores, is_run, llama_copier, to_huggingface
 from grok_interp.cli import main
 from grok_interp.runs import hub_files
+from grok_interp.runs.record import write_record
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.copying.results import analyze, evaluation_inputs
+from grok_interp.studies.copying.series_inputs import noted_inputs
 from grok_interp.studies.watch import watch_run
 
 CFG = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=47, n_ctx=64)
@@ -32,15 +35,16 @@ def trained(step: int) -> Transformer:
     return Transformer(CFG, seed=step).eval()
 
 
-def save_tokenizer(folder: Path, *, bos: bool = False, n_more: int = 0) -> Path:
-    """One token for each character, and `n_more`; with `bos`, "<s>" before every text."""
+def save_tokenizer(folder: Path, *, bos: bool = False, is_listed: bool = True, n_more: int = 0, first: int = 0) -> Path:
+    """One token for each character, and `n_more`; with `bos`, token `first` before every text, listed as special."""
     symbols = [*SYMBOLS, *(f"more {number}" for number in range(n_more))]
     vocabulary = {symbol: number for number, symbol in enumerate(symbols)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="."))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.add_special_tokens(["<s>"])
+    if is_listed:
+        tokenizer.add_special_tokens(["<s>"])
     if bos:
-        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", first)])
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder / "tokenizer.json"
 
@@ -101,6 +105,62 @@ def test_a_hub_from_nothing_to_a_report_that_needs_no_network(
     assert inputs.samples.task.bos == 0 and inputs.tokens.shape[1] % 2 == 1
     assert inputs.hexadecimal is not None
     assert inputs.hexadecimal.task.alphabet == tuple(SYMBOLS.index(digit) for digit in "0123456789abcdef")
+
+
+def test_revisions_of_a_hub_by_name(hub: LocalHub, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, source = tmp_path / "run", f"hub:{REPOSITORY}"
+    assert run_command("analyze", source, "--revisions", "step512", "step1", "--run", run, "--quiet") == 0
+    opened = Run.open(run)
+    assert opened.steps == (1, 512) and isinstance(opened, SeriesRun)
+    assert opened.command() == f"grok-interp analyze {source} --run {run} --revisions step512 step1"
+    assert run_command("analyze", source, "--revisions", "step1{step}", "step2", "--run", run) == 2
+    assert "takes names of revisions, or one pattern; 'step1{step}' is a pattern" in capsys.readouterr().err
+    assert run_command("analyze", source, "--revisions", "step3", "--run", run) == 2
+    assert "no revision 'step3'; it has 4" in (message := capsys.readouterr().err)
+    assert "give --revisions names that it has" in message
+
+
+def test_a_bad_revision_is_named_and_the_command_goes_on_without_it(
+    hub: LocalHub, tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run, source = tmp_path / "run", f"hub:{REPOSITORY}"
+    (hub.revision(REPOSITORY, "step2") / "model.safetensors").write_bytes(b"nothing")
+    assert run_command("analyze", source, "--run", run) == 2
+    message = capsys.readouterr().err
+    assert f"step 2, revision 'step2' of {REPOSITORY}, cannot be read as a causal language model" in message
+    assert message.strip().endswith("leave it out with --skip 2")
+    assert str(own_cache) not in message and "skip=" not in message
+    assert run_command("analyze", source, "--run", run, "--skip", 2) == 0
+    assert Run.open(run).steps == (0, 1, 512)
+    (hub.revision(REPOSITORY, "step1") / "model.safetensors").unlink()
+    capsys.readouterr()
+    assert run_command("analyze", source, "--run", run, "--skip", 2) == 2
+    assert "step 1, revision 'step1' of lab/tiny-60k, is no checkpoint" in (message := capsys.readouterr().err)
+    assert "--skip 1" in message
+    assert run_command("analyze", source, "--run", run, "--skip", 1, 2, "--quiet") == 0
+    assert Run.open(run).steps == (0, 512)
+
+
+def test_ablations_download_a_revision_once_for_each_pass(hub: LocalHub, tmp_path: Path) -> None:
+    """The disk has room for one checkpoint: the results, attention patterns, and ablations in all ways take a pass
+    each."""
+    text = tmp_path / "text.txt"
+    text.write_text("a plain text of letters, digits and more. " * 60)
+    words = ["--text", text, "--max-gb", 1e-9, "--figure", "copying/ablation"]
+    assert run_command("analyze", f"hub:{REPOSITORY}", "--run", tmp_path / "run", *words) == 0
+    weights = Counter(request.split("/")[-2] for request in hub.downloads() if request.endswith("safetensors"))
+    assert len(weights) == len(STEPS)
+    assert max(weights.values()) <= 3, weights
+
+
+def test_skip_leaves_out_checkpoints_on_disk(trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (trainer / "checkpoint-2" / "model.safetensors").write_bytes(b"nothing")
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--skip", 2, "--quiet") == 0
+    assert Run.open(run).steps == (0, 1, 512)
+    capsys.readouterr()
+    assert run_command("analyze", trainer, "--run", run, "--skip", 3) == 2
+    assert "--skip 3 is no step of the series, its steps are 0, 1, 2, 512" in capsys.readouterr().err
 
 
 def test_what_was_evaluated_is_kept_when_the_hub_is_lost(
@@ -300,6 +360,32 @@ def test_figures_of_a_flagged_series_say_so(trainer: Path, tmp_path: Path, capsy
     assert "duplicate: steps 2, 512" in capsys.readouterr().out
 
 
+def test_a_config_of_another_computation_is_told_by_the_report(
+    trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run, file = tmp_path / "run", trainer / "checkpoint-2" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"rms_norm_eps": 0.01}))
+    assert run_command("analyze", trainer, "--run", run) == 0
+    said = "config: the config of step 2 has rms_norm_eps 0.01 where the others have"
+    assert f"audit: {said}" in capsys.readouterr().out
+    shutil.rmtree(trainer)
+    assert run_command("report", run) == 0
+    assert said in page(run)
+    capsys.readouterr()
+    assert run_command("audit", run, "--json") == 0
+    assert "config" in [each["kind"] for each in json.loads(capsys.readouterr().out)["findings"]]
+
+
+def test_a_run_that_was_analyzed_before_findings_were_noted_opens(trainer: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--quiet") == 0
+    record = json.loads((run / "config.json").read_text())
+    del record["series"]["findings"]
+    write_record(run, {"series": record["series"]})
+    opened = Run.open(run)
+    assert isinstance(opened, SeriesRun) and opened.source.findings == ()
+
+
 def test_new_checkpoints_alone_are_evaluated(trainer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from grok_interp.runs.huggingface_folders import HuggingFaceFolders
 
@@ -318,6 +404,67 @@ def test_new_checkpoints_alone_are_evaluated(trainer: Path, tmp_path: Path, monk
     assert run_command("analyze", trainer, "--run", run, "--quiet") == 0
     assert loaded[:2] == [1, 2]
     assert Run.open(run).steps == STEPS
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_the_token_that_a_tokenizer_puts_first_is_used_whether_it_is_listed_as_special_or_not(
+    trainer: Path, tmp_path: Path, is_listed: bool
+) -> None:
+    run = tmp_path / "run"
+    save_tokenizer(trainer, bos=True, is_listed=is_listed)
+    assert run_command("analyze", trainer, "--run", run, "--quiet") == 0
+    inputs = evaluation_inputs(Run.open(run))
+    assert inputs.samples.task.bos == 0 and 0 not in inputs.samples.task.alphabet
+    assert (inputs.tokens[:, 0] == 0).all() and (inputs.tokens[:, 1:] != 0).all()
+    assert run_command("report", run) == 0
+    assert "token 0 (BOS) is first" in page(run)
+
+
+def test_a_tokenizer_that_is_given_later_brings_its_bos(trainer: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--quiet") == 0
+    assert noted_inputs(Run.open(run)).bos is None
+    for place in ("listed", "other"):
+        (tmp_path / place).mkdir()
+    file = save_tokenizer(tmp_path / "listed", bos=True)
+    assert run_command("analyze", trainer, "--run", run, "--tokenizer", file, "--quiet") == 0
+    assert noted_inputs(Run.open(run)).bos == 0
+    assert run_command("analyze", trainer, "--run", run, "--bos", 7, "--quiet") == 0
+    other = save_tokenizer(tmp_path / "other", n_more=1)
+    assert run_command("analyze", trainer, "--run", run, "--tokenizer", other, "--quiet") == 0
+    assert noted_inputs(Run.open(run)).bos == 7, "as it was given"
+
+
+@pytest.mark.parametrize("bos", [SYMBOLS.index("\n"), SYMBOLS.index("0")])
+def test_a_bos_that_tests_would_use_is_left_out_of_them(trainer: Path, tmp_path: Path, bos: int) -> None:
+    save_tokenizer(trainer)
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run, "--bos", bos, "--quiet") == 0
+    inputs = evaluation_inputs(Run.open(run))
+    assert inputs.samples.task.bos == bos != inputs.samples.task.separator
+    assert (inputs.hexadecimal is None) == (SYMBOLS[bos] == "0")
+
+
+def test_a_text_is_never_read_with_another_tokenizer(
+    trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run, text, other = tmp_path / "run", tmp_path / "text.txt", tmp_path / "other"
+    text.write_text("a plain text of letters, digits and more. " * 60)
+    other.mkdir()
+    assert run_command("analyze", trainer, "--run", run, "--text", text) == 2
+    assert run_command("analyze", trainer, "--run", run, "--quiet") == 0
+    save_tokenizer(trainer)
+    given = ("--tokenizer", trainer / "tokenizer.json", "--text", text)
+    assert run_command("analyze", trainer, "--run", run, *given, "--quiet") == 0
+    before = noted_inputs(Run.open(run))
+    capsys.readouterr()
+    file = save_tokenizer(other, n_more=1)
+    assert run_command("analyze", trainer, "--run", run, "--tokenizer", file) == 2
+    assert "text.txt was encoded with another tokenizer" in capsys.readouterr().err
+    after = noted_inputs(Run.open(run))
+    assert after.vocabulary.common == before.vocabulary.common and torch.equal(after.text, before.text)
+    kept = run / "results" / "tokenizer.json"
+    assert run_command("analyze", trainer, "--run", run, "--tokenizer", kept, "--quiet") == 0
 
 
 # What is refused
@@ -339,6 +486,8 @@ def test_a_bos_that_is_refused_is_not_kept(trainer: Path, tmp_path: Path) -> Non
         (["out", "--run", "run", "--text", "notes.txt"], "no tokenizer came with the checkpoints: give --tokenizer"),
         (["out", "--run", "run", "--tokenizer", "notes.txt"], "notes.txt is no tokenizer.json"),
         (["out", "--run", "run", "--tokenizer", "large/tokenizer.json"], "has 60 tokens, the model's vocabulary 47"),
+        (["out", "--run", "run", "--tokenizer", "beyond/tokenizer.json"], "adds token 50 to every text, the model's"),
+        (["hub:lab/nothing", "--run", "run", "--max-gb", "0"], "--max-gb must be above 0, got 0.0"),
         (["out", "--run", "run", "--bos", "47"], "--bos must be a token of the model, 0 to 46, got 47"),
         (["out", "--run", "run", "--figure", "copying/fig99"], "no figure copying/fig99"),
         (["out", "--run", "other"], "other holds files but no run"),
@@ -358,8 +507,9 @@ def test_bad_input_gets_one_message(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in ("empty", "other", "large"):
+    for folder in ("empty", "other", "large", "beyond"):
         Path(folder).mkdir()
+    save_tokenizer(Path("beyond"), bos=True, is_listed=False, first=50)
     save_tokenizer(Path("large"), n_more=20)
     for file in ("notes.txt", "other/notes.txt", "w_1.pt", "w_1.pth"):
         Path(file).write_text("some words")
@@ -391,7 +541,16 @@ def test_a_folder_belongs_to_one_series(trainer: Path, tmp_path: Path, capsys: p
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("source", 3), ("options", "--every"), ("checksums", {}), ("model", {"n_layers": 2}), ("tokens_per_step", -1)],
+    [
+        *(
+            ("source", 3),
+            ("options", "--every"),
+            ("checksums", {}),
+            ("model", {"n_layers": 2}),
+            ("tokens_per_step", -1),
+        ),
+        *(("findings", value) for value in ("config", [["config", [2]]], [["config", 2, "said"]], [["", [2], "said"]])),
+    ],
 )
 def test_a_reference_that_is_not_valid_is_refused(
     trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str, value: object

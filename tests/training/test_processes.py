@@ -9,14 +9,18 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from grok_interp import Run, StopTraining, run_training, training_preset
 from grok_interp.configs import TrainConfig
+from grok_interp.files import HOST
 from grok_interp.runs.recorder import resume_points
-from grok_interp.training.processes import LostProcessError, Processes
+from grok_interp.training import processes, rendezvous
+from grok_interp.training.processes import Processes
+from grok_interp.training.rendezvous import LostProcessError
 from grok_interp.training.sharding import require_shardable
 
 SCRIPT = """
@@ -201,8 +205,9 @@ def children(process: int) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
 def test_when_a_process_is_killed_all_end_with_one_message_and_the_run_resumes(
-    tiny: TrainConfig, tmp_path: Path
+    rank: int, tiny: TrainConfig, tmp_path: Path
 ) -> None:
     length = ["--n-steps", "100000", "--checkpoint-steps", "0"]
     arguments = [*length, "--data.source", tiny.data.source, "--run", tmp_path / "run"]
@@ -212,12 +217,12 @@ def test_when_a_process_is_killed_all_end_with_one_message_and_the_run_resumes(
         assert process.poll() is None, process.communicate()[1].decode()
         time.sleep(0.2)
     ranks = {child: Path(f"/proc/{child}/environ").read_bytes().split(b"\0") for child in children(process.pid)}
-    (second,) = [child for child, environment in ranks.items() if b"RANK=1" in environment]
-    os.kill(second, signal.SIGKILL)
+    (killed,) = [child for child, environment in ranks.items() if f"RANK={rank}".encode() in environment]
+    os.kill(killed, signal.SIGKILL)
     _, errors = process.communicate()
     said = re.findall(r"^grok-interp: .*$", errors.decode(), flags=re.MULTILINE)
-    ended = "one of the 2 processes of this training has ended: the same command resumes from the last resume point"
-    assert said == [f"grok-interp: {ended}"]
+    ended = f"one of the 2 processes of this training has ended (rank {rank})"
+    assert said == [f"grok-interp: {ended}: the same command resumes from the last resume point"]
     reached = int(resume_points(tmp_path / "run")[0].stem.removeprefix("step_"))
     config = Run.open(tmp_path / "run").config
     started: list[int] = []
@@ -230,6 +235,50 @@ def test_when_a_process_is_killed_all_end_with_one_message_and_the_run_resumes(
 
 
 # Without other processes
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """In place of torchrun's."""
+    here: Any = torch.distributed.HashStore()  # pyright: ignore[reportPrivateImportUsage]
+    monkeypatch.setattr(rendezvous, "torchruns_store", lambda *_: here)
+    return here
+
+
+def test_a_process_that_was_killed_is_told_from_one_that_left(store: Any) -> None:
+    rendezvous.note_process(0)
+    sleeping = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    store.set("grok_interp/process1", f"{sleeping.pid}@{HOST}")
+    store.set("grok_interp/process2", f"{sleeping.pid}@another-machine")
+    assert rendezvous.ended_ranks(3) == []
+    sleeping.kill()
+    assert rendezvous.ended_ranks(3, seconds=60) == [1], "noticed by its parent or not"
+    sleeping.wait()
+    assert rendezvous.ended_ranks(3, without_a_word=True) == [1]
+    rendezvous.note_leaving(1)
+    assert rendezvous.ended_ranks(3) == [1]
+    assert rendezvous.ended_ranks(3, without_a_word=True) == []
+
+
+def test_who_is_interrupted_because_another_was_killed_names_it(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torchrun may notice it first: it interrupts the others."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+
+    def interrupted() -> None:
+        with processes.joined("cpu"):
+            raise KeyboardInterrupt
+
+    store.set("grok_interp/process1", f"{os.getpid()}@{HOST}")
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    store.set("grok_interp/process1", f"{gone.pid}@{HOST}")
+    with pytest.raises(LostProcessError, match=r"one of the 2 processes of this training has ended \(rank 1\)"):
+        interrupted()
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

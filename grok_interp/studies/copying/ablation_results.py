@@ -36,21 +36,14 @@ def ablations(
 ) -> list[HeadAblation]:
     """One result for each way, at `n_checkpoints` spread over the run, on `ablation_inputs`.
 
-    The k heads of largest score: `heads=analyze(run).induction.strongest(k)`. `on_checkpoint` is called with
-    (checkpoints done, checkpoints to do), each once for every way that is not stored yet.
+    The k heads of largest score: `heads=analyze(run).induction.strongest(k)`. Each checkpoint is loaded once for all
+    ways. `on_checkpoint` is called with (checkpoints done, checkpoints to do).
     """
     results = analyze(run, device=device)
     inputs = ablation_inputs(run, results, heads=heads, device=device)
     steps = spread_steps(results.steps, n_checkpoints)
     analyzers = [_ablation(inputs, how) for how in ways]
-    to_do, done = sum(len(run.results.missing(each, run.checkpoints, steps)) for each in analyzers), count(1)
-
-    def advance(*_: int) -> None:
-        if on_checkpoint:
-            on_checkpoint(next(done), to_do)
-
-    found = [run.evaluate([each], steps=steps, device=device, on_checkpoint=advance) for each in analyzers]
-    return [result for (result,) in found]
+    return run.evaluate(analyzers, steps=steps, device=device, on_checkpoint=on_checkpoint)
 
 
 def _ablation(inputs: AblationInputs, how: str) -> Analyzer[HeadAblation]:

@@ -74,22 +74,30 @@ def note_inputs(run: SeriesRun, *, tokenizer: Path | None, bos: int | None, text
     if bos is not None and not 0 <= bos < run.model.d_vocab:
         raise ValueError(f"--bos must be a token of the model, 0 to {run.model.d_vocab - 1}, got {bos}")
     file, kept = _file(run), _file(run).with_name("tokenizer.json")
-    file.parent.mkdir(parents=True, exist_ok=True)
     before = _read(run) if file.exists() else None
     found = tokenizer or (None if kept.exists() or run.series is None else run.series.tokenizer_file())
-    if found:
-        TokenizerVocabulary.load(found, run.model.d_vocab)  # refused before it is kept
-        shutil.copyfile(found, kept)
-    vocabulary = _vocabulary(run)
-    if bos is None and before:
-        bos = before.bos
-    elif bos is None and isinstance(vocabulary, TokenizerVocabulary):
-        bos = vocabulary.bos
+    vocabulary = _vocabulary_of(found or kept, run.model.d_vocab)
     tokens, name = (before.text, before.text_name) if before else (torch.empty(0, dtype=torch.int64), "")
     if text:
         tokens, name = _tokens_of(text, vocabulary), text.name
+    elif name and found and not _are_equal(found, kept):
+        raise ValueError(f"the text {name} was encoded with another tokenizer than {found}: give --text with it again")
+    if bos is None:  # as it was given before, or the tokenizer's
+        was_given = before is not None and before.bos != _bos_of(before.vocabulary)
+        bos = before.bos if before and was_given else _bos_of(vocabulary)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if found and not _are_equal(found, kept):
+        shutil.copyfile(found, kept)  # nothing is refused from here on
     facts = {"bos": "" if bos is None else str(bos), "text": name}
     save_weights(file, {"text": tokens.to(torch.int32)}, facts)
+
+
+def _bos_of(vocabulary: TokenizerVocabulary | NumberedVocabulary) -> int | None:
+    return vocabulary.bos if isinstance(vocabulary, TokenizerVocabulary) else None
+
+
+def _are_equal(found: Path, kept: Path) -> bool:
+    return kept.exists() and found.read_bytes() == kept.read_bytes()
 
 
 @once_per_run
@@ -115,7 +123,9 @@ def series_inputs(run: SeriesRun, *, n_samples: int, n_sequences: int, n_windows
     vocabulary, bos = noted.vocabulary, noted.bos
     known = isinstance(vocabulary, TokenizerVocabulary)
     line_end = vocabulary.single([LINE_END]) if known else None
-    separator = line_end[0] if line_end else next(t for t in reversed(vocabulary.common) if t != bos)
+    separator = (
+        line_end[0] if line_end and line_end[0] != bos else next(t for t in reversed(vocabulary.common) if t != bos)
+    )
     drawn = printable_alphabet(vocabulary) if known else vocabulary.common
     alphabet = tuple(token for token in drawn if token not in (separator, bos))
 
@@ -127,7 +137,7 @@ def series_inputs(run: SeriesRun, *, n_samples: int, n_sequences: int, n_windows
     half = min(PAPER_HALF, (n_ctx - (bos is not None)) // 2)
     return CopyingInputs(
         samples(alphabet, "printable" if known else "numbered"),
-        samples(digits, "hexadecimal") if digits and separator not in digits else None,
+        samples(digits, "hexadecimal") if digits and not {separator, bos} & set(digits) else None,
         repeated_tokens(n_sequences=n_sequences, half=half, alphabet=alphabet, seed=0, bos=bos),
         series_windows(run, n_windows),
         _sentence(noted),
@@ -169,9 +179,11 @@ def _tokens_of(text: Path, vocabulary: TokenizerVocabulary | NumberedVocabulary)
 
 
 def _vocabulary(run: Run) -> TokenizerVocabulary | NumberedVocabulary:
-    kept = _file(run).with_name("tokenizer.json")
-    d_vocab = run.model.d_vocab
-    return TokenizerVocabulary.load(kept, d_vocab) if kept.exists() else NumberedVocabulary(d_vocab)
+    return _vocabulary_of(_file(run).with_name("tokenizer.json"), run.model.d_vocab)
+
+
+def _vocabulary_of(file: Path, d_vocab: int) -> TokenizerVocabulary | NumberedVocabulary:
+    return TokenizerVocabulary.load(file, d_vocab) if file.exists() else NumberedVocabulary(d_vocab)
 
 
 def _file(run: Run) -> Path:
