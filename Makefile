@@ -8,18 +8,27 @@ GPU_WHEELS := transformer-lens==3.9.0 better-abc beartype typeguard tyro docstri
 	multiprocess platformdirs hypothesis plotly circuitsvis
 
 # What `make test` leaves out, each with a target of its own
+COMMANDS := tests/plots/test_modular_page.py tests/runs/test_killed_training.py \
+	tests/statistics/test_change_point_coverage.py tests/studies/test_leads_of_runs.py tests/studies/test_modular_report.py \
+	tests/studies/test_modular_sweep_report.py tests/studies/test_report_counts.py \
+	tests/studies/test_reports_with_options.py tests/studies/test_series_reports.py tests/studies/test_swept_grids.py \
+	tests/studies/test_watched_runs.py tests/test_commands.py tests/test_example_study.py tests/test_global_state.py \
+	tests/test_kept_report.py tests/test_many_damages.py tests/test_places_to_change.py \
+	tests/training/test_compiled_interventions.py
 MODELS := tests/models/test_families.py tests/models/test_interchange.py tests/models/test_weights_of.py
-ENGINES := tests/engines/test_ray.py tests/engines/test_slurm.py tests/runs/test_real_faults.py \
-	tests/runs/test_run_ensemble.py tests/runs/test_signals.py tests/studies/test_sweep.py tests/studies/test_workers.py \
-	tests/training/test_cuda.py tests/training/test_ensemble.py tests/training/test_parallel.py \
-	tests/training/test_processes.py tests/test_gpu_script.py
+ENGINES := tests/engines/test_checkpoint_groups.py tests/engines/test_ray.py tests/engines/test_slurm.py \
+	tests/runs/test_real_faults.py tests/runs/test_run_ensemble.py tests/runs/test_signals.py \
+	tests/studies/test_sweep.py tests/studies/test_workers.py tests/training/test_cuda.py \
+	tests/training/test_ensemble.py tests/training/test_parallel.py tests/training/test_processes.py \
+	tests/test_gpu_script.py
 NOTEBOOKS := tests/test_jupyterlab.py tests/test_notebooks.py
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 LEFT_OUT := $(addprefix --ignore=,$(MODELS) $(ENGINES) $(NOTEBOOKS))
-LOWEST := tests/test_configs.py tests/test_cli.py tests/data tests/models tests/plots tests/results tests/runs tests/statistics
+LOWEST := tests/test_configs.py tests/test_cli.py tests/test_commands.py tests/data tests/models tests/plots \
+	tests/results tests/runs tests/statistics
 
-.PHONY: help demo test test-models test-engines test-notebooks test-random-order test-three test-transformer-lens-4 \
-	test-lowest fuzz coverage mutants check bench gpu gpu-bundle docs notebook fix clean
+.PHONY: help demo test test-commands test-models test-engines test-notebooks test-random-order test-three \
+	test-transformer-lens-4 test-lowest fuzz coverage mutants check bench gpu gpu-bundle docs notebook fix clean
 
 help:  ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,8 +36,11 @@ help:  ## list these targets
 demo: .venv/installed  ## train the mini copier, analyze it, write runs/demo/report.html
 	$(BIN)/grok-interp demo
 
-test: .venv/developing  ## the tests, on two cores, but those of the next three targets
-	$(PYTEST) $(LEFT_OUT)
+test: .venv/developing  ## the tests, on two cores, but those of the next four targets
+	$(PYTEST) $(LEFT_OUT) $(addprefix --ignore=,$(COMMANDS))
+
+test-commands: .venv/developing  ## whole commands, from training to report; simulations
+	$(PYTEST) $(COMMANDS)
 
 test-models: .venv/developing  ## the families of language models
 	$(PYTEST) $(MODELS)
@@ -39,10 +51,10 @@ test-engines: .venv/developing .venv/clustered  ## several runs or processes at 
 test-notebooks: .venv/developing .venv/reading  ## each notebook from top to bottom, one of them in JupyterLab
 	$(PYTEST) $(NOTEBOOKS)
 
-test-random-order: .venv/developing  ## what `make test` runs, in another order each time; it prints the seed
+test-random-order: .venv/developing  ## `make test` and `make test-commands` in another order each time; it prints the seed
 	$(PYTEST) --random-order $(LEFT_OUT)
 
-test-three: .venv/developing  ## three copies of `make test` at once; prints three summaries, keeps the logs if one fails
+test-three: .venv/developing  ## three copies of `make test` and `make test-commands` at once; keeps the logs if one fails
 	@logs=$$(mktemp -d) copies= failed=; \
 	for copy in 1 2 3; do \
 		$(PYTEST) $(LEFT_OUT) --basetemp $$logs/$$copy >$$logs/$$copy.log 2>&1 & copies="$$copies $$!"; \

@@ -24,6 +24,8 @@ needs_a_browser = pytest.mark.skipif(
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 OFFLINE = ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
 MOST_ASKED = 3_000
+CHART = "document.querySelector('.av-chart iframe')?.contentDocument.querySelector('canvas')"
+SLIDER = "document.getElementById('step')"
 DRAWN = "document.documentElement?.dataset.drawn === 'yes'"
 
 
@@ -142,15 +144,29 @@ def browser(profile: Path) -> Iterator[Tab]:
         os.close(write)
 
 
-def outcome_of(page: Path, script: str, profile: Path, *, expected: str = "nothing") -> Any:
+def move_slider(tab: Tab, place: int) -> None:
+    """Of a report."""
+    tab.ask(f"(() => {{ const s = {SLIDER}; s.value = {place}; s.dispatchEvent(new Event('input')); }})()")
+    tab.ask("new Promise(requestAnimationFrame)")
+
+
+def require_attention(tab: Tab) -> None:
+    """Of the report of a tiny run: thumbnails of the four heads and circuitsvis' chart in its frame."""
+    tab.wait_for("document.querySelector('.attention-view.av-ready')")
+    view = tab.ask("document.querySelector('.attention-view').outerHTML")
+    assert all(f"L{layer}H{head}" in view for layer in range(2) for head in range(2))
+    assert view.count("<canvas") == 4 and "Training step" in view
+    tab.wait_for(CHART)
+
+
+def outcome_of(page: Path, script: str, tab: Tab, *, expected: str = "nothing") -> Any:
     """What the body of an async function returns on a page; `await wait(ms)` lets it draw.
 
     Fails for anything that the browser logs as an error but what matches `expected`.
     """
     wait = "const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));"
-    with browser(profile) as tab:
-        tab.open(page.as_uri(), until="document.readyState === 'complete'")
-        found = tab.ask(f"(async () => {{ {wait} {script} }})()")
-        errors = [error for error in tab.errors if not re.match(expected, error)]
+    tab.open(page.as_uri(), until=f"location.href === '{page.as_uri()}' && document.readyState === 'complete'")
+    found = tab.ask(f"(async () => {{ {wait} {script} }})()")
+    errors = [error for error in tab.errors if not re.match(expected, error)]
     assert not errors, errors
     return found

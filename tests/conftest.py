@@ -1,7 +1,10 @@
 """Settings and objects that every test shares."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 from grok_interp.configs import TrainConfig  # noqa: E402
+from grok_interp.plugins import loaded_entries  # noqa: E402
 from grok_interp.presets import training_preset  # noqa: E402
 
 CPU_SECONDS = 300  # of one test, its fixtures among them; a busy machine does not make a test fail
@@ -73,3 +77,34 @@ def tiny(text_file: Path, own_cache: Path) -> TrainConfig:
     """20 updates of the tiny copier, checkpoints every 5."""
     config = training_preset("copier-tiny")
     return replace(config, data=replace(config.data, source=str(text_file)))
+
+
+@pytest.fixture
+def train_tiny(text_file: Path, own_cache: Path, tmp_path: Path) -> list[str]:
+    """The command that trains the tiny copier."""
+    return ["train", "copier-tiny", "--run", str(tmp_path / "run"), "--data.source", str(text_file), "--device", "cpu"]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which tests/example_study was installed, as a user installs it."""
+    source, site = tmp_path_factory.mktemp("example") / "source", tmp_path_factory.mktemp("site")
+    shutil.copytree(Path(__file__).parent / "example_study", source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(site), str(source)], check=True, capture_output=True)
+    return site
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Plugins are looked for again, before and after."""
+    loaded_entries.cache_clear()
+    yield
+    loaded_entries.cache_clear()
+
+
+@pytest.fixture
+def example(site: Path, fresh: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Its package is there."""
+    monkeypatch.syspath_prepend(str(site))
+    return site

@@ -1,6 +1,6 @@
 """How many code files change when something is added: each addition is made in a copy of the package, and is found.
 
-A third study is one folder and one line: tests/example_study, which tests/test_plugins.py sends through every verb.
+A third study is one folder and one line: tests/example_study, which goes through every verb in test_example_study.py.
 """
 
 import json

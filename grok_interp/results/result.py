@@ -86,12 +86,14 @@ class Result:
         """
         return cls.measures[str(name)]
 
-    def _labeled(self, name: Hashable, variable: xr.DataArray) -> xr.DataArray:
+    def _labeled(self, name: Hashable, variable: xr.DataArray) -> xr.Variable:
         measure = self.measure(name)
         dims = measure.dims or self.dims
         if variable.dims != dims:
             raise ValueError(f"{type(self).__name__} has dims {dims} for {name!r}, got {variable.dims}")
-        return variable.drop_attrs().assign_attrs(units=measure.units, long_name=measure.long_name)
+        labeled = variable.variable.copy(deep=False)  # without coordinates, which need not be aligned again
+        labeled.attrs = {"units": measure.units, "long_name": measure.long_name}
+        return labeled
 
     def __getitem__(self, name: str) -> xr.DataArray:
         """One measure. Raises KeyError for a name that is none."""

@@ -190,9 +190,13 @@ class HubRepository:
 
 
 def _is_worth_another_attempt(error: BaseException) -> bool:
-    """Busy or out of reach; not a missing repository, and not a full disk."""
+    """Busy or out of reach; not a missing repository, a full disk, or HF_HUB_OFFLINE."""
+    from huggingface_hub import errors
+
     if (response := getattr(error, "response", None)) is not None:
         return response.status_code in BUSY
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return False
     return _is_of_http(error) or isinstance(error, ConnectionError | TimeoutError)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import browser, needs_a_browser
+from browser import Tab, needs_a_browser
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -184,32 +184,30 @@ def test_a_notebook_shows_the_paper_and_prints_one_line() -> None:
 
 
 @needs_a_browser
-def test_a_screen_in_a_notebook_moves_with_its_own_slider(tmp_path: Path) -> None:
+def test_a_screen_in_a_notebook_moves_with_its_own_slider(tmp_path: Path, tab: Tab) -> None:
     (tmp_path / "cell.html").write_text(f"<!doctype html>{on_screen(EVERYTHING)._repr_html_()}")
     frame = "document.querySelector('iframe')?.contentDocument"
-    with browser(tmp_path / "profile") as tab:
-        drawn = f"{frame}?.documentElement?.dataset.drawn === 'yes'"
-        tab.open((tmp_path / "cell.html").as_uri(), until=drawn)
-        slider = f"{frame}.getElementById('step')"
-        tab.ask(f"(() => {{ const s = {slider}; s.value = 0; s.dispatchEvent(new Event('input')); }})()")
-        tab.wait_for(f"{frame}.querySelectorAll('.graph')[2].data[0].z[0][0] === 0")
-        assert tab.errors == []
+    drawn = f"{frame}?.documentElement?.dataset.drawn === 'yes'"
+    tab.open((tmp_path / "cell.html").as_uri(), until=drawn)
+    slider = f"{frame}.getElementById('step')"
+    tab.ask(f"(() => {{ const s = {slider}; s.value = 0; s.dispatchEvent(new Event('input')); }})()")
+    tab.wait_for(f"{frame}.querySelectorAll('.graph')[2].data[0].z[0][0] === 0")
+    assert tab.errors == []
 
 
 @needs_a_browser
-def test_the_color_key_and_the_scale_are_on_the_page(tmp_path: Path) -> None:
+def test_the_color_key_and_the_scale_are_on_the_page(tmp_path: Path, tab: Tab) -> None:
     shaded = replace(OVER_TRAINING, shades=[Shade(0, 1, "below chance")])
     dots = Panel(Axis("x"), Axis("y"), [Points([1], [2], "layer 1", ORANGE, ["L1H0"], texts=["7"], written="instead")])
     drawing = replace(EVERYTHING, panels=[shaded, MAPS, dots])
     page = Page("", "", [], [Section("Drawn", "", drawing)], {}).write(tmp_path / "page.html")
-    with browser(tmp_path / "profile") as tab:
-        tab.open(page.as_uri())
-        key = tab.ask("[...document.querySelectorAll('.legend button')].map(b => [b.textContent.trim(), b.disabled])")
-        assert key == [["validation loss", False], ["layer 1", False], ["chance", True], ["below chance", True]]
-        assert tab.ask("document.querySelector('.scale').textContent.replace(/\\s+/g, ' ')") == "score (points) -11"
-        color = tab.ask("getComputedStyle(document.querySelector('.textpoint text')).fill")
-        assert color == "rgb(230, 159, 0)", "text that is a mark keeps its color"
-        assert tab.errors == []
+    tab.open(page.as_uri())
+    key = tab.ask("[...document.querySelectorAll('.legend button')].map(b => [b.textContent.trim(), b.disabled])")
+    assert key == [["validation loss", False], ["layer 1", False], ["chance", True], ["below chance", True]]
+    assert tab.ask("document.querySelector('.scale').textContent.replace(/\\s+/g, ' ')") == "score (points) -11"
+    color = tab.ask("getComputedStyle(document.querySelector('.textpoint text')).fill")
+    assert color == "rgb(230, 159, 0)", "text that is a mark keeps its color"
+    assert tab.errors == []
 
 
 def test_a_graph_is_valid_json_for_plotly() -> None:

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from browser import Tab, browser, needs_a_browser
+from browser import CHART, Tab, move_slider, needs_a_browser, require_attention
 
 from grok_interp.analysis.formation import formation_order
 from grok_interp.analysis.induction import InductionScores
-from grok_interp.configs import TrainConfig
 from grok_interp.plots import Axis, Drawing, Line, Panel, on_screen
 from grok_interp.plots.page import Headline, Page, Section
 from grok_interp.plots.paper import inline_svg
@@ -22,47 +21,25 @@ from grok_interp.plots.pictures.head_map import head_map
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.studies import modular
 from grok_interp.studies.copying import analyze, evaluation_inputs
 from grok_interp.studies.copying.report import report_page
-from grok_interp.studies.modular.report import report_page as modular_report_page
 from grok_interp.studies.study import write_report
 
-CHART = "document.querySelector('.av-chart iframe')?.contentDocument.querySelector('canvas')"
-SLIDER = "document.getElementById('step')"
 
-
-@pytest.fixture
-def report(tiny: TrainConfig, tmp_path: Path) -> Path:
-    run = run_training(tmp_path / "run", tiny)
-    inputs = evaluation_inputs(run, n_samples=3, n_windows=4)
-    return write_report(run, report_page(run, analyze(run, inputs), inputs, threshold=0.1))
+@pytest.fixture(scope="module")
+def report(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One for all tests here, which look at it and leave it as it is."""
+    folder = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GROK_INTERP_CACHE", str(folder / "cache"))
+        run = run_training(folder / "run", training_preset("copier-tiny").with_data(source=str(text_file)))
+        inputs = evaluation_inputs(run, n_samples=3, n_windows=4)
+        yield write_report(run, report_page(run, analyze(run, inputs), inputs, threshold=0.1))
 
 
 def stored_induction(report: Path) -> InductionScores:
     run = Run.open(report.parent)
     return analyze(run, evaluation_inputs(run, n_samples=3, n_windows=4)).induction
-
-
-def require_attention(tab: Tab) -> None:
-    """Thumbnails of the four heads and circuitsvis' chart in its frame."""
-    tab.wait_for("document.querySelector('.attention-view.av-ready')")
-    view = tab.ask("document.querySelector('.attention-view').outerHTML")
-    assert all(f"L{layer}H{head}" in view for layer in range(2) for head in range(2))
-    assert view.count("<canvas") == 4 and "Training step" in view
-    tab.wait_for(CHART)
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    """One browser for all tests here."""
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
-
-
-def move_slider(tab: Tab, place: int) -> None:
-    tab.ask(f"(() => {{ const s = {SLIDER}; s.value = {place}; s.dispatchEvent(new Event('input')); }})()")
-    tab.ask("new Promise(requestAnimationFrame)")
 
 
 def markers(tab: Tab) -> list[float]:
@@ -71,26 +48,6 @@ def markers(tab: Tab) -> list[float]:
         "[...document.querySelectorAll('.graph')].map(g => (g.layout.shapes ?? []).find(s => s.name === 'step')?.x0)"
         ".filter(x => x !== undefined)"
     )
-
-
-@needs_a_browser
-def test_the_report_of_modular_arithmetic_is_drawn_offline(tmp_path: Path, tab: Tab) -> None:
-    run = run_training(tmp_path / "run", training_preset("modular-tiny"))
-    inputs = modular.evaluation_inputs(run, n_contexts=5)
-    results = modular.analyze(run, inputs)
-    page = write_report(run, modular_report_page(run, results, inputs, threshold=0.75))
-    tab.open(page.as_uri())
-    assert tab.errors == []
-    assert tab.ask("document.querySelectorAll('.graph .main-svg').length") >= 10
-    assert tab.ask(f"{SLIDER}.value") == str(results.steps.index(results.best_step))
-    require_attention(tab)
-    move_slider(tab, 1)
-    shots = tab.ask(
-        "document.querySelector('#learning-in-context .graph').data.find(t => t.name === 'i.d. train' && !t.fill).y"
-    )
-    expected = results.shots.accuracy().isel(checkpoint=1, split=0).values
-    np.testing.assert_allclose(shots, expected, rtol=1e-4)
-    assert "At step 5." in tab.ask("document.getElementById('learning-in-context').textContent")
 
 
 @needs_a_browser

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from browser import browser, needs_a_browser
+from browser import Tab, needs_a_browser
 from fourier_truth import N_EXAMPLES, fourier_model
 from ground_truth import MODULAR, random_model
 from matplotlib.figure import Figure
@@ -42,13 +42,12 @@ def rendered(figure: Figure) -> str:
     return page.getvalue()
 
 
-def drawn(drawing: Drawing, folder: Path) -> list[dict[str, Any]]:
+def drawn(drawing: Drawing, folder: Path, tab: Tab) -> list[dict[str, Any]]:
     """The first trace of each graph, as a browser has it."""
     page = Page("", "", [], [Section("Drawn", "", drawing)], {}).write(folder / "page.html")
-    with browser(folder / "profile") as tab:
-        tab.open(page.as_uri())
-        wanted = "['x', 'y', 'hovertemplate'].reduce((o, k) => ({ ...o, [k]: t[k] }), { z: t.z.map(r => [...r]) })"
-        return tab.ask(f"[...document.querySelectorAll('.graph')].map(({{ data: [t] }}) => {wanted})")
+    tab.open(page.as_uri())
+    wanted = "['x', 'y', 'hovertemplate'].reduce((o, k) => ({ ...o, [k]: t[k] }), { z: t.z.map(r => [...r]) })"
+    return tab.ask(f"[...document.querySelectorAll('.graph')].map(({{ data: [t] }}) => {wanted})")
 
 
 def matrix(values: np.ndarray) -> Drawing:
@@ -102,11 +101,11 @@ def test_the_matrix_is_drawn_as_it_is() -> None:
 
 @needs_a_browser
 @pytest.mark.parametrize("p", [5, 13])
-def test_the_matrix_on_a_screen_is_the_matrix_and_names_every_pair(p: int, tmp_path: Path) -> None:
+def test_the_matrix_on_a_screen_is_the_matrix_and_names_every_pair(p: int, tmp_path: Path, tab: Tab) -> None:
     model = fourier_model(p, frequency=1)
     where: dict[str, Any] = {"p": p, "slot": 1, "position": "z", "layer": 0}
     similarity = cosine_similarity([(3, model)], tokens=tokens_of(p), **where)
-    (trace,) = drawn(similarity_picture.similarity(similarity), tmp_path)
+    (trace,) = drawn(similarity_picture.similarity(similarity), tmp_path, tab)
     np.testing.assert_allclose(np.array(trace["z"]), similarity["similarity"][0], atol=0.00051)
     names = [f"({x}, {y})" for x in range(p) for y in range(p)]
     assert trace["x"] == trace["y"] == names
@@ -130,10 +129,10 @@ def test_the_largest_matrix_leaves_a_page_below_its_limit() -> None:
 
 
 @needs_a_browser
-def test_a_gap_of_a_large_heatmap_stays_a_gap(tmp_path: Path) -> None:
+def test_a_gap_of_a_large_heatmap_stays_a_gap(tmp_path: Path, tab: Tab) -> None:
     values = np.arange(101 * 103).reshape(101, 103) / 1000 - 5
     values[7, 11] = np.nan
-    (trace,) = drawn(matrix(values), tmp_path)
+    (trace,) = drawn(matrix(values), tmp_path, tab)
     assert trace["z"][7][11] is None
     np.testing.assert_allclose(np.array(trace["z"], float), values, atol=1e-9)
 

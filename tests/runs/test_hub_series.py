@@ -245,6 +245,13 @@ def test_a_hub_that_stays_busy_is_given_up(hub: LocalHub) -> None:
 # What is refused
 
 
+def test_without_a_network_by_choice_nothing_is_waited_for(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub_files.time, "sleep", lambda _: pytest.fail("it was tried again"))
+    with pytest.raises(ValueError, match="is not read while HF_HUB_OFFLINE is set: unset it"):
+        CheckpointSeries.from_hub(REPOSITORY)
+
+
 def test_an_unreachable_hub(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ValueError, match=r"tiny-60k at http://127.0.0.1:9 cannot be reached"):

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 from ground_truth import measured
 
-from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.configs.schedules import linear_steps
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.studies.copying.leading_scores import indicators_of_run, leads_of_runs, leads_section
+from grok_interp.studies.copying.leading_scores import indicators_of_run
 
 
 @pytest.fixture
@@ -36,28 +35,3 @@ def test_scores_of_a_run_are_kept_until_a_checkpoint_differs(runs: list[Run]) ->
     runs[0].checkpoints.save(20, runs[0].load(0))
     changed = ask()
     assert len(told) == 12 and (measured(changed)[:, 0] == measured(changed)[:, -1]).all()
-
-
-def test_leads_are_drawn_from_several_runs(runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
-    result = leads_of_runs(runs)
-    assert result.dataset["seed"].values.tolist() == [0, 1]
-    assert result.dataset["score"].values.tolist() == [
-        "previous_token",
-        "k_composition",
-        "prefix_matching",
-        "weight_norm",
-    ]
-    section = leads_section(runs)
-    assert section.drawing is not None and section.table is not None
-    assert (
-        len(section.drawing.panels) == 2
-        and str(result) in section.text
-        and "the largest value at the last" in section.text
-    )
-    assert {"seed", "head", "onset", "lead"} <= set(section.table.columns)
-    asked = [option for run in runs for option in ("--run", str(run))]
-    assert main(["reproduce", "copying/leads", *asked, "--device", "cpu"]) == 0
-    printed = capsys.readouterr()
-    assert "copying_leads.svg" in printed.out
-    with pytest.raises(ValueError, match=r"got two runs of one init_seed: \[0, 0\]"):
-        leads_of_runs([runs[0], runs[0]])

@@ -20,7 +20,6 @@ from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import modular
 from grok_interp.studies.modular import ModularResults, analyze, evaluation_inputs
-from grok_interp.studies.modular.all_numbers import numbers
 from grok_interp.studies.modular.fourier import fourier_analysis
 from grok_interp.studies.modular.modular_inputs import (
     N_CONTEXTS,
@@ -30,9 +29,7 @@ from grok_interp.studies.modular.modular_inputs import (
     token_names,
     unseen_task,
 )
-from grok_interp.studies.modular.report import report_page
 from grok_interp.studies.modular.representations import circles
-from grok_interp.studies.study import write_report
 
 
 @pytest.fixture(scope="module")
@@ -136,26 +133,6 @@ def test_the_most_circular_head_is_found(run: Run) -> None:
     every = [circles(run, step=20, head=(layer, head)) for layer in (0, 1) for head in (0, 1)]
     scores = [float(circularity(circles, seed=0).at()["circularity"]) for circles in every]
     assert float(circularity(best, seed=0).at()["circularity"]) == max(scores)
-
-
-def test_the_report_says_that_nothing_was_learned(run: Run) -> None:
-    inputs = evaluation_inputs(run)
-    results = analyze(run, inputs)
-    page = write_report(run, report_page(run, results, inputs, threshold=0.75)).read_text()
-    assert page.count('class="has-drawing"') == page.count("<figure") - 2, "all but the attention and the numbers"
-    assert len(page.encode()) < 15_000_000
-    assert "Never above 75% at the last shot, over new queries: i.d. train, i.d. test, o.o.d. train" in page
-    assert "with 8 of the 25 tasks (a, b) and 15 of the 25 inputs" in page
-    assert {file.stem for file in (run.directory / "figures").glob("*.svg")} >= {
-        "last_shot",
-        "shots",
-        "agreement",
-        "grids",
-    }
-    label = "phase at that step (learned: above 0.75), probability over contexts, 1 seed"
-    assert numbers(results, threshold=0.75)[label] == "nothing learned >99%"
-    assert "o.o.d. test 2,601 contexts (153 for each of all 17 tasks)" in page
-    assert "Intervals: 95% CI of one run (1 seed) over contexts: i.d. train 2,600 contexts (325 for each of all" in page
 
 
 def test_tokens_are_named_by_their_place() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from grok_interp.cli import main
-from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.catalog import figures, study_of
@@ -25,20 +22,6 @@ OF_RESULTS = {
 }
 NO_DATA = "meta"  # a device of torch that computes shapes and no values: reading a value from it is an error
 REFUSALS = {"copying": RuntimeError, "modular": ValueError}  # by torch, and of weights without values
-
-
-@pytest.fixture(scope="module")
-def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """One run of each study, its checkpoints evaluated."""
-    folder, found = tmp_path_factory.mktemp("options"), {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GROK_INTERP_CACHE", str(folder / "cache"))
-        for kind, preset in (("copying", "copier-tiny"), ("modular", "modular-tiny")):
-            config = replace(training_preset(preset), n_steps=4, checkpoint_steps=(0,), warmup_steps=1)
-            config = replace(config, data=replace(config.data, source=str(text_file))) if kind == "copying" else config
-            found[kind] = run_training(folder / kind, config)
-            study_of(found[kind]).analyze(found[kind])
-        yield found
 
 
 @pytest.mark.parametrize("figure", figures())
@@ -93,16 +76,6 @@ def test_no_command_ignores_a_device_that_is_not_there(
     assert "device 'cuda:77' was asked for" in capsys.readouterr().err
 
 
-def test_a_threshold_reaches_the_report_of_a_folder(runs: dict[str, Run], capsys) -> None:
-    """Every accuracy is above 0.001, and none of an untrained model above 0.99."""
-    folder = runs["modular"].directory.parent
-    for threshold, phase in (("0.001", "o.o.d. generalization"), ("0.99", "nothing lear")):
-        assert main(["report", str(folder), "--threshold", threshold, "--device", "cpu"]) == 0
-        page = (folder / "report.html").read_text()
-        assert f"cells, most probable phase: {phase}" in page
-        assert f"last-shot accuracy over all contexts is above {float(threshold):.0%}" in page
-
-
 @pytest.mark.parametrize(
     ("where", "threshold", "expected"),
     [
@@ -141,31 +114,3 @@ def test_ablations_report_their_progress(runs: dict[str, Run]) -> None:
     told.clear()
     single_ablations(runs["copying"], ways=["zero"], on_model=lambda *each: told.append(each))
     assert not told, "a cached result is not measured again"
-
-
-def test_the_command_shows_the_progress_of_ablations(runs: dict[str, Run], capsys) -> None:
-    run = str(runs["copying"])
-    single_ablations(runs["copying"], ways=["zero"])  # one way of four is cached
-    assert main(["reproduce", "copying/heads", "--run", run, "--device", "cpu"]) == 0
-    assert "ablating each head: 15 of 15 after" in capsys.readouterr().err
-    assert main(["reproduce", "copying/ablation", "--run", run, "--device", "cpu"]) == 0
-    assert "ablating induction heads: " in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("kind", ["copying", "modular"])
-def test_a_report_of_checkpoints_that_are_not_finite_says_so(
-    kind: str, runs: dict[str, Run], tmp_path: Path, capsys
-) -> None:
-    run = run_training(tmp_path / "run", replace(runs[kind].config, init_seed=5))
-    for steps in ((4,), (0, 4)) if kind == "copying" else ((0, 4),):
-        for step in steps:
-            model = run.load(step)
-            with torch.no_grad():
-                for weight in model.parameters():
-                    weight.fill_(float("nan"))
-            run.checkpoints.save(step, model)
-        assert main(["report", str(run), "--device", "cpu"]) == 0
-        capsys.readouterr()
-        where = "checkpoint 4" if len(steps) == 1 else "checkpoints 0, 4"
-        assert f"NaN or infinite at {where}. Their values are undefined" in (run.directory / "report.html").read_text()
-        assert study_of(run).analyze(run).not_finite() == steps

@@ -1,32 +1,25 @@
 """A run is watched while it trains: the real server, on a port that the system chooses."""
 
 import http.client
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from browser import DRAWN, browser, needs_a_browser
+from browser import browser, needs_a_browser
 
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.plots import attention_view
 from grok_interp.plots.page import Page, Section
-from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import watch
-from grok_interp.studies.watch import Shown, report_of, serving, watch_run
+from grok_interp.studies.watch import Shown, serving, watch_run
 
 
 @pytest.fixture
@@ -54,21 +47,6 @@ def answer(address: str, path: str = "/", *, host: str | None = None, method: st
         return found.status, found.read().decode()
     finally:
         connection.close()
-
-
-@contextmanager
-def watched(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`grok-interp watch` as a user starts it, and its address."""
-    command = [sys.executable, "-m", "grok_interp.cli", "watch", *arguments, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        line = process.stdout.readline()
-        assert (found := re.search(r"http://127\.0\.0\.1:\d+", line)), line + process.communicate()[1]
-        yield process, found[0]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_only_the_page_is_served_and_only_to_this_machine(tmp_path: Path) -> None:
@@ -214,15 +192,6 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         watch_run(Run.open(tmp_path), port=0)
 
 
-@pytest.mark.parametrize("study", ["copying", "modular"])
-def test_the_first_checkpoint_is_enough_for_a_page(study: str, tiny: TrainConfig, tmp_path: Path) -> None:
-    run_training(tmp_path / "run", tiny if study == "copying" else training_preset("modular-tiny"))
-    for step in (5, 10, 15, 20):
-        Run.open(tmp_path / "run").checkpoints.path(step).unlink()
-    page = report_of(Run.open(tmp_path / "run"), "cpu").html()
-    assert "Partial run: analyzed up to step 0 of 20" in page
-
-
 def test_new_checkpoints_become_a_new_page_and_none_is_evaluated_twice(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,36 +224,3 @@ def test_new_checkpoints_become_a_new_page_and_none_is_evaluated_twice(
     assert not (run.directory / "report.html").exists()
     with pytest.raises(ConnectionRefusedError):
         answer(address)
-
-
-@needs_a_browser
-def test_a_run_is_watched_from_before_its_first_checkpoint(run: Run, tmp_path: Path) -> None:
-    """The real command and a real browser: the page comes, refreshes itself, keeps its place, says when it is over."""
-    for step in (0, 5):
-        path = run.checkpoints.path(step)
-        path.rename(run.directory.parent / path.name)
-    with watched(str(run)) as (process, address), browser(tmp_path / "profile") as tab:
-        tab.open(address)
-        assert "has no checkpoint yet" in tab.ask("document.body.textContent")
-        for step in (0, 5, 10):
-            uncover(run, step)
-        tab.wait_for("document.body?.textContent.includes('analyzed up to step 10 of 20')")
-        tab.wait_for(DRAWN)
-        tab.ask("(() => { const s = document.getElementById('step'); s.value = 1; scrollTo(0, 700); })()")
-        uncover(run, 15)
-        tab.wait_for("document.body?.textContent.includes('analyzed up to step 15 of 20')")
-        tab.wait_for(DRAWN)
-        assert tab.ask("[document.getElementById('step').value, Math.round(scrollY)]") == ["1", 700]
-        assert tab.errors == []
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate()
-        assert process.returncode == 0 and errors == "", errors
-        tab.wait_for("!document.getElementById('gone').hidden")
-
-
-def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "grok_interp.cli", "watch", str(tmp_path)]
-    found = subprocess.run(command, capture_output=True, text=True)
-    assert found.returncode == 2
-    assert found.stderr.startswith("grok-interp: no run at") and "Traceback" not in found.stderr
-    assert not os.listdir(tmp_path)

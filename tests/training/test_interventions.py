@@ -18,7 +18,7 @@ from grok_interp.presets import training_preset
 from grok_interp.runs.plan import training_plan
 from grok_interp.runs.run_training import run_training
 from grok_interp.training.batches import ModularBatches
-from grok_interp.training.loop import step_function, train, train_step
+from grok_interp.training.loop import train, train_step
 from grok_interp.training.state import TrainingState
 
 CPU = torch.device("cpu")
@@ -143,18 +143,6 @@ def test_a_killed_run_resumes_with_the_same_bits(tmp_path: Path) -> None:
     killed = run_training(tmp_path / "killed", config)
     for one, other in zip(killed.load(20).parameters(), whole.load(20).parameters(), strict=True):
         assert torch.equal(one, other)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on import of its compiler
-def test_a_compiled_step_has_them_as_well() -> None:
-    config = replace(MODULAR, intervene=("L1H1 clamp from 2", "L0H0 zero to 3", "L1H0 freeze from 1"))
-    losses = []
-    for compiled in (False, True):
-        state, batches = TrainingState(config), ModularBatches(config)
-        step = step_function(state, torch.compile(batches.loss) if compiled else batches.loss)
-        losses.append([float(step(batches.batch(number, CPU)).loss) for number in range(5)])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_text_and_value_of_an_intervention() -> None:

@@ -1,0 +1,28 @@
+"""Interventions on heads in a compiled training step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from grok_interp.presets import training_preset
+from grok_interp.training.batches import ModularBatches
+from grok_interp.training.loop import step_function
+from grok_interp.training.state import TrainingState
+
+CPU = torch.device("cpu")
+MODULAR = replace(training_preset("modular-tiny"), weight_decay=0.0, warmup_steps=0)  # 2 layers of 2 heads of 8
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on import of its compiler
+def test_a_compiled_step_has_them_as_well() -> None:
+    config = replace(MODULAR, intervene=("L1H1 clamp from 2", "L0H0 zero to 3", "L1H0 freeze from 1"))
+    losses = []
+    for compiled in (False, True):
+        state, batches = TrainingState(config), ModularBatches(config)
+        step = step_function(state, torch.compile(batches.loss) if compiled else batches.loss)
+        losses.append([float(step(batches.batch(number, CPU)).loss) for number in range(5)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
