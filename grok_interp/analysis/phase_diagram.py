@@ -49,10 +49,10 @@ class PhaseDiagram(Result):
         """n_id x alpha: `PhaseProbabilities` of the best seed; None where no run is.
 
         Args:
-            threshold: the accuracy above which a split counts as learned, above chance, 1/p, and below 1.
+            threshold: the accuracy above which a split counts as learned, between 0 and 1.
         """
 
-        require_threshold(threshold, self.dataset.attrs)
+        require_threshold(threshold)
 
         def given(accuracies: np.ndarray, n: np.ndarray) -> PhaseProbabilities | None:
             if np.isnan(accuracies).any():
@@ -70,7 +70,7 @@ class PhaseDiagram(Result):
         """n_id x alpha: the most probable phase of the best seed; empty where no run is.
 
         Args:
-            threshold: the accuracy above which a split counts as learned, above chance, 1/p, and below 1.
+            threshold: the accuracy above which a split counts as learned, between 0 and 1.
         """
         return _of_cells(lambda cell: cell.most_probable if cell else "", self.probabilities(threshold=threshold))
 
@@ -79,7 +79,7 @@ class PhaseDiagram(Result):
         """n_id x alpha: each phase of the best seed with its probability, and the number of seeds; empty without.
 
         Args:
-            threshold: the accuracy above which a split counts as learned, above chance, 1/p, and below 1.
+            threshold: the accuracy above which a split counts as learned, between 0 and 1.
         """
 
         def text(cell: PhaseProbabilities | None, n: int) -> str:

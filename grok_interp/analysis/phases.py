@@ -68,20 +68,17 @@ def phase(accuracies: Mapping[Split, float], *, threshold: float) -> str:
     return _name(tuple(split for split in SPLITS if accuracies[split] > threshold))
 
 
-def require_threshold(threshold: float, attrs: Mapping[str, Any] | None = None) -> None:
-    """Refuses a threshold at which guessing counts as learned, or nothing ever does.
+def require_threshold(threshold: float) -> None:
+    """Refuses a threshold that every accuracy or none is above.
 
     Args:
         threshold: accuracy above which a split counts as learned.
-        attrs: of a result, which records p; chance is 0 where it is not known.
 
     Raises:
-        ValueError: for a threshold at chance, 1/p, or below it, and for one of 1 or more.
+        ValueError: for one of 0 or less, and for one of 1 or more.
     """
-    chance = 1 / attrs["p"] if attrs and "p" in attrs else 0.0
-    if not chance < threshold < 1:
-        least = f"chance, 1/p = {chance:.3g}," if chance else "0"
-        raise ValueError(f"threshold must be an accuracy above {least} and below 1 (paper: 0.75), got {threshold:g}")
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must be an accuracy above 0 and below 1 (paper: 0.75), got {threshold:g}")
 
 
 def _name(learned: tuple[Split, ...]) -> str:
@@ -146,15 +143,15 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
 
     Args:
         curves: accuracies on all four splits.
-        threshold: a split is learned when its accuracy over all contexts is above this value, which is itself above
-            chance, 1/p, and below 1.
+        threshold: a split is learned when its accuracy over all contexts is above this value, which is itself between
+            0 and 1. One at chance, 1/p, or below it calls guessing learned.
 
     Returns:
         Step -> probabilities, over the contexts (and tasks, where they are sampled) of one run. Checkpoints with an
         accuracy of NaN, because their logits are not finite, have no phase and are left out.
 
     Raises:
-        ValueError: for missing splits, accuracies outside [0, 1], and a threshold at chance or below, or of 1 or more.
+        ValueError: for missing splits, accuracies outside [0, 1], and a threshold outside (0, 1).
 
     Example:
         >>> from grok_interp import load_reference
@@ -163,7 +160,7 @@ def phases(curves: ShotCurves, *, threshold: float) -> dict[int, PhaseProbabilit
         >>> phases(results.shots, threshold=0.75)[0].most_probable
         'nothing learned'
     """
-    require_threshold(threshold, curves.dataset.attrs)
+    require_threshold(threshold)
     last, n = curves.last_shot(), curves.effective_queries().isel(shot=-1, drop=True)
     found = {}
     for step in last["checkpoint"].values[last.notnull().all("split").values]:

@@ -170,20 +170,6 @@ def test_a_threshold_that_all_accuracies_or_none_are_above_is_refused(threshold:
             refused()
 
 
-def test_a_threshold_at_chance_is_refused_where_p_is_known() -> None:
-    """Guessing among p numbers would count as learned."""
-    curves = curves_by_hand({split: [0.5] for split in SPLITS}, steps=[0])
-    curves = ShotCurves(curves.dataset.assign_attrs(p=11))
-    config = replace(RUN, checkpoint_steps=(0,))
-    diagram = phase_diagram([(config, curves)])
-    message = re.escape("threshold must be an accuracy above chance, 1/p = 0.0909, and below 1 (paper: 0.75), got ")
-    for threshold in (1 / 11, 0.05, 1.0):
-        for refused in (phases, lambda _, threshold: diagram.phases(threshold=threshold)):
-            with pytest.raises(ValueError, match=message):
-                refused(curves, threshold=threshold)
-    assert phases(curves, threshold=0.1)[0].most_probable == "o.o.d. generalization"
-
-
 def test_a_diagram_is_of_one_modulus() -> None:
     curves = curves_by_hand({split: [0.5] for split in SPLITS}, steps=[0])
     other = replace(RUN, data=replace(RUN.data, p=7), model=replace(RUN.model, d_vocab=7), init_seed=1)
