@@ -12,7 +12,7 @@ from grok_interp.plots.page import Section, table_html
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_inputs import circuit_scores
 from grok_interp.studies.copying.first_screen import FirstScreen, fraction_in_words
-from grok_interp.studies.copying.seeds import steps_in_words
+from grok_interp.studies.rises import steps_in_words
 
 MISSING = "not evaluated"
 
