@@ -115,7 +115,11 @@ class CopyingAccuracy(Result):
         return f"{indices[0]}-{indices[-1]}" if consecutive else ", ".join(map(str, indices))
 
     def exact_match_in_words(self, *, digits: int = 1) -> str:
-        """Of the last checkpoint with its interval: 96.6% [95.8, 97.3]"""
+        """Of the last checkpoint with its interval: 96.6% [95.8, 97.3]
+
+        Args:
+            digits: after the decimal point.
+        """
         interval = self.exact_match_interval().isel(checkpoint=-1)
         return in_percent(*map(float, (self.exact_match()[-1], *interval)), digits=digits)
 

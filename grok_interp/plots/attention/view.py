@@ -39,8 +39,8 @@ class AttentionView:
 
     Args:
         tokens: as they are shown, one for each position.
-        heads: (layer, head) each, one or more; None where nothing says which.
-        steps: of the checkpoints; None for a model that is none.
+        heads: (layer, head) each, one or more; None where it is not known.
+        steps: of the checkpoints; None for a single model.
         patterns: their weights, step x head x query x key, in 255 levels.
         scores: one for each head; None for heads without scores.
         score_name: what the scores are, with the unit where there is one.
