@@ -83,7 +83,7 @@ def steps_in_words(steps: Estimate) -> str:
         steps: in updates; without an interval, as from one seed, it is the value alone.
 
     Example:
-        >>> steps_in_words(Estimate(586.5, 571.7, 1670.4))
+        >>> steps_in_words(Estimate(586.6, 571.7, 1670.4))
         '587 [572, 1,670]'
     """
     if steps.agreement:
