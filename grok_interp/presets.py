@@ -216,7 +216,7 @@ def preset(name: str) -> ModelConfig:
         Its configuration.
 
     Raises:
-        ValueError: for an unknown name; it lists those that there are.
+        ValueError: for an unknown name; the message lists the known ones.
 
     Example:
         >>> preset("copier-mini").n_layers
@@ -235,7 +235,7 @@ def training_preset(name: str) -> TrainConfig:
         Its configuration.
 
     Raises:
-        ValueError: for an unknown name; it lists those that there are.
+        ValueError: for an unknown name; the message lists the known ones.
 
     Example:
         >>> training_preset("copier-mini").n_steps

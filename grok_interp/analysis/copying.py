@@ -114,9 +114,14 @@ class CopyingAccuracy(Result):
         consecutive = len(indices) > 1 and indices == list(range(indices[0], indices[-1] + 1))
         return f"{indices[0]}-{indices[-1]}" if consecutive else ", ".join(map(str, indices))
 
-    def exact_match_in_words(self) -> str:
-        """Of the last checkpoint with its interval: 96.6% [95.8, 97.3]"""
-        return in_percent(*map(float, (self.exact_match()[-1], *self.exact_match_interval().isel(checkpoint=-1))))
+    def exact_match_in_words(self, *, digits: int = 1) -> str:
+        """Of the last checkpoint with its interval: 96.6% [95.8, 97.3]
+
+        Args:
+            digits: after the decimal point.
+        """
+        interval = self.exact_match_interval().isel(checkpoint=-1)
+        return in_percent(*map(float, (self.exact_match()[-1], *interval)), digits=digits)
 
     def per_sequence_in_words(self) -> str:
         """Of the last checkpoint, by string, and the largest error: 98 / 96 / 96 / 96 / 97% (95% CIs ±2 or less)"""

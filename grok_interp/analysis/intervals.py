@@ -149,13 +149,14 @@ def with_bounds(proportion: xr.DataArray, n: int, *, confidence: float = LEVEL) 
     return xr.concat(ends, pd.Index(BOUNDS, name="bound"))
 
 
-def in_percent(value: float, low: float, high: float) -> str:
+def in_percent(value: float, low: float, high: float, *, digits: int = 1) -> str:
     """A fraction with its interval, in percent; without it where the ends are not finite.
 
     Args:
         value: between 0 and 1.
         low: lower end of its interval.
         high: upper end of its interval.
+        digits: after the decimal point.
 
     Example:
         >>> in_percent(0.966, 0.958, 0.973), in_percent(np.nan, np.nan, np.nan)
@@ -163,7 +164,8 @@ def in_percent(value: float, low: float, high: float) -> str:
     """
     if np.isnan(value):
         return "undefined"
-    return f"{value:.1%}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if np.isfinite([low, high]).all() else "")
+    ends = f" [{100 * low:.{digits}f}, {100 * high:.{digits}f}]" if np.isfinite([low, high]).all() else ""
+    return f"{value:.{digits}%}{ends}"
 
 
 def probability_above(threshold: float, accuracy: Array, n: Array) -> Array:

@@ -131,8 +131,8 @@ def leading_indicators(
 
     Args:
         scores: of each seed, from `indicator_scores` or `head_scores`; the same scores in all.
-        ability: of each seed, a curve over `checkpoint`, such as the per-token copying accuracy. Its checkpoints may be
-            others than those of the scores; 8 or more of each.
+        ability: of each seed, a curve over `checkpoint`, such as the per-token copying accuracy. Its checkpoints may
+            differ from those of the scores; 8 or more of each.
         seeds: their names; 0, 1, ... if not given.
         chance: of the ability, as in `emergence`.
         margin: above chance, as in `emergence`.

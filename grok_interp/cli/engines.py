@@ -20,11 +20,11 @@ class EngineOptions:
 
     Args:
         engine: local processes; or a Ray cluster or Slurm, which need the extra `cluster`.
-        jobs: runs or groups of checkpoints at a time, each in a process of its own; by default 1, on a cluster as many
-            as it has room for. Ctrl-C costs each its last 20 seconds at most.
+        jobs: runs or groups of checkpoints at a time, each in its own process; by default 1, on a cluster as many as it
+            has room for. Ctrl-C loses at most the last 20 seconds of each.
         cpus_per_job: CPU cores of each, on a cluster.
         gpus_per_job: GPUs of each, on a cluster: 0.5 lets two share one; 0 trains on CPUs.
-        retries: how often one is tried again whose process or node was lost, on a cluster.
+        retries: on a cluster, how often a run is tried again when its process or node was lost.
         ray_address: of a running Ray cluster, or `auto` for the one on this machine; by default Ray is started here.
         slurm: KEY=VALUE (repeat --slurm), an option of Slurm as submitit names it: partition=gpu, time=600 (minutes,
             by default 240; then the job is requeued and resumes), account, mem, constraint and so on.

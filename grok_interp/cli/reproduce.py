@@ -45,8 +45,8 @@ def reproduce(
         seeds: how many seeds of each run, with --preset.
         folder: the folder of the preset's runs; runs/copier-mini if not given, and so on.
         engine: where runs are trained.
-        ensemble: runs trained in lockstep in one process, where they differ in seeds and data only. Pays on a GPU, and
-            for tiny models.
+        ensemble: runs trained in lockstep in one process, where they differ in seeds and data only. Faster on a GPU,
+            and for tiny models.
         out: output path without suffix; by default figures/NAME in the folder of the run, or of the runs.
         device: auto, cpu, cuda or cuda:N.
     """

@@ -33,7 +33,7 @@ def analyze(
     trust_source: TrustSource = False,
     output: OutputFlags = READABLE,
 ) -> None:
-    """Evaluate every checkpoint of a run as its study does, or a series from elsewhere. Results are stored.
+    """Evaluate every checkpoint of a run, or of a series of your own. Results are stored.
 
     Args:
         source: a run's folder; it may still be training. Or with --run a series of checkpoints: hub:OWNER/NAME,
@@ -109,13 +109,13 @@ def watch(
     trust_source: TrustSource = False,
     output: OutputFlags = READABLE,
 ) -> None:
-    """Show the report of a run while it trains, to this machine only, at http://127.0.0.1:PORT. Ctrl-C ends it.
+    """Serve the report of a run while it trains, on this machine only, at http://127.0.0.1:PORT. Ctrl-C stops it.
 
     New checkpoints are analyzed as they come, and the page refreshes itself.
 
     Args:
         directory: the run's folder; it may have no checkpoint yet.
-        port: where to serve; 0 takes one that is free.
+        port: to serve on; 0 takes a free one.
         device: of the analysis: auto, cpu, cuda or cuda:N. Training is not affected.
     """
     from grok_interp.studies.watch import watch_run

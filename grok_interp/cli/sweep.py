@@ -32,8 +32,8 @@ def sweep(
 ) -> None:
     """Train a preset under every combination of values of its fields; table and report of all runs.
 
-    After an interruption the same command resumes. A run that fails keeps its message in the folder, the others go on,
-    the exit code is then 6, and the same command tries it again.
+    After an interruption the same command resumes. A run that fails leaves its message in the folder, and the
+    others continue; the exit code is then 6, and the same command tries it again.
 
     Args:
         folder: of the runs, FOLDER/learning_rate=0.003/seed0 and so on, of report.html and tables/sweep.csv.

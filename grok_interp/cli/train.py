@@ -75,7 +75,7 @@ def train(
     Args:
         run: the run's folder: config.json, metrics.jsonl, checkpoints.
         device: auto, cpu, cuda or cuda:N.
-        compiled: compile the step with torch.compile. Pays on a GPU.
+        compiled: compile the step with torch.compile. Faster on a GPU.
         sharded: with torchrun, divide weights, gradients and moments among the processes (FSDP2).
         checkpoint_tokens: keep a checkpoint every so many training tokens, instead of at --checkpoint-steps. Like every
             flag that changes the run, it must be given again to resume it.

@@ -35,8 +35,8 @@ def run_ensemble(
     Args:
         runs: folder -> config; configs differ in seeds and data only.
         device: where they train, a torch device.
-        compiled: compile the step with torch.compile; counts for new runs.
-        resume_seconds: a resume point of every run is written as often.
+        compiled: compile the step with torch.compile; applies to new runs only.
+        resume_seconds: between two resume points of every run.
         on_start: called with the step that training starts from.
         on_update: gets the first run's updates.
 

@@ -71,13 +71,13 @@ def push(
 ) -> Push:
     """Upload the checkpoints of a run, so that `CheckpointSeries.from_hub(repository)` gives the same models.
 
-    Interrupted, the same call resumes: revisions that are there with the same weights are skipped. Needs the extra
+    Interrupted, the same call resumes: existing revisions with the same weights are skipped. Needs the extra
     `hub`, and a token that may write (`hf auth login`, or HF_TOKEN).
 
     Args:
         run: trained here; its models have a counterpart in Hugging Face's library (see `to_huggingface`).
-        repository: `"OWNER/NAME"`; made if it is not there.
-        private: a repository that is made is visible to its owner alone; one that is there stays as it is.
+        repository: `"OWNER/NAME"`; created if it does not exist.
+        private: a repository that is created is visible only to its owner; an existing one is not changed.
         dry_run: say what would be uploaded and write nothing; a hub that cannot be reached is asked only once.
         on_checkpoint: called with (checkpoints done, checkpoints to do).
 

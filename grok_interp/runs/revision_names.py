@@ -100,7 +100,7 @@ def training_point(name: str, *, pattern: str | None = None, repository: str | N
         The optimizer step, and the training tokens where the name tells them.
 
     Raises:
-        ValueError: for a name that fits no suite, or not the pattern, and for what is no string.
+        ValueError: for a name that fits no suite, or not the pattern, and for anything but a string.
 
     Example:
         >>> training_point("step3000")

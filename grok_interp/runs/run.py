@@ -42,7 +42,7 @@ class Run:
 
     Args:
         directory: its folder.
-        record: config.json as it stands: `train`, and what was noted beside it.
+        record: the content of config.json: `train`, and what is recorded beside it.
         trained: what is trained; None for checkpoints from elsewhere.
 
     Example:

@@ -61,8 +61,8 @@ def run_training(
     """Train into a run directory, from its last resume point if it has one.
 
     Ctrl-C, SIGTERM and SIGHUP write a resume point too and raise KeyboardInterrupt. A first command that fails before
-    it has trained leaves no run behind. A run that was begun goes on under another config if that changes no update
-    that was made: more steps at a constant rate, checkpoints to come, another micro-batch size.
+    it has trained leaves no run behind. A run resumes under a changed config if no past update would have been
+    different: more steps at a constant rate, future checkpoints, another micro-batch size.
 
     Args:
         directory: new, empty, or of this run.
@@ -82,8 +82,8 @@ def run_training(
         The run, finished or stopped.
 
     Raises:
-        ValueError: when the directory holds another config, data that has changed since, files that are no run, a run
-            of another optimizer, or one that another process is training.
+        ValueError: when the directory holds another config, data that has changed since, files that are not a run, a
+            run of another optimizer, or one that another process is training.
         DivergedError: when a loss, a gradient norm or the weights are not finite. It names the last good checkpoint;
             nothing of what is not finite is kept.
 

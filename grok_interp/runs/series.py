@@ -22,7 +22,7 @@ STEP_FILE = re.compile(r"step_(\d+)\.safetensors")
 class CheckpointSeries(ABC):
     """An ordered series of (step, model) pairs from any source; every analyzer accepts it.
 
-    Iterating loads one model at a time, in eval mode; nothing is held after it was passed on.
+    Iterating loads one model at a time, in eval mode; no model is kept when the next one is requested.
 
     Example:
         >>> from grok_interp import Transformer, preset

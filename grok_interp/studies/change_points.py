@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import xarray as xr
 
 from grok_interp.analysis.emergence import MIN_CHECKPOINTS, Emergence, Estimate, emergence
 from grok_interp.counted import counted, over
 
+ONE_SEED = "One seed; others may differ."
 MARGIN = 0.05  # an onset needs an accuracy of more than 5 percentage points above chance
 
 
@@ -41,7 +43,7 @@ def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"
     if found is None:
         return "too few checkpoints"
     if found.rises:
-        return str(getattr(found, estimate))
+        return steps_in_words(getattr(found, estimate))
     return "cannot tell" if found.outcome == "cannot tell" else "never"
 
 
@@ -72,3 +74,19 @@ def step_in_words(step: Estimate, n_checkpoints: int) -> str:
         '620 (95% CI over 57 checkpoints: 610-1,250)'
     """
     return f"{step.value:,.0f} (95% CI{over(n_checkpoints, 'checkpoint')}: {step.low:,.0f}-{step.high:,.0f})"
+
+
+def steps_in_words(steps: Estimate) -> str:
+    """A number of updates with its interval, for a card or a table.
+
+    Args:
+        steps: in updates; without an interval, as from one seed, it is the value alone.
+
+    Example:
+        >>> steps_in_words(Estimate(586.6, 571.7, 1670.4))
+        '587 [572, 1,670]'
+    """
+    if steps.agreement:
+        return f"{steps.value:,.0f} ({steps.agreement})"
+    ends = f" [{steps.low:,.0f}, {steps.high:,.0f}]" if np.isfinite([steps.low, steps.high]).all() else ""
+    return f"{steps.value:,.0f}{ends}"

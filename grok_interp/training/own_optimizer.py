@@ -26,7 +26,7 @@ class OwnOptimizer:
         build: model -> a torch optimizer of its parameters. It takes its step without a closure.
         schedule: optimizer -> a torch scheduler, which takes a step after every update. Without one the rates of the
             optimizer's groups follow the schedule of the configuration, as multiples of what they are.
-        name: is noted in the run, and a run is resumed under this name only; by default that of `build`.
+        name: is recorded in the run, and a run is resumed under this name only; by default that of `build`.
 
     Example:
         >>> own = OwnOptimizer(lambda model: torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), name="sgd")

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from grok_interp.analysis.effects_over_seeds import mean_effect, slope
+from grok_interp.studies.change_points import steps_in_words
 from grok_interp.studies.copying.first_screen import fraction_in_words
-from grok_interp.studies.copying.seeds import steps_in_words
 
 ONE_SEED = np.zeros(4, int)
 

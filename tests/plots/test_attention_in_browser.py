@@ -24,6 +24,7 @@ HOSTILE = {
 }
 PICTURE = """
 const view = document.querySelector(".attention-view");
+while (!view.classList.contains("av-ready")) await wait(50);
 const buttons = [...view.querySelectorAll(".av-heads button")];
 const slider = view.querySelector("input[type=range]");
 const chart = () => view.querySelector(".av-chart iframe:only-child")?.contentDocument.querySelector("canvas");
@@ -45,8 +46,9 @@ FILES = """
 let blob;
 URL.createObjectURL = (given) => { blob = given; return "#"; };
 const exported = async (format) => {
+  blob = undefined;
   view.querySelector(`button[data-format=${format}]`).click();
-  await wait(500);
+  while (!blob) await wait(50);
   return blob;
 };
 """
@@ -240,6 +242,31 @@ def test_dark_mode_draws_on_black(tmp_path: Path, tab: Tab) -> None:
     drawn = dark[ones]
     assert np.median(drawn[:, 2]) > 200 and np.median(drawn[:, 0]) < 120, "light blue where it was blue"
     assert dark.sum(axis=2).mean() < 120, "and nothing white is left"
+
+
+def test_the_reports_step_is_followed_even_before_the_patterns_are_unpacked(
+    view: AttentionView, tmp_path: Path
+) -> None:
+    early = "<script>document.dispatchEvent(new CustomEvent('training-step', {detail: 100}))</script>"
+    page = tmp_path / "page.html"
+    page.write_text(f"<!doctype html><title>early</title>{attention_assets()}<body>{view.html()}{early}</body>")
+    assert outcome_of(page, PICTURE + "return (await look()).title;", tmp_path / "profile") == "L1H0, step 0"
+
+
+def test_on_paper_there_are_pictures_and_no_controls(view: AttentionView, tmp_path: Path) -> None:
+    page = view.write(tmp_path / "view.html")
+    with browser(tmp_path / "profile") as tab:
+        tab.open(page.as_uri(), until="document.querySelector('.av-ready .av-chart iframe')")
+
+        def shown(selector: str) -> set[bool]:
+            found = f"[...document.querySelectorAll('{selector}')].map((each) => each.getClientRects().length > 0)"
+            return set(tab.ask(found))
+
+        controls = [".av-controls button", ".av-controls input", ".av-hint"]
+        assert [shown(each) for each in controls] == [{True}] * 3
+        tab.show_as(media="print")
+        assert [shown(each) for each in controls] == [{False}] * 3
+        assert shown(".av-heads canvas") == shown(".av-chart iframe") == shown(".av-title") == {True}
 
 
 MANY = """

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -44,7 +45,8 @@ def data_of(view: AttentionView) -> dict[str, Any]:
     (text,) = re.findall(r'<script type="application/json">(.*?)</script>', view.html(), re.DOTALL)
     data = json.loads(text)
     for name in ("cells", "faults"):
-        data[name] = np.frombuffer(base64.b64decode(data[name]), dtype=np.uint8)
+        packed = base64.b64decode(data[name])
+        data[name] = np.frombuffer(zlib.decompress(packed) if packed else b"", dtype=np.uint8)
     return data
 
 

@@ -279,14 +279,15 @@ def test_blocks_keep_their_largest_weight() -> None:
 
 
 def test_4096_tokens_of_one_head_fit_in_a_page_and_a_picture(tmp_path) -> None:
-    pattern = torch.eye(4096)
+    scores = 3 * torch.randn(4096, 4096, generator=torch.Generator().manual_seed(0))
+    pattern = scores.masked_fill(torch.ones(4096, 4096).triu(1).bool(), float("-inf")).softmax(-1)
     view = attention_view(pattern, heads=["L3H1"])
     assert view.png().startswith(b"\x89PNG")
     page = view.write(tmp_path / "view.html")
-    assert page.stat().st_size < 12e6
+    assert page.stat().st_size < 1e6
     assert "var CircuitsVis=" not in page.read_text(), "a canvas draws it"
     cells = view.patterns.cells()
-    assert cells.shape == (1, 1, 4096 * 4097 // 2) and cells.sum() == 255 * 4096
+    assert cells.shape == (1, 1, 4096 * 4097 // 2) and cells.dtype == np.uint8
 
 
 def test_a_picture_is_written_as_a_picture(tmp_path) -> None:

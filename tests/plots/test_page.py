@@ -85,6 +85,17 @@ def test_the_attention_shrinks_and_grows_with_the_window(report: Path, tab: Tab)
 
 
 @needs_a_browser
+@pytest.mark.parametrize(("width", "n_columns"), [(390, 1), (1400, 1), (2200, 2)])
+def test_figures_are_side_by_side_where_there_is_room(report: Path, tab: Tab, width: int, n_columns: int) -> None:
+    tab.open(report.as_uri(), width=width)
+    places = tab.ask("[...document.querySelectorAll('main section figure')].map(f => f.getBoundingClientRect().left)")
+    assert len(set(places)) == n_columns
+    used = tab.ask("document.querySelector('main').getBoundingClientRect().width")
+    assert used > min(0.85 * width, 900)
+    assert tab.ask("document.documentElement.scrollWidth") <= width
+
+
+@needs_a_browser
 def test_the_step_axis_can_be_logarithmic(report: Path, tab: Tab) -> None:
     tab.open(report.as_uri())
     tab.ask("document.getElementById('log').click()")

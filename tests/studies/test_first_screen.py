@@ -47,7 +47,7 @@ def test_the_sentence_says_when_how_sure_after_how_much_of_the_loss_and_on_how_m
     assert screen.answer() == (
         f"Copying emerged at step {onset.value:,.0f} (95% CI over 9 checkpoints: {onset.low:,.0f}-"
         f"{onset.high:,.0f}), after {made.value:.0%} of the fall of the validation loss; no head has been "
-        "ablated yet (L2H2 has the largest induction score, 0.74). One seed."
+        "ablated yet (L2H2 has the largest induction score, 0.74). One seed; others may differ."
     )
     assert 500 <= onset.low <= onset.value <= onset.high <= 750
     assert 0.5 < made.low <= made.value <= made.high < 1
@@ -56,7 +56,9 @@ def test_the_sentence_says_when_how_sure_after_how_much_of_the_loss_and_on_how_m
 def test_heads_carry_copying_if_their_ablation_removes_more_than_that_of_random_heads(results: CopyingResults) -> None:
     carried = FirstScreen(results, ablation_of(INDUCTION_HEAD)).answer()
     assert "; L1H0 carries it: ablating it removes 100% [" in carried
-    assert "of it (random heads: 0% [" in carried and carried.endswith("]; 95% CI over 5 samples). One seed.")
+    assert "of it (random heads: 0% [" in carried and carried.endswith(
+        "]; 95% CI over 5 samples). One seed; others may differ."
+    )
     dead = FirstScreen(results, ablation_of(DEAD_HEAD)).answer()
     assert "; no head is found that carries it: ablating L1H3 removes 0% [" in dead
 
@@ -74,7 +76,9 @@ def test_several_heads_are_named_up_to_three(results: CopyingResults) -> None:
 def test_what_is_not_known_is_said(results: CopyingResults, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = FirstScreen(at_chance(results), None)
     assert nothing.answer().startswith("Copying did not emerge within 4,000 updates. Per-token accuracy is 0.0%")
-    assert nothing.answer().endswith("at step 4,000 (95% CI over 100 samples x 5 strings); chance is 1.1%. One seed.")
+    assert nothing.answer().endswith(
+        "at step 4,000 (95% CI over 100 samples x 5 strings); chance is 1.1%. One seed; others may differ."
+    )
     few = FirstScreen(results.at([0, 4000]), None)
     assert few.answer().startswith("Cannot tell when copying emerged: 2 checkpoints are too few, 8 are needed.")
     monkeypatch.setattr(first_screen, "rise", lambda *_, **__: Emergence(0.2, 0.4, 9, 0.95, "cannot tell"))
@@ -113,13 +117,14 @@ def test_the_modular_sentence_has_the_rise_and_the_phase_with_its_probability() 
     screen = ModularFirstScreen(results, 0.75)
     step, phase = results.best_step, screen.phases[results.best_step]
     assert (
-        f"; at step {step:,}, where it is best, the phase is {phase} over 2,600-2,601 contexts per split. One seed."
-        in screen.answer()
+        f"; at step {step:,}, where it is best, the phase is {phase} over 2,600-2,601 contexts per split. "
+        "One seed; others may differ." in screen.answer()
     )
     assert len(screen.cards()) == 6
     assert all("[" in card.value for card in screen.cards()[:4])
     untrained = ModularFirstScreen(results.at([0]), 0.75)
     assert untrained.answer() == (
         "Cannot tell when accuracy on unseen tasks rose: 1 checkpoint is too few, 8 are needed; at step 0, where it is "
-        "best, the phase is nothing learned >99% over 2,600-2,601 contexts per split. One seed."
+        "best, the phase is nothing learned >99% over 2,600-2,601 contexts per split. "
+        "One seed; others may differ."
     )

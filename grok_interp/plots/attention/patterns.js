@@ -1,27 +1,32 @@
 // What a view holds: {tokens, heads, scores, steps, causal, cells, faults, color, faultColor, columns, most}.
 //
-// `cells` is base64: for each step, head and query the weights of the keys, one byte each, 255 for 1; of causal patterns
-// up to the query's own place. `faults` is base64, one byte for each step, head and query, or empty if no row has one.
+// `cells` has for each step, head and query the weights of the keys, one byte each, 255 for 1; of causal patterns up to the
+// query's own place. `faults` has one byte for each step, head and query, or is empty if no row has one. Both are compressed
+// by zlib, most weights being 0, and written in base64.
 // `columns` is the heads of a layer where those of all layers are shown in order, else 0. Of more than `most` tokens the
 // chart is a canvas of ours.
 
 const NOT_A_NUMBER = 2; // a row of fault 1 is one of numbers that do not sum to 1
 
-function decoded(base64) {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let place = 0; place < bytes.length; place++) bytes[place] = text.charCodeAt(place);
-  return bytes;
+async function decoded(base64) {
+  if (!base64) return new Uint8Array();
+  const compressed = Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
+  const bytes = new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(bytes).arrayBuffer());
 }
 
 class Patterns {
-  constructor(data) {
+  static async of(data) {
+    return new Patterns(data, await decoded(data.cells), await decoded(data.faults));
+  }
+
+  constructor(data, cells, faults) {
     this.size = data.tokens.length;
     this.causal = data.causal;
     this.nHeads = data.heads.length;
     this.nCells = data.causal ? (this.size * (this.size + 1)) / 2 : this.size ** 2;
-    this.cells = decoded(data.cells);
-    this.faults = decoded(data.faults);
+    this.cells = cells;
+    this.faults = faults;
     this.shades = [data.color, data.faultColor].map(shadesOf);
   }
 

@@ -2,10 +2,13 @@
 
 const THUMBNAIL = 64; // pixels
 
-function show(view) {
+async function show(view) {
   const find = (selector) => view.querySelector(selector);
   const data = JSON.parse(find("script[type='application/json']").textContent);
-  const patterns = new Patterns(data);
+  let followed = null; // the step of the report's slider, which may be set before the patterns are unpacked
+  let follow = (step) => (followed = step);
+  document.addEventListener("training-step", ({ detail }) => follow(detail));
+  const patterns = await Patterns.of(data);
   const large = patterns.size > data.most;
   const drawChart = (large ? canvasChart : circuitsvisChart)(find(".av-chart > div"), data, patterns);
   const factor = poolingFactor(patterns.size, THUMBNAIL);
@@ -51,13 +54,13 @@ function show(view) {
     drawStep();
   });
   if (slider) {
-    document.addEventListener("training-step", ({ detail }) => {  // the slider of the report that this view stands in
-      const away = data.steps.map((step) => Math.abs(step - detail));
+    follow = (wanted) => {
+      const away = data.steps.map((step) => Math.abs(step - wanted));
       const nearest = away.indexOf(Math.min(...away));
       if (nearest === chosen.step) return;
       slider.value = chosen.step = nearest;
       drawStep();
-    });
+    };
   }
   view.querySelectorAll("button[data-format]").forEach((button) =>
     button.addEventListener("click", () => {
@@ -67,6 +70,7 @@ function show(view) {
     }),
   );
   drawStep();
+  if (followed !== null) follow(followed);
   view.classList.add("av-ready");
   fitFrame();
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,8 @@ class AttentionView:
 
     Args:
         tokens: as they are shown, one for each position.
-        heads: (layer, head) each, one or more; None where nothing says which.
-        steps: of the checkpoints; None for a model that is none.
+        heads: (layer, head) each, one or more; None where it is not known.
+        steps: of the checkpoints; None for a single model.
         patterns: their weights, step x head x query x key, in 255 levels.
         scores: one for each head; None for heads without scores.
         score_name: what the scores are, with the unit where there is one.
@@ -124,8 +125,8 @@ class AttentionView:
             "scores": ["-" if np.isnan(score) else f"{round(score, 2) + 0:.2f}" for score in self.scores or ()],
             "steps": list(self.steps),
             "causal": self.patterns.causal,
-            "cells": _base64(self.patterns.cells()),
-            "faults": _base64(self.patterns.faults) if self.patterns.faults.any() else "",
+            "cells": _compressed(self.patterns.cells()),
+            "faults": _compressed(self.patterns.faults) if self.patterns.faults.any() else "",
             "color": BLUE,
             "faultColor": VERMILION,
             "columns": 0 if self.scores else grid_of(self.heads)[1],
@@ -219,5 +220,5 @@ def _order(heads: Sequence[ViewHead], scores: Scores | None) -> tuple[list[int],
     return order, [values[place] for place in order]
 
 
-def _base64(values: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+def _compressed(values: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(values).tobytes())).decode()

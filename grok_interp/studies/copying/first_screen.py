@@ -16,7 +16,7 @@ from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.copying_emergence import copying_emergence
 from grok_interp.runs.run import Run
-from grok_interp.studies.change_points import rise, rise_in_words, step_in_words, too_few_in_words
+from grok_interp.studies.change_points import ONE_SEED, rise, rise_in_words, step_in_words, too_few_in_words
 from grok_interp.studies.copying.ablation_results import stored_ablation
 from grok_interp.studies.copying.results import CopyingResults
 
@@ -68,7 +68,7 @@ class FirstScreen:
         within = made.interp(checkpoint=[step.value, step.low, *inside, step.high]).to_numpy()
         return Estimate(float(within[0]), float(within.min()), float(within.max()))
 
-    def answer(self, observed: str = "One seed.") -> str:
+    def answer(self, observed: str = ONE_SEED) -> str:
         """One sentence, and what it was observed on."""
         if self.rise is None or not self.rise.rises:
             return f"{self._no_onset()} {observed}"
@@ -138,7 +138,7 @@ class FirstScreen:
         for accuracy in self.results.accuracies:
             alphabet = accuracy.dataset.attrs["alphabet"]
             label = f"exact match on {alphabet} strings {step}, 95% CI ({accuracy.sizes_in_words})"
-            found.append(Headline(accuracy.exact_match_in_words(), label))
+            found.append(Headline(accuracy.exact_match_in_words(digits=0), label))
         found.append(
             Headline(rise_in_words(self.rise, "onset"), f"onset of per-token accuracy (step, {_ci(self.rise)})")
         )

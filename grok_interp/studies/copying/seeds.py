@@ -11,13 +11,13 @@ import numpy as np
 from grok_interp.analysis.aligned_curves import aligned_curves
 from grok_interp.analysis.comparison import TrainingCurves
 from grok_interp.analysis.effects_over_seeds import Effect, mean_effect
-from grok_interp.analysis.emergence import Estimate
 from grok_interp.analysis.intervals import wilson_interval
 from grok_interp.counted import counted
 from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.aligned_seeds import aligned_seeds
 from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
 from grok_interp.runs.run import Run
+from grok_interp.studies.change_points import steps_in_words
 from grok_interp.studies.copying.comparisons import curves_of
 from grok_interp.studies.copying.first_screen import FirstScreen, fraction_in_words
 from grok_interp.studies.copying.results import analyze
@@ -126,14 +126,6 @@ class Seeds:
             f"{counted(len(self.onsets), 'seed')} with its 95% interval; thin: each seed."
         )
         return Section("Overview", "", aligned_seeds(curves), caption, table=curves.to_frame(), file="overview")
-
-
-def steps_in_words(effect: Estimate) -> str:
-    """640 [610, 671]; 640 (all 3 seeds agree); without an interval from one seed."""
-    if effect.agreement:
-        return f"{effect.value:,.0f} ({effect.agreement})"
-    ends = f" [{effect.low:,.0f}, {effect.high:,.0f}]" if np.isfinite([effect.low, effect.high]).all() else ""
-    return f"{effect.value:,.0f}{ends}"
 
 
 def _removed(screen: FirstScreen) -> float:

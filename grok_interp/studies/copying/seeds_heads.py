@@ -10,9 +10,9 @@ import pandas as pd
 from grok_interp.analysis.ablation_arguments import named
 from grok_interp.plots.page import Section, table_html
 from grok_interp.runs.run import Run
+from grok_interp.studies.change_points import steps_in_words
 from grok_interp.studies.copying.ablation_inputs import circuit_scores
 from grok_interp.studies.copying.first_screen import FirstScreen, fraction_in_words
-from grok_interp.studies.copying.seeds import steps_in_words
 
 MISSING = "not evaluated"
 

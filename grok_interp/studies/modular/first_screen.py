@@ -15,7 +15,7 @@ from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.modular_emergence import modular_emergence
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
-from grok_interp.studies.change_points import rise_in_words, step_in_words, too_few_in_words
+from grok_interp.studies.change_points import ONE_SEED, rise_in_words, step_in_words, too_few_in_words
 from grok_interp.studies.modular.results import ModularResults
 
 
@@ -49,7 +49,7 @@ class FirstScreen:
         step = self.results.best_step
         phase = str(self.phases[step]) if step in self.phases else "not defined: the logits are not finite"
         contexts = each_sampled_over(self.results.shots.dataset)
-        return f"{self._rise()}; at step {step:,}, where it is best, the phase is {phase} over {contexts}. One seed."
+        return f"{self._rise()}; at step {step:,}, where it is best, the phase is {phase} over {contexts}. {ONE_SEED}"
 
     def _rise(self) -> str:
         what = "accuracy on unseen tasks"
@@ -72,7 +72,7 @@ class FirstScreen:
         checkpoints = over(rise.n_checkpoints if rise else None, "checkpoint")
         accuracies = [
             Headline(
-                in_percent(*shots.last_shot_with_interval(split, step)),
+                in_percent(*shots.last_shot_with_interval(split, step), digits=0),
                 f"accuracy, {SPLIT_NAMES[split]}, last shot, step {step:,} "
                 f"(95% CI{over(int(shots.dataset['n_contexts'].sel(split=split)), 'context')})",
             )
