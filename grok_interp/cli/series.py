@@ -30,7 +30,7 @@ class SeriesOptions:
     """How a series from elsewhere is read, and what it is evaluated on.
 
     Args:
-        every: use every n-th checkpoint.
+        every: use every n-th checkpoint, counted from the first.
         skip: steps that are left out of these, for checkpoints that cannot be used.
         revisions: of a hub, names, or a pattern with {step}; by default the names that known suites use.
         max_gb: limit of the download cache; the least recently used files are deleted first.

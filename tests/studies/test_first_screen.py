@@ -112,6 +112,14 @@ def test_the_figure_has_the_onset_in_every_panel_and_the_strongest_head_apart(re
     assert len(FirstScreen(at_chance(results), ablation_of(INDUCTION_HEAD)).drawing.panels) == 3
 
 
+def test_the_caption_has_the_loss_where_there_is_one(results: CopyingResults) -> None:
+    captions = [FirstScreen(each, None).overview().caption for each in (results, replace(results, loss=None))]
+    assert [caption.split(". ")[0] for caption in captions] == [
+        "Top: accuracy, and the fall of the validation loss as a fraction of its total fall",
+        "Top: accuracy",
+    ]
+
+
 def test_the_modular_sentence_has_the_rise_and_the_phase_with_its_probability() -> None:
     results = modular.analyze(load_reference("modular-p11"))
     screen = ModularFirstScreen(results, 0.75)

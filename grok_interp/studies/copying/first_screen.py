@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import xarray as xr
 
 from grok_interp.analysis.ablation import HeadAblation
 from grok_interp.analysis.ablation_arguments import named
@@ -165,13 +166,18 @@ class FirstScreen:
         return [Headline(fraction_in_words(removed), label)]
 
     @property
+    def _loss_fall(self) -> xr.DataArray | None:
+        """None without a text, and where no loss is finite."""
+        loss = self.results.loss.mean().dropna("checkpoint") if self.results.loss else None
+        return fraction_of_change(loss) if loss is not None and loss.size else None
+
+    @property
     def drawing(self) -> Drawing:
         """Copying, induction scores and ablation on one step axis."""
-        loss = self.results.loss.mean().dropna("checkpoint") if self.results.loss else None
         return copying_emergence(
             self.results.accuracy,
             self.results.induction,
-            loss_fall=fraction_of_change(loss) if loss is not None and loss.size else None,
+            loss_fall=self._loss_fall,
             ablation=self.ablation,
             onset=self.onset,
         )
@@ -181,8 +187,9 @@ class FirstScreen:
         return Section("Overview", "", self.drawing, self._caption(), file="overview")
 
     def _caption(self) -> str:
+        has_loss = self._loss_fall is not None
         text = (
-            "Top: accuracy, and the fall of the validation loss as a fraction of its total fall. "
+            f"Top: accuracy{', and the fall of the validation loss as a fraction of its total fall' * has_loss}. "
             f"{'Middle' if self.ablation else 'Bottom'}: induction score of every head. "
         )
         if self.ablation:

@@ -171,7 +171,7 @@ def warnings_on(results: CopyingResults, order: FormationOrder) -> Iterator[str]
             yield f"Logits are not finite at step {steps}: accuracy on {alphabet} strings is undefined there."
     if float(results.accuracy.exact_match().max()) == 0:
         every = "every finite checkpoint" if results.accuracy.undefined_steps else "every checkpoint"
-        yield f"Exact-match accuracy is 0% at {every}: copying has not emerged in this run."
+        yield f"Exact-match accuracy is 0% at {every}: no string is copied."
     if not int(order["onset"].count()):
         yield "No head passed the threshold: no induction head has formed in this run."
 
