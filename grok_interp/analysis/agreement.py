@@ -33,7 +33,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.evaluation_contexts import Answers, EvaluationContexts, answers_of, draw_contexts
+from grok_interp.analysis.evaluation_contexts import AnsweredContexts, EvaluationContexts, answers_of, draw_contexts
 from grok_interp.analysis.hypotheses import HYPOTHESES, predicted
 from grok_interp.analysis.intervals import Z
 from grok_interp.analysis.random_answers import log_likelihood
@@ -190,7 +190,7 @@ def algorithm_agreement(
 
 
 def agreement_of(
-    steps: Sequence[int], answered: Sequence[Sequence[Answers]], tasks: ModularTasks
+    steps: Sequence[int], answered: Sequence[Sequence[AnsweredContexts]], tasks: ModularTasks
 ) -> AlgorithmAgreement:
     """From what each checkpoint answered on each split.
 
@@ -219,7 +219,7 @@ def agreement_of(
     return AlgorithmAgreement.of_arrays(arrays, coords, contexts[0].description())
 
 
-def _of_split(given: Answers, tasks: ModularTasks) -> Float[Tensor, "subset hypothesis measure shot"]:
+def _of_split(given: AnsweredContexts, tasks: ModularTasks) -> Float[Tensor, "subset hypothesis measure shot"]:
     believed = predicted(given, tasks).masked_fill(given.loss.isnan(), torch.nan)
     f = given.contexts.task_fraction
     subsets = _subsets(given.contexts)

@@ -118,7 +118,7 @@ class EvaluationContexts:
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnsweredContexts:
     """What one model answers to the contexts of a split."""
 
     contexts: EvaluationContexts
@@ -155,7 +155,9 @@ def draw_contexts(
     ]
 
 
-def answers_of(model: HookedModel, contexts: Sequence[EvaluationContexts], *, batch_size: int = 256) -> list[Answers]:
+def answers_of(
+    model: HookedModel, contexts: Sequence[EvaluationContexts], *, batch_size: int = 256
+) -> list[AnsweredContexts]:
     """One for each split.
 
     Args:
@@ -169,7 +171,7 @@ def answers_of(model: HookedModel, contexts: Sequence[EvaluationContexts], *, ba
     return [_answers(model, each, batch_size) for each in contexts]
 
 
-def _answers(model: HookedModel, contexts: EvaluationContexts, batch_size: int) -> Answers:
+def _answers(model: HookedModel, contexts: EvaluationContexts, batch_size: int) -> AnsweredContexts:
     if model.cfg.d_vocab < contexts.p:
         raise ValueError(f"the tasks need a d_vocab of p = {contexts.p} or more, the model has {model.cfg.d_vocab}")
     found, loss = [], []
@@ -179,7 +181,7 @@ def _answers(model: HookedModel, contexts: EvaluationContexts, batch_size: int) 
         found.append(predicted_tokens(scores))
         loss.append(torch.nn.functional.cross_entropy(scores.movedim(-1, 1), true, reduction="none"))
     shape = contexts.shown.shape[:2]
-    return Answers(contexts, torch.cat(found).unflatten(0, shape), torch.cat(loss).unflatten(0, shape))
+    return AnsweredContexts(contexts, torch.cat(found).unflatten(0, shape), torch.cat(loss).unflatten(0, shape))
 
 
 def answer_logits(

@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grok_interp.analysis.evaluation_contexts import Answers
+from grok_interp.analysis.evaluation_contexts import AnsweredContexts
 from grok_interp.data.modular import ModularTasks, answers
 
 HYPOTHESES = ("chance", "memorization", "ratio matching", "modular regression")
 
 
-def predicted(given: Answers, tasks: ModularTasks) -> Float[Tensor, "hypothesis task context shot"]:
+def predicted(given: AnsweredContexts, tasks: ModularTasks) -> Float[Tensor, "hypothesis task context shot"]:
     """The probability that each of HYPOTHESES gives to the answers found. Kernel.
 
     Args:
@@ -24,7 +24,7 @@ def predicted(given: Answers, tasks: ModularTasks) -> Float[Tensor, "hypothesis 
     return torch.stack([torch.full_like(right, 1 / p), memorized(given, tasks), *by_algorithm])
 
 
-def memorized(given: Answers, tasks: ModularTasks) -> Float[Tensor, "task context shot"]:
+def memorized(given: AnsweredContexts, tasks: ModularTasks) -> Float[Tensor, "task context shot"]:
     """Of the tasks trained on that agree with all examples before, the fraction that give the answer found.
 
     Args:

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grok_interp.analysis.checkpoints_of import Checkpoints, checkpoints_of
-from grok_interp.analysis.evaluation_contexts import Answers, answers_of, draw_contexts
+from grok_interp.analysis.evaluation_contexts import AnsweredContexts, answers_of, draw_contexts
 from grok_interp.analysis.intervals import Z, effective_number, mean_and_error, wilson_interval
 from grok_interp.analysis.queries import QUERIES
 from grok_interp.analysis.sampled_over import each_sampled_over, sampling_coordinates
@@ -207,7 +207,7 @@ def shot_curve(
     return shot_curve_of(steps, rows)
 
 
-def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -> ShotCurves:
+def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[AnsweredContexts]]) -> ShotCurves:
     """From what each checkpoint answered on each split. Raises ValueError when there is no checkpoint.
 
     Args:
@@ -230,7 +230,7 @@ def shot_curve_of(steps: Sequence[int], answered: Sequence[Sequence[Answers]]) -
     return ShotCurves.of_arrays(arrays, coords, contexts[0].description())
 
 
-def _of_split(given: Answers) -> Float[Tensor, "queries measure shot"]:
+def _of_split(given: AnsweredContexts) -> Float[Tensor, "queries measure shot"]:
     correct = (given.found == given.contexts.true).float().masked_fill(given.loss.isnan(), torch.nan)
     f = given.contexts.task_fraction
     rows = [

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 
 from grok_interp.analysis.agreement import AlgorithmAgreement, agreement_of
 from grok_interp.analysis.emergence import Emergence
-from grok_interp.analysis.evaluation_contexts import Answers, answers_of
+from grok_interp.analysis.evaluation_contexts import AnsweredContexts, answers_of
 from grok_interp.analysis.phase_diagram import PhaseDiagram, phase_diagram
 from grok_interp.analysis.shots import ShotCurves, shot_curve_of
 from grok_interp.arguments import checked
@@ -44,7 +44,7 @@ class ModularResults(RunResults):
         """
 
         @lru_cache(maxsize=2)  # models are evaluated two at a time
-        def predictions(model: HookedModel) -> list[Answers]:
+        def predictions(model: HookedModel) -> list[AnsweredContexts]:
             return answers_of(model, inputs.contexts)
 
         def shots(step: int, model: HookedModel) -> ShotCurves:
