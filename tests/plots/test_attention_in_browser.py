@@ -245,31 +245,30 @@ def test_dark_mode_draws_on_black(tmp_path: Path, tab: Tab) -> None:
 
 
 def test_the_reports_step_is_followed_even_before_the_patterns_are_unpacked(
-    view: AttentionView, tmp_path: Path
+    view: AttentionView, tmp_path: Path, tab: Tab
 ) -> None:
     early = "<script>document.dispatchEvent(new CustomEvent('training-step', {detail: 100}))</script>"
     page = tmp_path / "page.html"
     page.write_text(f"<!doctype html><title>early</title>{attention_assets()}<body>{view.html()}{early}</body>")
-    assert outcome_of(page, PICTURE + "return (await look()).title;", tmp_path / "profile") == "L1H0, step 0"
+    assert outcome_of(page, PICTURE + "return (await look()).title;", tab) == "L1H0, step 0"
 
 
-def test_on_paper_there_are_pictures_and_no_controls(view: AttentionView, tmp_path: Path) -> None:
-    page = view.write(tmp_path / "view.html")
-    with browser(tmp_path / "profile") as tab:
-        tab.open(page.as_uri(), until="document.querySelector('.av-ready .av-chart iframe')")
+def test_on_paper_there_are_pictures_and_no_controls(view: AttentionView, tmp_path: Path, tab: Tab) -> None:
+    tab.open(view.write(tmp_path / "view.html").as_uri(), until="document.querySelector('.av-ready .av-chart iframe')")
 
-        def shown(selector: str) -> set[bool]:
-            found = f"[...document.querySelectorAll('{selector}')].map((each) => each.getClientRects().length > 0)"
-            return set(tab.ask(found))
+    def shown(selector: str) -> set[bool]:
+        found = f"[...document.querySelectorAll('{selector}')].map((each) => each.getClientRects().length > 0)"
+        return set(tab.ask(found))
 
-        controls = [".av-controls button", ".av-controls input", ".av-hint"]
-        assert [shown(each) for each in controls] == [{True}] * 3
-        tab.show_as(media="print")
-        assert [shown(each) for each in controls] == [{False}] * 3
-        assert shown(".av-heads canvas") == shown(".av-chart iframe") == shown(".av-title") == {True}
+    controls = [".av-controls button", ".av-controls input", ".av-hint"]
+    assert [shown(each) for each in controls] == [{True}] * 3
+    tab.show_as(media="print")
+    assert [shown(each) for each in controls] == [{False}] * 3
+    assert shown(".av-heads canvas") == shown(".av-chart iframe") == shown(".av-title") == {True}
 
 
 MANY = """
+for (let asked = 0; asked < 600 && document.querySelectorAll(".av-chart canvas").length < 2; asked++) await wait(50);
 const [overview, detail] = document.querySelectorAll(".av-chart canvas");
 await wait(1000);
 const pixel = (canvas, x, y) => [...canvas.getContext("2d").getImageData(x, y, 1, 1).data];
