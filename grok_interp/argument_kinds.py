@@ -5,6 +5,7 @@
     Sequence[tuple[A, B]]               a list of pairs
     Mapping[Path, TrainConfig]          a mapping to them
     Path | str                          a path
+    Callable[[int], None], Evaluate     a function
     Float[np.ndarray, " point"]         finite numbers along one axis, as an array; Integer: whole ones
 
 Anything else is refused with the argument's name, what it must be, what came, and the call that makes it.
@@ -51,6 +52,7 @@ MADE_BY = {
     "ModularTasks": "ModularTasks.draw(config.data)",
     "NaturalCopying": "natural_copying(...)",
     "Noise": "Noise(rhos)",
+    "OwnOptimizer": "OwnOptimizer(lambda model: torch.optim.SGD(model.parameters(), lr=0.1))",
     "PhaseDiagram": "phase_diagram(...)",
     "PhaseProbabilities": "phases(...)",
     "PositionLoss": "position_losses(...)",
@@ -66,6 +68,7 @@ MADE_BY = {
 ARRAY = re.compile(r"""(Float|Integer)\[np\.ndarray, ["']([\w ]+)["']\]""")
 LISTING = re.compile(r"(Sequence|Iterable)\[(?:tuple\[)?(\w+(?:, \w+)*)\]+")
 MAPPING = re.compile(r"Mapping\[\w+, (\w+)\]")
+FUNCTION = re.compile(r"Callable\[.+\]|Evaluate")
 PATHS = ("Path", "Path | str", "str | Path")
 
 
@@ -78,6 +81,8 @@ def rule_of_objects(kind: str) -> Rule | None:
     kind = kind.replace("xr.", "").removeprefix("np.random.")
     if kind in PATHS:
         return path_of
+    if FUNCTION.fullmatch(kind):
+        return function_of
     if kind in MADE_BY:
         return partial(made_by, kind=kind)
     if array := ARRAY.fullmatch(kind):
@@ -101,7 +106,8 @@ def made_by(value: Any, name: str, kind: str) -> Any:
         ValueError: for an object of another class.
     """
     if not _is_a(value, kind):
-        raise ValueError(f"{name} must be {kind}, got {type(value).__name__}: use {MADE_BY[kind]}")
+        found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise ValueError(f"{name} must be {kind}, got {found}: use {MADE_BY[kind]}")
     return value
 
 
@@ -140,6 +146,21 @@ def mapped_to(values: Any, name: str, kind: str) -> Mapping[Any, Any]:
         if not isinstance(value, Mapping):  # a dict around weights is told by what reads them, with what it misses
             made_by(value, f"{name}[{key!r}]", kind)
     return values
+
+
+def function_of(value: Any, name: str) -> Any:
+    """The function.
+
+    Args:
+        value: what was given.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: for what cannot be called.
+    """
+    if not callable(value):
+        raise ValueError(f"{name} must be a function, got {shown(value)}: give the function itself, not its result")
+    return value
 
 
 def path_of(value: Any, name: str) -> Any:

@@ -24,6 +24,7 @@ class LocalHub:
     busy: int = 0  # so many of the next requests get 503
     read_only: bool = False  # writing gets 403
     fails_after: int | None = None  # so many commits are made, the next get 500
+    xet: int = 404  # the status of the first request of the Xet protocol; by default there is none
     requests: list[str] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)  # SHA-256 -> an uploaded file
 
@@ -182,7 +183,9 @@ class Handler(BaseHTTPRequestHandler):
     def of_api(self, parts: list[str], *, body: bool) -> None:
         repository, what = self.hub.folder.joinpath(*parts[:2]), parts[2:]
         is_known = len(parts) >= 2 and (what in ([], ["refs"]) or (what[0] == "revision" and len(what) == 2))
-        if not is_known:
+        if what[:1] == ["xet-write-token"]:
+            self.send(self.hub.xet, b"{}", {}, body=body)
+        elif not is_known:
             self.refuse("EntryNotFound", body=body)
         elif not repository.is_dir():
             self.refuse("RepoNotFound", body=body)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from grok_interp.argument_kinds import shown
 from grok_interp.arguments import checked
 from grok_interp.runs.metrics import append_metrics, cut_metrics, metric_line, metric_rows
 
@@ -50,9 +51,16 @@ class Evaluations:
         cut_metrics(self.file, resumed - 1, columns=COLUMNS)
 
     def __call__(self, step: int, model: Transformer) -> dict[str, float]:
-        """Evaluate, and note what is found. Raises ValueError for values that are no numbers."""
+        """Evaluate, and note what is found. Raises ValueError for what is no mapping from names to numbers."""
         with torch.no_grad():
-            found = self.evaluate(step, model.eval()) or {}
+            found = self.evaluate(step, model.eval())
+        if found is None:
+            found = {}
+        if not isinstance(found, Mapping):
+            raise ValueError(
+                f'evaluate must return names with numbers, {{"accuracy": 0.5}}, or None, got {shown(found)} at step '
+                f"{step}: put the number under a name"
+            )
         if wrong := [name for name, value in found.items() if name == "step" or not isinstance(value, int | float)]:
             raise ValueError(f"evaluate must return names other than 'step' with numbers, got {wrong} among {found}")
         values = {name: float(value) for name, value in found.items()}

@@ -11,15 +11,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from grok_interp.argument_kinds import is_listing, shown
+from grok_interp.argument_kinds import function_of, is_listing, shown
 from grok_interp.models.hooked import hooked, other_sizes, sizes_of
 from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest
 from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.runs.series import CheckpointSeries
-from grok_interp.runs.state_dicts import loaded_copy, require_fit
+from grok_interp.runs.state_dicts import loaded_copy, read_state_dict, require_fit
+from grok_interp.runs.step_patterns import files_by_step
 
 Load = Callable[[Path], Any]
+IN_MEMORY = ("eval", "named_parameters")
+SHELL = ("state_dict", "load_state_dict")
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,21 @@ def models_in_memory(pairs: Iterable[tuple[int, Any]]) -> ModelsInMemory:
             raise ValueError(f"a step must be an integer of 0 or more, got {step!r}")
         if step in models:
             raise ValueError(f"step {step} was given twice: give each checkpoint once")
-        require_values(model)
         models[index(step)] = model
     if not models:
         raise ValueError("no models were given: give one (step, model) or more")
+    for step, model in models.items():
+        if not _is_model(model, IN_MEMORY):
+            raise ValueError(
+                f"pairs must be a list of (step, model), got {shown(model)} as the model at step {step}: give a "
+                "Transformer, a HookedTransformer, a TransformerBridge or a TorchAdapter"
+            )
+        require_values(model)
     return ModelsInMemory({step: models[step] for step in sorted(models)})
+
+
+def _is_model(model: Any, names: Sequence[str]) -> bool:
+    return not isinstance(model, type) and all(hasattr(model, name) for name in names)
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,7 @@ class FileSeries(CheckpointSeries):
     def load(self, step: int) -> Any:
         """A model of its own, in eval mode. Raises ValueError for what is no checkpoint or of another architecture."""
         path = self.path(step)
-        found = self.read(path)
+        found = self._read(path)
         if isinstance(found, Mapping):
             if self.shell is None:
                 raise ValueError(
@@ -95,8 +108,6 @@ class FileSeries(CheckpointSeries):
                     "line), or load=, a function that returns a model"
                 )
             found = loaded_copy(self.shell, found, path)
-        elif not isinstance(found, nn.Module):
-            raise ValueError(f"load must return a model or a state dict, got {type(found).__name__} for {path}")
         model = hooked(found)
         self._require_same_architecture(model, path)
         return model
@@ -119,7 +130,7 @@ class FileSeries(CheckpointSeries):
     def weights(self, step: int) -> dict[str, Tensor]:
         """Name -> weight; where there is a shell, without its buffers and second names of tied weights."""
         path = self.path(step)
-        found = self.read(path)
+        found = self._read(path)
         if self.shell is not None and isinstance(found, Mapping):
             require_fit(self.shell, found, path)
             own = self.shell.state_dict(keep_vars=True)
@@ -135,6 +146,12 @@ class FileSeries(CheckpointSeries):
             self._checksums[key] = _hash_of(files)
         return self._checksums[key]
 
+    def _read(self, path: Path) -> Any:
+        found = self.read(path)
+        if not isinstance(found, Mapping | nn.Module):
+            raise ValueError(f"load must return a model or a state dict, got {type(found).__name__} for {path}")
+        return found
+
     def _require_same_architecture(self, model: Any, path: Path) -> None:
         sizes = sizes_of(model)
         if differing := other_sizes(sizes, self._sizes or sizes):
@@ -142,6 +159,17 @@ class FileSeries(CheckpointSeries):
                 path, f"has {differing}", "narrow the pattern to one training, of one architecture"
             )
         self._sizes.update(sizes)
+
+
+def file_series(pattern: str | Path, model: Any, load: Load | None) -> FileSeries:
+    """See `CheckpointSeries.from_files`."""
+    paths = files_by_step(pattern)
+    if model is not None and not _is_model(model, SHELL):
+        raise ValueError(
+            f"model must be what state dicts are loaded into, got {shown(model)}: give a Transformer, a "
+            "HookedTransformer, a Hugging Face model or a TorchAdapter, of the trained sizes"
+        )
+    return FileSeries(paths, read_state_dict if load is None else function_of(load, "load"), model)
 
 
 WEIGHTS = ("*.safetensors", "*.bin")

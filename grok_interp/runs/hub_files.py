@@ -16,14 +16,19 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
 
+from grok_interp.runs.hub_failures import (
+    NOT_ALLOWED,
+    NOT_THERE,
+    http_code,
+    is_of_http,
+    is_of_xet,
+    is_worth_another_attempt,
+)
 from grok_interp.runs.refused import RefusedCheckpointError
 
 Found = TypeVar("Found")
 
 WAITS = (2.0, 8.0, 30.0)  # seconds before the second, third and fourth attempt
-BUSY = (429, 500, 502, 503, 504)  # HTTP codes that are worth another attempt
-NOT_ALLOWED = (401, 403)
-HTTP_LIBRARIES = ("httpx", "httpx2", "requests")  # the client's own differs between its versions
 COMPLETE = ".complete"  # its time is that of the last use
 CONFIG = "config.json"
 SETTINGS = (CONFIG, "*.index.json")
@@ -154,7 +159,7 @@ class HubRepository:
                 error = (
                     raised.__cause__ if type(raised) is RuntimeError and raised.__cause__ else raised
                 )  # of an upload
-                if wait is None or not _is_worth_another_attempt(error):
+                if wait is None or not is_worth_another_attempt(error):
                     raise self._explained(error, revision) from raised
             time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
@@ -174,34 +179,27 @@ class HubRepository:
             return ValueError(
                 f"no repository {where}, or it is private or gated: check the name, or log in with `hf auth login`"
             )
-        if getattr(getattr(error, "response", None), "status_code", None) in NOT_ALLOWED:
+        if http_code(error) in NOT_ALLOWED or isinstance(error, PermissionError) and is_of_xet(error):
             return ValueError(
                 f"{where} refuses it ({reason}): log in with `hf auth login`, or set HF_TOKEN, with a token that may "
                 "write if you push; what was uploaded is kept"
             )
         if isinstance(error, errors.OfflineModeIsEnabled):
             return ValueError(f"{where} is not read while HF_HUB_OFFLINE is set: unset it")
-        if isinstance(error, OSError) or _is_of_http(error):
+        if is_of_xet(error):
+            trouble, remedy = (
+                ("has no", "") if http_code(error) in NOT_THERE else ("fails at", "check the network, or ")
+            )
+            return ValueError(
+                f"{where} {trouble} Xet, the protocol by which huggingface_hub transfers files ({reason}): {remedy}set "
+                "HF_HUB_DISABLE_XET=1 in the environment to do without it; the same command then resumes"
+            )
+        if isinstance(error, OSError) or is_of_http(error):
             return ValueError(
                 f"{where} cannot be reached ({reason}): check the network and HF_ENDPOINT, and try again later; what "
                 f"was downloaded and evaluated is kept"
             )
         return error
-
-
-def _is_worth_another_attempt(error: BaseException) -> bool:
-    """Busy or out of reach; not a missing repository, a full disk, or HF_HUB_OFFLINE."""
-    from huggingface_hub import errors
-
-    if (response := getattr(error, "response", None)) is not None:
-        return response.status_code in BUSY
-    if isinstance(error, errors.OfflineModeIsEnabled):
-        return False
-    return _is_of_http(error) or isinstance(error, ConnectionError | TimeoutError)
-
-
-def _is_of_http(error: BaseException) -> bool:
-    return any(each.__module__.partition(".")[0] in HTTP_LIBRARIES for each in type(error).__mro__)
 
 
 def _fits(file: Any, patterns: Sequence[str]) -> bool:

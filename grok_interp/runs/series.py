@@ -92,7 +92,8 @@ class CheckpointSeries(ABC):
             pairs: (step, model) in any order, hooked models (see `checkpoints_of`).
 
         Raises:
-            ValueError: for no pair, and for a step that is no integer of 0 or more or is given twice.
+            ValueError: for no pair, for what is no model, and for a step that is no integer of 0 or more or is given
+                twice.
 
         Example:
             >>> from grok_interp import Transformer, preset
@@ -122,7 +123,7 @@ class CheckpointSeries(ABC):
             requested, if it was made from a state dict; `load(step)` gives one to keep.
 
         Raises:
-            ValueError: if nothing fits the pattern, or two files say one step.
+            ValueError: if nothing fits the pattern, two files say one step, or for what is no model or no function.
 
         Example:
             >>> import tempfile, torch
@@ -134,11 +135,9 @@ class CheckpointSeries(ABC):
             ...     CheckpointSeries.from_files(f"{folder}/model_{{step}}.pt", model=shell).steps
             (0, 500, 1000)
         """
-        from grok_interp.runs.foreign_series import FileSeries
-        from grok_interp.runs.state_dicts import read_state_dict
-        from grok_interp.runs.step_patterns import files_by_step
+        from grok_interp.runs.foreign_series import file_series
 
-        return FileSeries(files_by_step(pattern), load or read_state_dict, model)
+        return file_series(pattern, model, load)
 
     @staticmethod
     def from_huggingface_folder(folder: str | Path, *, pattern: str = "checkpoint-{step}") -> CheckpointSeries:

@@ -15,6 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from grok_interp.argument_kinds import function_of, shown
+from grok_interp.arguments import text
+
+KEPT = ("step", "state_dict", "load_state_dict")  # of an optimizer and of a scheduler
 PLAIN = (Tensor, int, float, str, bool, type(None))
 
 
@@ -28,6 +32,9 @@ class OwnOptimizer:
             optimizer's groups follow the schedule of the configuration, as multiples of what they are.
         name: is recorded in the run, and a run is resumed under this name only; by default that of `build`.
 
+    Raises:
+        ValueError: for a `build` or `schedule` that is no function.
+
     Example:
         >>> own = OwnOptimizer(lambda model: torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), name="sgd")
         >>> own.built(nn.Linear(2, 2))[0].param_groups[0]["peak"]
@@ -38,17 +45,24 @@ class OwnOptimizer:
     schedule: Callable[[torch.optim.Optimizer], LRScheduler] | None = None
     name: str = ""
 
+    def __post_init__(self) -> None:
+        function_of(self.build, "build")
+        if self.schedule is not None:
+            function_of(self.schedule, "schedule")
+        text(self.name, "name", "sgd")
+
     @property
     def label(self) -> str:
         return self.name or f"{self.build.__module__}.{getattr(self.build, '__qualname__', type(self.build).__name__)}"
 
     def built(self, model: nn.Module) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
-        """Raises ValueError for an optimizer that needs a closure, and for a scheduler that needs a measure.
+        """Raises ValueError for what is no optimizer or no scheduler, for one that needs a closure, or a measure.
 
         Args:
             model: whose parameters it updates.
         """
         optimizer = self.build(model)
+        _require_attributes(optimizer, (*KEPT, "zero_grad", "param_groups"), "build", "a torch optimizer")
         closure = inspect.signature(optimizer.step).parameters.get("closure")
         if closure is not None and closure.default is inspect.Parameter.empty:
             raise ValueError(
@@ -57,10 +71,21 @@ class OwnOptimizer:
             )
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
-        scheduler = self.schedule(optimizer) if self.schedule else None
+        if self.schedule is None:
+            return optimizer, None
+        scheduler = self.schedule(optimizer)
+        _require_attributes(scheduler, KEPT, "schedule", "a torch scheduler")
         if isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError("ReduceLROnPlateau needs a measure in step(): give a scheduler that counts steps")
         return optimizer, scheduler
+
+
+def _require_attributes(found: Any, names: Sequence[str], function: str, kind: str) -> None:
+    if missing := [name for name in names if not hasattr(found, name)]:
+        raise ValueError(
+            f"{function} must return {kind}, got {shown(found)}, which has no {', '.join(missing)}: return one of "
+            f"torch.optim{'.lr_scheduler' if function == 'schedule' else ''}"
+        )
 
 
 def require_plain(state: Any, where: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hf_xet
 import huggingface_hub
 import pytest
 import torch
@@ -141,6 +142,43 @@ def test_a_dry_run_gives_up_on_a_hub_that_does_not_answer(
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(ValueError, match="lab/copier at .* cannot be reached"):
             push(run, REPOSITORY, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (404, r"has no Xet.*\(404 Not Found\).*set HF_HUB_DISABLE_XET=1.*the same command then resumes"),
+        (405, r"has no Xet.*set HF_HUB_DISABLE_XET=1"),
+        (403, r"refuses it .*403 Forbidden.*log in with `hf auth login`"),
+    ],
+)
+def test_a_hub_that_refuses_xet_is_asked_once_and_the_remedy_is_named(
+    hub: LocalHub, run: Run, monkeypatch: pytest.MonkeyPatch, status: int, message: str
+) -> None:
+    waits: list[float] = []
+    hub.xet = status
+    monkeypatch.setattr(hub_files.time, "sleep", waits.append)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
+    with pytest.raises(ValueError, match=message):
+        push(run, REPOSITORY)
+    assert not waits
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    assert push(run, REPOSITORY).uploaded == STEPS
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("XetAuthenticationError", "refuses it .*log in with"),
+        ("XetObjectNotFoundError", "fails at Xet, .*expired.*check the network, or set HF_HUB_DISABLE_XET=1"),
+    ],
+)
+def test_errors_of_the_client_of_xet_are_explained(hub: LocalHub, error: str, message: str) -> None:
+    def upload() -> None:
+        raise getattr(hf_xet, error)("expired")
+
+    with pytest.raises(ValueError, match=message):
+        hub_uploads.HubUploads(REPOSITORY).ask(upload)
 
 
 def test_a_private_repository(hub: LocalHub, run: Run) -> None:
