@@ -391,3 +391,28 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_the_command_refuses_a_place_without_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["audit", str(tmp_path)]) == 2
     assert "no series of checkpoints at" in capsys.readouterr().err
+
+
+def test_the_command_takes_the_options_that_its_messages_name(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    states = walk(10)
+    states[8] = states[1]
+    save(tmp_path, STEPS, states)
+    files = str(tmp_path / "model_{step}.pt")
+    assert main(["audit", files, "--skip", "80", "--max-gb", "3", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["steps"] == [0, 10, 20, 30, 40, 50, 60, 70, 90]
+    assert "duplicate" not in [each["kind"] for each in facts["findings"]]
+    assert main(["audit", files, "--every", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == [0, 30, 60, 90]
+    assert main(["audit", files, "--skip", "5"]) == 2
+    assert "--skip 5 is no step of the series" in capsys.readouterr().err
+    assert main(["audit", files, "--revisions", "step1"]) == 2
+    assert "--revisions are those of a hub" in capsys.readouterr().err
+
+
+def test_the_command_takes_no_options_of_a_series_for_a_run(
+    tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    Run.write(tmp_path / "run", tiny, train(tiny))
+    assert main(["audit", str(tmp_path / "run"), "--skip", "5"]) == 2
+    assert "is a run, which is audited as a whole: leave out the options of a series" in capsys.readouterr().err
