@@ -26,6 +26,7 @@ from grok_interp import (
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.audit import Finding, audit_of_sketches
+from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import SKETCHES, sketch
 
 STEPS = tuple(range(0, 100, 10))
@@ -150,6 +151,23 @@ def test_a_reversed_series_whose_checkpoints_say_their_steps(suffix: str, counte
     result = audit(save_stored(tmp_path, suffix, counter, REVERSED))
     assert [(each.kind, each.steps) for each in result.findings] == [("order", STEPS)]
     assert "say of themselves that they are of steps 90, 80, 70, 60, 50, ..., 0 (10 checkpoints)" in str(result)
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_stored_step_may_be_a_tensor(shape: tuple[int, ...], tmp_path: Path) -> None:
+    states = walk(10)
+    for step, said in REVERSED:
+        torch.save({"model": states[said // 10], "step": torch.full(shape, said)}, tmp_path / f"model_{step}.pt")
+    assert ("order", STEPS) in found(CheckpointSeries.from_files(tmp_path / "model_{step}.pt"))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [torch.tensor([1, 2]), torch.tensor(1.0), torch.tensor(True), torch.tensor(-1), torch.tensor([1]).to_sparse()],
+)
+def test_other_tensors_are_no_stored_step(stored: Tensor, tmp_path: Path) -> None:
+    torch.save({"model": walk(1)[0], "step": stored}, tmp_path / "model_10.pt")
+    assert stored_step(CheckpointSeries.from_files(tmp_path / "model_{step}.pt"), 10) is None
 
 
 def test_steps_that_checkpoints_count_otherwise_are_no_finding(tmp_path: Path) -> None:
