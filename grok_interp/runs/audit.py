@@ -6,9 +6,10 @@
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
     gap          an interval 1.5 times as long as both beside it, in steps or on a logarithmic axis
-    order        two checkpoints that would make the path through weight space shorter if they were exchanged; an order
-                 that is not the one that checkpoints say of themselves (Trainer's trainer_state.json; step, iter_num
-                 and the like beside a state dict); a series that ends with an initialization
+    order        two checkpoints that would make the path through weight space shorter if they were exchanged; one that
+                 stores another step than its name, if most store that of the name, or two that store one step, or
+                 another order (Trainer's trainer_state.json; step, iter_num and the like beside a state dict); a series
+                 that ends with an initialization
     jump         two neighbors much farther apart than those around them: another run, or an abrupt change
 
 Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`). They do not tell the direction of

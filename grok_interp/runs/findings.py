@@ -22,6 +22,7 @@ WORSE = 2.0  # times the path around one of them
 JUMP = 5.0  # times the median of the distances around it
 AROUND = 2  # distances on either side
 FEWEST = 3  # distances to compare one with
+COARSE = 2  # a counter that adds 1 every few steps equals none above 2, and stays while others would add 2
 
 Pairs = Mapping[tuple[int, int], float]
 
@@ -111,20 +112,40 @@ def gaps(steps: Sequence[int]) -> Iterator[Finding]:
 
 
 def misnamed(stored: Mapping[int, int]) -> Iterator[Finding]:
-    """Steps in another order than the checkpoints say of themselves; they may count otherwise.
+    """Checkpoints that say of themselves another step than their names, or, where they count otherwise, another order.
 
     Args:
         stored: step -> what the checkpoint says, in the order of steps.
     """
-    if wrong := {
-        step: said for (step, said), due in zip(stored.items(), sorted(stored.values()), strict=True) if said != due
-    }:
-        yield Finding(
-            "order",
-            tuple(wrong),
-            f"the checkpoints named {shown_steps(list(wrong))} say of themselves that they are of steps "
-            f"{shown_steps(list(wrong.values()))}: check how the files were named",
+    equal = [step == said for step, said in stored.items() if step > COARSE]
+    due = list(stored) if 2 * sum(equal) > len(equal) else sorted(stored.values())
+    if wrong := {step: said for (step, said), each in zip(stored.items(), due, strict=True) if said != each}:
+        named, said = shown_steps(list(wrong)), shown_steps(list(wrong.values()))
+        which = (
+            f"the checkpoint named {named} says of itself that it is of step {said}"
+            if len(wrong) == 1
+            else f"the checkpoints named {named} say of themselves that they are of steps {said}"
         )
+        yield Finding("order", tuple(wrong), f"{which}: check how the files were named")
+    for said, steps in _same_step(stored).items():
+        if not wrong.keys() & set(steps):
+            named = shown_steps(steps)
+            which = f"the checkpoints named {named} say of themselves that they are of one step, {said:,}"
+            yield Finding("order", tuple(steps), f"{which}: was a checkpoint copied?")
+
+
+def _same_step(stored: Mapping[int, int]) -> dict[int, list[int]]:
+    """What several say -> their steps; without those that a counter of many steps each cannot tell apart."""
+    steps, counts = list(stored), list(stored.values())
+    rate = (counts[-1] - counts[0]) / (steps[-1] - steps[0]) if len(steps) > 1 else 0.0
+    steps_of = defaultdict(list)
+    for step, said in stored.items():
+        steps_of[said].append(step)
+    return {
+        said: those
+        for said, those in steps_of.items()
+        if len(those) > 1 and ((those[-1] - those[0]) * rate >= COARSE or (said in those and said > COARSE))
+    }
 
 
 def reversed_order(untrained: Mapping[int, AbstractSet[str]]) -> Iterator[Finding]:

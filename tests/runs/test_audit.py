@@ -26,6 +26,7 @@ from grok_interp import (
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.audit import Finding, audit_of_sketches
+from grok_interp.runs.findings import misnamed
 from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import SKETCHES, sketch
 
@@ -175,6 +176,55 @@ def test_steps_that_checkpoints_count_otherwise_are_no_finding(tmp_path: Path) -
     for step, state in zip(STEPS, states, strict=True):
         torch.save({"model": state, "step": step // 50}, tmp_path / f"model_{step}.pt")
     assert audit(CheckpointSeries.from_files(tmp_path / "model_{step}.pt")).is_sound
+
+
+HUNDREDS = tuple(range(0, 1100, 100))
+
+
+@pytest.mark.parametrize(
+    ("stored", "steps", "said"),
+    [
+        ({500: 400}, (500,), "the checkpoint named 500 says of itself that it is of step 400"),
+        ({500: 550}, (500,), "the checkpoint named 500 says of itself that it is of step 550"),
+        ({500: 1000}, (500,), "the checkpoint named 500 says of itself that it is of step 1,000"),
+        (
+            {0: 7, 1000: 3000},
+            (0, 1000),
+            "the checkpoints named 0, 1,000 say of themselves that they are of steps 7, 3,000",
+        ),
+    ],
+)
+def test_steps_that_are_not_those_of_the_names(stored: dict[int, int], steps: tuple[int, ...], said: str) -> None:
+    """Where most are."""
+    (finding,) = misnamed({step: stored.get(step, step) for step in HUNDREDS})
+    assert (finding.kind, finding.steps) == ("order", steps)
+    assert finding.message.startswith(f"{said}: ")
+
+
+def test_an_audit_compares_stored_steps_with_names(tmp_path: Path) -> None:
+    for step, state in zip(STEPS, walk(10), strict=True):
+        torch.save({"model": state, "step": 40 if step == 50 else step}, tmp_path / f"model_{step}.pt")
+    assert found(CheckpointSeries.from_files(tmp_path / "model_{step}.pt")) == [("order", (50,))]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{400: 400, 500: 400}, {step: 401 if step == 500 else step + 1 for step in HUNDREDS}],
+)
+def test_two_checkpoints_that_say_one_step(stored: dict[int, int]) -> None:
+    (finding,) = misnamed(stored)
+    assert (finding.kind, finding.steps) == ("order", (400, 500))
+    assert "the checkpoints named 400, 500 say of themselves that they are of one step, 40" in finding.message
+
+
+@pytest.mark.parametrize("steps", [STEPS, HUNDREDS, (0, 1, 2, 4, 8, 16, 32, 64), (1, 2, 3), (49, 50, 99, 100), (0, 1)])
+@pytest.mark.parametrize("every", [3, 8, 50, 1000])
+@pytest.mark.parametrize("first", [0, 1])
+def test_counters_that_count_otherwise_are_no_finding(steps: tuple[int, ...], every: int, first: int) -> None:
+    """Updates of several micro-batches, epochs; and counters that go on from another run."""
+    assert list(misnamed({step: first + step // every for step in steps})) == []
+    assert list(misnamed({step: -(-step // every) for step in steps})) == []
+    assert list(misnamed({step: 10_000 + first + step for step in steps})) == []
 
 
 @pytest.mark.parametrize("state", ["nothing", "[]", '{"global_step": "many"}', '{"global_step": true}'])
