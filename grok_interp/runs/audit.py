@@ -5,7 +5,8 @@
                  from most in a field that changes the computation
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
-    gap          an interval 1.5 times as long as both beside it, in steps or on a logarithmic axis
+    gap          in linear or logarithmic spacing, an interval 1.5 times as long as the equal ones beside it, or a
+                 multiple of the usual one
     order        two checkpoints that would make the path through weight space shorter if they were exchanged; one that
                  stores another step than its name, if most store that of the name, or two that store one step, or
                  another order (Trainer's trainer_state.json; step, iter_num and the like beside a state dict); a series
@@ -34,12 +35,12 @@ from grok_interp.runs.findings import (
     distances_between,
     duplicates,
     exchanged,
-    gaps,
     jumps,
     misfits,
     misnamed,
     reversed_order,
 )
+from grok_interp.runs.gaps import gaps
 from grok_interp.runs.huggingface_folders import HuggingFaceFolders
 from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.runs.stored_steps import stored_step

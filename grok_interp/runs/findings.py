@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import combinations
-from math import log
 from statistics import median
 from typing import Any
 
@@ -16,7 +15,6 @@ from torch import Tensor
 from grok_interp.models.hooked import other_sizes
 from grok_interp.results.order import shown_steps
 
-GAP = 1.5  # times both intervals beside it
 SHORTER = 0.9  # of the path around two checkpoints, if they are exchanged: beyond the error of a sketch
 WORSE = 2.0  # times the path around one of them
 JUMP = 5.0  # times the median of the distances around it
@@ -95,20 +93,6 @@ def _most_frequent(values: Sequence[Any]) -> Any:
             counts.append(0)
         counts[distinct.index(value)] += 1
     return distinct[counts.index(max(counts))]
-
-
-def gaps(steps: Sequence[int]) -> Iterator[Finding]:
-    """In regular spacing, and in logarithmic spacing: 1, 2, 4, 16, 32 lacks 8."""
-    positions = ([float(step) for step in steps], [log(step) for step in steps if step > 0])
-    found: set[tuple[int, int]] = set()
-    for each in positions:
-        of = steps[len(steps) - len(each) :]
-        intervals = [b - a for a, b in zip(each, each[1:], strict=False)]
-        for number in range(1, len(intervals) - 1):
-            if intervals[number] > GAP * max(intervals[number - 1], intervals[number + 1]):
-                found.add((of[number], of[number + 1]))
-    for pair in sorted(found):
-        yield Finding("gap", pair, f"no checkpoint between steps {pair[0]} and {pair[1]}: are files missing?")
 
 
 def misnamed(stored: Mapping[int, int]) -> Iterator[Finding]:
