@@ -1,8 +1,8 @@
 """Is a series of checkpoints what it says it is? Faults that would make a figure over training wrong.
 
     unreadable   a checkpoint that cannot be read
-    config       names or shapes of weights that are not those of the first checkpoint, or a config.json that differs
-                 from most in a field that changes the computation
+    config       weights of other names or shapes than those of the first checkpoint or of its config.json, or a
+                 config.json that differs from most in a field that changes the computation
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
     gap          in linear or logarithmic spacing, an interval 1.5 times as long as the equal ones beside it, or a
@@ -42,7 +42,7 @@ from grok_interp.runs.findings import (
 )
 from grok_interp.runs.gaps import gaps
 from grok_interp.runs.huggingface_folders import HuggingFaceFolders
-from grok_interp.runs.refused import RefusedCheckpointError
+from grok_interp.runs.refused import MisfittingConfigError, RefusedCheckpointError
 from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import sketch
 
@@ -175,7 +175,8 @@ class _Read:
             self.checksums.pop(step, None)
             said = str(error)
             named = said if said.startswith(f"step {step},") else f"step {step}: {said}"
-            self.findings.append(Finding("unreadable", (step,), named))
+            kind = "config" if isinstance(error, MisfittingConfigError) else "unreadable"
+            self.findings.append(Finding(kind, (step,), named))
             return
         if weights is not None and not self._fits(step, weights):
             return

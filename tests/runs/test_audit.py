@@ -426,6 +426,23 @@ def test_a_config_of_another_computation_is_found(fields: dict[str, Any], said: 
     assert finding.message.endswith(" (steps 100, 300): are all of one training?")
 
 
+def test_a_config_whose_weights_have_other_shapes_is_found(tmp_path: Path) -> None:
+    series = with_config(tmp_path, (100, 200, 300), {200: {"num_key_value_heads": 1}})
+    (finding,) = audit(series).findings
+    assert (finding.kind, finding.steps) == ("config", (200,))
+    said = "has model.layers.0.self_attn.k_proj.weight of shape (16, 16) where its config.json says (8, 16): copy the"
+    assert f"checkpoint-200 {said} config.json that the model was trained with" in finding.message
+    with pytest.raises(ValueError) as refusal:
+        series.load(200)
+    assert said in str(refusal.value)
+
+
+def test_a_config_of_fewer_layers_is_found(tmp_path: Path) -> None:
+    (finding,) = audit(with_config(tmp_path, (100, 200, 300), {200: {"num_hidden_layers": 1}})).findings
+    assert (finding.kind, finding.steps) == ("config", (200,))
+    assert "has 9 weights that a model of its config.json does not have" in finding.message
+
+
 def test_each_field_is_compared_with_what_most_have(tmp_path: Path) -> None:
     """No two of these configs are equal."""
     fields = {100: {"hidden_act": "gelu"}, 200: {"rms_norm_eps": 0.01}, 300: {"max_position_embeddings": 48}}

@@ -187,6 +187,14 @@ def test_an_audit_reads_configs_without_further_weights(hub: LocalHub) -> None:
     assert sum("safetensors" in request for request in hub.downloads()) == len(STEPS)
 
 
+def test_a_config_that_does_not_fit_its_weights_is_named(hub: LocalHub) -> None:
+    edit_config(hub.revision(REPOSITORY, "step2"), num_key_value_heads=1)
+    findings = audit(CheckpointSeries.from_hub(REPOSITORY)).findings
+    (finding,) = [each for each in findings if each.steps == (2,)]
+    assert finding.kind == "config"
+    assert f"{NAMED} has model.layers.0.self_attn.k_proj.weight of shape" in finding.message
+
+
 def test_the_command_audits_the_revisions_that_are_named(hub: LocalHub, capsys: pytest.CaptureFixture) -> None:
     for step in STEPS:
         hub.revision(REPOSITORY, f"step{step}").rename(hub.revision(REPOSITORY, f"iter-{step}"))
