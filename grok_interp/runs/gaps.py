@@ -68,8 +68,10 @@ def _are_missing(numbers: Sequence[int], intervals: Sequence[float], usual: floa
     times = [intervals[number] / usual for number in numbers]
     if not all(isclose(each, round(each), abs_tol=1e-6) and each > GAP for each in times):
         return False
-    last = len(intervals) - 1  # the last interval of a training has any length
-    if inside[0] < numbers[0] and numbers[-1] < min(inside[-1], last - 1):
+    last = len(intervals) - 1
+    is_whole = inside[0] == 0 and usual != 1  # rounded logarithmic steps begin with intervals of 1
+    end = inside[-1] if is_whole else min(inside[-1], last - 1)  # the last interval of a training has any length
+    if inside[0] < numbers[0] and numbers[-1] < end:
         return len(numbers) <= LONGEST
     is_one = len(numbers) == 1 and round(times[0]) == 2 and inside[0] == 0
-    return is_one and (numbers[0] == 0 or (numbers[0] >= last - 1 and intervals[numbers[0]] != 2))
+    return is_one and (numbers[0] == 0 or (is_whole and numbers[0] == last))
