@@ -317,8 +317,9 @@ def test_files_that_do_not_fit_the_shell(tmp_path: Path) -> None:
 
 
 def test_an_empty_series_is_refused() -> None:
+    empty = SimpleNamespace(steps=(), checksum=str, weights=dict, load=int)
     with pytest.raises(ValueError, match="got an empty series"):
-        audit(SimpleNamespace(steps=()))  # pyright: ignore[reportArgumentType]
+        audit(empty)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_sketch_keeps_distances() -> None:
