@@ -26,8 +26,8 @@ NO_SERIES = (
 
 
 @dataclass(frozen=True)
-class SeriesOptions:
-    """How a series from elsewhere is read, and what it is evaluated on.
+class CheckpointOptions:
+    """How a series from elsewhere is read.
 
     Args:
         every: use every n-th checkpoint, counted from the first.
@@ -36,9 +36,6 @@ class SeriesOptions:
         max_gb: limit of the download cache; the least recently used files are deleted first.
         model: the model that weights are loaded into: FILE.py:NAME, a model or a function that returns one (the file is
             executed), or a preset's name.
-        tokenizer: a tokenizer.json; by default the one that comes with the checkpoints.
-        bos: id of the first token of each sequence; by default that of the tokenizer.
-        text: a text file for the validation loss; without one there is none.
     """
 
     every: int = 1
@@ -46,9 +43,6 @@ class SeriesOptions:
     revisions: tuple[str, ...] = ()
     max_gb: float = 20.0
     model: str | None = None
-    tokenizer: Path | None = None
-    bos: int | None = None
-    text: Path | None = None
 
     @property
     def words(self) -> list[str]:
@@ -70,7 +64,24 @@ class SeriesOptions:
         return patterns[0] if patterns else self.revisions or None
 
 
+@dataclass(frozen=True)
+class SeriesOptions(CheckpointOptions):
+    """How a series from elsewhere is read, and what it is evaluated on.
+
+    Args:
+        tokenizer: a tokenizer.json; by default the one that comes with the checkpoints.
+        bos: id of the first token of each sequence; by default that of the tokenizer.
+        text: a text file for the validation loss; without one there is none.
+    """
+
+    tokenizer: Path | None = None
+    bos: int | None = None
+    text: Path | None = None
+
+
+CheckpointFlags = Annotated[CheckpointOptions, tyro.conf.arg(name="")]
 SeriesFlags = Annotated[SeriesOptions, tyro.conf.arg(name="")]
+AS_NAMED = CheckpointOptions()
 DEFAULTS = SeriesOptions()
 
 
@@ -104,7 +115,7 @@ def open_series_run(source: str, directory: Path, options: SeriesOptions) -> Ser
     return run
 
 
-def series_at(source: str, options: SeriesOptions = DEFAULTS, *, with_models: bool = False) -> CheckpointSeries:
+def series_at(source: str, options: CheckpointOptions = AS_NAMED, *, with_models: bool = False) -> CheckpointSeries:
     """The series of that name. Raises ValueError where there is none.
 
     Args:
@@ -135,7 +146,7 @@ def series_at(source: str, options: SeriesOptions = DEFAULTS, *, with_models: bo
     return replace(found, paths=chosen_steps(found.paths, every=options.every, skip=options.skip, keyword="--skip {}"))
 
 
-def _local(source: str, options: SeriesOptions, with_models: bool) -> Any:
+def _local(source: str, options: CheckpointOptions, with_models: bool) -> Any:
     from grok_interp.runs.series import CheckpointSeries
 
     place = user_path(source)

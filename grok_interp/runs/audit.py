@@ -1,14 +1,16 @@
 """Is a series of checkpoints what it says it is? Faults that would make a figure over training wrong.
 
     unreadable   a checkpoint that cannot be read
-    config       names or shapes of weights that are not those of the first checkpoint, or a config.json that differs
-                 from most in a field that changes the computation
+    config       weights of other names or shapes than those of the first checkpoint or of its config.json, or a
+                 config.json that differs from most in a field that changes the computation
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
-    gap          an interval 1.5 times as long as both beside it, in steps or on a logarithmic axis
-    order        two checkpoints that would make the path through weight space shorter if they were exchanged; an order
-                 that is not the one that checkpoints say of themselves (Trainer's trainer_state.json; step, iter_num
-                 and the like beside a state dict); a series that ends with an initialization
+    gap          in linear or logarithmic spacing, an interval 1.5 times as long as the equal ones beside it, or a
+                 multiple of the usual one
+    order        two checkpoints that would make the path through weight space shorter if they were exchanged; one that
+                 stores another step than its name, if most store that of the name, or two that store one step, or
+                 another order (Trainer's trainer_state.json; step, iter_num and the like beside a state dict); a series
+                 that ends with an initialization
     jump         two neighbors much farther apart than those around them: another run, or an abrupt change
 
 Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`). They do not tell the direction of
@@ -33,14 +35,14 @@ from grok_interp.runs.findings import (
     distances_between,
     duplicates,
     exchanged,
-    gaps,
     jumps,
     misfits,
     misnamed,
     reversed_order,
 )
+from grok_interp.runs.gaps import gaps
 from grok_interp.runs.huggingface_folders import HuggingFaceFolders
-from grok_interp.runs.refused import RefusedCheckpointError
+from grok_interp.runs.refused import MisfittingConfigError, RefusedCheckpointError
 from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import sketch
 
@@ -173,7 +175,8 @@ class _Read:
             self.checksums.pop(step, None)
             said = str(error)
             named = said if said.startswith(f"step {step},") else f"step {step}: {said}"
-            self.findings.append(Finding("unreadable", (step,), named))
+            kind = "config" if isinstance(error, MisfittingConfigError) else "unreadable"
+            self.findings.append(Finding(kind, (step,), named))
             return
         if weights is not None and not self._fits(step, weights):
             return

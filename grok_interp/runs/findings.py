@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import combinations
-from math import log
 from statistics import median
 from typing import Any
 
@@ -16,12 +15,12 @@ from torch import Tensor
 from grok_interp.models.hooked import other_sizes
 from grok_interp.results.order import shown_steps
 
-GAP = 1.5  # times both intervals beside it
 SHORTER = 0.9  # of the path around two checkpoints, if they are exchanged: beyond the error of a sketch
 WORSE = 2.0  # times the path around one of them
 JUMP = 5.0  # times the median of the distances around it
 AROUND = 2  # distances on either side
 FEWEST = 3  # distances to compare one with
+COARSE = 2  # a counter that adds 1 every few steps equals none above 2, and stays while others would add 2
 
 Pairs = Mapping[tuple[int, int], float]
 
@@ -96,35 +95,41 @@ def _most_frequent(values: Sequence[Any]) -> Any:
     return distinct[counts.index(max(counts))]
 
 
-def gaps(steps: Sequence[int]) -> Iterator[Finding]:
-    """In regular spacing, and in logarithmic spacing: 1, 2, 4, 16, 32 lacks 8."""
-    positions = ([float(step) for step in steps], [log(step) for step in steps if step > 0])
-    found: set[tuple[int, int]] = set()
-    for each in positions:
-        of = steps[len(steps) - len(each) :]
-        intervals = [b - a for a, b in zip(each, each[1:], strict=False)]
-        for number in range(1, len(intervals) - 1):
-            if intervals[number] > GAP * max(intervals[number - 1], intervals[number + 1]):
-                found.add((of[number], of[number + 1]))
-    for pair in sorted(found):
-        yield Finding("gap", pair, f"no checkpoint between steps {pair[0]} and {pair[1]}: are files missing?")
-
-
 def misnamed(stored: Mapping[int, int]) -> Iterator[Finding]:
-    """Steps in another order than the checkpoints say of themselves; they may count otherwise.
+    """Checkpoints that say of themselves another step than their names, or, where they count otherwise, another order.
 
     Args:
         stored: step -> what the checkpoint says, in the order of steps.
     """
-    if wrong := {
-        step: said for (step, said), due in zip(stored.items(), sorted(stored.values()), strict=True) if said != due
-    }:
-        yield Finding(
-            "order",
-            tuple(wrong),
-            f"the checkpoints named {shown_steps(list(wrong))} say of themselves that they are of steps "
-            f"{shown_steps(list(wrong.values()))}: check how the files were named",
+    equal = [step == said for step, said in stored.items() if step > COARSE]
+    due = list(stored) if 2 * sum(equal) > len(equal) else sorted(stored.values())
+    if wrong := {step: said for (step, said), each in zip(stored.items(), due, strict=True) if said != each}:
+        named, said = shown_steps(list(wrong)), shown_steps(list(wrong.values()))
+        which = (
+            f"the checkpoint named {named} says of itself that it is of step {said}"
+            if len(wrong) == 1
+            else f"the checkpoints named {named} say of themselves that they are of steps {said}"
         )
+        yield Finding("order", tuple(wrong), f"{which}: check how the files were named")
+    for said, steps in _same_step(stored).items():
+        if not wrong.keys() & set(steps):
+            named = shown_steps(steps)
+            which = f"the checkpoints named {named} say of themselves that they are of one step, {said:,}"
+            yield Finding("order", tuple(steps), f"{which}: was a checkpoint copied?")
+
+
+def _same_step(stored: Mapping[int, int]) -> dict[int, list[int]]:
+    """What several say -> their steps; without those that a counter of many steps each cannot tell apart."""
+    steps, counts = list(stored), list(stored.values())
+    rate = (counts[-1] - counts[0]) / (steps[-1] - steps[0]) if len(steps) > 1 else 0.0
+    steps_of = defaultdict(list)
+    for step, said in stored.items():
+        steps_of[said].append(step)
+    return {
+        said: those
+        for said, those in steps_of.items()
+        if len(those) > 1 and ((those[-1] - those[0]) * rate >= COARSE or (said in those and said > COARSE))
+    }
 
 
 def reversed_order(untrained: Mapping[int, AbstractSet[str]]) -> Iterator[Finding]:

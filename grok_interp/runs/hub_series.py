@@ -100,7 +100,7 @@ class HubSeries(HuggingFaceFolders):
         try:
             yield
         except RefusedCheckpointError as error:
-            raise RefusedCheckpointError(
+            raise type(error)(
                 f"step {step}, {hub.place(self.paths.revisions[step])},",
                 re.sub(rf"{re.escape(str(hub.folder))}/[^/]+/\w+/?", "", error.reason),  # where it was downloaded to
                 f"leave it out with {self.keywords.skip.format(step)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from grok_interp.counted import counted
 from grok_interp.places import user_path
 from grok_interp.runs.config_fields import NOT_EXECUTED, config_fields, first_line
 from grok_interp.runs.foreign_series import FileSeries, checkpoint_files
-from grok_interp.runs.refused import RefusedCheckpointError
+from grok_interp.runs.refused import MisfittingConfigError, RefusedCheckpointError
 from grok_interp.runs.step_patterns import files_by_step
 
 TOKENIZER, CONFIG = "tokenizer.json", "config.json"
 CONSTANTS = re.compile(r"(^|\.)((attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_freq)$")  # that older files hold
+COPY_CONFIG = "copy the config.json that the model was trained with into it"
 SHOWN = 3  # names in a message
 
 
@@ -93,6 +94,7 @@ def read_huggingface(folder: Path) -> Any:
                 local_files_only=True,
                 use_safetensors=files[0].suffix == ".safetensors",
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
             )
     except Exception as error:  # safetensors, pickle and JSON each have their own
         raise RefusedCheckpointError(
@@ -101,8 +103,17 @@ def read_huggingface(folder: Path) -> Any:
             "copy its files again; weights must fit config.json",
         ) from error
     model, info = loaded
+    _require_shapes(folder, info["mismatched_keys"])
     _require_all_loaded(folder, info["missing_keys"], info["unexpected_keys"])
     return model
+
+
+def _require_shapes(folder: Path, mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]]) -> None:
+    """transformers would leave weights of another shape than the model's random."""
+    for name, found, expected in sorted(mismatched):
+        raise MisfittingConfigError(
+            folder, f"has {name} of shape {tuple(found)} where its config.json says {tuple(expected)}", COPY_CONFIG
+        )
 
 
 def _require_all_loaded(folder: Path, missing: Iterable[str], unexpected: Iterable[str]) -> None:
@@ -114,11 +125,11 @@ def _require_all_loaded(folder: Path, missing: Iterable[str], unexpected: Iterab
             "copy its files again",
         )
     if unknown := sorted(name for name in unexpected if not CONSTANTS.search(name)):
-        raise RefusedCheckpointError(
+        raise MisfittingConfigError(
             folder,
             f"has {counted(len(unknown), 'weight')} that a model of its config.json does not have "
             f"({', '.join(unknown[:SHOWN])})",
-            "copy the config.json that the model was trained with into it, or save the model without them",
+            f"{COPY_CONFIG}, or save the model without them",
         )
 
 

@@ -20,3 +20,7 @@ class RefusedCheckpointError(DamagedFileError):
 
     def __str__(self) -> str:
         return f"{self.place} {self.reason}: {self.remedy}"
+
+
+class MisfittingConfigError(RefusedCheckpointError):
+    """Of a checkpoint whose weights are not those of a model of its config.json."""

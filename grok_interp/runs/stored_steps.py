@@ -17,6 +17,7 @@ from grok_interp.runs.state_dicts import UNREADABLE, read_state_dict
 
 LONGEST = 19  # digits
 TRAINER_STATE = "trainer_state.json"
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 COUNTERS = ("step", "global_step", "iter_num", "iteration", "iter")  # beside a state dict, or in safetensors' metadata
 
 
@@ -43,6 +44,9 @@ def _first_counter(entries: Mapping[str, Any]) -> int | None:
 def _count(value: Any) -> int | None:
     if isinstance(value, str):
         return int(value) if value.isdecimal() and len(value) < LONGEST else None
+    if isinstance(value, torch.Tensor):
+        is_whole = value.numel() == 1 and value.dtype in WHOLE and value.layout is torch.strided
+        value = int(value) if is_whole else None
     return value if type(value) is int and value >= 0 else None
 
 

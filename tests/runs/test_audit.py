@@ -26,6 +26,8 @@ from grok_interp import (
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.audit import Finding, audit_of_sketches
+from grok_interp.runs.findings import misnamed
+from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import SKETCHES, sketch
 
 STEPS = tuple(range(0, 100, 10))
@@ -152,11 +154,77 @@ def test_a_reversed_series_whose_checkpoints_say_their_steps(suffix: str, counte
     assert "say of themselves that they are of steps 90, 80, 70, 60, 50, ..., 0 (10 checkpoints)" in str(result)
 
 
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_stored_step_may_be_a_tensor(shape: tuple[int, ...], tmp_path: Path) -> None:
+    states = walk(10)
+    for step, said in REVERSED:
+        torch.save({"model": states[said // 10], "step": torch.full(shape, said)}, tmp_path / f"model_{step}.pt")
+    assert ("order", STEPS) in found(CheckpointSeries.from_files(tmp_path / "model_{step}.pt"))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [torch.tensor([1, 2]), torch.tensor(1.0), torch.tensor(True), torch.tensor(-1), torch.tensor([1]).to_sparse()],
+)
+def test_other_tensors_are_no_stored_step(stored: Tensor, tmp_path: Path) -> None:
+    torch.save({"model": walk(1)[0], "step": stored}, tmp_path / "model_10.pt")
+    assert stored_step(CheckpointSeries.from_files(tmp_path / "model_{step}.pt"), 10) is None
+
+
 def test_steps_that_checkpoints_count_otherwise_are_no_finding(tmp_path: Path) -> None:
     states = walk(10)
     for step, state in zip(STEPS, states, strict=True):
         torch.save({"model": state, "step": step // 50}, tmp_path / f"model_{step}.pt")
     assert audit(CheckpointSeries.from_files(tmp_path / "model_{step}.pt")).is_sound
+
+
+HUNDREDS = tuple(range(0, 1100, 100))
+
+
+@pytest.mark.parametrize(
+    ("stored", "steps", "said"),
+    [
+        ({500: 400}, (500,), "the checkpoint named 500 says of itself that it is of step 400"),
+        ({500: 550}, (500,), "the checkpoint named 500 says of itself that it is of step 550"),
+        ({500: 1000}, (500,), "the checkpoint named 500 says of itself that it is of step 1,000"),
+        (
+            {0: 7, 1000: 3000},
+            (0, 1000),
+            "the checkpoints named 0, 1,000 say of themselves that they are of steps 7, 3,000",
+        ),
+    ],
+)
+def test_steps_that_are_not_those_of_the_names(stored: dict[int, int], steps: tuple[int, ...], said: str) -> None:
+    """Where most are."""
+    (finding,) = misnamed({step: stored.get(step, step) for step in HUNDREDS})
+    assert (finding.kind, finding.steps) == ("order", steps)
+    assert finding.message.startswith(f"{said}: ")
+
+
+def test_an_audit_compares_stored_steps_with_names(tmp_path: Path) -> None:
+    for step, state in zip(STEPS, walk(10), strict=True):
+        torch.save({"model": state, "step": 40 if step == 50 else step}, tmp_path / f"model_{step}.pt")
+    assert found(CheckpointSeries.from_files(tmp_path / "model_{step}.pt")) == [("order", (50,))]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{400: 400, 500: 400}, {step: 401 if step == 500 else step + 1 for step in HUNDREDS}],
+)
+def test_two_checkpoints_that_say_one_step(stored: dict[int, int]) -> None:
+    (finding,) = misnamed(stored)
+    assert (finding.kind, finding.steps) == ("order", (400, 500))
+    assert "the checkpoints named 400, 500 say of themselves that they are of one step, 40" in finding.message
+
+
+@pytest.mark.parametrize("steps", [STEPS, HUNDREDS, (0, 1, 2, 4, 8, 16, 32, 64), (1, 2, 3), (49, 50, 99, 100), (0, 1)])
+@pytest.mark.parametrize("every", [3, 8, 50, 1000])
+@pytest.mark.parametrize("first", [0, 1])
+def test_counters_that_count_otherwise_are_no_finding(steps: tuple[int, ...], every: int, first: int) -> None:
+    """Updates of several micro-batches, epochs; and counters that go on from another run."""
+    assert list(misnamed({step: first + step // every for step in steps})) == []
+    assert list(misnamed({step: -(-step // every) for step in steps})) == []
+    assert list(misnamed({step: 10_000 + first + step for step in steps})) == []
 
 
 @pytest.mark.parametrize("state", ["nothing", "[]", '{"global_step": "many"}', '{"global_step": true}'])
@@ -249,8 +317,9 @@ def test_files_that_do_not_fit_the_shell(tmp_path: Path) -> None:
 
 
 def test_an_empty_series_is_refused() -> None:
+    empty = SimpleNamespace(steps=(), checksum=str, weights=dict, load=int)
     with pytest.raises(ValueError, match="got an empty series"):
-        audit(SimpleNamespace(steps=()))  # pyright: ignore[reportArgumentType]
+        audit(empty)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_sketch_keeps_distances() -> None:
@@ -358,6 +427,23 @@ def test_a_config_of_another_computation_is_found(fields: dict[str, Any], said: 
     assert finding.message.endswith(" (steps 100, 300): are all of one training?")
 
 
+def test_a_config_whose_weights_have_other_shapes_is_found(tmp_path: Path) -> None:
+    series = with_config(tmp_path, (100, 200, 300), {200: {"num_key_value_heads": 1}})
+    (finding,) = audit(series).findings
+    assert (finding.kind, finding.steps) == ("config", (200,))
+    said = "has model.layers.0.self_attn.k_proj.weight of shape (16, 16) where its config.json says (8, 16): copy the"
+    assert f"checkpoint-200 {said} config.json that the model was trained with" in finding.message
+    with pytest.raises(ValueError) as refusal:
+        series.load(200)
+    assert said in str(refusal.value)
+
+
+def test_a_config_of_fewer_layers_is_found(tmp_path: Path) -> None:
+    (finding,) = audit(with_config(tmp_path, (100, 200, 300), {200: {"num_hidden_layers": 1}})).findings
+    assert (finding.kind, finding.steps) == ("config", (200,))
+    assert "has 9 weights that a model of its config.json does not have" in finding.message
+
+
 def test_each_field_is_compared_with_what_most_have(tmp_path: Path) -> None:
     """No two of these configs are equal."""
     fields = {100: {"hidden_act": "gelu"}, 200: {"rms_norm_eps": 0.01}, 300: {"max_position_embeddings": 48}}
@@ -391,3 +477,28 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_the_command_refuses_a_place_without_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["audit", str(tmp_path)]) == 2
     assert "no series of checkpoints at" in capsys.readouterr().err
+
+
+def test_the_command_takes_the_options_that_its_messages_name(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    states = walk(10)
+    states[8] = states[1]
+    save(tmp_path, STEPS, states)
+    files = str(tmp_path / "model_{step}.pt")
+    assert main(["audit", files, "--skip", "80", "--max-gb", "3", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["steps"] == [0, 10, 20, 30, 40, 50, 60, 70, 90]
+    assert "duplicate" not in [each["kind"] for each in facts["findings"]]
+    assert main(["audit", files, "--every", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == [0, 30, 60, 90]
+    assert main(["audit", files, "--skip", "5"]) == 2
+    assert "--skip 5 is no step of the series" in capsys.readouterr().err
+    assert main(["audit", files, "--revisions", "step1"]) == 2
+    assert "--revisions are those of a hub" in capsys.readouterr().err
+
+
+def test_the_command_takes_no_options_of_a_series_for_a_run(
+    tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    Run.write(tmp_path / "run", tiny, train(tiny))
+    assert main(["audit", str(tmp_path / "run"), "--skip", "5"]) == 2
+    assert "is a run, which is audited as a whole: leave out the options of a series" in capsys.readouterr().err

@@ -337,7 +337,7 @@ def test_weights_that_the_config_does_not_have_are_refused(tmp_path: Path) -> No
         with pytest.raises(DamagedFileError, match=message):
             read(500)
     (finding,) = audit(series).findings
-    assert (finding.kind, finding.steps) == ("unreadable", (500,))
+    assert (finding.kind, finding.steps) == ("config", (500,))
 
 
 CONSTANTS = {"attn.bias": (1, 1, 24, 24), "attn.masked_bias": (), "attn.rotary_emb.inv_freq": (4,)}

@@ -20,6 +20,7 @@ from grok_interp import (
     repeated_tokens,
     to_huggingface,
 )
+from grok_interp.cli import main
 from grok_interp.files import DamagedFileError
 from grok_interp.runs import hub_files
 from grok_interp.runs.hub_series import HubSeries
@@ -184,6 +185,30 @@ def test_an_audit_reads_configs_without_further_weights(hub: LocalHub) -> None:
     assert sum("config.json" in request for request in hub.downloads()) == len(STEPS)
     CheckpointSeries.from_hub(REPOSITORY).load(512)
     assert sum("safetensors" in request for request in hub.downloads()) == len(STEPS)
+
+
+def test_a_config_that_does_not_fit_its_weights_is_named(hub: LocalHub) -> None:
+    edit_config(hub.revision(REPOSITORY, "step2"), num_key_value_heads=1)
+    findings = audit(CheckpointSeries.from_hub(REPOSITORY)).findings
+    (finding,) = [each for each in findings if each.steps == (2,)]
+    assert finding.kind == "config"
+    assert f"{NAMED} has model.layers.0.self_attn.k_proj.weight of shape" in finding.message
+
+
+def test_the_command_audits_the_revisions_that_are_named(hub: LocalHub, capsys: pytest.CaptureFixture) -> None:
+    for step in STEPS:
+        hub.revision(REPOSITORY, f"step{step}").rename(hub.revision(REPOSITORY, f"iter-{step}"))
+    assert main(["audit", f"hub:{REPOSITORY}"]) == 2
+    assert "--revisions" in capsys.readouterr().err
+    spoil_weights(hub.revision(REPOSITORY, "iter-2"))
+    words = ["audit", f"hub:{REPOSITORY}", "--revisions", "iter-{step}", "--json"]
+    assert main(words) == 0
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert [(each["kind"], each["steps"]) for each in findings if each["kind"] == "unreadable"] == [("unreadable", [2])]
+    assert main([*words, "--skip", "2", "512", "--max-gb", "1"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["steps"] == [0, 1, 1000]
+    assert "unreadable" not in [each["kind"] for each in facts["findings"]]
 
 
 def test_the_cache_is_bounded_and_what_was_used_last_stays(hub: LocalHub, tmp_path: Path) -> None:
