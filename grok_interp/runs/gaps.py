@@ -12,7 +12,7 @@ from grok_interp.runs.findings import Finding
 GAP = 1.5  # times the intervals beside it
 AGREE = 1.2  # the longest of these is at most so many times the shortest
 BESIDE = 2  # intervals on either side
-FEWEST = 4  # equal intervals that make a spacing of a series
+FEWEST = 3  # equal intervals that make a spacing of a series
 LONGEST = 3  # neighboring multiples of the spacing; more are a spacing of their own
 DIGITS = 10  # of a logarithm, in which equal intervals are equal
 
