@@ -121,7 +121,8 @@
     restore();
     if (steps.length) show();
     document.documentElement.dataset.drawn = "yes";
+  }).finally(() => { // not before: a page that is replaced while it draws has no place to keep
+    const { version } = document.documentElement.dataset;
+    if (version) setInterval(refresh, 2000, version);
   });
-  const { version } = document.documentElement.dataset;
-  if (version) setInterval(refresh, 2000, version);
 })();

@@ -19,6 +19,9 @@ from grok_interp.runs.run_training import run_training
 from grok_interp.studies.watch import report_of
 
 
+LOADED = "document.readyState === 'complete'"  # before, a page cannot be scrolled
+
+
 @pytest.fixture
 def run(tiny: TrainConfig, tmp_path: Path) -> Run:
     """A finished run, whose last three of five checkpoints are hidden."""
@@ -70,11 +73,11 @@ def test_a_run_is_watched_from_before_its_first_checkpoint(run: Run, tmp_path: P
         for step in (0, 5, 10):
             uncover(run, step)
         tab.wait_for("document.body?.textContent.includes('analyzed up to step 10 of 20')")
-        tab.wait_for(DRAWN)
+        tab.wait_for(f"{DRAWN} && {LOADED}")
         tab.ask("(() => { const s = document.getElementById('step'); s.value = 1; scrollTo(0, 700); })()")
         uncover(run, 15)
         tab.wait_for("document.body?.textContent.includes('analyzed up to step 15 of 20')")
-        tab.wait_for(DRAWN)
+        tab.wait_for(f"{DRAWN} && {LOADED}")
         assert tab.ask("[document.getElementById('step').value, Math.round(scrollY)]") == ["1", 700]
         assert tab.errors == []
         process.send_signal(signal.SIGINT)
