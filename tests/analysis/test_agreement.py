@@ -15,7 +15,7 @@ from grok_interp.analysis.agreement import (
     algorithm_agreement,
 )
 from grok_interp.analysis.algorithms import modular_regression, ratio_matching
-from grok_interp.analysis.evaluation_contexts import Answers, EvaluationContexts, draw_contexts
+from grok_interp.analysis.evaluation_contexts import AnsweredContexts, EvaluationContexts, draw_contexts
 from grok_interp.analysis.hypotheses import HYPOTHESES, memorized
 from grok_interp.analysis.random_answers import log_likelihood, random_fraction
 from grok_interp.analysis.sampled_over import each_sampled_over
@@ -123,13 +123,13 @@ def test_recall_counts_the_tasks_that_agree_alike() -> None:
     tasks = ModularTasks(5, torch.tensor([[1, 0], [1, 1]]), torch.tensor([[0, 3]]), *[torch.tensor([[1, 0]])] * 2)
     inputs = torch.tensor([[[[1, 0], [0, 1], [2, 3]]]])
     asked = EvaluationContexts("id_train", 5, torch.tensor([[1, 1]]), inputs, torch.zeros(1, 1, 9).long(), 0, 0.0, 1, 1)
-    answers = Answers(asked, torch.tensor([[[1, 1, 0]]]), torch.zeros(1, 1, 3))
+    answers = AnsweredContexts(asked, torch.tensor([[[1, 1, 0]]]), torch.zeros(1, 1, 3))
     assert memorized(answers, tasks).tolist() == [[[1.0, 0.5, 1.0]]]
 
 
 def test_recall_of_an_unseen_task_ends_in_chance() -> None:
     (asked,) = draw_contexts(TASKS, ["ood_test"], n_examples=5, n_contexts=400, seed=0)
-    found = memorized(Answers(asked, asked.true, torch.zeros(asked.true.shape)), TASKS)
+    found = memorized(AnsweredContexts(asked, asked.true, torch.zeros(asked.true.shape)), TASKS)
     assert float(found[..., 4].mean()) == pytest.approx(1 / P, abs=0.1)
 
 
@@ -139,7 +139,7 @@ def test_symmetric_tasks_and_axis_queries_stand_apart() -> None:
     asked = draw_contexts(tasks, ["ood_train"], n_examples=6, n_contexts=500, seed=0)[0]
     right = asked.true.clone()
     right[1] = (right[1] + torch.randint(5, right[1].shape, generator=torch.Generator().manual_seed(0))) % 5
-    found = agreement_of([0], [[Answers(asked, right, torch.zeros(right.shape))]], tasks)
+    found = agreement_of([0], [[AnsweredContexts(asked, right, torch.zeros(right.shape))]], tasks)
     at = {"shot": 5, "hypothesis": "modular regression", "checkpoint": 0, "split": "ood_train"}
     generic, symmetric, axis = (float(found.log_likelihood(subset).sel(at)) for subset in SUBSETS)
     assert symmetric > -0.2

@@ -18,7 +18,6 @@ from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.watch import report_of
 
-
 LOADED = "document.readyState === 'complete'"  # before, a page cannot be scrolled
 
 
