@@ -37,7 +37,12 @@ class Execution:
             config: of the run.
             device: where it trains, a torch device.
             compiled: is the step compiled?
+
+        Raises:
+            ValueError: if `compiled` is neither True nor False.
         """
+        if not isinstance(compiled, bool):
+            raise ValueError(f"compiled must be True or False, got {compiled!r}")
         on = torch.device(device)
         return cls(
             precision=resolve_precision(config.precision, on),

@@ -42,6 +42,7 @@ def scheduled_as(found: Any) -> OwnOptimizer:
         ({"evaluate": lambda step, model: 5}, "evaluate must return names with numbers, "),
         ({"evaluate": lambda step, model: 0}, "or None, got 0 (int) at step 0: put the number under a name"),
         ({"on_update": {}}, "on_update must be a function, got {} (dict)"),
+        ({"compiled": "x"}, "compiled must be True or False, got 'x'"),
     ],
 )
 def test_training_refuses_what_it_cannot_use(
