@@ -150,6 +150,10 @@ class FileSeries(CheckpointSeries):
         found = self.read(path)
         if not isinstance(found, Mapping | nn.Module):
             raise ValueError(f"load must return a model or a state dict, got {type(found).__name__} for {path}")
+        if isinstance(found, Mapping) and (inner := [name for name in found if isinstance(found[name], Mapping)]):
+            raise ValueError(
+                f"load must return a state dict, got one in a dict for {path}: return what is under {inner[0]!r}"
+            )
         return found
 
     def _require_same_architecture(self, model: Any, path: Path) -> None:

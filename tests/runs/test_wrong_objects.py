@@ -92,3 +92,11 @@ def test_what_load_returns_is_refused_where_weights_are_read(tmp_path: Path) -> 
     series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=lambda path: path.name)
     with pytest.raises(ValueError, match="load must return a model or a state dict, got str"):
         series.weights(0)
+
+
+def test_a_state_dict_in_a_dict_is_not_what_load_returns(tmp_path: Path) -> None:
+    (tmp_path / "model_0.pt").touch()
+    found = {"model": {"w": torch.ones(2)}, "step": 5}
+    series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=lambda path: found)
+    with pytest.raises(ValueError, match=r"got one in a dict for .*model_0.pt: return what is under 'model'"):
+        series.weights(0)
