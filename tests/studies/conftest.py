@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from trainer_folder import save_trainer
 
+from grok_interp.configs import TrainConfig
+from grok_interp.configs.schedules import linear_steps
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
@@ -28,6 +30,16 @@ def runs(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             found[kind] = run_training(folder / kind, config)
             study_of(found[kind]).analyze(found[kind])
         yield found
+
+
+@pytest.fixture
+def seeds(tiny: TrainConfig, tmp_path: Path) -> list[Run]:
+    """Two runs of copying with 11 checkpoints."""
+    runs = []
+    for seed in range(2):
+        config = replace(tiny, init_seed=seed, data_seed=seed, checkpoint_steps=linear_steps(20, every=2))
+        runs.append(run_training(tmp_path / f"seed{seed}", config))
+    return runs
 
 
 @pytest.fixture(scope="session")

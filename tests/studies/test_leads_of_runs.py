@@ -1,29 +1,14 @@
 """Leads of several runs are drawn."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
 from grok_interp.cli import main
-from grok_interp.configs import TrainConfig
-from grok_interp.configs.schedules import linear_steps
 from grok_interp.runs.run import Run
-from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying.leading_scores import leads_of_runs, leads_section
 
 
-@pytest.fixture
-def runs(tiny: TrainConfig, tmp_path: Path) -> list[Run]:
-    runs = []
-    for seed in range(2):
-        config = replace(tiny, init_seed=seed, data_seed=seed, checkpoint_steps=linear_steps(20, every=2))
-        runs.append(run_training(tmp_path / f"seed{seed}", config))
-    return runs
-
-
-def test_leads_are_drawn_from_several_runs(runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
-    result = leads_of_runs(runs)
+def test_leads_are_drawn_from_several_runs(seeds: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
+    result = leads_of_runs(seeds)
     assert result.dataset["seed"].values.tolist() == [0, 1]
     assert result.dataset["score"].values.tolist() == [
         "previous_token",
@@ -31,7 +16,7 @@ def test_leads_are_drawn_from_several_runs(runs: list[Run], capsys: pytest.Captu
         "prefix_matching",
         "weight_norm",
     ]
-    section = leads_section(runs)
+    section = leads_section(seeds)
     assert section.drawing is not None and section.table is not None
     assert (
         len(section.drawing.panels) == 2
@@ -39,9 +24,9 @@ def test_leads_are_drawn_from_several_runs(runs: list[Run], capsys: pytest.Captu
         and "the largest value at the last" in section.text
     )
     assert {"seed", "head", "onset", "lead"} <= set(section.table.columns)
-    asked = [option for run in runs for option in ("--run", str(run))]
+    asked = [option for run in seeds for option in ("--run", str(run))]
     assert main(["reproduce", "copying/leads", *asked, "--device", "cpu"]) == 0
     printed = capsys.readouterr()
     assert "copying_leads.svg" in printed.out
     with pytest.raises(ValueError, match=r"got two runs of one init_seed: \[0, 0\]"):
-        leads_of_runs([runs[0], runs[0]])
+        leads_of_runs([seeds[0], seeds[0]])

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from browser import browser, needs_a_browser
+from hidden_checkpoints import run_up_to_step_5, uncover
 
 from grok_interp.configs import TrainConfig
 from grok_interp.models.transformer import Transformer
 from grok_interp.plots import attention_view
 from grok_interp.plots.page import Page, Section
 from grok_interp.runs.run import Run
-from grok_interp.runs.run_training import run_training
 from grok_interp.runs.series import SavedCheckpoints
 from grok_interp.studies import watch
 from grok_interp.studies.watch import Shown, serving, watch_run
@@ -24,17 +24,7 @@ from grok_interp.studies.watch import Shown, serving, watch_run
 
 @pytest.fixture
 def run(tiny: TrainConfig, tmp_path: Path) -> Run:
-    """A finished run, whose last three of five checkpoints are hidden."""
-    run = run_training(tmp_path / "run", tiny)
-    for step in (10, 15, 20):
-        path = run.checkpoints.path(step)
-        path.rename(tmp_path / path.name)
-    return run
-
-
-def uncover(run: Run, step: int) -> None:
-    path = run.checkpoints.path(step)
-    (run.directory.parent / path.name).rename(path)
+    return run_up_to_step_5(tiny, tmp_path)
 
 
 def answer(address: str, path: str = "/", *, host: str | None = None, method: str = "GET") -> tuple[int, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from browser import DRAWN, browser, needs_a_browser
+from hidden_checkpoints import hide, run_up_to_step_5, uncover
 
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
@@ -23,17 +24,7 @@ LOADED = "document.readyState === 'complete'"  # before, a page cannot be scroll
 
 @pytest.fixture
 def run(tiny: TrainConfig, tmp_path: Path) -> Run:
-    """A finished run, whose last three of five checkpoints are hidden."""
-    run = run_training(tmp_path / "run", tiny)
-    for step in (10, 15, 20):
-        path = run.checkpoints.path(step)
-        path.rename(tmp_path / path.name)
-    return run
-
-
-def uncover(run: Run, step: int) -> None:
-    path = run.checkpoints.path(step)
-    (run.directory.parent / path.name).rename(path)
+    return run_up_to_step_5(tiny, tmp_path)
 
 
 @contextmanager
@@ -64,8 +55,7 @@ def test_the_first_checkpoint_is_enough_for_a_page(study: str, tiny: TrainConfig
 def test_a_run_is_watched_from_before_its_first_checkpoint(run: Run, tmp_path: Path) -> None:
     """The real command and a real browser: the page comes, refreshes itself, keeps its place, says when it is over."""
     for step in (0, 5):
-        path = run.checkpoints.path(step)
-        path.rename(run.directory.parent / path.name)
+        hide(run, step)
     with watched(str(run)) as (process, address), browser(tmp_path / "profile") as tab:
         tab.open(address)
         assert "has no checkpoint yet" in tab.ask("document.body.textContent")
