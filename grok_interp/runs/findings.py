@@ -71,7 +71,8 @@ def misfits(configs: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
     """
     names = dict.fromkeys(name for fields in configs.values() for name in fields)
     each = {step: {name: fields.get(name) for name in names} for step, fields in configs.items()}
-    usual = {name: _most_frequent([fields[name] for fields in each.values()]) for name in names}
+    values = {name: [fields[name] for fields in each.values()] for name in names}
+    usual = {name: max(those, key=those.count) for name, those in values.items()}
     steps_of = defaultdict(list)
     for step, fields in each.items():
         steps_of[other_sizes(fields, usual)].append(step)
@@ -81,18 +82,6 @@ def misfits(configs: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
         which = f"config of step {steps[0]}" if len(steps) == 1 else f"configs of steps {shown_steps(steps)}"
         has = "has" if len(steps) == 1 else "have"
         yield Finding("config", tuple(steps), f"the {which} {has} {differing}{others}: are all of one training?")
-
-
-def _most_frequent(values: Sequence[Any]) -> Any:
-    """The first of those; lists are no keys of a dictionary."""
-    distinct: list[Any] = []
-    counts: list[int] = []
-    for value in values:
-        if value not in distinct:
-            distinct.append(value)
-            counts.append(0)
-        counts[distinct.index(value)] += 1
-    return distinct[counts.index(max(counts))]
 
 
 def misnamed(stored: Mapping[int, int]) -> Iterator[Finding]:
