@@ -18,7 +18,7 @@ import xarray as xr
 
 from grok_interp.analysis.copying import CopyingAccuracy, copying_accuracy
 from grok_interp.data.copying import CopyTask
-from grok_interp.device import keep_freed_memory, use_threads
+from grok_interp.device import choose_threads, keep_freed_memory, threads
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
@@ -102,7 +102,6 @@ def main() -> None:
     parser.add_argument("--precision", choices=("auto", "float32"), default="auto", help="of the training")
     arguments = parser.parse_args()
     recipe = replace(training_preset("copier-mini"), precision=arguments.precision)
-    use_threads(recipe.model.n_params)
     keep_freed_memory()
     heads = ["seed", "onset [95% CI]", "10% to 70% per token", "fall of the loss at the onset"]
     heads += [f"exact match of strings 0-4 ({N_SAMPLES} samples)", "printable: exact / per token"]
@@ -112,7 +111,8 @@ def main() -> None:
     for seed in range(arguments.seeds):
         directory = arguments.folder / f"seed{seed}"
         run_training(directory, replace(recipe, init_seed=seed, data_seed=seed))
-        found = measured(directory)
+        with threads(choose_threads(recipe.model.n_params)):  # training sets its own, as `grok-interp demo` does
+            found = measured(directory)
         passed.append(found.passed)
         print(row(seed, found), flush=True)
     counts = ", ".join(f"{sum(each)} of {len(passed)}" for each in zip(*passed, strict=True))
