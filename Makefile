@@ -16,14 +16,15 @@ COMMANDS := tests/plots/test_modular_page.py tests/runs/test_killed_training.py 
 	tests/test_kept_report.py tests/test_many_damages.py tests/test_places_to_change.py \
 	tests/training/test_compiled_interventions.py
 MODELS := tests/models/test_families.py tests/models/test_interchange.py tests/models/test_weights_of.py
-ENGINES := tests/engines/test_checkpoint_groups.py tests/engines/test_ray.py tests/engines/test_slurm.py \
+RAY := tests/engines/test_ray.py
+ENGINES := tests/engines/test_checkpoint_groups.py tests/engines/test_slurm.py \
 	tests/runs/test_real_faults.py tests/runs/test_run_ensemble.py tests/runs/test_signals.py \
 	tests/studies/test_sweep.py tests/studies/test_workers.py tests/training/test_cuda.py \
 	tests/training/test_ensemble.py tests/training/test_parallel.py tests/training/test_processes.py \
 	tests/test_gpu_script.py
 NOTEBOOKS := tests/test_jupyterlab.py tests/test_notebooks.py
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
-LEFT_OUT := $(addprefix --ignore=,$(MODELS) $(ENGINES) $(NOTEBOOKS))
+LEFT_OUT := $(addprefix --ignore=,$(MODELS) $(ENGINES) $(RAY) $(NOTEBOOKS))
 LOWEST := tests/test_configs.py tests/test_cli.py tests/test_commands.py tests/data tests/models tests/plots \
 	tests/results tests/runs tests/statistics
 
@@ -47,6 +48,7 @@ test-models: .venv/developing  ## the families of language models
 
 test-engines: .venv/developing .venv/clustered  ## several runs or processes at once, signals, GPUs
 	$(PYTEST) $(ENGINES)
+	$(BIN)/pytest --numprocesses 1 $(RAY)
 
 test-notebooks: .venv/developing .venv/reading  ## each notebook from top to bottom, one of them in JupyterLab
 	$(PYTEST) $(NOTEBOOKS)

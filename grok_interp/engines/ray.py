@@ -22,6 +22,10 @@ OWN_RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # as the processes of --jobs; by default 15, and a busy machine starves them
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # of one node, which then listens to 127.0.0.1 alone, on any system
+    "RAY_memory_monitor_refresh_ms": "0",  # as the processes of --jobs; it kills cells when others fill the memory
+    "RAY_health_check_timeout_ms": "300000",  # trainings leave Ray's own processes little time: who answers late is there
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
 }
 QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}  # what Ray says of lost workers it would print on stdout
 OBJECT_STORE = 100 * 2**20  # bytes; Ray's least is 75 MiB, and cells are small
@@ -36,7 +40,7 @@ class RayEngine:
         n_jobs: cells at a time; None for as many as there is room for.
         n_cpus: CPU cores of each cell.
         n_gpus: GPUs of each cell; cells with fractions share a GPU, and 0 hides the GPUs.
-        n_retries: how often a cell is tried again whose process or node was lost.
+        n_retries: how often a cell is tried again whose process or node was lost, or killed for want of memory.
         address: of a running cluster, `auto` for the one that runs on this machine; None starts Ray here, and ends it.
 
     Raises:
@@ -90,7 +94,8 @@ class RayEngine:
     @contextmanager
     def _connected(self) -> Iterator[Any]:
         own = {} if self.address else OWN_RAY  # on a cluster, nodes must reach this process
-        with _environment(own | QUIET):  # some is read when Ray is imported
+        retries = {"RAY_task_oom_retries": str(self.n_retries)}  # by default without end
+        with _environment(own | QUIET | retries):  # some is read when Ray is imported
             import ray
 
             if ray.is_initialized():

@@ -24,7 +24,7 @@ from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 COMMAND = [sys.executable, "-m", "grok_interp.cli", "sweep", "copier-tiny", "--seeds", "1", "--engine", "ray"]
 LONG = 1500  # updates: more than are made before the signal comes
 
@@ -107,6 +107,29 @@ def test_a_cancellation_that_ray_refuses_does_not_hide_the_interrupt(error: type
     assert asked == [("one", False), ("two", False), ("one", True), ("two", True)]
 
 
+@pytest.mark.parametrize("on_a_cluster", [False, True])
+def test_memory_that_others_fill_makes_no_cell_start_again_without_end(
+    on_a_cluster: bool, importable: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster has Ray's memory monitor on."""
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")  # of the machine's
+    if on_a_cluster:
+        monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "250")
+    engine = RayEngine(n_jobs=1, n_retries=1)
+    (outcome,) = engine.map(partial(work_for_a_while, tmp_path), {"one": 5.0})
+    if not on_a_cluster:
+        assert outcome.made == 5.0
+        assert len(list(tmp_path.iterdir())) == 1
+    else:
+        assert outcome.failure.startswith("its process was lost, --retries 1: OutOfMemoryError: ")
+
+
+def work_for_a_while(folder: Path, seconds: float) -> float:
+    (folder / f"try{os.getpid()}").touch()
+    time.sleep(seconds)
+    return seconds
+
+
 def test_a_package_that_a_node_does_not_have_is_named() -> None:
     (outcome,) = RayEngine(n_jobs=1).map(meet, {"one": "cell"})
     assert outcome.failure == "not begun: ModuleNotFoundError: No module named 'test_ray'"
@@ -137,7 +160,7 @@ def test_cells_share_a_gpu_and_all_end_when_the_caller_stops(
 
     with pytest.raises(ValueError, match="--gpus-per-job 0.5, and Ray sees 0 on this machine"):
         list(RayEngine(n_gpus=0.5).map(meet, {"one": 1}))
-    ray.init("local", num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init("local", num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         cells = {name: name for name in ("one", "two", "three")}
         found = list(RayEngine(n_gpus=0.25).map(partial(meet, tmp_path), cells))
