@@ -78,7 +78,7 @@ def require_threshold(threshold: float) -> None:
         ValueError: for one of 0 or less, and for one of 1 or more.
     """
     if not 0 < threshold < 1:
-        raise ValueError(f"threshold must be an accuracy above 0 and below 1 (paper: 0.75), got {threshold:g}")
+        raise ValueError(f"threshold must be an accuracy above 0 and below 1, got {threshold:g} (the paper: 0.75)")
 
 
 def _name(learned: tuple[Split, ...]) -> str:

@@ -161,7 +161,7 @@ def test_no_phase_is_certain() -> None:
 def test_a_threshold_that_all_accuracies_or_none_are_above_is_refused(threshold: float) -> None:
     """With 0 an accuracy of 1% counts as learned, with 1 an accuracy of 100% does not."""
     half, n = dict.fromkeys(SPLITS, 0.5), dict.fromkeys(SPLITS, 10.0)
-    message = f"threshold must be an accuracy above 0 and below 1 (paper: 0.75), got {threshold:g}"
+    message = f"threshold must be an accuracy above 0 and below 1, got {threshold:g} (the paper: 0.75)"
     for refused in (
         lambda: phase(half, threshold=threshold),
         lambda: phase_probabilities(half, n, threshold=threshold),

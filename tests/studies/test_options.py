@@ -83,7 +83,7 @@ def test_no_command_ignores_a_device_that_is_not_there(
         ("copying", "-1", "a score I(L, H) above 0 and at most 1, got -1"),
         ("copying", "0", "a score I(L, H) above 0 and at most 1, got 0"),
         ("copying", "nan", "a score I(L, H) above 0 and at most 1, got nan"),
-        ("modular", "1", "an accuracy above 0 and below 1, got 1: leave it out for 0.75"),
+        ("modular", "1", "an accuracy above 0 and below 1, got 1 (the paper: 0.75)"),
         ("modular", "0", "an accuracy above 0 and below 1, got 0"),
         (".", "1", "an accuracy above 0 and below 1, got 1"),
     ],

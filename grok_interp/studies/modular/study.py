@@ -56,11 +56,10 @@ class ModularStudy(Study):
         return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)
 
     def require_threshold(self, threshold: float | None) -> None:
-        """Every accuracy is 0 or more, and none above 1."""
-        if threshold is not None and not 0 < threshold < 1:
-            raise ValueError(
-                f"threshold must be an accuracy above 0 and below 1, got {threshold:g}: leave it out for 0.75"
-            )
+        from grok_interp.analysis.phases import require_threshold
+
+        if threshold is not None:
+            require_threshold(threshold)
 
     def final_measures(self, run: Run) -> Mapping[str, float]:
         """Last-shot accuracies by split."""
