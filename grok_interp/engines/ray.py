@@ -23,7 +23,7 @@ OWN_RAY = {
     "RAY_worker_niceness": "0",  # as the processes of --jobs; by default 15, and a busy machine starves them
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # of one node, which then listens to 127.0.0.1 alone, on any system
     "RAY_memory_monitor_refresh_ms": "0",  # as the processes of --jobs; it kills cells when others fill the memory
-    "RAY_health_check_timeout_ms": "300000",  # trainings leave Ray's own processes little time: who answers late is there
+    "RAY_health_check_timeout_ms": "300000",  # trainings leave Ray itself little time: who answers late is there
     "RAY_agent_register_timeout_ms": "300000",
     "RAY_worker_register_timeout_seconds": "300",
 }
