@@ -5,8 +5,8 @@
                  config.json that differs from most in a field that changes the computation
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
-    gap          of a run, a step of its schedule without a checkpoint; of other series, a step that is missing from
-                 the schedule that fits their steps best (see `gaps`)
+    gap          of a run, a step of its schedule without a checkpoint; of other series, a step of the schedule
+                 that fits their steps best
     order        two checkpoints that would make the path through weight space shorter if they were exchanged; one that
                  stores another step than its name, if most store that of the name, or two that store one step, or
                  another order (Trainer's trainer_state.json; step, iter_num and the like beside a state dict); a series
