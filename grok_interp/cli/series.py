@@ -30,7 +30,7 @@ class CheckpointOptions:
     """How a series from elsewhere is read.
 
     Args:
-        every: use every n-th checkpoint, counted from the first.
+        every: use every n-th checkpoint, counted from the first, and the last.
         skip: steps that are left out of these, for checkpoints that cannot be used.
         revisions: of a hub, names, or a pattern with {step}; by default the names that known suites use.
         max_gb: limit of the download cache; the least recently used files are deleted first.
@@ -90,6 +90,8 @@ def open_analyzed(
 ) -> Run:
     """What `analyze` is to evaluate. Raises ValueError for a series without a folder for it, or options without one."""
     if directory:
+        if trust_source:
+            raise ValueError(f"--trust-source is for runs, and {source} is a series of checkpoints: leave it out")
         run = open_series_run(source, directory, options)
         pictures = study_of(run).pictures
         if unknown := [name for name in figures if name not in pictures]:
@@ -129,6 +131,7 @@ def series_at(source: str, options: CheckpointOptions = AS_NAMED, *, with_models
         raise ValueError(f"--every must be 1 or more, got {options.every}")
     if not options.max_gb > 0:
         raise ValueError(f"--max-gb must be above 0, got {options.max_gb}")
+    _refuse_unused(source, options)
     if source.startswith(HUB):
         from grok_interp.runs.hub_series import ON_THE_COMMAND_LINE, hub_series
 
@@ -140,10 +143,27 @@ def series_at(source: str, options: CheckpointOptions = AS_NAMED, *, with_models
             max_gb=options.max_gb,
             keywords=ON_THE_COMMAND_LINE,
         )
-    if options.revisions:
-        raise ValueError(f"--revisions are those of a hub, and {source} is none: leave it out, or name hub:OWNER/NAME")
     found = _local(source, options, with_models)
-    return replace(found, paths=chosen_steps(found.paths, every=options.every, skip=options.skip, keyword="--skip {}"))
+    chosen = chosen_steps(found.paths, every=options.every, skip=options.skip, keyword="--skip {}")
+    return replace(found, paths=chosen, there=tuple(found.paths))
+
+
+def _refuse_unused(source: str, options: CheckpointOptions) -> None:
+    """Raises ValueError for an option that would change nothing."""
+    if source.startswith(HUB):
+        _refuse_model(source, options)
+    elif options.revisions:
+        raise ValueError(f"--revisions are those of a hub, and {source} is none: leave it out, or name hub:OWNER/NAME")
+    elif options.max_gb != AS_NAMED.max_gb:
+        raise ValueError(f"--max-gb limits downloads from a hub, and {source} is none: leave it out")
+
+
+def _refuse_model(source: str, options: CheckpointOptions) -> None:
+    if options.model is not None:
+        raise ValueError(
+            f"--model is what files of weights are loaded into, and the checkpoints of {source} have a config.json: "
+            "leave it out"
+        )
 
 
 def _local(source: str, options: CheckpointOptions, with_models: bool) -> Any:
@@ -153,11 +173,15 @@ def _local(source: str, options: CheckpointOptions, with_models: bool) -> Any:
     if "{" not in source:
         if not next(place.glob("checkpoint-*"), None):
             raise ValueError(NO_SERIES.format(source))
+        _refuse_model(source, options)
         return CheckpointSeries.from_huggingface_folder(place)
-    found: Any = CheckpointSeries.from_files(place, model=_shell(options.model) if options.model else None)
+    found: Any = CheckpointSeries.from_files(place)
     if next(iter(found.paths.values())).is_dir():
+        _refuse_model(source, options)
         return CheckpointSeries.from_huggingface_folder(place.parent, pattern=place.name)
-    if with_models and options.model is None:
+    if options.model is not None:
+        return CheckpointSeries.from_files(place, model=_shell(options.model))
+    if with_models:
         raise ValueError(
             f"{source} are files of weights: give --model, what they are loaded into: FILE.py:NAME (a model, or a "
             "function that returns one; a plain torch model in a TorchAdapter), or a preset of `grok-interp list "

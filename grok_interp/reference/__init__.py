@@ -7,7 +7,6 @@ figures take seconds. How each was trained, and what it can and cannot do, is in
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from grok_interp.files import write_text
 from grok_interp.models.weights import canonical_views
 from grok_interp.runs.checkpoint_files import save_weights
+from grok_interp.runs.record import COPIED, write_record
 from grok_interp.runs.run import Run
 
 FOLDER = Path(__file__).parent
@@ -57,7 +57,7 @@ def write_reference(run: Run, directory: Path, steps: Sequence[int]) -> Run:
         raise ValueError(f"{directory} exists: delete it first")
     models = {step: run.load(step) for step in steps}
     directory.mkdir(parents=True)
-    shutil.copy(run.directory / "config.json", directory / "config.json")
+    write_record(directory, {**run.record, COPIED: sorted(steps)})
     lines = (run.directory / "metrics.jsonl").read_text().splitlines()
     kept = [line for line in lines if json.loads(line)["step"] % METRICS_EVERY == 0]
     write_text(directory / "metrics.jsonl", "\n".join(kept) + "\n")

@@ -5,8 +5,8 @@
                  config.json that differs from most in a field that changes the computation
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
-    gap          in linear or logarithmic spacing, an interval 1.5 times as long as the equal ones beside it, or a
-                 multiple of the usual one
+    gap          of a run, a step of its schedule without a checkpoint; of other series, a step of the schedule
+                 that fits their steps best
     order        two checkpoints that would make the path through weight space shorter if they were exchanged; one that
                  stores another step than its name, if most store that of the name, or two that store one step, or
                  another order (Trainer's trainer_state.json; step, iter_num and the like beside a state dict); a series
@@ -20,7 +20,7 @@ whose gains or biases show it. At an end, where a checkpoint has one neighbor, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -40,7 +40,7 @@ from grok_interp.runs.findings import (
     misnamed,
     reversed_order,
 )
-from grok_interp.runs.gaps import gaps
+from grok_interp.runs.gaps import gaps_of
 from grok_interp.runs.huggingface_folders import HuggingFaceFolders
 from grok_interp.runs.refused import MisfittingConfigError, RefusedCheckpointError
 from grok_interp.runs.stored_steps import stored_step
@@ -116,7 +116,7 @@ def audit(series: Series, *, on_checkpoint: Callable[[int, int], None] | None = 
         read.add(series, step)
         if on_checkpoint:
             on_checkpoint(done, len(series.steps))
-    return read.compared(series.steps)
+    return read.compared(series.steps, gaps_of(series))
 
 
 def audit_of_sketches(checksums: Mapping[int, str], sketches: Mapping[int, Tensor]) -> Audit:
@@ -136,7 +136,7 @@ def audit_of_sketches(checksums: Mapping[int, str], sketches: Mapping[int, Tenso
 
 
 def findings_of_files(series: Any) -> list[Finding]:
-    """What configs and stored steps show, of any series; no weights are read, and what cannot be read shows nothing.
+    """What configs and steps show, of any series; no weights are read, and what cannot be read shows nothing.
 
     Args:
         series: a `CheckpointSeries`.
@@ -148,7 +148,7 @@ def findings_of_files(series: Any) -> list[Finding]:
                 configs[step] = series.config_fields(step)
             if (said := stored_step(series, step)) is not None:
                 stored[step] = said
-    return [*misfits(configs), *misnamed(stored)]
+    return [*misfits(configs), *gaps_of(series), *misnamed(stored)]
 
 
 @dataclass(frozen=True)
@@ -204,9 +204,9 @@ class _Read:
         else:
             self.sketches[step] = found
 
-    def compared(self, steps: Sequence[int]) -> Audit:
+    def compared(self, steps: Sequence[int], missing: Iterable[Finding] = ()) -> Audit:
         distances, order = distances_between(self.sketches), list(self.sketches)
-        findings = [*self.findings, *misfits(self.configs), *duplicates(self.checksums), *gaps(steps)]
+        findings = [*self.findings, *misfits(self.configs), *duplicates(self.checksums), *missing]
         findings += [*misnamed(self.stored), *reversed_order(self.untrained)]
         findings += [*exchanged(order, distances), *jumps(order, distances)]
         neighbors = {pair: distances[pair] for pair in zip(order, order[1:], strict=False)}

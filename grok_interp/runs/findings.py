@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
+from math import gcd
 from statistics import median
 from typing import Any
 
@@ -90,6 +91,8 @@ def misnamed(stored: Mapping[int, int]) -> Iterator[Finding]:
     Args:
         stored: step -> what the checkpoint says, in the order of steps.
     """
+    if _restarts(stored):
+        return
     equal = [step == said for step, said in stored.items() if step > COARSE]
     due = list(stored) if 2 * sum(equal) > len(equal) else sorted(stored.values())
     if wrong := {step: said for (step, said), each in zip(stored.items(), due, strict=True) if said != each}:
@@ -105,6 +108,15 @@ def misnamed(stored: Mapping[int, int]) -> Iterator[Finding]:
             named = shown_steps(steps)
             which = f"the checkpoints named {named} say of themselves that they are of one step, {said:,}"
             yield Finding("order", tuple(steps), f"{which}: was a checkpoint copied?")
+
+
+def _restarts(stored: Mapping[int, int]) -> bool:
+    """Whether a counter of steps begins again, at equal distances, and two checkpoints or more are of a later count."""
+    behind = [step - said for step, said in stored.items()]
+    later = [each - behind[0] for each in behind if each != behind[0]]
+    period = gcd(*later)
+    rises = all(a <= b for a, b in pairwise(behind))
+    return len(later) > 1 and rises and max(stored.values()) - min(stored.values()) < period
 
 
 def _same_step(stored: Mapping[int, int]) -> dict[int, list[int]]:

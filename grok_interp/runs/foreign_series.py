@@ -81,17 +81,23 @@ class FileSeries(CheckpointSeries):
         paths: step -> path, sorted.
         read: path -> a hooked model, a Hugging Face model, or a state dict.
         shell: the model that state dicts are loaded into; not changed.
+        there: all steps of the source, if `paths` are some of them.
     """
 
     paths: Mapping[int, Path]
     read: Load
     shell: Any = None
+    there: tuple[int, ...] | None = None
     _sizes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _checksums: dict[Any, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def steps(self) -> tuple[int, ...]:
         return tuple(self.paths)
+
+    @property
+    def source_steps(self) -> tuple[int, ...]:
+        return self.steps if self.there is None else self.there
 
     def path(self, step: int) -> Path:
         require_step(step, self.steps, type(self).__name__)

@@ -1,24 +1,51 @@
-"""Steps at which a checkpoint seems to be missing, from the spacing of the others."""
+"""Steps at which a checkpoint is missing: of a run, from its schedule; of other series, from the spacing of steps.
+
+The schedule is looked for of which the series lacks the fewest steps (see `spacing`). If it lacks none, there is no
+gap. If it lacks more than FEW, or if no schedule fits, nothing is said. The first and the last interval may have any
+length: what is missing there counts in a long series only.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-from math import isclose, log
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, pairwise, takewhile
+from typing import Any
 
+from grok_interp.results.order import shown_steps
 from grok_interp.runs.findings import Finding
+from grok_interp.runs.spacing import FEWEST, Schedule, closest_schedule
 
-GAP = 1.5  # times the intervals beside it
-AGREE = 1.2  # the longest of these is at most so many times the shortest
-BESIDE = 2  # intervals on either side
-FEWEST = 3  # equal intervals that make a spacing of a series
-LONGEST = 3  # neighboring multiples of the spacing; more are a spacing of their own
-DIGITS = 10  # of a logarithm, in which equal intervals are equal
+FEW = 0.3  # of the steps of a schedule: where more are missing, another schedule is as likely
+FEWEST_STEPS = 5  # fewer fit anything
+LONG = 7  # steps of one spacing
+VERY_LONG = 100  # steps of several: the spacing may change once more
+
+
+def gaps_of(series: Any) -> Iterator[Finding]:
+    """Of any series: from the schedule of its run where it is known.
+
+    Args:
+        series: a `CheckpointSeries`, or what has steps alone.
+    """
+    due = getattr(series, "due_steps", None)
+    if due is None:
+        yield from gaps(getattr(series, "source_steps", series.steps))
+        return
+    there = set(series.steps)
+    for is_there, steps in groupby(sorted(there.union(due)), lambda step: step in there):
+        if not is_there:
+            missing = list(steps)
+            before = [step for step in there if step < missing[0]]
+            after = [step for step in there if step > missing[-1]]
+            around = (*sorted(before)[-1:], *sorted(after)[:1])
+            which = f"step {missing[0]}" if len(missing) == 1 else f"steps {shown_steps(missing)}"
+            yield Finding(
+                "gap", around, f"no checkpoint at {which}, where config.json keeps one: restore what was deleted"
+            )
 
 
 def gaps(steps: Sequence[int]) -> Iterator[Finding]:
-    """In linear and in logarithmic spacing: 1, 2, 4, 16, 32 lacks 8.
+    """From the spacing alone: 1, 2, 4, 16, 32 lacks 8.
 
     Args:
         steps: of the checkpoints, sorted.
@@ -27,51 +54,40 @@ def gaps(steps: Sequence[int]) -> Iterator[Finding]:
         >>> [each.steps for each in gaps([0, 200, 300, 400, 500, 700, 900, 1000])]
         [(0, 200), (500, 700), (700, 900)]
     """
-    positive = [step for step in steps if step > 0]
-    found = _found(steps, [float(step) for step in steps]) | _found(positive, [log(step) for step in positive])
-    for pair in sorted(found):
+    for number in _lacking(steps):
+        pair = (steps[number], steps[number + 1])
         yield Finding("gap", pair, f"no checkpoint between steps {pair[0]} and {pair[1]}: are files missing?")
 
 
-def _found(steps: Sequence[int], positions: Sequence[float]) -> set[tuple[int, int]]:
-    """Pairs of steps, by their positions on one axis."""
-    intervals = [round(b - a, DIGITS) for a, b in zip(positions, positions[1:], strict=False)]
-    return {(steps[number], steps[number + 1]) for number in (*_wider(intervals), *_multiples(intervals))}
+def _lacking(steps: Sequence[int]) -> Mapping[int, int]:
+    """Position of an interval -> how many steps are missing in it."""
+    if len(steps) < FEWEST_STEPS:
+        return {}
+    whole = closest_schedule(steps)
+    if whole and not whole.lacks:
+        return {}
+    tail = 1 if whole and not whole.changes else _tail(steps)
+    inside = closest_schedule(steps, free_last=tail)
+    if whole and _is_few(whole, steps) and (inside is None or _ends_count(whole, inside, steps, tail)):
+        return whole.lacks
+    return inside.lacks if inside and _is_few(inside, steps) else {}
 
 
-def _wider(intervals: Sequence[float]) -> Iterator[int]:
-    """Those between equal ones, in a part of the series; the last interval of a training has any length."""
-    for number in range(1, len(intervals) - 1 - BESIDE):
-        beside = [*intervals[max(0, number - BESIDE) : number], *intervals[number + 1 : number + 1 + BESIDE]]
-        if 0 < max(beside) <= AGREE * min(beside) and intervals[number] > GAP * max(beside):
-            yield number
+def _tail(steps: Sequence[int]) -> int:
+    """How many of the last intervals may be of a spacing that has just begun; the very last has any length."""
+    *intervals, wide = [b - a for a, b in pairwise(steps[:-1])]
+    n_wide = 1 + len(list(takewhile(lambda each: each == wide, reversed(intervals))))
+    has_begun = n_wide < FEWEST and wide > intervals[-n_wide]
+    return 1 + n_wide if has_begun else 1
 
 
-def _multiples(intervals: Sequence[float]) -> list[int]:
-    """Multiples of the most frequent interval, if all others equal it but narrower ones at the start and at the end.
-
-    Many neighboring multiples are another spacing, and so may be one at an end of more than one spacing: then nothing
-    is found.
-    """
-    usual, count = Counter(intervals).most_common(1)[0] if intervals else (0.0, 0)
-    wide = [number for number, interval in enumerate(intervals) if interval >= usual]
-    inside = range(wide[0], wide[-1] + 1) if wide else range(0)
-    if not usual or count < FEWEST or 2 * count <= len(inside):
-        return []
-    others = [list(group) for is_usual, group in groupby(inside, lambda n: intervals[n] == usual) if not is_usual]
-    is_regular = all(_are_missing(each, intervals, usual, inside) for each in others)
-    return [number for group in others for number in group] if is_regular else []
+def _ends_count(whole: Schedule, inside: Schedule, steps: Sequence[int], tail: int) -> bool:
+    """Whether what is missing in the first and the last intervals counts."""
+    end = len(steps) - 1 - tail
+    at_end = sum(n for number, n in whole.lacks.items() if number >= end)
+    same_inside = {number: n for number, n in whole.lacks.items() if 0 < number < end} == inside.lacks
+    return same_inside and at_end <= 1 and len(steps) >= (VERY_LONG if whole.changes else LONG)
 
 
-def _are_missing(numbers: Sequence[int], intervals: Sequence[float], usual: float, inside: range) -> bool:
-    """Whether neighboring intervals lack checkpoints, of a series whose usual spacing holds inside a range."""
-    times = [intervals[number] / usual for number in numbers]
-    if not all(isclose(each, round(each), abs_tol=1e-6) and each > GAP for each in times):
-        return False
-    last = len(intervals) - 1
-    is_whole = inside[0] == 0 and usual != 1  # rounded logarithmic steps begin with intervals of 1
-    end = inside[-1] if is_whole else min(inside[-1], last - 1)  # the last interval of a training has any length
-    if inside[0] < numbers[0] and numbers[-1] < end:
-        return len(numbers) <= LONGEST
-    is_one = len(numbers) == 1 and round(times[0]) == 2 and inside[0] == 0
-    return is_one and (numbers[0] == 0 or (is_whole and numbers[0] == last))
+def _is_few(schedule: Schedule, steps: Sequence[int]) -> bool:
+    return schedule.n_lacking <= FEW * (len(steps) + schedule.n_lacking)

@@ -145,6 +145,7 @@ def hub_series(
     return HubSeries(
         Downloads(hub, chosen),
         read_huggingface,
+        there=tuple(names) if revisions is None or isinstance(revisions, str) else (),  # nothing is missing in a list
         points={step: points[name] for step, name in chosen.items()},
         keywords=keywords,
     )

@@ -119,10 +119,10 @@ def _require_shapes(folder: Path, mismatched: Iterable[tuple[str, Sequence[int],
 def _require_all_loaded(folder: Path, missing: Iterable[str], unexpected: Iterable[str]) -> None:
     """transformers would leave missing weights random, and drop those of a layer that the config does not have."""
     if lacking := sorted(missing):
-        raise RefusedCheckpointError(
+        raise MisfittingConfigError(
             folder,
             f"lacks {counted(len(lacking), 'weight')} of its config.json ({', '.join(lacking[:SHOWN])})",
-            "copy its files again",
+            f"{COPY_CONFIG}, or copy its weights again",
         )
     if unknown := sorted(name for name in unexpected if not CONSTANTS.search(name)):
         raise MisfittingConfigError(

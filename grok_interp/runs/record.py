@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ LARGEST_FILE = 2**24  # bytes
 MOST_THREADS = 4_096
 EXECUTION = {"precision": str, "n_threads": int, "compiled": bool, "n_parts": int}
 MAY_LACK = {"n_parts"}  # runs begun before there were parts
+COPIED = "checkpoints"  # the steps of a copy that has fewer than the run
 DATA = {"hash": str, "description": str}
 
 
@@ -82,6 +83,11 @@ def read_record(directory: Path | str) -> tuple[dict[str, Any], TrainConfig | Se
         raise ValueError(f"{directory / 'config.json'} is not valid ({error}): restore it") from error
 
 
+def kept_steps(record: Mapping[str, Any], config: TrainConfig) -> tuple[int, ...]:
+    """The steps at which a run keeps a checkpoint; of a copy with fewer, those that it has."""
+    return tuple(record.get(COPIED, config.kept_steps))
+
+
 def write_record(directory: Path, record: dict[str, Any]) -> None:
     """Write a run's config.json, with the SHA-256 of what is in it."""
     write_text(directory / "config.json", json.dumps(with_sha256(record), indent=1) + "\n")
@@ -97,6 +103,9 @@ def _reasons(record: dict[str, Any]) -> Iterator[str]:
     for name, kinds in (("data", DATA), ("execution", EXECUTION)):
         if name in record:
             yield from _reasons_of(name, record[name], kinds)
+    copied = record.get(COPIED, [])
+    if not isinstance(copied, list) or not all(type(step) is int and step >= 0 for step in copied):
+        yield f"{COPIED} must be a list of steps"
 
 
 def _reasons_of(name: str, part: object, kinds: dict[str, type]) -> Iterator[str]:

@@ -23,8 +23,8 @@ from grok_interp.device import models_at_once
 from grok_interp.results.analyzer import Analyzer, Found
 from grok_interp.results.store import ResultStore
 from grok_interp.runs.metrics import COLUMNS, metric_rows
-from grok_interp.runs.record import parsed_record, read_record, write_record
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.record import kept_steps, parsed_record, read_record, write_record
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.runs.series_record import ModelSizes, SeriesRecord
 from grok_interp.runs.trusted_sources import name_source, open_data, require_no_links_out
 
@@ -146,7 +146,7 @@ class Run:
 
     @cached_property
     def checkpoints(self) -> SavedCheckpoints:
-        return SavedCheckpoints(self.directory / "checkpoints", self.config.model)
+        return SavedCheckpoints(self.directory / "checkpoints", self.config.model, kept_steps(self.record, self.config))
 
     @property
     def steps(self) -> tuple[int, ...]:

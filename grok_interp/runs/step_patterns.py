@@ -83,11 +83,11 @@ def by_step(pairs: Iterable[tuple[int, Name]]) -> dict[int, Name]:
 def chosen_steps(
     there: Mapping[int, Name], *, every: int = 1, skip: Collection[int] = (), keyword: str = "skip=[{}]"
 ) -> dict[int, Name]:
-    """Every n-th in the order of steps, without those to skip, which does not change what the others are.
+    """Every n-th in the order of steps and the last, without those to skip, which does not change what the others are.
 
     Args:
         there: step -> name, sorted.
-        every: takes every n-th, from the first.
+        every: takes every n-th, from the first, and the last: the end of training is in every figure.
         skip: steps that are left out.
         keyword: how a step to skip is given, for messages.
 
@@ -95,14 +95,15 @@ def chosen_steps(
         ValueError: for a step to skip that is not there, and if none is left.
 
     Example:
-        >>> chosen_steps({0: "a", 1: "b", 2: "c", 3: "d", 4: "e"}, every=2, skip=[2])
-        {0: 'a', 4: 'e'}
+        >>> chosen_steps({0: "a", 1: "b", 2: "c", 3: "d"}, every=2, skip=[2])
+        {0: 'a', 3: 'd'}
     """
     if unknown := sorted(set(skip) - set(there)):
         raise ValueError(
             f"{keyword.format(unknown[0])} is no step of the series, its steps are {', '.join(map(str, there))}: leave "
             "it out"
         )
-    if not (chosen := {step: there[step] for step in list(there)[::every] if step not in skip}):
+    steps = list(there)
+    if not (chosen := {step: there[step] for step in [*steps[:-1:every], *steps[-1:]] if step not in skip}):
         raise ValueError(f"{keyword.format(', '.join(map(str, sorted(skip))))} leaves no checkpoint: skip fewer")
     return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,9 +16,8 @@ from grok_interp.runs.foreign_series import FileSeries
 from grok_interp.runs.huggingface_folders import HuggingFaceFolders
 from grok_interp.runs.state_dicts import UNREADABLE, read_state_dict
 
-LONGEST = 19  # digits
+DECIMAL = re.compile(r"\d{1,15}(\.0+)?")  # floats of fewer digits are exact
 TRAINER_STATE = "trainer_state.json"
-WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 COUNTERS = ("step", "global_step", "iter_num", "iteration", "iter")  # beside a state dict, or in safetensors' metadata
 
 
@@ -43,10 +43,11 @@ def _first_counter(entries: Mapping[str, Any]) -> int | None:
 
 def _count(value: Any) -> int | None:
     if isinstance(value, str):
-        return int(value) if value.isdecimal() and len(value) < LONGEST else None
+        value = float(value) if DECIMAL.fullmatch(value) else None
     if isinstance(value, torch.Tensor):
-        is_whole = value.numel() == 1 and value.dtype in WHOLE and value.layout is torch.strided
-        value = int(value) if is_whole else None
+        value = value.item() if value.numel() == 1 and value.layout is torch.strided else None
+    if type(value) is float and value.is_integer():
+        value = int(value)
     return value if type(value) is int and value >= 0 else None
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,11 +21,13 @@ from grok_interp import (
     llama_copier,
     load_reference,
     preset,
+    run_training,
     to_huggingface,
     train,
 )
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
+from grok_interp.reference import write_reference
 from grok_interp.runs.audit import Finding, audit_of_sketches
 from grok_interp.runs.findings import misnamed
 from grok_interp.runs.stored_steps import stored_step
@@ -154,17 +157,39 @@ def test_a_reversed_series_whose_checkpoints_say_their_steps(suffix: str, counte
     assert "say of themselves that they are of steps 90, 80, 70, 60, 50, ..., 0 (10 checkpoints)" in str(result)
 
 
-@pytest.mark.parametrize("shape", [(), (1,)])
-def test_a_stored_step_may_be_a_tensor(shape: tuple[int, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [int, float])
+@pytest.mark.parametrize("shape", [None, (), (1,), (1, 1)])
+def test_a_stored_step_may_be_a_float_or_a_tensor(shape: tuple[int, ...] | None, kind: type, tmp_path: Path) -> None:
     states = walk(10)
     for step, said in REVERSED:
-        torch.save({"model": states[said // 10], "step": torch.full(shape, said)}, tmp_path / f"model_{step}.pt")
+        stored = kind(said) if shape is None else torch.full(shape, kind(said))
+        torch.save({"model": states[said // 10], "step": stored}, tmp_path / f"model_{step}.pt")
     assert ("order", STEPS) in found(CheckpointSeries.from_files(tmp_path / "model_{step}.pt"))
+
+
+def test_a_stored_step_in_metadata_may_be_a_float(tmp_path: Path) -> None:
+    save_file(walk(1)[0], tmp_path / "model_10.safetensors", {"step": "20.0"})
+    assert stored_step(CheckpointSeries.from_files(tmp_path / "model_{step}.safetensors"), 10) == 20
+
+
+@pytest.mark.parametrize("epoch", [300, 400, 500])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_counter_that_restarts_at_each_epoch_is_no_finding(epoch: int, first: int) -> None:
+    assert list(misnamed({step: step % epoch + first for step in HUNDREDS})) == []
+    assert list(misnamed({step: (step - 1) % epoch + 1 for step in HUNDREDS[1:]})) == []
+
+
+def test_one_checkpoint_that_says_an_early_step_is_no_new_epoch() -> None:
+    (finding,) = misnamed({step: 100 if step == 1000 else step for step in HUNDREDS})
+    assert (finding.kind, finding.steps) == ("order", (1000,))
 
 
 @pytest.mark.parametrize(
     "stored",
-    [torch.tensor([1, 2]), torch.tensor(1.0), torch.tensor(True), torch.tensor(-1), torch.tensor([1]).to_sparse()],
+    [
+        *(torch.tensor([1, 2]), torch.tensor(1.5), torch.tensor(torch.nan), torch.tensor(True), torch.tensor(-1)),
+        torch.tensor([1]).to_sparse(),
+    ],
 )
 def test_other_tensors_are_no_stored_step(stored: Tensor, tmp_path: Path) -> None:
     torch.save({"model": walk(1)[0], "step": stored}, tmp_path / "model_10.pt")
@@ -438,6 +463,15 @@ def test_a_config_whose_weights_have_other_shapes_is_found(tmp_path: Path) -> No
     assert said in str(refusal.value)
 
 
+@pytest.mark.parametrize("fields", [{"num_hidden_layers": 3}, {"attention_bias": True}])
+def test_a_config_with_weights_that_the_checkpoint_lacks_is_found(fields: dict[str, Any], tmp_path: Path) -> None:
+    (finding,) = audit(with_config(tmp_path, (100, 200, 300), {200: fields})).findings
+    assert (finding.kind, finding.steps) == ("config", (200,))
+    assert "weights of its config.json (model.layers." in finding.message
+    remedy = ": copy the config.json that the model was trained with into it, or copy its weights again"
+    assert finding.message.endswith(remedy)
+
+
 def test_a_config_of_fewer_layers_is_found(tmp_path: Path) -> None:
     (finding,) = audit(with_config(tmp_path, (100, 200, 300), {200: {"num_hidden_layers": 1}})).findings
     assert (finding.kind, finding.steps) == ("config", (200,))
@@ -484,16 +518,97 @@ def test_the_command_takes_the_options_that_its_messages_name(tmp_path: Path, ca
     states[8] = states[1]
     save(tmp_path, STEPS, states)
     files = str(tmp_path / "model_{step}.pt")
-    assert main(["audit", files, "--skip", "80", "--max-gb", "3", "--json"]) == 0
+    assert main(["audit", files, "--skip", "80", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["steps"] == [0, 10, 20, 30, 40, 50, 60, 70, 90]
-    assert "duplicate" not in [each["kind"] for each in facts["findings"]]
+    assert facts["findings"] == [], "a step that is left out is not missing"
+    assert main(["audit", files, "--every", "4", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["steps"] == [0, 40, 80, 90], "the last is always there"
+    assert "gap" not in [each["kind"] for each in facts["findings"]]
+    (tmp_path / "model_50.pt").unlink()
     assert main(["audit", files, "--every", "3", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["steps"] == [0, 30, 60, 90]
+    facts = json.loads(capsys.readouterr().out)
+    gaps = [each["steps"] for each in facts["findings"] if each["kind"] == "gap"]
+    assert gaps == [[40, 60]], "gaps are those of all steps"
     assert main(["audit", files, "--skip", "5"]) == 2
     assert "--skip 5 is no step of the series" in capsys.readouterr().err
     assert main(["audit", files, "--revisions", "step1"]) == 2
     assert "--revisions are those of a hub" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "said"),
+    [
+        ("model_{step}.pt", ["--max-gb", "3"], "--max-gb limits downloads from a hub"),
+        ("", ["--max-gb", "3"], "--max-gb limits downloads from a hub"),
+        ("", ["--model", "copier-tiny"], "--model is what files of weights are loaded into"),
+        ("checkpoint-{step}", ["--model", "copier-tiny"], "--model is what files of weights are loaded into"),
+        ("hub:OWNER/NAME", ["--model", "copier-tiny"], "--model is what files of weights are loaded into"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["audit", "analyze"])
+def test_options_that_would_change_nothing_are_refused(
+    verb: str, source: str, options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with_config(tmp_path, (100, 200), {})
+    save(tmp_path, STEPS, walk(10))
+    place = source if source.startswith("hub:") else str(tmp_path / source)
+    run = ["--run", str(tmp_path / "run")] if verb == "analyze" else []
+    assert main([verb, place, *options, *run]) == 2
+    refused = capsys.readouterr().err
+    assert said in refused
+    assert "leave it out" in refused
+
+
+def test_analyze_refuses_to_trust_a_series(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    files = str(save(tmp_path, STEPS, walk(10)) and tmp_path / "model_{step}.pt")
+    assert main(["analyze", files, "--model", "copier-tiny", "--run", str(tmp_path / "run"), "--trust-source"]) == 2
+    assert "--trust-source is for runs" in capsys.readouterr().err
+
+
+def gaps_of(run: Run) -> list[tuple[int, ...]]:
+    return [steps for kind, steps in found(run.checkpoints) if kind == "gap"]
+
+
+def test_a_checkpoint_that_a_run_should_have_is_missing(
+    tiny: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    config = replace(tiny, n_steps=12, checkpoint_steps=(0, 3, 4, 5, 6, 10))  # of no regular spacing
+    run = Run.write(tmp_path / "run", config, train(config))
+    assert gaps_of(run) == []
+    run.checkpoints.path(4).unlink()
+    assert gaps_of(run) == [(3, 5)]
+    for step in (0, 5):
+        run.checkpoints.path(step).unlink()
+    assert main(["audit", str(run)]) == 0
+    printed = capsys.readouterr().out
+    assert "gap: no checkpoint at step 0, where config.json keeps one: restore what was deleted" in printed
+    assert "gap: no checkpoint at steps 4, 5, where config.json keeps one" in printed
+
+
+def test_the_last_checkpoint_of_a_finished_run_may_be_missing(tiny: TrainConfig, tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run", tiny)
+    last = run.steps[-1]
+    assert gaps_of(run) == []
+    run.checkpoints.path(last).unlink()
+    assert gaps_of(run) == [run.steps[-1:]]
+
+
+def test_steps_that_a_run_has_not_reached_are_not_missing(tiny: TrainConfig, tmp_path: Path) -> None:
+    stopped = (pair for pair in train(tiny) if pair[0] < tiny.n_steps)
+    run = Run.write(tmp_path / "run", tiny, stopped)
+    assert run.steps and not run.is_finished
+    assert gaps_of(run) == []
+
+
+def test_a_copy_with_fewer_checkpoints_says_so(tiny: TrainConfig, tmp_path: Path) -> None:
+    config = replace(tiny, checkpoint_steps=(0, 1, 2, 3, 4, 5, 6))
+    run = run_training(tmp_path / "run", config)
+    copy = write_reference(run, tmp_path / "copy", [0, 2, 3, 5, config.n_steps])
+    assert gaps_of(copy) == []
+    copy.checkpoints.path(3).unlink()
+    assert gaps_of(copy) == [(2, 5)]
 
 
 def test_the_command_takes_no_options_of_a_series_for_a_run(

@@ -10,8 +10,15 @@ HUNDREDS = linear_steps(1000, every=100)
 POWERS = tuple(2**power for power in range(12))
 PYTHIA = (0, *POWERS[:10], *range(1000, 144_000, 1000))
 DEMO = training_preset("copier-mini").kept_steps
+LINSPACE = tuple(round(1000 * number / 12) for number in range(13))
+ONE_TWO_FIVE = tuple(digit * 10**power for power in range(4) for digit in (1, 2, 5))
 REFERENCE = (0, 500, 600, 650, 700, 750, 1000, 2000, 4000)
 MODULAR = (0, 2000, 4000, 5000, 6000, 7000, 8000, 10_000, 14_000, 20_000, 26_000)
+
+
+def geomspace(first: int, last: int, n_steps: int, *, add: float = 0.5) -> tuple[int, ...]:
+    """Rounded, or with 0 cut off, without repeats."""
+    return tuple(sorted({int(first * (last / first) ** (n / (n_steps - 1)) + add) for n in range(n_steps)}))
 
 
 def found(steps: tuple[int, ...], *missing: int) -> list[tuple[int, ...]]:
@@ -37,6 +44,20 @@ def found(steps: tuple[int, ...], *missing: int) -> list[tuple[int, ...]]:
         (PYTHIA, (4,), [(2, 8)]),
         (PYTHIA, (5000, 7000), [(4000, 6000), (6000, 8000)]),
         (DEMO, (300, 2000), [(250, 350), (1900, 2100)]),
+        (PYTHIA, (256,), [(128, 512)]),
+        (PYTHIA, (512,), [(256, 1000)]),
+        (PYTHIA, (1000,), [(512, 2000)]),
+        (PYTHIA, (142_000,), [(141_000, 143_000)]),
+        (tuple(range(10)), (8,), [(7, 9)]),
+        (LINSPACE, (83,), [(0, 167)]),
+        (LINSPACE, (500,), [(417, 583)]),
+        (LINSPACE, (500, 583), [(417, 667)]),
+        ((0, *ONE_TWO_FIVE), (2,), [(1, 5)]),
+        (ONE_TWO_FIVE, (20,), [(10, 50)]),
+        (ONE_TWO_FIVE, (500,), [(200, 1000)]),
+        (logarithmic_steps(10_000, per_decade=4), (562,), [(316, 1000)]),
+        (geomspace(10, 7000, 15), (65,), [(41, 104)]),
+        (join_steps(tuple(range(0, 1000, 50)), tuple(range(1000, 3100, 100))), (1000,), [(950, 1100)]),
     ],
 )
 def test_missing_steps(steps: tuple[int, ...], missing: tuple[int, ...], expected: list[tuple[int, int]]) -> None:
@@ -59,6 +80,7 @@ def test_each_missing_step_of_a_regular_series(missing: int) -> None:
         (0, 10, 20, 30, 50, 100, 200, 300, 500, 1000),
         (0, 100, 150, 200, 250, 300, 500, 1000),
         (0, 100, 200, 210, 220, 230, 300, 400),
+        (0, 100, 200, 300, 400, 600),
         (*HUNDREDS, 1050),
         (*HUNDREDS, 2000, 3000, 4000, 5000),
         (*HUNDREDS, *range(1200, 3000, 200)),
@@ -78,6 +100,22 @@ def test_schedules_without_a_gap(steps: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("every", range(1, 12))
 def test_every_nth_checkpoint_has_no_gap(every: int) -> None:
     assert found(PYTHIA[::every]) == found(DEMO[::every]) == found(HUNDREDS[::every]) == []
+
+
+@pytest.mark.parametrize("first", [1, 10])
+@pytest.mark.parametrize("last", [100, 1000, 2000, 7000, 143_000])
+@pytest.mark.parametrize("n_steps", [8, 10, 15, 21, 33, 50, 64])
+def test_rounded_series_have_no_gap(first: int, last: int, n_steps: int) -> None:
+    for add in (0.5, 1e-9):
+        assert found(geomspace(first, last, n_steps, add=add)) == []
+        assert found((0, *geomspace(first, last, n_steps, add=add))) == []
+        assert found(tuple(sorted({int(last * number / (n_steps - 1) + add) for number in range(n_steps)}))) == []
+
+
+@pytest.mark.parametrize("missing", PYTHIA[2:-1])
+def test_each_missing_step_of_pythia(missing: int) -> None:
+    number = PYTHIA.index(missing)
+    assert found(PYTHIA, missing) == [(PYTHIA[number - 1], PYTHIA[number + 1])]
 
 
 @pytest.mark.parametrize("n_steps", range(1000, 4001, 50))
