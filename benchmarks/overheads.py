@@ -25,7 +25,7 @@ from side_by_side import cpu_seconds, prepare, print_header, print_row, seconds
 from grok_interp.configs import TrainConfig
 from grok_interp.presets import training_preset
 from grok_interp.runs.run_training import run_training
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.training.batches import open_batches
 from grok_interp.training.loop import train_step
 from grok_interp.training.state import TrainingState

@@ -152,7 +152,7 @@ def vanished(disk: Disk, row: Row) -> None:
         assert result_of(train)[0] == 0
         for step in (5, 20):
             (disk.place / "run" / "checkpoints" / f"step_{step:08}.safetensors").unlink()
-            with mock.patch("grok_interp.runs.series.SavedCheckpoints.steps", (0, 5, 10, 15, 20)):
+            with mock.patch("grok_interp.runs.saved_checkpoints.SavedCheckpoints.steps", (0, 5, 10, 15, 20)):
                 code, message = result_of(analyze)
             row.count(code == FAULT, message.startswith(f"grok-interp: {disk.place}"), result_of(analyze)[0] == 0)
 

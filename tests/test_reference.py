@@ -13,7 +13,7 @@ from grok_interp.results.analyzer import Analyzer
 from grok_interp.results.store import ResultStore
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.studies import copying, modular
 from grok_interp.studies.catalog import study_of
 from grok_interp.studies.copying.natural_text import natural_copying_of_run

@@ -24,7 +24,7 @@ from grok_interp.results.analyzer import Analyzer, Found
 from grok_interp.results.store import ResultStore
 from grok_interp.runs.metrics import COLUMNS, metric_rows
 from grok_interp.runs.record import parsed_record, read_record, write_record
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.runs.series_record import ModelSizes, SeriesRecord
 from grok_interp.runs.trusted_sources import name_source, open_data, require_no_links_out
 

@@ -159,7 +159,7 @@ def test_a_checkpoint_that_vanishes_while_it_is_read_is_named(
     assert main(command) == 0
     (tmp_path / "run" / "checkpoints" / "step_00000010.safetensors").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("grok_interp.runs.series.SavedCheckpoints.steps", (0, 10, 20))
+        patch.setattr("grok_interp.runs.saved_checkpoints.SavedCheckpoints.steps", (0, 10, 20))
         assert main(["analyze", str(tmp_path / "run")]) == FAULT
     assert re_named("step_00000010.safetensors: No such file or directory; it was moved or deleted", capsys)
     assert main(["analyze", str(tmp_path / "run")]) == 0

@@ -10,7 +10,7 @@ import pytest
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.runs.run_training import run_training
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.training.divergence import Update
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

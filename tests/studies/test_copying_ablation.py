@@ -28,7 +28,7 @@ from grok_interp.data.copying import CopyTask
 from grok_interp.models.transformer import Transformer
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.studies.copying import ablation_results
 from grok_interp.studies.copying.ablation_inputs import (
     AblationInputs,

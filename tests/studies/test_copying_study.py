@@ -12,7 +12,7 @@ from grok_interp.data.copying import CopyTask
 from grok_interp.models.weights import canonical_views
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.studies.copying import CopyingResults, analyze, evaluation_inputs, figure_2, figure_6, strings
 from grok_interp.studies.copying.accuracy_sections import strings_table
 from grok_interp.studies.copying.example_section import prompt

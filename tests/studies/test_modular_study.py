@@ -17,7 +17,7 @@ from grok_interp.plots import on_paper
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.studies import modular
 from grok_interp.studies.modular import ModularResults, analyze, evaluation_inputs
 from grok_interp.studies.modular.fourier import fourier_analysis

@@ -11,7 +11,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.data.document_windows import document_windows
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.studies.copying import natural
 from grok_interp.studies.copying.evaluation_text import EvaluationText, corpus_of_run
 from grok_interp.studies.copying.natural_text import default_n, natural_copying_of_run

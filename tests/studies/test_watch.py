@@ -17,7 +17,7 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.plots import attention_view
 from grok_interp.plots.page import Page, Section
 from grok_interp.runs.run import Run
-from grok_interp.runs.series import SavedCheckpoints
+from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.studies import watch
 from grok_interp.studies.watch import Shown, serving, watch_run
 
