@@ -20,6 +20,8 @@ NOT_COMPUTED_WITH = (  # patterns of names
     *("*attn_implementation*", "pretraining_tp", "use_bfloat16", "id2label", "label2id", "problem_type"),
     *("*_token_id", "finetuning_task", "task_specific_params"),
     *("initializer_range", "*dropout", "*_pdrop", "*_loss_coef", "summary_*"),  # of training, and of other heads
+    *("device", "n_devices", "seed", "init_mode", "init_weights", "model_name", "n_params"),  # of TransformerLens
+    *("original_architecture", "tokenizer_*", "default_p*", "checkpoint_*", "from_checkpoint", "trust_remote_code"),
 )
 
 
@@ -49,7 +51,16 @@ def config_fields(file: Path) -> dict[str, Any]:
     sizes = {name: getattr(config, theirs, None) for name, theirs in THEIRS.items()}
     named = {config.attribute_map.get(theirs, theirs) for theirs in THEIRS.values()}
     others = {name: value for name, value in config.to_dict().items() if name in known and name not in named}
-    return sizes | dict(_flat({name: value for name, value in others.items() if not _is_left_out(name)}))
+    return sizes | dict(computed_with(others))
+
+
+def computed_with(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(name, value) of the fields that change the computation; one within another as `rope_parameters.rope_theta`.
+
+    Args:
+        values: of a config, of transformers or of TransformerLens.
+    """
+    yield from _flat({name: value for name, value in values.items() if not _is_left_out(name)})
 
 
 def first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from grok_interp.argument_kinds import function_of, is_listing, shown
 from grok_interp.models.hooked import hooked, other_sizes, sizes_of
 from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest
+from grok_interp.runs.config_hashes import config_hash
 from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.runs.series import CheckpointSeries
 from grok_interp.runs.state_dicts import loaded_copy, read_state_dict, require_fit
@@ -41,6 +42,9 @@ class ModelsInMemory(CheckpointSeries):
 
     def checksum(self, step: int) -> str:
         return weights_digest({name: weight.cpu() for name, weight in self.weights(step).items()}, {})
+
+    def config_hash(self, step: int) -> str:
+        return config_hash(self.models[step])
 
 
 def models_in_memory(pairs: Iterable[tuple[int, Any]]) -> ModelsInMemory:
@@ -151,6 +155,13 @@ class FileSeries(CheckpointSeries):
         if key not in self._checksums:
             self._checksums[key] = _hash_of(files)
         return self._checksums[key]
+
+    def config_hash(self, step: int) -> str:  # noqa: ARG002 (one model for all)
+        """Of the model that state dicts are loaded into; where there is none, of the first checkpoint's."""
+        if "config" not in self._checksums:
+            model = self.load(self.steps[0]) if self.shell is None else self.shell
+            self._checksums["config"] = config_hash(model)
+        return self._checksums["config"]
 
     def _read(self, path: Path) -> Any:
         found = self.read(path)

@@ -12,6 +12,7 @@ from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.places import user_path
 from grok_interp.runs.config_fields import NOT_EXECUTED, config_fields, first_line
+from grok_interp.runs.config_hashes import hash_of_fields
 from grok_interp.runs.foreign_series import FileSeries, checkpoint_files
 from grok_interp.runs.refused import MisfittingConfigError, RefusedCheckpointError
 from grok_interp.runs.step_patterns import files_by_step
@@ -35,6 +36,13 @@ class HuggingFaceFolders(FileSeries):
         Raises RefusedCheckpointError for a file that is no config.
         """
         return config_fields(self.config_file(step))
+
+    def config_hash(self, step: int) -> str:
+        """Of its `config_fields`; where they cannot be read, loading the checkpoint says why."""
+        try:
+            return hash_of_fields(self.config_fields(step))
+        except RefusedCheckpointError:
+            return "unreadable"
 
     def config_file(self, step: int) -> Path:
         """config.json of a step.

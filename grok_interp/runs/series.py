@@ -44,6 +44,17 @@ class CheckpointSeries(ABC):
             step: of a checkpoint.
         """
 
+    def config_hash(self, step: int) -> str:  # noqa: ARG002 (a series may have a config for each)
+        """Names the config that the model at a step is computed with: results are stored under it too.
+
+        Args:
+            step: of a checkpoint.
+
+        Returns:
+            Empty where a checkpoint loads with its own config alone.
+        """
+        return ""
+
     @property
     def source_steps(self) -> tuple[int, ...]:
         """All steps of its source, before some were chosen: `audit` looks for gaps among these."""

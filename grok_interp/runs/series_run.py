@@ -1,6 +1,7 @@
 """`SeriesRun`: the results of a series of checkpoints that another training made, in a run's folder.
 
-config.json refers to the series: its source as it was named, the checksum of each checkpoint, the sizes of the models.
+config.json refers to the series: its source as it was named, the checksum and the config of each checkpoint, the sizes
+of the models. Results are stored under both: after a repair of the config they are computed again.
 The source is opened by whoever names it (`grok-interp analyze SOURCE --run DIR`). A folder that is only opened reads
 nothing but itself: no network, no path that its config.json names.
 """
@@ -19,7 +20,7 @@ from grok_interp.results.analyzer import Analyzer, Found
 from grok_interp.runs.record import is_run, write_record
 from grok_interp.runs.run import Run
 from grok_interp.runs.series import CheckpointSeries
-from grok_interp.runs.series_record import LONGEST, ModelSizes, SeriesRecord
+from grok_interp.runs.series_record import LONGEST, ModelSizes, SeriesRecord, result_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,7 @@ class NotedSeries(CheckpointSeries):
     """A series whose steps and checksums are noted.
 
     Args:
-        checksums: step -> name of the weights, in the order of steps.
+        checksums: step -> what results are stored under, in the order of steps.
         opened: the series itself, where it was named.
         remedy: what to do where a model is needed and it was not named.
     """
@@ -102,7 +103,8 @@ class SeriesRun(Run):
         elif directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise ValueError(f"{directory} holds files but no run: give --run a new or an empty directory")
         checksums = {step: series.checksum(step) for step in series.steps}
-        known = before is not None and before.source.checksums.items() & checksums.items()
+        configs = {step: named for step in series.steps if (named := series.config_hash(step))}
+        known = before is not None and before.source.result_names.items() & result_names(checksums, configs).items()
         noted = SeriesRecord(
             source=source,
             options=tuple(options),
@@ -110,6 +112,7 @@ class SeriesRun(Run):
             model=before.source.model if before and known else sizes_of_series(series),
             tokens_per_step=series.tokens_per_step,
             findings=_findings_of_files(series),
+            configs=configs,
         )
         record = {"series": noted.to_dict()}
         write_record(directory, record)
@@ -126,7 +129,7 @@ class SeriesRun(Run):
 
     @cached_property
     def checkpoints(self) -> NotedSeries:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return NotedSeries(self.source.checksums, self.series, f"`{self.command()}` does it")
+        return NotedSeries(self.source.result_names, self.series, f"`{self.command()}` does it")
 
     def command(self, *more: str) -> str:
         """The command that evaluates what is missing, with further words."""
