@@ -103,7 +103,7 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = replace(training_preset("copier-mini"), precision=arguments.precision)
     keep_freed_memory()
-    heads = ["seed", "onset [95% CI]", "10% to 70% per token", "fall of the loss at the onset"]
+    heads = ["seed", "onset [95% CI]", "10% to 70% per token", "drop in loss at the onset"]
     heads += [f"exact match of strings 0-4 ({N_SAMPLES} samples)", "printable: exact / per token"]
     print(" | ".join(["", *heads, "hexadecimal: exact / per token", "targets met", ""]).strip())
     print("| --- " * (len(heads) + 2) + "|")

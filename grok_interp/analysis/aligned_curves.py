@@ -23,7 +23,7 @@ N_OFFSETS = 121
 
 
 class AlignedCurves(Result):
-    """Four measures by seed and offset (updates after the onset); `loss_fall` is the fraction of its total fall.
+    """Four measures by seed and offset (updates after the onset); `loss_fall` is a fraction of the total drop in loss.
 
     The coordinate `onset` of a seed is the step of its onset.
     """
@@ -33,7 +33,7 @@ class AlignedCurves(Result):
     measures: ClassVar = {
         "exact_match": Measure("exact-match accuracy", "fraction"),
         "per_token": Measure("per-token accuracy", "fraction"),
-        "loss_fall": Measure("fall of the validation loss made", "fraction", may_be_undefined=True),
+        "loss_fall": Measure("drop in validation loss", "fraction", may_be_undefined=True),
         "induction": Measure("largest induction score I(L, H)", "1"),
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from grok_interp.cli.kept_report import keep, said_before
 from grok_interp.cli.output import Output, command
+from grok_interp.cli.reproduce import is_drawn
 from grok_interp.device import choose_device
 from grok_interp.runs.run import Run
 from grok_interp.studies.catalog import studies, study_of
@@ -26,7 +27,8 @@ def report_on_run(run: Run, device: str, threshold: float | None, output: Output
         output.show_facts(said["headlines"])
     file = run.directory / "report.html"
     output.say(f"report: {file}")
-    then = command("grok-interp", "reproduce", said.pop("next_figure"), "--run", run)
+    figure = said.pop("next_figure")
+    then = "" if is_drawn(run, figure) else command("grok-interp", "reproduce", figure, "--run", run)
     output.finish({"report": file, **said}, made=[file], then=then)
     return file
 

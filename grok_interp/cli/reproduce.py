@@ -63,11 +63,21 @@ def reproduce(
             picture, preset, folder, seeds=seeds, engine=where, n_members=ensemble, device=device, output=output
         )
     require_runs_of(picture, runs)
-    out = out or (folder or runs[0].directory) / "figures" / figure.replace("/", "_")
+    out = out or _place(folder or runs[0].directory, figure)
     files = _draw(picture, runs, out, device, output)
     compared = preset and picture.experiment and picture.experiment.varied
     facts = {"figure": figure, "runs": runs, "files": files}
     output.finish(facts, made=files, then=command("grok-interp", "report", folder if compared else runs[0]))
+
+
+def is_drawn(run: Run, figure: str) -> bool:
+    """Is there a file of this figure in the run's folder?"""
+    return _place(run.directory, figure).with_suffix(".svg").is_file()
+
+
+def _place(folder: Path, figure: str) -> Path:
+    """Of a figure's files, without suffix."""
+    return folder / "figures" / figure.replace("/", "_")
 
 
 def _chosen(engine: EngineOptions, n_members: int, device: str, folder: Path) -> Engine:

@@ -17,7 +17,7 @@ from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
 from grok_interp.plots.layout import Direction, cells_of, has_grid, named_ticks, names_along, wrapped
 from grok_interp.plots.marks import Cells, ColorScale, Level, Line, Points, Shade
 from grok_interp.plots.screen_marks import PLOTLY_DASHES, Trace, traces
-from grok_interp.plots.theme import GRAY, LAYER_COLORS, LEAST_TYPE
+from grok_interp.plots.theme import GRAY, LAYER_COLORS, LEAST_TYPE, WITH_WHITE
 
 INK, PIXELS = "#1b1b1b", 12  # of text
 AXIS = {"showline": True, "gridcolor": "#dddddd", "linecolor": "#666666", "zeroline": False, "automargin": True}
@@ -71,6 +71,7 @@ class Screen:
     """What a page needs of a drawing: graphs side by side, and their color key.
 
     `steps` are those that the slider stops at; `not_following` says why nothing here follows it; empty where it does.
+    `has_white`: cells are white where nothing is.
     """
 
     graphs: Sequence[Graph]
@@ -81,6 +82,7 @@ class Screen:
     steps: Sequence[int]
     title: str
     not_following: str
+    has_white: bool
 
     def _repr_html_(self) -> str:
         """A page of its own in a frame, which works without a network; it holds all of plotly, 5 MB."""
@@ -108,16 +110,17 @@ def on_screen(drawing: Drawing) -> Screen:
         >>> len(on_screen(Drawing([panel])).graphs)
         1
     """
-    scales = [cells.scale for panel in drawing.panels for cells in cells_of(panel) if cells.scale.bar]
+    scales = [cells.scale for panel in drawing.panels for cells in cells_of(panel)]
     return Screen(
         graphs=[_graph(panel, drawing) for panel in drawing.panels],
         columns=drawing.columns,
         key=drawing.entries if drawing.needs_key else [],
         key_title=drawing.key_title,
-        scales=list(dict.fromkeys(scales)),
+        scales=list(dict.fromkeys(scale for scale in scales if scale.bar)),
         steps=drawing.steps,
         title=drawing.title,
         not_following=_not_following(drawing),
+        has_white=any(scale.colors in WITH_WHITE for scale in scales),
     )
 
 

@@ -21,6 +21,7 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK = (
 GRAY, LIGHT_GRAY, SHADED = "#808080", "#999999", "#d9d9d9"
 LAYER_COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK, YELLOW)
 DIVERGING, SEQUENTIAL, WHITE_TO_BLUE, WHITE_TO_GREEN = "RdBu_r", "viridis", "Blues", "Greens"
+WITH_WHITE = (DIVERGING, WHITE_TO_BLUE, WHITE_TO_GREEN)  # where nothing is: on a dark page it is black
 DASHES = ("-", "--", ":", "-.")
 COLUMN, FULL = 190.0, 397.0  # widths on paper in points: a column of two, the text of a NeurIPS page
 TYPE, LEAST_TYPE = 8, 7  # points: labels and titles; ticks, color keys and notes

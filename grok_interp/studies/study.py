@@ -59,7 +59,7 @@ class Study(DataSource):
         pictures: full name -> figure, in the order of `grok-interp list figures`.
         claims: what the study's paper claims, and which experiment decides it; `grok-interp list claims`.
         folders: the first part of the names of its presets and of the folders that `reproduce --preset` fills.
-        next_figure: the figure that is suggested after the report of a run that was trained here.
+        next_figure: the figure that is suggested first after the report of a run that was trained here.
         compared: dotted fields over which `folder_report` compares runs, beside their seeds.
     """
 

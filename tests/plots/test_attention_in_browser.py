@@ -265,6 +265,13 @@ def test_on_paper_there_are_pictures_and_no_controls(view: AttentionView, tmp_pa
     tab.show_as(media="print")
     assert [shown(each) for each in controls] == [{False}] * 3
     assert shown(".av-heads canvas") == shown(".av-chart iframe") == shown(".av-title") == {True}
+    frame = "document.querySelector('.av-chart iframe')"
+    tab.wait_for(f"{frame}.contentDocument.querySelector('canvas')")
+    widths = tab.ask(
+        f"[{frame}.contentDocument.querySelector('canvas'), {frame}].map(e => e.getBoundingClientRect().width)"
+    )
+    assert widths[0] <= widths[1] <= 480, "whole on the page"
+    assert tab.ask("getComputedStyle(document.querySelector('.av-bar')).printColorAdjust") == "exact"
 
 
 MANY = """

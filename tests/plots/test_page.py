@@ -189,3 +189,18 @@ def test_text_from_a_run_cannot_become_markup() -> None:
     page = Page(hostile, hostile, [Headline(hostile, hostile)], [], {hostile: hostile}, [hostile]).html()
     assert hostile not in page
     assert page.count("&lt;/script&gt;") >= 6
+
+
+@needs_a_browser
+def test_cells_are_dark_on_a_dark_page_where_nothing_is(report: Path, tab: Tab) -> None:
+    section = "document.querySelector('#induction-score-of-every-head"
+    shown = {}
+    for scheme in ("light", "dark"):
+        tab.open(report.as_uri(), scheme=scheme)
+        parts = (".heatmaplayer", ".scale i")
+        shown[scheme] = [tab.ask(f"getComputedStyle({section} {part}')).filter") for part in parts]
+    assert shown == {"light": ["none"] * 2, "dark": ["invert(1) hue-rotate(180deg)"] * 2}
+    others = tab.ask(
+        "[...document.querySelectorAll('.drawing')].filter(e => !e.classList.contains('has-white')).length"
+    )
+    assert others == 4, "lines keep their colors"

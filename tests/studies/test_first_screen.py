@@ -46,7 +46,7 @@ def test_the_sentence_says_when_how_sure_after_how_much_of_the_loss_and_on_how_m
     onset, made = screen.onset, screen.loss_made
     assert screen.answer() == (
         f"Copying emerged at step {onset.value:,.0f} (95% CI over 9 checkpoints: {onset.low:,.0f}-"
-        f"{onset.high:,.0f}), after {made.value:.0%} of the fall of the validation loss; no head has been "
+        f"{onset.high:,.0f}), after {made.value:.0%} of the drop in validation loss; no head has been "
         "ablated yet (L2H2 has the largest induction score, 0.74). One seed; others may differ."
     )
     assert 500 <= onset.low <= onset.value <= onset.high <= 750
@@ -115,7 +115,7 @@ def test_the_figure_has_the_onset_in_every_panel_and_the_strongest_head_apart(re
 def test_the_caption_has_the_loss_where_there_is_one(results: CopyingResults) -> None:
     captions = [FirstScreen(each, None).overview().caption for each in (results, replace(results, loss=None))]
     assert [caption.split(". ")[0] for caption in captions] == [
-        "Top: accuracy, and the fall of the validation loss as a fraction of its total fall",
+        "Top: accuracy, and the drop in validation loss as a fraction of its total",
         "Top: accuracy",
     ]
 

@@ -51,3 +51,14 @@ def test_a_report_of_checkpoints_that_are_not_finite_says_so(
         where = "checkpoint 4" if len(steps) == 1 else "checkpoints 0, 4"
         assert f"NaN or infinite at {where}. Their values are undefined" in (run.directory / "report.html").read_text()
         assert study_of(run).analyze(run).not_finite() == steps
+
+
+def test_a_report_suggests_a_figure_that_it_lacks(runs: dict[str, Run], tmp_path: Path, capsys) -> None:
+    run = run_training(tmp_path / "run", runs["copying"].config)
+    for figure in ("copying/ablation", "copying/heads", "copying/attribution"):
+        assert main(["report", str(run), "--device", "cpu"]) == 0
+        assert capsys.readouterr().err.splitlines()[-1] == f"next: grok-interp reproduce {figure} --run {run}"
+        assert main(["reproduce", figure, "--run", str(run), "--device", "cpu"]) == 0
+        capsys.readouterr()
+    assert main(["report", str(run), "--device", "cpu"]) == 0
+    assert "next:" not in capsys.readouterr().err

@@ -68,7 +68,7 @@ def test_the_sentence_of_several_seeds(results: CopyingResults) -> None:
     onset, made = FirstScreen(results, None).onset.value, FirstScreen(results, None).loss_made.value
     assert seeds.answer() == (
         f"Copying emerged in 2 of 2 seeds, at step {onset:,.0f} (both seeds agree), after {made:.0%} (both seeds "
-        "agree) of the fall of the validation loss; ablating each seed's induction heads removes 100% (both seeds "
+        "agree) of the drop in validation loss; ablating each seed's induction heads removes 100% (both seeds "
         "agree) of it (random heads: 0% (both seeds agree)). Brackets: 95% CI over seeds."
     )
     assert len(seeds.cards()) == 6

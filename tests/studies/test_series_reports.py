@@ -177,7 +177,7 @@ def test_text_gives_a_loss_and_ablations(trainer: Path, tmp_path: Path, capsys: 
     assert run_command("reproduce", "copying/ablation", "--run", run) == 0
     assert run_command("report", run) == 0
     assert "whether the models were trained on it is not known" in page(run)
-    assert "fraction of the total fall of the validation loss" in page(run)
+    assert "fraction of the total drop in validation loss" in page(run)
     assert run_command("reproduce", "copying/heads", "--run", run) == 2
     message = capsys.readouterr().err
     assert f"not evaluated at step 512: `grok-interp analyze {trainer} --run {run}` does it" in message

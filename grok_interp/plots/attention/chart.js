@@ -6,7 +6,8 @@ const CHART_STYLE = `
 :root { color-scheme: light dark; }
 body { margin: 0; overflow: hidden; padding: 0 15px; } /* circuitsvis' rows have margins of -15px */
 [style*=aspect-ratio] { width: 100% !important; } /* left to itself it shrinks with a window and never grows again */
-@media screen and (prefers-color-scheme: dark) { canvas { filter: invert(1) hue-rotate(180deg); } }`;
+@media screen and (prefers-color-scheme: dark) { canvas { filter: invert(1) hue-rotate(180deg); } }
+@media print { canvas { height: auto !important; width: 100% !important; } } /* drawn for the width of the screen */`;
 
 function circuitsvisChart(container, data, patterns) {
   const code = document.querySelector("script.av-circuitsvis").textContent;

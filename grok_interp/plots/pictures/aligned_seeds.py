@@ -12,7 +12,7 @@ from grok_interp.plots.registry import picture
 from grok_interp.plots.theme import BLUE, GREEN
 
 OFFSET = Axis("updates after the onset of copying", whole=True, format=",.0f")
-STYLES = {**ACCURACIES, "loss_fall": ("fall of the validation loss made", BLUE)}
+STYLES = {**ACCURACIES, "loss_fall": ("drop in validation loss", BLUE)}
 
 
 @picture(AlignedCurves)
@@ -30,7 +30,7 @@ def aligned_seeds(curves: AlignedCurves) -> Drawing:
         >>> curves = training_curves([results.with_config(run.config)])
         >>> from grok_interp.analysis.aligned_curves import aligned_curves
         >>> aligned_seeds(aligned_curves(curves, {run.config.init_seed: 620.0}))
-        Drawing of 2 panels: accuracy, fall of loss (%) against updates after the onset of copying; ...
+        Drawing of 2 panels: accuracy, loss drop (%) against updates after the onset of copying; ...
     """
     offsets = curves.dataset["offset"].to_numpy()
     x = OFFSET.at_least(float(offsets[0]), float(offsets[-1]))
@@ -38,7 +38,7 @@ def aligned_seeds(curves: AlignedCurves) -> Drawing:
     measured = [name for name in STYLES if bool(curves[name].notnull().any())]
     percent = [line for name in measured for line in _lines(curves, name, *STYLES[name], scale=100)]
     induction = _lines(curves, "induction", "largest I(L, H) of each seed", GREEN)
-    axis = Axis("accuracy, fall of loss", "%", (0, 105), format=".1f")
+    axis = Axis("accuracy, loss drop", "%", (0, 105), format=".1f")
     panels = [Panel(x, axis, percent, shades=onset), Panel(x, Axis("I(L, H)"), induction, shades=onset)]
     return Drawing(panels, aligned=True)
 

@@ -38,7 +38,7 @@ def copying_emergence(
         accuracy: at every checkpoint; bands are 95% intervals over samples.
         induction: of the same checkpoints. The heads that are ablated have a color of their own; without an ablation
             the head of the largest I at the last checkpoint.
-        loss_fall: the fraction of its total fall that the validation loss has made (`fraction_of_change`).
+        loss_fall: the drop in validation loss as a fraction of its total (`fraction_of_change`).
         ablation: of the heads that are said to copy. Without it there is no third panel.
         onset: of copying, in steps; a band over its interval.
 
@@ -55,7 +55,7 @@ def copying_emergence(
     shades = [Shade(onset.low, onset.high, ONSET, along="x")] if onset and np.isfinite(onset.low) else []
     fall = [] if loss_fall is None else [_fall(loss_fall)]
     heads = named(induction.strongest()).split() if ablation is None else ablation.dataset.attrs["heads"].split()
-    axis = Axis("accuracy, fall of loss" if fall else "copying accuracy", "%", (0, 105), format=".1f")
+    axis = Axis("accuracy, loss drop" if fall else "copying accuracy", "%", (0, 105), format=".1f")
     panels = [
         Panel(x, axis, [*fall, *_accuracies(accuracy)], shades=shades),
         Panel(x, Axis("I(L, H)"), _heads(induction, heads), shades=shades),
@@ -68,7 +68,7 @@ def copying_emergence(
 
 def _fall(loss_fall: xr.DataArray) -> Line:
     steps, values = loss_fall["checkpoint"].to_numpy(), 100 * loss_fall.to_numpy()
-    return Line(steps, values, "fall of the validation loss made", BLUE)
+    return Line(steps, values, "drop in validation loss", BLUE)
 
 
 def _accuracies(accuracy: CopyingAccuracy) -> list[Line]:

@@ -59,7 +59,7 @@ class FirstScreen:
 
     @property
     def loss_made(self) -> Estimate:
-        """The fraction of its total fall that the validation loss has made at the onset, over the onset's interval."""
+        """The fraction of the total drop in validation loss that precedes the onset, over the onset's interval."""
         curve = self.results.loss.mean().dropna("checkpoint") if self.results.loss else None
         if curve is None or curve.size < 2 or not float(curve[-1]) < float(curve[0]) or np.isnan(self.onset.value):
             return Estimate()
@@ -76,7 +76,7 @@ class FirstScreen:
         step, made = self.onset, self.loss_made
         text = f"Copying emerged at step {step_in_words(step, self.rise.n_checkpoints)}"
         if np.isfinite(made.value):
-            text += f", after {made.value:.0%} of the fall of the validation loss"
+            text += f", after {made.value:.0%} of the drop in validation loss"
         return f"{text}; {self._carriers()}. {observed}"
 
     def _no_onset(self) -> str:
@@ -144,7 +144,7 @@ class FirstScreen:
             Headline(rise_in_words(self.rise, "onset"), f"onset of per-token accuracy (step, {_ci(self.rise)})")
         )
         if np.isfinite((made := self.loss_made).value):
-            label = "of the fall of the validation loss was made by the onset (95% CI of the onset)"
+            label = "of the drop in validation loss precedes the onset (95% CI of the onset)"
             found.append(Headline(fraction_in_words(made), label))
         return [*found, self._head_card(), *self._ablation_card()]
 
@@ -189,7 +189,7 @@ class FirstScreen:
     def _caption(self) -> str:
         has_loss = self._loss_fall is not None
         text = (
-            f"Top: accuracy{', and the fall of the validation loss as a fraction of its total fall' * has_loss}. "
+            f"Top: accuracy{', and the drop in validation loss as a fraction of its total' * has_loss}. "
             f"{'Middle' if self.ablation else 'Bottom'}: induction score of every head. "
         )
         if self.ablation:

@@ -99,10 +99,8 @@ def _fall_of_loss(loss: PositionLoss | None, found: Emergence | None) -> dict[st
     half = found.midpoint.value if found and found.rises else np.nan
     made = fraction_of_change(curve).interp(checkpoint=half).item() if np.isfinite(half) and curve.size else np.nan
     return {
-        "fraction of the total fall of the validation loss made by that step": _share(made),
-        "step at which half of the fall of the validation loss was made": _step(
-            half_change(curve) if curve.size else np.nan
-        ),
+        "fraction of the total drop in validation loss by that step": _share(made),
+        "step at half of the total drop in validation loss": _step(half_change(curve) if curve.size else np.nan),
     }
 
 

@@ -69,7 +69,7 @@ class Seeds:
         text = f"Copying emerged in {len(self.onsets)} of {seeds}{self._undecided()}, at step {step}"
         made = self.over_seeds(lambda screen: screen.loss_made.value)
         if np.isfinite(made.value):
-            text += f", after {fraction_in_words(made)} of the fall of the validation loss"
+            text += f", after {fraction_in_words(made)} of the drop in validation loss"
         return f"{text}{self._carriers()}. Brackets: 95% CI over seeds."
 
     def _final(self) -> Effect:
@@ -101,9 +101,7 @@ class Seeds:
         ]
         of_effects = {
             "onset of per-token accuracy (step)": self.over_seeds(lambda screen: screen.onset.value),
-            "of the fall of the validation loss was made by the onset": self.over_seeds(
-                lambda screen: screen.loss_made.value
-            ),
+            "of the drop in validation loss precedes the onset": self.over_seeds(lambda screen: screen.loss_made.value),
             "of exact match removed by ablation of the induction heads": self.over_seeds(_removed, most=1.0),
             "of exact match removed by ablation of random heads": self.over_seeds(_removed_by_random, most=1.0),
         }

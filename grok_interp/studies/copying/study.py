@@ -77,8 +77,15 @@ class CopyingStudy(Study):
             )
 
     def figure_after_report(self, run: Run) -> str:
-        """Of a series from elsewhere one that is drawn from stored results: ablations need its models and a text."""
-        return "copying/fig2" if isinstance(run, SeriesRun) else self.next_figure
+        """The first that the report lacks. Of a series from elsewhere one that is drawn from stored results: ablations
+        need its models and a text."""
+        from grok_interp.studies.copying.ablation_results import are_stored
+
+        if isinstance(run, SeriesRun):
+            return "copying/fig2"
+        if not are_stored(run, "ablation"):
+            return self.next_figure
+        return "copying/attribution" if are_stored(run, "single_ablation") else "copying/heads"
 
     def final_measures(self, run: Run) -> Mapping[str, float]:
         from grok_interp.studies.copying.comparisons import curves_of
