@@ -5,7 +5,6 @@
     Sequence[tuple[A, B]]               a list of pairs
     Mapping[Path, TrainConfig]          a mapping to them
     Path | str                          a path
-    Callable[[int], None], Evaluate     a function
     Float[np.ndarray, " point"]         finite numbers along one axis, as an array; Integer: whole ones
 
 Anything else is refused with the argument's name, what it must be, what came, and the call that makes it.
@@ -25,6 +24,7 @@ MADE_BY = {
     "AlgorithmAgreement": "algorithm_agreement(...)",
     "AlignedCurves": "aligned_curves(...)",
     "AttentionMaps": "attention_maps(...)",
+    "Batches": "open_batches(config)",
     "CirclePCA": "circle_pca(...)",
     "Circularity": "circularity(...)",
     "CopyingAccuracy": "copying_accuracy(...)",
@@ -34,6 +34,7 @@ MADE_BY = {
     "DataArray": "result[name]",
     "Drawing": "draw(result)",
     "Edge": "Edge((0, 1), (1, 0))",
+    "EnsembleState": "EnsembleState([TrainingState(config)])",
     "EdgeAblation": "edge_ablation(...)",
     "EmbeddingPCA": "embedding_pca(...)",
     "Estimate": "emergence(curve).onset",
@@ -49,7 +50,9 @@ MADE_BY = {
     "LeadingIndicators": "leading_indicators(...)",
     "LogitAttribution": "direct_logit_attribution(...)",
     "MLPActivations": "mlp_activations(...)",
+    "ModelConfig": "preset(name)",
     "ModularTasks": "ModularTasks.draw(config.data)",
+    "Module": "the torch model itself",
     "NaturalCopying": "natural_copying(...)",
     "Noise": "Noise(rhos)",
     "OwnOptimizer": "OwnOptimizer(lambda model: torch.optim.SGD(model.parameters(), lr=0.1))",
@@ -62,13 +65,14 @@ MADE_BY = {
     "Tensor": "torch.load(file, weights_only=True)",
     "TopFrequencyFraction": "top_frequency_fraction(...)",
     "TrainConfig": "training_preset(name)",
+    "TrainingState": "TrainingState(config)",
     "TrainingCurves": "training_curves(...)",
     "Transformer": "Transformer(preset(name), seed=0)",
 }
+PROTOCOLS = {"Batches": ("batch", "loss", "hash")}  # what an object of no class of ours needs
 ARRAY = re.compile(r"""(Float|Integer)\[np\.ndarray, ["']([\w ]+)["']\]""")
 LISTING = re.compile(r"(Sequence|Iterable)\[(?:tuple\[)?(\w+(?:, \w+)*)\]+")
 MAPPING = re.compile(r"Mapping\[\w+, (\w+)\]")
-FUNCTION = re.compile(r"Callable\[.+\]|Evaluate")
 PATHS = ("Path", "Path | str", "str | Path")
 
 
@@ -78,11 +82,9 @@ def rule_of_objects(kind: str) -> Rule | None:
     Args:
         kind: the annotation as it is written, without "| None".
     """
-    kind = kind.replace("xr.", "").removeprefix("np.random.")
+    kind = kind.replace("xr.", "").removeprefix("np.random.").removeprefix("nn.")
     if kind in PATHS:
         return path_of
-    if FUNCTION.fullmatch(kind):
-        return function_of
     if kind in MADE_BY:
         return partial(made_by, kind=kind)
     if array := ARRAY.fullmatch(kind):
@@ -148,21 +150,6 @@ def mapped_to(values: Any, name: str, kind: str) -> Mapping[Any, Any]:
     return values
 
 
-def function_of(value: Any, name: str) -> Any:
-    """The function.
-
-    Args:
-        value: what was given.
-        name: of the argument, for the message.
-
-    Raises:
-        ValueError: for what cannot be called.
-    """
-    if not callable(value):
-        raise ValueError(f"{name} must be a function, got {shown(value)}: give the function itself, not its result")
-    return value
-
-
 def path_of(value: Any, name: str) -> Any:
     """The path.
 
@@ -213,6 +200,20 @@ def is_listing(values: Any) -> bool:
     return isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping) and not is_scalar
 
 
+def require_some(values: Sequence[Any], name: str) -> None:
+    """Refuses an empty list.
+
+    Args:
+        values: what was given.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: if there is nothing in it.
+    """
+    if not values:
+        raise ValueError(f"{name} must be a list of one or more, got {shown(values)}")
+
+
 def shown(value: Any) -> str:
     """What was given, for a message: its beginning and its type.
 
@@ -224,7 +225,9 @@ def shown(value: Any) -> str:
 
 
 def _is_a(value: Any, kind: str) -> bool:
-    return kind in (each.__name__ for each in type(value).__mro__)
+    is_instance = kind in (each.__name__ for each in type(value).__mro__)
+    needed = PROTOCOLS.get(kind)
+    return is_instance or bool(needed and not isinstance(value, type) and all(hasattr(value, each) for each in needed))
 
 
 def _each_of(values: Iterable[Any], name: str, kinds: Sequence[str]) -> Iterator[Any]:

@@ -4,6 +4,8 @@
 
     int                     a whole number of any library (NumPy, a tensor of one number), no truth value
     float, float | int      a finite number
+    bool                    True or False
+    device: str             a torch device, or its name
     Sequence[int]           whole numbers: a list, a tuple, a range, an array or a tensor
     tuple[int, int]         two of them
     Sequence[Head]          heads: (layer, head) or "L1H3" each, or an array of two columns
@@ -18,14 +20,16 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter
 from numbers import Real
 from operator import index
 from typing import Any, ParamSpec, TypeVar
 
+from grok_interp.argument_functions import rule_of_functions
 from grok_interp.argument_kinds import Rule, is_listing, rule_of_objects, shown
+from grok_interp.device import device_name
 
 Given = ParamSpec("Given")
 Returned = TypeVar("Returned")
@@ -62,7 +66,9 @@ def _rule_of(parameter: Parameter) -> Rule | None:
     """None for an argument that is passed on as it is."""
     kind = str(parameter.annotation)
     bare = kind.removesuffix(" | None")
-    rule = rule_of_objects(bare) or (None if parameter.name in OWN_RULES else RULES.get(bare))
+    named = RULES_OF_NAMES.get(f"{parameter.name}: {bare}")
+    rule = named or rule_of_objects(bare) or rule_of_functions(bare)
+    rule = rule or (None if parameter.name in OWN_RULES else RULES.get(bare))
     if rule is None or kind == bare and parameter.kind is not Parameter.VAR_POSITIONAL:
         return rule
     if parameter.kind is Parameter.VAR_POSITIONAL:
@@ -86,6 +92,21 @@ def whole_number(value: Any, name: str) -> int:
     if least is not None and found < least:
         raise ValueError(f"{name} must be {least} or more, got {value}")
     return found
+
+
+def truth_value(value: Any, name: str) -> bool:
+    """As Python's bool.
+
+    Args:
+        value: what was given.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: for anything but True and False.
+    """
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise ValueError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
 
 
 def finite_number(value: Any, name: str) -> float:
@@ -134,6 +155,21 @@ def two_whole_numbers(values: Any, name: str) -> tuple[int, int]:
     if len(numbers) != 2:
         raise ValueError(f"{name} must be two whole numbers, got {shown(values)}")
     return numbers[0], numbers[1]
+
+
+def names_of_names(values: Any, name: str) -> Any:
+    """A mapping from strings to strings.
+
+    Args:
+        values: what was given.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(values, Mapping) and all(isinstance(each, str) for pair in values.items() for each in pair):
+        return values
+    raise ValueError(f"{name} must be a mapping from names to names, got {shown(values)}")
 
 
 def heads_of(values: Any, name: str) -> list[tuple[int, int]]:
@@ -201,10 +237,14 @@ def _head(value: Any) -> tuple[int, int] | None:
 
 
 RULES: dict[str, Rule] = {
+    "bool": truth_value,
     "int": whole_number,
     "float": finite_number,
     "float | int": finite_number,
+    "Iterable[int]": whole_numbers,
+    "Mapping[str, str]": names_of_names,
     "Sequence[int]": whole_numbers,
     "tuple[int, int]": two_whole_numbers,
     "Sequence[Head]": heads_of,
 }
+RULES_OF_NAMES: dict[str, Rule] = {"device: str": device_name}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SMALL_MODEL = 1_000_000  # parameters
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -29,6 +30,27 @@ def choose_device(name: str) -> str:
             "or install a torch build and driver for it (`grok-interp doctor` shows what is there)"
         )
     return name
+
+
+def device_name(value: Any, name: str) -> str:
+    """The name of a torch device.
+
+    Args:
+        value: what was given.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: for what torch does not know as a device, and for a GPU that it does not see.
+    """
+    import torch
+
+    try:
+        device = torch.device(value) if isinstance(value, str | torch.device) else None
+    except RuntimeError:  # for a string that is none
+        device = None
+    if device is None:
+        raise ValueError(f'{name} must be a torch device such as "cpu" or "cuda", got {value!r}')
+    return choose_device(str(device)) if device.type == "cuda" else str(device)
 
 
 def choose_threads(n_params: int) -> int:

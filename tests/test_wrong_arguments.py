@@ -6,11 +6,13 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from inspect import Parameter
+from pathlib import Path
 from typing import Any, ClassVar
 
 import jaxtyping
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from ground_truth import distinct_copy_samples, repeated_distinct_tokens
 
@@ -25,8 +27,10 @@ from grok_interp import (
     plots,
     preset,
     slot_sequences,
+    training_preset,
 )
 from grok_interp.argument_kinds import LISTING, MADE_BY
+from grok_interp.arguments import _rule_of
 from grok_interp.plots.registry import every_picture
 from grok_interp.results.result import Measure, Result
 from grok_interp.statistics.change_point import change_point
@@ -63,6 +67,7 @@ PUBLIC = {
     "Run.open": Run.open,
     "plots.save_figure": plots.save_figure,
 }
+OF_ANY_TRUTH = {("Run.open", "trust_source")}
 OF_OUR_OWN_WORDS = {"draw", "load_reference"}  # they name no argument
 TOKENS, SLOTS = repeated_distinct_tokens(), slot_sequences((1, 2), 7, slot=0, n_examples=2, seed=0)
 VALID: dict[str, Any] = {
@@ -74,6 +79,7 @@ VALID: dict[str, Any] = {
     "how": "zero",
     "group": "additive",
     "p": 7,
+    "pattern": "model_{step}.pt",
     "phases": {},
     "position": "z",
     "samples": distinct_copy_samples(),
@@ -81,6 +87,7 @@ VALID: dict[str, Any] = {
     "shots": [1],
     "slot": 0,
     "split": "ood_train",
+    "state_dict": {"w": torch.zeros(1)},
     "stem": "figure",
     "task": (1, 2),
     "tasks": ModularTasks.draw(ModularConfig(p=7, n_id=16, alpha=0.6)),
@@ -100,6 +107,8 @@ def valid(function: str, parameter: Parameter) -> Any:
         return object.__new__(type("ShotCurves", (), {}))
     if kind.startswith("Integer"):
         return np.arange(10)
+    if (function, parameter.name) == ("run_ensemble", "runs"):
+        return {Path("no/run"): training_preset("copier-tiny")}
     if function == "plots.head_map":
         return xr.DataArray(np.zeros((1, 2, 2)), dims=("checkpoint", "layer", "head"))
     if parameter.name == "tokens" and "p" in required(PUBLIC[function]):
@@ -122,20 +131,35 @@ def required(function: Callable[..., Any]) -> dict[str, Parameter]:
 
 
 def call(name: str, target: str, wrong: Any) -> Any:
-    given, options = [], {}
+    given, named = [], {}
     for argument, parameter in required(PUBLIC[name]).items():
         value = wrong if argument == target else valid(name, parameter)
         if parameter.kind is Parameter.KEYWORD_ONLY:
-            options[argument] = value
+            named[argument] = value
         else:
             given.append(value)
-    return PUBLIC[name](*given, **options)
+    if target not in required(PUBLIC[name]):
+        named[target] = wrong
+    return PUBLIC[name](*given, **named)
 
 
 def cases() -> Iterator[Any]:
     for name, function in PUBLIC.items():
         for argument, parameter in required(function).items():
             yield pytest.param(name, argument, str(parameter.annotation), id=f"{name}-{argument}")
+
+
+def options(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """Arguments with a default whose kind the package checks: numbers, truth values, devices, functions, objects."""
+    found = inspect.signature(function).parameters.values()
+    return {each.name: each for each in found if each.default is not Parameter.empty and _rule_of(each)}
+
+
+def options_of_all() -> Iterator[Any]:
+    for name, function in PUBLIC.items():
+        for argument in options(function):
+            if (name, argument) not in OF_ANY_TRUTH:
+                yield pytest.param(name, argument, id=f"{name}-{argument}")
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +182,14 @@ def test_what_is_no_object_of_ours_is_refused_by_name(name: str, argument: str, 
         assert re.search(r"must be|expected|needs|takes|there are", message), "what was expected"
         of_a_model = argument in ("checkpoints", "model") and "a model with" in message
         assert argument in message or of_a_model or name in OF_OUR_OWN_WORDS, message
+
+
+@pytest.mark.parametrize(("name", "argument"), list(options_of_all()))
+def test_an_option_of_another_kind_is_refused_by_name(name: str, argument: str) -> None:
+    for wrong in (WRONG[-1], b"text"):
+        with pytest.raises(ValueError, match=rf"{argument} must be ") as refused:
+            call(name, argument, wrong)
+        assert type(wrong).__name__ in str(refused.value) or repr(wrong) in str(refused.value), "what was received"
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name.startswith(("copying.", "modular."))])

@@ -124,6 +124,7 @@ def llama_copier(
     return ModelConfig(**{"d_head": d_head, **sizes, **family, **wiring, **options})
 
 
+@checked
 def modular_gpt(
     *, n_layers: int, d_model: int = 512, n_heads: int = 4, d_vocab: int = 47, n_ctx: int = 96, **options: Any
 ) -> ModelConfig:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from grok_interp.arguments import whole_number
 from grok_interp.engines.engine import LOST, Cell, Outcome, attempted
 from grok_interp.runs.interrupts import ending_with
 
@@ -22,6 +23,9 @@ class LocalEngine:
     """
 
     n_jobs: int = 1
+
+    def __post_init__(self) -> None:
+        whole_number(self.n_jobs, "n_jobs")
 
     def map(self, work: Callable[[Cell], Any], cells: Mapping[str, Cell]) -> Generator[Outcome]:
         """See `Engine.map`.

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grok_interp.arguments import checked
 from grok_interp.models.activations import logits_of
 from grok_interp.models.unreadable import no_module_named, require_names
 
@@ -52,6 +53,7 @@ class TorchAdapter(nn.Module):
         torch.Size([1, 5, 11])
     """
 
+    @checked
     def __init__(
         self,
         model: nn.Module,

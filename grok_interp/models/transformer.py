@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 from transformer_lens.HookedRootModule import HookedRootModule
 
+from grok_interp.arguments import checked
 from grok_interp.configs import ModelConfig
 from grok_interp.models.attention_entries import EntryReader
 from grok_interp.models.kv_cache import KVCache
@@ -60,6 +61,7 @@ class Transformer(HookedRootModule):
         torch.Size([1, 8, 256])
     """
 
+    @checked
     def __init__(self, cfg: ModelConfig, *, seed: int | None = None, initialize: bool = True) -> None:
         super().__init__()
         self.cfg = cfg

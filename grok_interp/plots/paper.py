@@ -63,7 +63,7 @@ def on_paper(drawing: Drawing, *, width: Width = "full", step: int | None = None
         >>> figure.axes[0].get_ylabel()
         'loss (nats)'
     """
-    if width not in WIDTHS:
+    if width not in tuple(WIDTHS):
         raise ValueError(f"width is {' or '.join(WIDTHS)}, got {width!r}")
     points, step = WIDTHS[width], drawing.step if step is None else step
     columns = columns_in(drawing, points)

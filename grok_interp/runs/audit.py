@@ -23,11 +23,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.models.overflow import HARMLESS, overflows
 from grok_interp.runs.findings import (
@@ -43,21 +44,9 @@ from grok_interp.runs.findings import (
 from grok_interp.runs.gaps import gaps_of
 from grok_interp.runs.huggingface_folders import HuggingFaceFolders
 from grok_interp.runs.refused import MisfittingConfigError, RefusedCheckpointError
+from grok_interp.runs.series import Series
 from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import sketch
-
-
-class Series(Protocol):
-    """A `CheckpointSeries`, or a `Run`."""
-
-    @property
-    def steps(self) -> tuple[int, ...]: ...
-
-    def checksum(self, step: int) -> str: ...
-
-    def weights(self, step: int) -> Mapping[str, Tensor]: ...
-
-    def load(self, step: int) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -84,6 +73,7 @@ class Audit:
         return "\n".join([f"{counted(len(self.steps), 'checkpoint')}, {found}", *map(str, self.findings)])
 
 
+@checked
 def audit(series: Series, *, on_checkpoint: Callable[[int, int], None] | None = None) -> Audit:
     """Check a series of checkpoints for faults; each is read once, and one is in memory at a time.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -41,7 +41,7 @@ class Evaluations:
 
     Args:
         directory: of the run.
-        evaluate: (step, model in eval mode) -> name -> number, or None.
+        evaluate: (step, model in eval mode) -> name -> number, NaN included, or None.
         resumed: the step from which it trains; its checkpoint is evaluated again.
         trackers: that show what is found.
     """
@@ -61,9 +61,13 @@ class Evaluations:
                 f'evaluate must return names with numbers, {{"accuracy": 0.5}}, or None, got {shown(found)} at step '
                 f"{step}: put the number under a name"
             )
-        if wrong := [name for name, value in found.items() if name == "step" or not isinstance(value, int | float)]:
-            raise ValueError(f"evaluate must return names other than 'step' with numbers, got {wrong} among {found}")
-        values = {name: float(value) for name, value in found.items()}
+        numbers = {name: _number(value) for name, value in found.items()}
+        values = {str(name): value for name, value in numbers.items() if value is not None}
+        if wrong := [name for name in numbers if not isinstance(name, str) or name == "step" or name not in values]:
+            raise ValueError(
+                f"evaluate must return names other than 'step' with numbers, got {wrong} among {shown(found)} at step "
+                f"{step}: names are strings, and a tensor or array is one number"
+            )
         if values:
             append_metrics(self.file, metric_line({"step": step, **values}))
         for tracker in self.trackers:
@@ -89,6 +93,16 @@ def evaluations(directory: Path | str) -> pd.DataFrame:
 
     rows = [{k: v for k, v in row.items() if k != "crc32"} for row in metric_rows(_file(Path(directory)), COLUMNS)]
     return pd.DataFrame(rows)
+
+
+def _number(value: Any) -> float | None:
+    """Of Python, NumPy or torch, also NaN and infinity; None for what is no single number."""
+    if getattr(value, "ndim", 0) or not hasattr(value, "__float__"):
+        return None
+    try:
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # complex ones, those of no memory, 10 ** 400
+        return None
 
 
 def _file(directory: Path) -> Path:

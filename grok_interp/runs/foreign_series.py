@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from operator import index
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from grok_interp.argument_kinds import function_of, is_listing, shown
+from grok_interp.argument_kinds import is_listing, shown
+from grok_interp.arguments import checked
 from grok_interp.models.hooked import hooked, other_sizes, sizes_of
 from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest
@@ -21,7 +23,6 @@ from grok_interp.runs.series import CheckpointSeries
 from grok_interp.runs.state_dicts import loaded_copy, read_state_dict, require_fit
 from grok_interp.runs.step_patterns import files_by_step
 
-Load = Callable[[Path], Any]
 IN_MEMORY = ("eval", "named_parameters")
 SHELL = ("state_dict", "load_state_dict")
 
@@ -36,6 +37,7 @@ class ModelsInMemory(CheckpointSeries):
     def steps(self) -> tuple[int, ...]:
         return tuple(self.models)
 
+    @checked
     def load(self, step: int) -> Any:
         require_step(step, self.steps, "the models given")
         return self.models[step].eval()
@@ -89,7 +91,7 @@ class FileSeries(CheckpointSeries):
     """
 
     paths: Mapping[int, Path]
-    read: Load
+    read: Callable[[Path], Any]
     shell: Any = None
     there: tuple[int, ...] | None = None
     _sizes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -107,6 +109,7 @@ class FileSeries(CheckpointSeries):
         require_step(step, self.steps, type(self).__name__)
         return self.paths[step]
 
+    @checked
     def load(self, step: int) -> Any:
         """A model of its own, in eval mode. Raises ValueError for what is no checkpoint or of another architecture."""
         path = self.path(step)
@@ -122,6 +125,7 @@ class FileSeries(CheckpointSeries):
         self._require_same_architecture(model, path)
         return model
 
+    @checked
     def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterator[tuple[int, Any]]:
         """As `CheckpointSeries.at`, but a model that came from a state dict or a folder is valid only until the next
         pair is requested: its weights are then released, so that one model is in memory beside the shell."""
@@ -182,7 +186,8 @@ class FileSeries(CheckpointSeries):
         self._sizes.update(sizes)
 
 
-def file_series(pattern: str | Path, model: Any, load: Load | None) -> FileSeries:
+@checked
+def file_series(pattern: str | Path, model: Any, load: Callable[[Path], Any] | None) -> FileSeries:
     """See `CheckpointSeries.from_files`."""
     paths = files_by_step(pattern)
     if model is not None and not _is_model(model, SHELL):
@@ -190,7 +195,27 @@ def file_series(pattern: str | Path, model: Any, load: Load | None) -> FileSerie
             f"model must be what state dicts are loaded into, got {shown(model)}: give a Transformer, a "
             "HookedTransformer, a Hugging Face model or a TorchAdapter, of the trained sizes"
         )
-    return FileSeries(paths, read_state_dict if load is None else function_of(load, "load"), model)
+    if load is None or load is read_state_dict:
+        return FileSeries(paths, read_state_dict, model)
+    return FileSeries(paths, _of_caller(load), model)
+
+
+def _of_caller(load: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """The same function, whose errors name the file and say whose code raised them."""
+
+    @wraps(load)
+    def read(path: Path) -> Any:
+        try:
+            return load(path)
+        except Exception as error:
+            said = " ".join(str(error).split())
+            raise RefusedCheckpointError(
+                path,
+                f"cannot be read: load, the function that was given, raised {type(error).__name__}({said})",
+                "correct that function, or narrow the pattern to files that it reads",
+            ) from error
+
+    return read
 
 
 WEIGHTS = ("*.safetensors", "*.bin")

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from grok_interp.argument_kinds import made_by
+from grok_interp.arguments import checked
 from grok_interp.runs.run import Run
 
 Options = ParamSpec("Options")
@@ -24,4 +25,4 @@ def once_per_run(make: Callable[Concatenate[Run, Options], Made]) -> Callable[Co
             run._made[key] = make(run, *args, **options)
         return run._made[key]
 
-    return made
+    return checked(made)

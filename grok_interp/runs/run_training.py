@@ -32,7 +32,7 @@ from grok_interp.runs.recorder import (
 )
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_record import SeriesRecord
-from grok_interp.runs.trackers import TrackerName, opened_trackers
+from grok_interp.runs.trackers import TrackerName, opened_trackers, require_trackers
 from grok_interp.training.batches import open_batches
 from grok_interp.training.divergence import DivergedError, Update
 from grok_interp.training.execution import Execution
@@ -73,8 +73,8 @@ def run_training(
         on_start: called with the step it starts from.
         on_update: called with every update; it may raise `StopTraining`.
         own: an optimizer and a scheduler of your own, instead of those of the config.
-        evaluate: (step, model in eval mode) -> name -> number at every checkpoint, kept in evaluations.jsonl; it may
-            raise `StopTraining`. See `evaluations`.
+        evaluate: (step, model in eval mode) -> name -> number (of Python, NumPy or torch; NaN is kept) at every
+            checkpoint, kept in evaluations.jsonl; it may raise `StopTraining`. See `evaluations`.
         track: programs that show the metrics while it trains; extra `track`.
         sharded: of several processes each keeps a part of weights, gradients and moments (FSDP2), instead of all.
 
@@ -96,6 +96,7 @@ def run_training(
         ...     run_training(Path(folder) / "run", config).steps
         (0, 2)
     """
+    require_trackers(track)
     with joined(device, sharded=sharded) as (processes, device), processes.naming_lost():
         processes.require_fit(config.batch_size, dropout=config.model.attn_dropout)
         options: dict[str, Any] = {"device": device, "own": own, "processes": processes}

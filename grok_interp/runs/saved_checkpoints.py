@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grok_interp.arguments import checked
 from grok_interp.configs import ModelConfig
 from grok_interp.runs.metrics import last_step
 from grok_interp.runs.series import CheckpointSeries
@@ -54,6 +55,7 @@ class SavedCheckpoints(CheckpointSeries):
 
         save_weights(self.path(step), canonical_views(model), {"step": str(step), "model": self.model.hash})
 
+    @checked
     def load(self, step: int) -> Transformer:
         """The model at a step, in eval mode.
 

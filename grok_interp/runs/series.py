@@ -5,10 +5,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from grok_interp.arguments import checked
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Series(Protocol):
+    """A `CheckpointSeries`, or a `Run`."""
+
+    @property
+    def steps(self) -> tuple[int, ...]: ...
+
+    def checksum(self, step: int) -> str: ...
+
+    def weights(self, step: int) -> Mapping[str, Tensor]: ...
+
+    def load(self, step: int) -> Any: ...
 
 
 class CheckpointSeries(ABC):
@@ -88,6 +103,7 @@ class CheckpointSeries(ABC):
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         return self.at(self.steps)
 
+    @checked
     def at(self, steps: Iterable[int], *, device: str = "cpu") -> Iterator[tuple[int, Any]]:
         """(step, model) of the steps given, each model on `device`, a torch device.
 

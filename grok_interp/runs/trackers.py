@@ -10,6 +10,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from grok_interp.argument_kinds import is_listing, shown
+
 TrackerName = Literal["tensorboard", "trackio"]
 SHOWN = ("loss", "grad_norm", "learning_rate", "tokens")
 
@@ -83,6 +85,20 @@ class Trackio:
 
 
 TRACKERS = {"tensorboard": TensorBoard, "trackio": Trackio}
+
+
+def require_trackers(names: Any) -> None:
+    """Refuses what names no trackers.
+
+    Args:
+        names: what was given.
+
+    Raises:
+        ValueError: for a name alone, and for others than those of `TRACKERS`.
+    """
+    if not is_listing(names) or any(name not in tuple(TRACKERS) for name in names):
+        remedy = f"give track=({names!r},)" if names in tuple(TRACKERS) else 'give track=("tensorboard",)'
+        raise ValueError(f"track must be a list of {', '.join(TRACKERS)}, got {shown(names)}: {remedy}")
 
 
 @contextmanager

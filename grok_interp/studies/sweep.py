@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from grok_interp.argument_kinds import mapped_to, path_of
+from grok_interp.arguments import whole_number
 from grok_interp.configs import TrainConfig
 from grok_interp.engines.engine import Engine, FailedCellsError, Outcome
 from grok_interp.engines.local import LocalEngine
@@ -40,6 +42,9 @@ class Sweep:
     n_seeds: int
 
     def __post_init__(self) -> None:
+        path_of(self.folder, "folder")
+        mapped_to(self.conditions, "conditions", "TrainConfig")
+        whole_number(self.n_seeds, "n_seeds")
         if self.n_seeds < 1:
             raise ValueError(f"a sweep needs 1 seed or more, got {self.n_seeds}")
         if self.n_seeds > MOST_SEEDS:

@@ -15,10 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from grok_interp.argument_kinds import function_of, shown
+from grok_interp.argument_functions import function_of
+from grok_interp.argument_kinds import shown
 from grok_interp.arguments import text
 
 KEPT = ("step", "state_dict", "load_state_dict")  # of an optimizer and of a scheduler
+GIVEN = {"build": "the model", "schedule": "the optimizer"}
+EXAMPLES = {
+    "build": "lambda model: torch.optim.SGD(model.parameters(), lr=0.1)",
+    "schedule": "lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, step_size=1000)",
+}
 PLAIN = (Tensor, int, float, str, bool, type(None))
 
 
@@ -58,10 +64,12 @@ class OwnOptimizer:
     def built(self, model: nn.Module) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
         """Raises ValueError for what is no optimizer or no scheduler, for one that needs a closure, or a measure.
 
+        Also if a function raises an error.
+
         Args:
             model: whose parameters it updates.
         """
-        optimizer = self.build(model)
+        optimizer = _returned("build", self.build, model)
         _require_attributes(optimizer, (*KEPT, "zero_grad", "param_groups"), "build", "a torch optimizer")
         closure = inspect.signature(optimizer.step).parameters.get("closure")
         if closure is not None and closure.default is inspect.Parameter.empty:
@@ -73,11 +81,21 @@ class OwnOptimizer:
             group["peak"] = group["lr"]
         if self.schedule is None:
             return optimizer, None
-        scheduler = self.schedule(optimizer)
+        scheduler = _returned("schedule", self.schedule, optimizer)
         _require_attributes(scheduler, KEPT, "schedule", "a torch scheduler")
         if isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError("ReduceLROnPlateau needs a measure in step(): give a scheduler that counts steps")
         return optimizer, scheduler
+
+
+def _returned(name: str, function: Callable[[Any], Any], given: Any) -> Any:
+    try:
+        return function(given)
+    except Exception as error:  # of the caller's own code
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"{name} raised {type(error).__name__} ({said}): it is called with {GIVEN[name]}, as in {EXAMPLES[name]}"
+        ) from error
 
 
 def _require_attributes(found: Any, names: Sequence[str], function: str, kind: str) -> None:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -132,6 +133,32 @@ def test_evaluations_change_no_weights_and_are_there_once_after_an_interruption(
     whole = run_training(tmp_path / "whole", tiny)
     assert run.checkpoints.checksum(20) == whole.checkpoints.checksum(20)
     assert list(evaluations(tmp_path / "run")["step"]) == [0, 5, 10, 15, 20]
+
+
+def test_numbers_of_numpy_and_torch_are_kept_and_nan_too(tiny: TrainConfig, tmp_path: Path) -> None:
+    found = {
+        "float32": np.float32(0.5),
+        "float64": np.float64(0.1),
+        "int64": np.int64(3),
+        "array": np.array(7.0),
+        "tensor": torch.tensor(0.25),
+        "parameter": nn.Parameter(torch.tensor(0.75)),
+        "nan": float("nan"),
+    }
+    with pytest.raises(KeyboardInterrupt):
+        run_training(tmp_path / "run", tiny, evaluate=lambda step, model: found, on_update=interrupt_at(7))
+    run_training(tmp_path / "run", tiny, evaluate=lambda step, model: found)
+    kept = evaluations(tmp_path / "run")
+    assert list(kept["step"]) == [0, 5, 10, 15, 20]
+    assert kept["nan"].isna().all()
+    assert dict(kept.drop(columns=["step", "nan"]).iloc[0]) == {
+        "float32": 0.5,
+        "float64": 0.1,
+        "int64": 3.0,
+        "array": 7.0,
+        "tensor": 0.25,
+        "parameter": 0.75,
+    }
 
 
 def test_a_value_that_is_no_number_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:

@@ -1,17 +1,39 @@
 """What is no model, optimizer or function where one is needed: refused when it is given, or when it is returned."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 from torch.optim import SGD
+from torch.optim.lr_scheduler import StepLR
 
-from grok_interp import CheckpointSeries, OwnOptimizer, Transformer, preset, run_training
+from grok_interp import (
+    CheckpointSeries,
+    OwnOptimizer,
+    TorchAdapter,
+    Transformer,
+    attention_view,
+    audit,
+    load_reference,
+    modular_gpt,
+    on_paper,
+    plots,
+    preset,
+    run_training,
+)
 from grok_interp.configs import TrainConfig
+from grok_interp.engines.local import LocalEngine
+from grok_interp.plots.drawing import Drawing
+from grok_interp.plots.pictures.head_map import head_map
+from grok_interp.studies.sweep import Sweep
+
+SIZES: dict[str, Any] = dict(n_layers=1, n_heads=1, d_model=2, d_vocab=3, n_ctx=4)
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +52,10 @@ def scheduled_as(found: Any) -> OwnOptimizer:
     return OwnOptimizer(lambda model: SGD(model.parameters(), lr=0.1), lambda optimizer: found)
 
 
+def scheduled_by(schedule: Any) -> OwnOptimizer:
+    return OwnOptimizer(lambda model: SGD(model.parameters(), lr=0.1), schedule)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -41,8 +67,36 @@ def scheduled_as(found: Any) -> OwnOptimizer:
         ({"evaluate": 5}, "evaluate must be a function, got 5 (int): give the function itself, not its result"),
         ({"evaluate": lambda step, model: 5}, "evaluate must return names with numbers, "),
         ({"evaluate": lambda step, model: 0}, "or None, got 0 (int) at step 0: put the number under a name"),
+        ({"evaluate": lambda step, model: {5: 1.0}}, "got [5] among {5: 1.0} (dict) at step 0: names are strings"),
+        ({"evaluate": lambda step, model: {"a": torch.ones(2)}}, "got ['a'] among {'a': tensor([1., 1.])} (dict)"),
+        ({"evaluate": lambda step, model: {"a": 1j}}, "got ['a'] among {'a': 1j} (dict) at step 0"),
+        ({"evaluate": lambda step, model: {"a": 10**400}}, "got ['a'] among "),
+        ({"evaluate": lambda step: {}}, "evaluate must be a function that is called with 2 arguments, got one that"),
         ({"on_update": {}}, "on_update must be a function, got {} (dict)"),
+        (
+            {"on_update": lambda: 0},
+            "on_update must be a function that is called with 1 argument, got one that",
+        ),
+        (
+            {"on_start": lambda a, b: 0},
+            "on_start must be a function that is called with 1 argument, got one that",
+        ),
         ({"compiled": "x"}, "compiled must be True or False, got 'x'"),
+        ({"sharded": 5}, "sharded must be True or False, got 5 (int)"),
+        ({"device": 5}, 'device must be a torch device such as "cpu" or "cuda", got 5'),
+        ({"device": "gpu"}, 'device must be a torch device such as "cpu" or "cuda", got \'gpu\''),
+        (
+            {"track": "tensorboard"},
+            "track must be a list of tensorboard, trackio, got 'tensorboard' (str): give track",
+        ),
+        ({"track": ("wandb",)}, "track must be a list of tensorboard, trackio, got ('wandb',) (tuple)"),
+        ({"track": 5}, "track must be a list of tensorboard, trackio, got 5 (int)"),
+        ({"resume_seconds": "20"}, "resume_seconds must be a finite number, got '20' (str)"),
+        (
+            {"own": OwnOptimizer(SGD)},
+            "build raised TypeError ('Transformer' object is not iterable): it is called with",
+        ),
+        ({"own": scheduled_by(StepLR)}, "schedule raised TypeError (StepLR.__init__() missing 1 required positional"),
     ],
 )
 def test_training_refuses_what_it_cannot_use(
@@ -100,3 +154,72 @@ def test_a_state_dict_in_a_dict_is_not_what_load_returns(tmp_path: Path) -> None
     series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=lambda path: found)
     with pytest.raises(ValueError, match=r"got one in a dict for .*model_0.pt: return what is under 'model'"):
         series.weights(0)
+
+
+def test_an_error_of_load_names_the_file_and_whose_it_is(tmp_path: Path) -> None:
+    (tmp_path / "model_0.pt").touch()
+
+    def load(path: Path) -> Any:
+        return {"weights": 1}["model"]
+
+    series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=load)
+    expected = r"model_0.pt cannot be read: load, the function that was given, raised KeyError\('model'\): correct that"
+    for read in (series.load, series.weights):
+        with pytest.raises(ValueError, match=expected) as refused:
+            read(0)
+        assert isinstance(refused.value.__cause__, KeyError)
+    assert [each.kind for each in audit(series).findings] == ["unreadable"]
+    with pytest.raises(ValueError, match=r"load must be a function that is called with 1 argument, got one that"):
+        CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=lambda: None)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Transformer(5), "cfg must be ModelConfig, got int: use preset(name)"),
+        (lambda: Transformer(preset("copier-tiny"), seed="0"), "seed must be a whole number, got '0' (str)"),
+        (lambda: TorchAdapter(5, **SIZES), "model must be Module, got int: use the torch model itself"),
+        (
+            lambda: TorchAdapter(torch.nn.Linear(2, 2), **SIZES, hooks="h"),
+            "hooks must be a mapping from names to",
+        ),
+        (
+            lambda: TorchAdapter(torch.nn.Linear(2, 2), **SIZES, weights={"W_E": 5}),
+            "weights must be a mapping from names",
+        ),
+        (lambda: TorchAdapter(torch.nn.Linear(2, 2), **SIZES | {"n_heads": "2"}), "n_heads must be a whole number"),
+        (lambda: TorchAdapter(torch.nn.Linear(2, 2), **SIZES, forward=5), "forward must be a function, got 5 (int)"),
+        (lambda: two_models().load("0"), "step must be a whole number, got '0' (str)"),
+        (lambda: two_models().at(5), "steps must be a list of whole numbers, got 5 (int)"),
+        (lambda: two_models().at([0], device=5), "device must be a torch device"),
+        (lambda: load_reference("copier-mini").load(None), "step must be a whole number, got None (NoneType)"),
+        (lambda: load_reference("copier-mini").at("0"), "steps must be a list of whole numbers, got '0' (str)"),
+        (
+            lambda: audit(two_models(), on_checkpoint=lambda done: 0),
+            "on_checkpoint must be a function that is called",
+        ),
+        (lambda: modular_gpt(n_layers=1, d_model="8"), "d_model must be a whole number, got '8' (str)"),
+        (lambda: LocalEngine("2"), "n_jobs must be a whole number, got '2' (str)"),
+        (lambda: Sweep(Path("sweep"), 5, 1), "conditions must be a mapping to TrainConfig, got int"),
+        (lambda: Sweep(Path("sweep"), {}, "2"), "n_seeds must be a whole number, got '2' (str)"),
+        (lambda: Sweep(5, {}, 2), "folder must be a path"),
+        (lambda: plots.grids([]), "grids must be a list of one or more, got [] (list)"),
+        (lambda: plots.formation(()), "runs must be a list of one or more, got [] (list)"),
+        (lambda: on_paper(heads_drawn(), width=[]), "width is column or full, got []"),
+        (
+            lambda: attention_view(torch.ones(1, 1, 1), ["a"], steps=5),
+            "steps must be a list of whole numbers, got 5 (int)",
+        ),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_name(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()
+
+
+def two_models() -> CheckpointSeries:
+    return CheckpointSeries.from_models([(step, Transformer(preset("copier-tiny"), seed=step)) for step in (0, 1)])
+
+
+def heads_drawn() -> Drawing:
+    return head_map(xr.DataArray(np.zeros((1, 2, 2)), dims=("checkpoint", "layer", "head")), label="score")

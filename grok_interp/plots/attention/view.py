@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from grok_interp.arguments import checked
 from grok_interp.files import write_atomically, write_text
 from grok_interp.plots.attention.assets import notebook_html, render
 from grok_interp.plots.attention.patterns_by_step import Attentions, Step, patterns_by_step
@@ -134,6 +135,7 @@ class AttentionView:
         }
 
 
+@checked
 def attention_view(
     attention: Attentions,
     tokens: Tokens = None,

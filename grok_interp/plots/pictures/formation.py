@@ -8,6 +8,7 @@ import numpy as np
 
 from grok_interp.analysis.formation import FormationOrder
 from grok_interp.analysis.induction import InductionScores
+from grok_interp.argument_kinds import require_some
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel, on_one_scale
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Level, Line, Points
 from grok_interp.plots.registry import picture
@@ -31,6 +32,7 @@ def formation(runs: Sequence[tuple[InductionScores, FormationOrder]]) -> Drawing
         >>> formation([(results.induction, formation_order(results.induction, threshold=0.1))])
         Drawing of 1 panel: induction score I(L, H) against training step (updates)
     """
+    require_some(runs, "runs")
     threshold = runs[0][1].dataset.attrs["threshold"]
     levels = [Level(threshold, f"threshold {threshold:g}")]
     panels = [

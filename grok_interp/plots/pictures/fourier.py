@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from grok_interp.analysis.fourier import GROUPS, FourierSpectrum
 from grok_interp.analysis.fourier_loss import FourierLoss
 from grok_interp.analysis.fourier_top import TopFrequencyFraction
+from grok_interp.argument_kinds import require_some
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Cells, ColorScale, Dash, Level, Line
 from grok_interp.plots.registry import picture
@@ -91,6 +92,7 @@ def fourier_losses(losses: Sequence[FourierLoss]) -> Drawing:
         >>> fourier_losses([losses_of(model, p=5, tokens=tokens, group="additive", frequencies=(1,))])
         Drawing of 1 panel: loss of the answers (nats) against training step (updates)
     """
+    require_some(losses, "losses")
     lines = [_loss(losses[0], "full", "full", BLACK)]
     for found in losses:
         group = found.dataset.attrs["group"]

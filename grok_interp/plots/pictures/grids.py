@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from grok_interp.analysis.grid import GridComparison
+from grok_interp.argument_kinds import require_some
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
 from grok_interp.plots.marks import Axis, Cells, ColorScale
 from grok_interp.plots.registry import picture
@@ -32,6 +33,7 @@ def grids(grids: Sequence[GridComparison]) -> Drawing:
         >>> grids(grid_comparisons(model, 5, (2, 1), [(0, 1), (1, 1)], shots=[1, 2]))
         Drawing of 10 panels: x against y
     """
+    require_some(grids, "grids")
     task = grids[0].dataset.attrs
     colors = [(colormap(scale.colors), place) for scale, place in ((RIGHT, 1.0), (DIFFERENCE, 1.0), (DIFFERENCE, 0.0))]
     words = ("correct", "only the model is correct (+)", "only the algorithm is correct (-)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from grok_interp.analysis.shots import ShotCurves
+from grok_interp.argument_kinds import require_some
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import Axis
 from grok_interp.plots.pictures.shots import SHOTS, SPLIT_NAMES, by_shots, chance, require_split
@@ -27,6 +28,7 @@ def label_noise(curves: Sequence[ShotCurves], *, split: str) -> Drawing:
         >>> label_noise([results.shots], split="ood_train")
         Drawing of 1 panel: accuracy against number of shots
     """
+    require_some(curves, "curves")
     require_split(curves[0], split)
     step = int(curves[0].dataset["checkpoint"][0])
     lines = [

@@ -1,0 +1,68 @@
+"""Functions that callers give: whether they can be called with as many arguments as they will be.
+
+Callable[[int], None], Evaluate     a function of one argument, of two
+Callable[..., object]               any function
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from functools import partial
+from typing import Any
+
+from grok_interp.argument_kinds import Rule, shown
+
+FUNCTION = re.compile(r"Callable\[(.+)\]|Evaluate")
+N_ARGUMENTS = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")  # the list of them in a Callable
+
+
+def rule_of_functions(kind: str) -> Rule | None:
+    """How an argument with this annotation is checked; None where it is no function.
+
+    Args:
+        kind: the annotation as it is written, without "| None".
+    """
+    if not (function := FUNCTION.fullmatch(kind)):
+        return None
+    return partial(function_of, n_arguments=_n_arguments(function[1] or "[int, Transformer]"))
+
+
+def function_of(value: Any, name: str, n_arguments: int | None = None) -> Any:
+    """The function.
+
+    Args:
+        value: what was given.
+        name: of the argument, for the message.
+        n_arguments: that it is called with; None if that is not known.
+
+    Raises:
+        ValueError: for what cannot be called, or not with so many arguments.
+    """
+    if not callable(value):
+        raise ValueError(f"{name} must be a function, got {shown(value)}: give the function itself, not its result")
+    if n_arguments is not None and (signature := _signature(value)) is not None:
+        try:
+            signature.bind(*range(n_arguments))
+        except TypeError as error:
+            needed = f"{n_arguments} argument{'s' * (n_arguments != 1)}"
+            raise ValueError(
+                f"{name} must be a function that is called with {needed}, got one that takes {signature} ({error})"
+            ) from error
+    return value
+
+
+def _n_arguments(callable_of: str) -> int | None:
+    """Of `[Path, TrainConfig], object`; None for `..., object`."""
+    if not callable_of.startswith("["):
+        return None
+    found = N_ARGUMENTS.match(callable_of)
+    return len(re.sub(r"\[[^\]]*\]", "", found[1]).split(",")) if found and found[1] else 0
+
+
+def _signature(function: Any) -> inspect.Signature | None:
+    """None of some that are not written in Python."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
