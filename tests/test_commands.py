@@ -38,7 +38,7 @@ def test_modular_arithmetic_gets_from_tasks_to_a_report_and_its_figures(tmp_path
     assert "8 shots at 5 checkpoints" in capsys.readouterr().out
     assert main(["report", run, "--threshold", "0.05"]) == 0
     assert (
-        "the phase is o.o.d. generalization >99% over 2,600-2,601 contexts per split. "
+        "the phase is o.o.d. generalization >99% (probability over 2,600-2,601 contexts per split). "
         "One seed; others may differ." in capsys.readouterr().out
     )
     assert "phase at that step (learned: above 0.05)" in (tmp_path / "run" / "report.html").read_text()

@@ -136,7 +136,9 @@ def _height(panel: Panel, width: float) -> float:
     if panel.square:
         return width + LINE  # of the numbers below
     if panel.y.ticks and not cells:
-        return 40 + len(panel.y.ticks) * (LINE * (1 + max(name.count("\n") for name in panel.y.ticks.values())) + 6)
+        lines = 1 + max(name.count("\n") for name in panel.y.ticks.values())
+        has_names = any(isinstance(mark, Points) and mark.written == "instead" for mark in panel.marks)
+        return 40 + len(panel.y.ticks) * (LINE * (lines + 2 * has_names) + 6)  # between names there are edges
     if cells and (n_rows := len(cells[0].y)) <= 16:
         texts = [] if cells[0].texts is None else texts_in_cells(cells[0], width).ravel()
         lines = max((text.count("\n") + 1 for text in texts), default=1)

@@ -70,6 +70,8 @@ def test_the_slider_moves_every_marker_the_head_map_and_the_attention(report: Pa
     assert tab.ask("document.getElementById('shown-step').textContent") == "5"
     require_attention(tab)
     assert tab.ask("document.querySelector('.attention-view .av-title').textContent").endswith("step 5")
+    assert tab.ask("document.querySelectorAll('input[type=range]').length") == 2
+    assert tab.ask("document.querySelector('.attention-view input').getClientRects().length") == 0, "one for the page"
 
 
 @needs_a_browser

@@ -145,7 +145,7 @@ def test_the_text_says_what_was_found() -> None:
         "of the same circuit: L0H0.",
         "Intervals: 95% of one run (1 seed), over 5 samples x 2 strings (exact match, Wilson)",
         "an exact match above 2%: 10. ",
-        "more than every control: 10 and all later (zero, edges).",
+        "more than every control: 10 and all later ones (zero, edges).",
         "4 sets of random heads were drawn",
     ):
         assert said in text
@@ -169,7 +169,7 @@ def test_the_text_owns_up_to_a_single_control_and_to_what_never_came() -> None:
     inputs = circuit_inputs(n_draws=1, formed=(), spared=(*((0, head) for head in range(5)), (1, 1), (1, 2), (1, 3)))
     text = ablation_text([ablation_of(MODELS[:1], inputs, "zero")], inputs)
     assert "It is not above 0.1: no induction head has formed." in text
-    assert "have one possible set of random heads, L1H4. At the last step it is also the nearest in entropy" in text
+    assert "have one possible set of random heads, L1H4. At the last step it is also the closest in entropy" in text
     assert "an exact match above 2%: none. " in text and "every control: none (zero)" in text
     left = circuit_inputs(formed=(INDUCTION_HEAD, (1, 2)))
     assert "Not ablated, so that enough heads remain as controls: L1H2." in ablation_text(

@@ -125,14 +125,14 @@ def test_the_modular_sentence_has_the_rise_and_the_phase_with_its_probability() 
     screen = ModularFirstScreen(results, 0.75)
     step, phase = results.best_step, screen.phases[results.best_step]
     assert (
-        f"; at step {step:,}, where it is best, the phase is {phase} over 2,600-2,601 contexts per split. "
-        "One seed; others may differ." in screen.answer()
+        f"; at step {step:,}, where it is best, the phase is {phase} (probability over 2,600-2,601 contexts per "
+        "split). One seed; others may differ." in screen.answer()
     )
     assert len(screen.cards()) == 6
     assert all("[" in card.value for card in screen.cards()[:4])
     untrained = ModularFirstScreen(results.at([0]), 0.75)
     assert untrained.answer() == (
         "Cannot tell when accuracy on unseen tasks rose: 1 checkpoint is too few, 8 are needed; at step 0, where it is "
-        "best, the phase is nothing learned >99% over 2,600-2,601 contexts per split. "
+        "best, the phase is nothing learned >99% (probability over 2,600-2,601 contexts per split). "
         "One seed; others may differ."
     )

@@ -55,6 +55,7 @@ async function show(view) {
   });
   if (slider) {
     follow = (wanted) => {
+      slider.parentElement.hidden = true; // the report's slider is the one of the page
       const away = data.steps.map((step) => Math.abs(step - wanted));
       const nearest = away.indexOf(Math.min(...away));
       if (nearest === chosen.step) return;

@@ -100,7 +100,7 @@ def _key(results: Sequence[HeadAblation], heads: str) -> list[str]:
     return [
         f"without random heads{'' if results[0].controls_are_elsewhere else ' of the same layers'}: "
         + _one_of(random, f"mean of {len(random)} draws"),
-        "without heads of the nearest attention entropy: " + _one_of(nearest, "chosen at each step"),
+        "without the heads closest in attention entropy: " + _one_of(nearest, "chosen at each step"),
         "intact",
         f"without {heads}",
     ]

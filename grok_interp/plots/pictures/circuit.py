@@ -14,7 +14,7 @@ from grok_interp.plots.registry import picture
 from grok_interp.plots.theme import BLUE, GRAY, GREEN, VERMILION
 
 ROLES = {"previous-token head": BLUE, "induction head": GREEN, "other head": GRAY}
-GAP = 0.14  # of an edge, at both of its ends
+GAP = 0.2  # of an edge, at both of its ends
 INPUTS = {"q": "queries", "k": "keys", "v": "values"}
 
 

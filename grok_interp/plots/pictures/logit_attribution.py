@@ -50,7 +50,7 @@ def _rest(result: LogitAttribution) -> list[Line]:
         for layer in range(result.dataset.sizes["layer"])
     ]
     embedding = _line(result, "embedding", {}, "embedding", GRAY)
-    return [*layers, embedding, _line(result, "logit", {}, "whole logit", BLACK)]
+    return [*layers, embedding, _line(result, "logit", {}, "total logit", BLACK)]
 
 
 def _line(

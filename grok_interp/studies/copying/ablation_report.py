@@ -114,7 +114,7 @@ def _conditions(results: Sequence[HeadAblation]) -> dict[str, str]:
         "intact": "none",
         "ablated": results[0].dataset.attrs["heads"],
         "random": "as many random heads" if elsewhere else "as many random heads of the same layers",
-        "entropy": "heads of the nearest attention entropy",
+        "entropy": "the heads closest in attention entropy",
     }
     if _is_one_control(results):
         del conditions["entropy"]
@@ -171,8 +171,8 @@ def _onsets(results: Sequence[HeadAblation]) -> str:
     onsets = {result.dataset.attrs["how"]: _onset(result) for result in results}
     return (
         f"First evaluated step with an exact match above {MATTERS:.0%}: "
-        f"{f'{copied[0]:,}' if len(copied) else 'none'}. First at which ablation costs {MATTERS:.0%} more than every "
-        f"control: {_each_way(onsets)}."
+        f"{f'{copied[0]:,}' if len(copied) else 'none'}. First step at which ablation removes {MATTERS:.0%} more than "
+        f"every control: {_each_way(onsets)}."
     )
 
 
@@ -182,7 +182,7 @@ def _onset(result: HeadAblation) -> str:
         return "none"
     left = result["exact_match"].sel(checkpoint=slice(onset, None))
     margin = left.sel(condition=CONTROLS).min(("condition", "draw")) - left.sel(condition="ablated").max("draw")
-    return f"{onset:,.0f} {'and all later' if bool((margin > MATTERS).all()) else 'but not all later'}"
+    return f"{onset:,.0f} {'and all later ones' if bool((margin > MATTERS).all()) else 'but not at all later ones'}"
 
 
 def _controls(results: Sequence[HeadAblation], inputs: AblationInputs) -> str:
@@ -200,7 +200,7 @@ def _controls(results: Sequence[HeadAblation], inputs: AblationInputs) -> str:
             "other layers are used."
         )
     if _is_one_control(results):
-        text += " At the last step it is also the nearest in entropy, so the two controls are the same."
+        text += " At the last step it is also the closest in entropy, so the two controls are the same."
     return text
 
 
@@ -215,6 +215,7 @@ def _control(result: HeadAblation, name: str) -> str:
 
 
 def _each_way(values: dict[str, str]) -> str:
-    if len(set(values.values())) == 1:
-        return f"{next(iter(values.values()))} ({', '.join(values)})"
-    return ", ".join(f"{value} ({how})" for how, value in values.items())
+    ways: dict[str, list[str]] = {}
+    for how, value in values.items():
+        ways.setdefault(value, []).append(how)
+    return "; ".join(f"{value} ({', '.join(each)})" for value, each in ways.items())

@@ -199,15 +199,15 @@ class FirstScreen:
         return f"{text}Bands: 95% CI over {self.results.accuracy.sizes_in_words}.{shaded}"
 
     def _of_nearest(self) -> str:
-        """Heads of the nearest attention entropy may belong to the same circuit: then they are named."""
+        """The heads closest in attention entropy may belong to the same circuit: then they are named."""
         assert self.ablation
         removed = self.ablation.fraction_removed("entropy")
         if not removed.low > CARRIES:
             return ""
         heads = self.ablation.dataset["heads"].isel(checkpoint=-1, draw=0).sel(condition="entropy").item()
         return (
-            f"At the last checkpoint the ablation of {heads.replace(' ', ', ')}, the heads of the nearest attention "
-            f"entropy, removes {fraction_in_words(removed)}: copying depends on them, too. "
+            f"At the last checkpoint the ablation of {heads.replace(' ', ', ')}, the heads closest to these in "
+            f"attention entropy, removes {fraction_in_words(removed)}: copying depends on them, too. "
         )
 
 

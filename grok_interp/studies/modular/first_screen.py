@@ -49,7 +49,8 @@ class FirstScreen:
         step = self.results.best_step
         phase = str(self.phases[step]) if step in self.phases else "not defined: the logits are not finite"
         contexts = each_sampled_over(self.results.shots.dataset)
-        return f"{self._rise()}; at step {step:,}, where it is best, the phase is {phase} over {contexts}. {ONE_SEED}"
+        best = f"at step {step:,}, where it is best, the phase is {phase} (probability over {contexts})"
+        return f"{self._rise()}; {best}. {ONE_SEED}"
 
     def _rise(self) -> str:
         what = "accuracy on unseen tasks"
