@@ -39,7 +39,7 @@ def config_hash(model: Any) -> str:
     Args:
         model: a hooked model, or a causal language model of Hugging Face.
     """
-    configs = [getattr(model, "cfg", None), getattr(getattr(model, "original_model", model), "config", None)]
+    configs: list[Any] = [getattr(model, "cfg", None), getattr(getattr(model, "original_model", model), "config", None)]
     fields: dict[str, Any] = {"dtype": next((each.dtype for each in model.parameters()), None)}
     for number, config in enumerate(configs):
         values = config.to_dict() if hasattr(config, "to_dict") else vars(config) if config is not None else {}
