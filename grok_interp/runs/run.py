@@ -88,9 +88,8 @@ class Run:
             data: what it trains on, if it is open already.
             noted: further entries of config.json.
         """
-        record: dict[str, Any] = {"train": config.to_dict(), **noted}
-        if data:
-            record["data"] = {"hash": data.hash, "description": data.description}
+        of_data = {"data": {"hash": data.hash, "description": data.description}} if data else {}
+        record: dict[str, Any] = {"train": config.to_dict(), **noted, **of_data}
         name_source(config)
         write_record(Path(directory), record)
         run = cls.open(directory)
@@ -104,10 +103,11 @@ class Run:
 
         Args:
             directory: its folder, which is made.
-            config: the training run.
+            config: the training run; its data is opened, and its hash noted.
             checkpoints: (step, model) pairs; each is saved as it comes.
         """
-        run = cls.create(directory, config)
+        name_source(config)
+        run = cls.create(directory, config, data=open_data(config, Path(directory), None))
         for step, model in checkpoints:
             run.checkpoints.save(step, model)
         return run

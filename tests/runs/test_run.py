@@ -104,8 +104,8 @@ def test_analyzers_take_a_run_as_they_take_a_list_of_pairs(run: Run) -> None:
 def test_what_training_yields_can_be_kept_without_more(tiny: TrainConfig, tmp_path: Path) -> None:
     run = Run.write(tmp_path / "run", tiny, train(tiny))
     assert is_run(tmp_path / "run") and run.is_finished and run.execution is None
-    assert run.data_hash == run.data.hash, "it was not noted"
-    assert run.record.keys() == {"train"} and Run.open(run.directory).config == tiny
+    assert run.data_hash == run.record["data"]["hash"] == Run.open(run.directory).data.hash
+    assert run.record.keys() == {"train", "data"} and Run.open(run.directory).config == tiny
 
 
 def test_a_checksum_names_the_weights_and_no_more_is_read(run: Run) -> None:

@@ -1,6 +1,7 @@
 """A run's evaluation text is stored with it: its source may move afterwards."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from grok_interp.studies.copying.evaluation_text import EvaluationText
 from grok_interp.studies.copying.report import report_page
 from grok_interp.studies.copying.results import analyze, evaluation_inputs
 from grok_interp.studies.study import write_report
+from grok_interp.training.loop import train
 
 
 @pytest.fixture
@@ -52,7 +54,11 @@ def test_what_was_never_read_needs_the_text(run: Run) -> None:
         EvaluationText(run).documents(7)
 
 
-def test_a_report_can_be_written_again_when_the_text_has_moved(run: Run) -> None:
+@pytest.mark.parametrize("trained", [run_training, lambda at, config: Run.write(at, config, train(config))])
+def test_a_report_can_be_written_again_when_the_text_has_moved(
+    trained: Callable[[Path, TrainConfig], Run], run: Run, tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "another", run.config)
     analyze(run, evaluation_inputs(run))
     (run.directory.parent / "text").rename(run.directory.parent / "elsewhere")
     run = Run.open(run.directory)
