@@ -13,6 +13,7 @@ from grok_interp.cli.output import command
 from grok_interp.cli.run import report
 from grok_interp.configs import TrainConfig
 from grok_interp.configs.schedules import token_steps
+from grok_interp.counted import counted
 from grok_interp.device import choose_device, is_first_process
 from grok_interp.presets import DESCRIPTIONS, TRAINING_PRESETS, training_preset
 from grok_interp.runs.trackers import TrackerName
@@ -93,6 +94,7 @@ def train(
     trained = train_run(config, run, device, output, compiled=compiled, track=track, sharded=sharded)
     if not is_first_process():
         return
+    output.say(f"{counted(len(trained), 'checkpoint')} up to step {trained.steps[-1]:,} in {trained}")
     output.finish(run_row(trained), made=[run], then=command("grok-interp", "report", run))
 
 

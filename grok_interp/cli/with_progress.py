@@ -40,7 +40,7 @@ def train_run(
     output = output if is_first_process() else Output(quiet=True)
     with output.progress("training") as advance:
         shown = TrainingProgress(config, advance)
-        run = run_training(
+        return run_training(
             directory,
             config,
             device=choose_device(device),
@@ -50,8 +50,6 @@ def train_run(
             on_start=shown.start,
             on_update=shown.update,
         )
-    output.say(f"{counted(len(run), 'checkpoint')} up to step {run.steps[-1]:,} in {run}")
-    return run
 
 
 def runs_for(
