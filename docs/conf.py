@@ -57,7 +57,7 @@ NOT_CLASSES = (  # type variables and aliases, and names that a module imports f
     "data.foreign_vocabulary.NumberedVocabulary",
     "training.divergence.Update",
     "training.processes.Processes",
-    "runs.audit.Series",
+    "runs.series.Series",
     "plots.screen.Graph",
     "studies.study.Results",
     "studies.picture.DrawsRun",
