@@ -13,9 +13,10 @@
                  that ends with an initialization
     jump         two neighbors much farther apart than those around them: another run, or an abrupt change
 
-Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`). They do not tell the direction of
-time: a whole series in reverse order is found only where checkpoints say their steps, or where one is an initialization
-whose gains or biases show it. At an end, where a checkpoint has one neighbor, an exchange may be missed.
+Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`). Of steps with equal weights only
+the one that fits best between its neighbors is compared. Distances do not tell the direction of time: a whole series in
+reverse order is found only where checkpoints say their steps, or where one is an initialization whose gains or biases
+show it. At an end, where a checkpoint has one neighbor, an exchange may be missed.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from grok_interp.runs.findings import (
     jumps,
     misfits,
     misnamed,
+    placed,
     reversed_order,
 )
 from grok_interp.runs.gaps import gaps_of
@@ -195,7 +197,8 @@ class _Read:
             self.sketches[step] = found
 
     def compared(self, steps: Sequence[int], missing: Iterable[Finding] = ()) -> Audit:
-        distances, order = distances_between(self.sketches), list(self.sketches)
+        sketches = placed(self.checksums, self.sketches)
+        distances, order = distances_between(sketches), list(sketches)
         findings = [*self.findings, *misfits(self.configs), *duplicates(self.checksums), *missing]
         findings += [*misnamed(self.stored), *reversed_order(self.untrained)]
         findings += [*exchanged(order, distances), *jumps(order, distances)]

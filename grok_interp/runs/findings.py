@@ -49,12 +49,39 @@ def distances_between(sketches: Mapping[int, Tensor]) -> Pairs:
     return {(a, b): float((sketches[a] - sketches[b]).norm()) for a in sketches for b in sketches if a != b}
 
 
-def duplicates(checksums: Mapping[int, str]) -> Iterator[Finding]:
-    """Steps with equal weights."""
+def placed(checksums: Mapping[int, str], sketches: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    """Step -> sketch, where equal weights are at one step: that whose neighbors are nearest to them.
+
+    Args:
+        checksums: step -> name of the weights, in the order of steps.
+        sketches: one of each name.
+    """
+    steps_of, place = _steps_of(checksums), {}
+    alone = {steps[0] for steps in steps_of.values() if len(steps) == 1 and steps[0] in sketches}
+    for step, found in sketches.items():
+        places = steps_of[checksums[step]]
+        place[min(places, key=lambda at, found=found: _to_neighbors(at, found, alone, sketches))] = found
+    return {step: place[step] for step in checksums if step in place}
+
+
+def _to_neighbors(at: int, found: Tensor, alone: AbstractSet[int], sketches: Mapping[int, Tensor]) -> float:
+    """The mean distance of weights, at a step, to the nearest steps before and after it whose weights no other has."""
+    before = max((step for step in alone if step < at), default=None)
+    after = min((step for step in alone if step > at), default=None)
+    to = [float((found - sketches[step]).norm()) for step in (before, after) if step is not None]
+    return sum(to) / max(1, len(to))
+
+
+def _steps_of(checksums: Mapping[int, str]) -> dict[str, list[int]]:
     steps_of = defaultdict(list)
     for step, checksum in checksums.items():
         steps_of[checksum].append(step)
-    for steps in steps_of.values():
+    return steps_of
+
+
+def duplicates(checksums: Mapping[int, str]) -> Iterator[Finding]:
+    """Steps with equal weights."""
+    for steps in _steps_of(checksums).values():
         if len(steps) > 1:
             named = ", ".join(map(str, steps))
             yield Finding(

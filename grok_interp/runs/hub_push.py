@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,11 +27,14 @@ from grok_interp.models.interchange import to_huggingface
 from grok_interp.runs.hub_uploads import WEIGHTS, HubUploads
 from grok_interp.runs.huggingface_folders import TOKENIZER
 from grok_interp.runs.model_card import model_card, published_record
+from grok_interp.runs.revision_names import SUITES
 from grok_interp.runs.run import Run
+from grok_interp.runs.same_training import RECORD, other_training
 from grok_interp.training.batches import TextBatches
 
 BYTES = ByteVocabulary()
-MAIN, RECORD, CARD = "main", "grok_interp.json", "README.md"
+MAIN, CARD = "main", "README.md"
+REMEDY = "Nothing was uploaded: push into another repository"
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def push(
 
     Raises:
         ValueError: for a run without checkpoints or with checkpoints from elsewhere, for a model without counterpart,
-            for a hub that cannot be reached or refuses to be written to, and for a revision with other weights.
+            for a hub that cannot be reached or refuses to be written to, and, before anything is written, for a
+            repository with a model or revisions that are not of this training, or with other weights at a step.
 
     Example:
         >>> from grok_interp import load_reference
@@ -101,15 +105,23 @@ def push(
         )
     revisions = Revisions.of(run, repository, is_dry=dry_run)
     there = revisions.hub.weights()
-    if not dry_run:
-        revisions.hub.create(private=private)
-    uploaded: dict[int, int] = {}
-    for number, step in enumerate(run.steps, start=1):
-        must_be_main = step == run.steps[-1] and (bool(uploaded) or there.get(MAIN) != there.get(f"step{step}"))
-        if n_bytes := revisions.upload(step, there, must_be_main=must_be_main, dry_run=dry_run):
-            uploaded[step] = n_bytes
+    revisions.require_own(there)
+    same = [step for step in run.steps if f"step{step}" in there]
+    for number, step in enumerate(same, start=1):
+        revisions.require_same(step, there)
         if on_checkpoint:
             on_checkpoint(number, len(run.steps))
+    if not dry_run:
+        revisions.hub.create(private=private)
+    missing = [step for step in run.steps if step not in same]
+    uploaded: dict[int, int] = {}
+    for number, step in enumerate(missing, start=len(same) + 1):
+        uploaded[step] = revisions.upload(step, is_new=True, dry_run=dry_run)
+        if on_checkpoint:
+            on_checkpoint(number, len(run.steps))
+    last = run.steps[-1]
+    if last in same and (uploaded or there.get(MAIN) != there[f"step{last}"]):
+        uploaded[last] = revisions.upload(last, is_new=False, dry_run=dry_run)
     skipped = tuple(step for step in run.steps if step not in uploaded)
     return Push(repository, tuple(uploaded), skipped, sum(uploaded.values()), dry_run)
 
@@ -138,22 +150,44 @@ class Revisions:
             raise ValueError(f"{run} has no checkpoints yet: train it first, with the same directory")
         return cls(run, HubUploads(repository, is_dry=is_dry), record, model_card(run, repository))
 
-    def upload(self, step: int, there: Mapping[str, str | None], *, must_be_main: bool, dry_run: bool) -> int:
-        """The bytes of the revision of a step if it was uploaded, or would be; 0 if it was there.
+    def require_own(self, there: Iterable[str]) -> None:
+        """Raises ValueError for main, or a step that the run does not have, that is not of the run's training.
 
-        Raises ValueError for a revision that is there with other weights.
+        Steps that the run has are compared by their weights.
+
+        Args:
+            there: the names of the revisions.
         """
+        own = {f"step{step}" for step in self.run.steps}
+        for name in sorted(there):
+            is_of_a_series = name == MAIN or (name not in own and any(suite.read(name) for suite in SUITES))
+            files = self.hub.files_of_a_model(name) if is_of_a_series else ()
+            if files and (other := other_training(self.record, self.hub.content(RECORD, name))):
+                listed = ", ".join(files[:5])
+                raise ValueError(
+                    f"{self.hub.repository} holds a model that is not of {self.run}: {name} has {listed}, and {other}. "
+                    f"{REMEDY}"
+                )
+
+    def require_same(self, step: int, there: Mapping[str, str | None]) -> None:
+        """Raises ValueError for a revision that is there with other weights."""
         name = f"step{step}"
         with tempfile.TemporaryDirectory() as scratch:
+            own = file_sha256(self.write(step, Path(scratch))[WEIGHTS])
+        if there[name] != own:
+            raise ValueError(
+                f"revision {name} of {self.hub.repository} has other weights than {self.run}. {REMEDY}, or delete that "
+                "revision first"
+            )
+
+    def upload(self, step: int, *, is_new: bool, dry_run: bool) -> int:
+        """The bytes of a step that was uploaded to main, or would be, and of which a revision is made if it is new."""
+        with tempfile.TemporaryDirectory() as scratch:
             files = self.write(step, Path(scratch))
-            if name in there:
-                self._require_same(name, there[name], file_sha256(files[WEIGHTS]))
-            if name in there and not must_be_main:
-                return 0
             if not dry_run:
                 commit = self.hub.commit(files, f"Checkpoint at step {step:,}")
-                if name not in there:
-                    self.hub.branch(name, commit)
+                if is_new:
+                    self.hub.branch(f"step{step}", commit)
             return sum(file.stat().st_size for file in files.values())
 
     def write(self, step: int, folder: Path) -> dict[str, Path]:
@@ -168,13 +202,6 @@ class Revisions:
             if not isinstance(vocabulary, NumberedVocabulary):
                 vocabulary.save(folder / TOKENIZER)
         return {file.name: file for file in sorted(folder.iterdir())}
-
-    def _require_same(self, name: str, there: str | None, own: str) -> None:
-        if there != own:
-            raise ValueError(
-                f"revision {name} of {self.hub.repository} has other weights than {self.run}: push into another "
-                "repository, or delete that revision first"
-            )
 
 
 def _save(model: Any, folder: Path) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 from grok_interp.runs.hub_files import HubRepository, endpoint, hub_client, hub_library
 
 WEIGHTS = "model.safetensors"
+OF_A_MODEL = (
+    *("config.json", "tokenizer*.json", "grok_interp.json"),
+    *("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf", "*.h5", "*.msgpack"),
+)
 DRY_SECONDS = 5.0  # for the first answer of the hub to a dry run
 
 
@@ -47,10 +53,21 @@ class HubUploads(HubRepository):
         return True
 
     def _sha256(self, revision: str) -> str | None:
-        siblings = self.ask(
-            lambda: hub_client().model_info(self.repository, revision=revision, files_metadata=True), revision
-        ).siblings
+        siblings = self._info(revision).siblings
         return next((file.lfs.sha256 for file in siblings if file.rfilename == WEIGHTS and file.lfs), None)
+
+    def files_of_a_model(self, revision: str) -> Sequence[str]:
+        """Names of the files of a revision that are of a model: not its card, its license or its pictures."""
+        names = sorted(file.rfilename for file in self._info(revision).siblings)
+        return [name for name in names if any(fnmatch(name, pattern) for pattern in OF_A_MODEL)]
+
+    def content(self, name: str, revision: str) -> bytes | None:
+        """Of a small file of a revision; None where the revision has none of this name."""
+        if all(file.rfilename != name for file in self._info(revision).siblings):
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            self._download_file(name, revision, Path(scratch))
+            return (Path(scratch) / name).read_bytes()
 
     def create(self, *, private: bool) -> None:
         """Make the repository if it is not there."""

@@ -79,6 +79,40 @@ def test_duplicates(tmp_path: Path) -> None:
     assert ("duplicate", (40, 70)) in found(save(tmp_path, STEPS, states))
 
 
+@pytest.mark.parametrize(("source", "target"), [(8, 2), (7, 4), (2, 8), (9, 0), (9, 1), (0, 9), (0, 1), (4, 5), (6, 5)])
+def test_a_copied_checkpoint_accuses_no_other_of_its_order(source: int, target: int, tmp_path: Path) -> None:
+    states = walk(10)
+    states[target] = states[source]
+    assert found(save(tmp_path, STEPS, states)) == [("duplicate", tuple(sorted((10 * source, 10 * target))))]
+
+
+def test_checkpoints_that_were_copied_twice(tmp_path: Path) -> None:
+    states = walk(10)
+    states[1] = states[3] = states[8]
+    states[5] = states[7]
+    assert found(save(tmp_path, STEPS, states)) == [("duplicate", (10, 30, 80)), ("duplicate", (50, 70))]
+
+
+@pytest.mark.parametrize(("first", "second"), [(4, 6), (4, 5), (0, 1), (3, 7), (7, 8)])
+def test_an_exchange_beside_a_copy_is_found(first: int, second: int, tmp_path: Path) -> None:
+    """The copied one, 80, may be one of two neighbors."""
+    states = walk(10)
+    states[first], states[second] = states[second], states[first]
+    states[2] = states[8]
+    findings = [each for each in found(save(tmp_path, STEPS, states)) if each[0] != "jump"]
+    assert findings == [("duplicate", (20, 80)), ("order", (10 * first, 10 * second))]
+
+
+def test_a_copy_in_a_reference_run_accuses_no_other_of_its_order() -> None:
+    run = load_reference("copier-mini").checkpoints
+    steps = list(run.steps)
+    sketches = {step: sketch(run.weights(step)) for step in steps}
+    for source, target in ((-2, 1), (6, 2), (2, 6), (-1, 0), (0, -1)):
+        named = {step: steps[source] if step == steps[target] else step for step in steps}
+        result = audit_of_sketches({s: str(named[s]) for s in steps}, {s: sketches[named[s]] for s in steps})
+        assert [each.kind for each in result.findings if each.kind != "jump"] == ["duplicate"], (source, target)
+
+
 def test_gaps_in_regular_spacing(tmp_path: Path) -> None:
     steps = [step for step in STEPS if step not in (30, 70)]
     assert found(save(tmp_path, steps, [walk(10)[step // 10] for step in steps])) == [

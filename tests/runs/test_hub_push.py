@@ -190,8 +190,115 @@ def test_a_private_repository(hub: LocalHub, run: Run) -> None:
 def test_another_run_is_not_pushed_over_it(hub: LocalHub, run: Run, tmp_path: Path) -> None:
     push(run, REPOSITORY)
     other = written(run.config, tmp_path / "other", shift=7)
-    with pytest.raises(ValueError, match="revision step0 of lab/copier has other weights than .*other: push into ano"):
+    with pytest.raises(ValueError, match="revision step0 of lab/copier has other weights than .*other. Nothing was up"):
         push(other, REPOSITORY)
+
+
+def put(hub: LocalHub, revision: str, **files: str) -> None:
+    """Files that somebody else has put into a revision; `_` of a name stands for its dot."""
+    folder = hub.revision(REPOSITORY, revision)
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_text(content)
+
+
+def everything(hub: LocalHub) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in (hub.folder / REPOSITORY).rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"model_safetensors": "theirs", "config_json": "{}"},
+            "main has config.json, model.safetensors, and it has no",
+        ),
+        ({"pytorch_model_bin": "theirs"}, "main has pytorch.model.bin, and it has no grok_interp.json"),
+    ],
+)
+def test_a_model_from_elsewhere_is_kept(
+    hub: LocalHub, run: Run, files: dict[str, str], said: str, dry_run: bool
+) -> None:
+    put(hub, "main", **files)
+    before = everything(hub)
+    with pytest.raises(ValueError, match=f"lab/copier holds a model that is not of .*run: {said}") as refusal:
+        push(run, REPOSITORY, dry_run=dry_run)
+    assert str(refusal.value).endswith("Nothing was uploaded: push into another repository")
+    assert everything(hub) == before
+
+
+@pytest.mark.parametrize("revision", ["step512", "checkpoint-100"])
+def test_a_series_from_elsewhere_is_not_mixed_with_the_run(hub: LocalHub, run: Run, revision: str) -> None:
+    put(hub, "main", README_md="a card")
+    put(hub, revision, model_safetensors="theirs", config_json="{}")
+    before = everything(hub)
+    with pytest.raises(ValueError, match=f"{revision} has config.json, model.safetensors, and it has no grok_interp"):
+        push(run, REPOSITORY)
+    assert everything(hub) == before
+
+
+@pytest.mark.parametrize("there", ["{", "[]", "{}", '{"train": {}, "data": {"hash": ""}}'])
+def test_a_record_that_is_no_runs_is_not_that_of_the_run(hub: LocalHub, run: Run, there: str) -> None:
+    push(run, REPOSITORY)
+    (hub.revision(REPOSITORY, "main") / "grok_interp.json").write_text(there)
+    with pytest.raises(ValueError, match="and its grok_interp.json is not that of a run"):
+        push(run, REPOSITORY)
+
+
+def test_a_repository_with_a_card_alone_is_empty(hub: LocalHub, run: Run) -> None:
+    put(hub, "main", README_md="a card", _gitattributes="")
+    assert push(run, REPOSITORY).uploaded == STEPS
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"intervene": ("L0H1 zero from 1",)}, r"intervene: \(\) there, \('L0H1 zero from 1',\) here"),
+        ({"n_steps": 5}, "n_steps: 3 there, 5 here"),  # the learning rate falls more slowly
+    ],
+)
+def test_another_training_with_the_same_initialization_is_refused(
+    hub: LocalHub, run: Run, tmp_path: Path, change: dict, said: str
+) -> None:
+    push(run, REPOSITORY)
+    other = written(replace(run.config, **change), tmp_path / "other", (0,))
+    before = everything(hub)
+    with pytest.raises(ValueError, match=f"not of .*other: main has .*it was trained otherwise .{said}.. Nothing"):
+        push(other, REPOSITORY)
+    assert everything(hub) == before
+
+
+def test_a_training_on_other_data_is_refused(hub: LocalHub, run: Run) -> None:
+    push(run, REPOSITORY)
+    record = hub.revision(REPOSITORY, "main") / "grok_interp.json"
+    facts = json.loads(record.read_text())
+    record.write_text(json.dumps({**facts, "data": {"hash": "0" * 64}}))
+    with pytest.raises(ValueError, match="and it was trained on other data. Nothing was uploaded"):
+        push(run, REPOSITORY)
+
+
+def test_a_run_that_was_trained_further_is_pushed_again(hub: LocalHub, tiny: TrainConfig, tmp_path: Path) -> None:
+    config = replace(tiny, n_steps=3, warmup_steps=0, final_factor=1.0, checkpoint_steps=STEPS)
+    push(written(config, tmp_path / "run"), REPOSITORY)
+    longer = replace(config, n_steps=7, checkpoint_steps=(*STEPS, 5))
+    moved = Run.write(tmp_path / "longer", longer, [(each, trained(config.model, each)) for each in (*STEPS, 5, 7)])
+    assert push(moved, REPOSITORY).uploaded == (5, 7)
+    weights = {name: (hub.revision(REPOSITORY, name) / "model.safetensors").read_bytes() for name in ("main", "step7")}
+    assert weights["main"] == weights["step7"]
+
+
+def test_other_weights_are_refused_before_anything_is_uploaded(hub: LocalHub, run: Run, tmp_path: Path) -> None:
+    """Also where an earlier step is missing on the hub."""
+    push(run, REPOSITORY)
+    other = written(run.config, tmp_path / "other", shift=7)
+    other.checkpoints.save(0, trained(run.config.model, 0))
+    other.checkpoints.path(1).unlink()
+    other.checkpoints.save(2, trained(run.config.model, 2))
+    before = everything(hub)
+    with pytest.raises(ValueError, match="revision step3 of lab/copier has other weights"):
+        push(other, REPOSITORY)
+    assert everything(hub) == before
 
 
 def test_a_token_that_may_not_write(hub: LocalHub, run: Run) -> None:
