@@ -31,6 +31,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.engines.local import LocalEngine
 from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.pictures.head_map import head_map
+from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.studies.sweep import Sweep
 
 SIZES: dict[str, Any] = dict(n_layers=1, n_heads=1, d_model=2, d_vocab=3, n_ctx=4)
@@ -154,6 +155,30 @@ def test_a_state_dict_in_a_dict_is_not_what_load_returns(tmp_path: Path) -> None
     series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=lambda path: found)
     with pytest.raises(ValueError, match=r"got one in a dict for .*model_0.pt: return what is under 'model'"):
         series.weights(0)
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ({"a": 1}, "1 (int) under 'a'"),
+        ({"a": [1]}, "[1] (list) under 'a'"),
+        ({"weight": None, "bias": None}, "None (NoneType) under 'weight'"),
+        ({}, "nothing"),
+    ],
+)
+def test_what_load_returns_under_the_names_must_be_tensors(state: dict, found: str, tmp_path: Path) -> None:
+    for step in (0, 1):
+        (tmp_path / f"model_{step}.pt").write_text(str(step))
+    weights = {"weight": torch.ones(1, 1), "bias": torch.ones(1)}
+    expected = f"model_0.pt must hold a state dict, which maps names of weights to dense tensors, got {found}: return"
+    for model in (None, torch.nn.Linear(1, 1)):
+        series = CheckpointSeries.from_files(
+            tmp_path / "model_{step}.pt", model=model, load=lambda path: state if path.stem[-1] == "0" else weights
+        )
+        for read in (series.load, series.weights):
+            with pytest.raises(RefusedCheckpointError, match=re.escape(expected)):
+                read(0)
+        assert [(each.kind, each.steps) for each in audit(series).findings] == [("unreadable", (0,))]
 
 
 def test_an_error_of_load_names_the_file_and_whose_it_is(tmp_path: Path) -> None:
