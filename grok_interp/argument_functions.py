@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from functools import partial
+from os.path import abspath
 from traceback import walk_tb
 from typing import Any
 
@@ -60,7 +61,8 @@ def raised(error: BaseException, file: str | None = None) -> str:
         error: that was caught.
         file: the path of the code, if it is known.
     """
-    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    path = file and abspath(file)
+    lines = [line for frame, line in walk_tb(error.__traceback__) if abspath(frame.f_code.co_filename) == path]
     where = f" in line {lines[-1]} of {file}" if lines else ""
     return f"{type(error).__name__}({' '.join(str(error).split())}){where}"
 
