@@ -46,6 +46,7 @@ class ModelsInMemory(CheckpointSeries):
         return weights_digest({name: weight.cpu() for name, weight in self.weights(step).items()}, {})
 
     def config_hash(self, step: int) -> str:
+        require_step(step, self.steps, "the models given")
         return config_hash(self.models[step])
 
 

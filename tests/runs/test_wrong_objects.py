@@ -223,6 +223,39 @@ def test_an_error_of_load_names_the_file_and_whose_it_is(tmp_path: Path) -> None
             lambda: audit(two_models(), on_checkpoint=lambda done: 0),
             "on_checkpoint must be a function that is called",
         ),
+        (lambda: two_models().config_hash(99), "no step 99 in the models given; its steps are (0, 1)"),
+        (
+            lambda: CheckpointSeries.from_huggingface_folder(".", pattern=3),
+            "pattern must be a string such as 'checkpoint-{step}', got 3 (int)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", skip=3),
+            "skip must be a list of whole numbers, got 3 (int)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", skip="100"),
+            "skip must be a list of whole numbers, got '100' (str)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", revisions=5),
+            "revisions must be a list of one name or more, or a pattern with {step}, got 5 (int)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", revisions=[]),
+            "revisions must be a list of one name or more, or a pattern with {step}, got [] (list)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", revisions=[100]),
+            "revisions must be a list of one name or more, or a pattern with {step}, got [100] (list)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", cache=__file__),
+            f"cache must be a folder, and {__file__} is a file: give cache=, a folder on another disk",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", cache=f"{__file__}/hub"),
+            f"cache must be a folder, and {__file__} is a file: give cache=",
+        ),
         (lambda: modular_gpt(n_layers=1, d_model="8"), "d_model must be a whole number, got '8' (str)"),
         (lambda: LocalEngine("2"), "n_jobs must be a whole number, got '2' (str)"),
         (lambda: Sweep(Path("sweep"), 5, 1), "conditions must be a mapping to TrainConfig, got int"),
