@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 import re
 from functools import partial
+from os.path import abspath
+from traceback import walk_tb
 from typing import Any
 
 from grok_interp.argument_kinds import Rule, shown
@@ -50,6 +52,19 @@ def function_of(value: Any, name: str, n_arguments: int | None = None) -> Any:
                 f"{name} must be a function that is called with {needed}, got one that takes {signature} ({error})"
             ) from error
     return value
+
+
+def raised(error: BaseException, file: str | None = None) -> str:
+    """What the code of a caller raised, for a message: type, text and, where it is known, the line of its file.
+
+    Args:
+        error: that was caught.
+        file: the path of the code, if it is known.
+    """
+    path = file and abspath(file)
+    lines = [line for frame, line in walk_tb(error.__traceback__) if abspath(frame.f_code.co_filename) == path]
+    where = f" in line {lines[-1]} of {file}" if lines else ""
+    return f"{type(error).__name__}({' '.join(str(error).split())}){where}"
 
 
 def _n_arguments(callable_of: str) -> int | None:

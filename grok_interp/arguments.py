@@ -10,6 +10,7 @@
     tuple[int, int]         two of them
     Sequence[Head]          heads: (layer, head) or "L1H3" each, or an array of two columns
     a class                 an object of it; lists of objects, arrays and paths: see argument_kinds.py
+    Sequence[str] | str     names, or a pattern: see argument_names.py
 
 Ranges are of the functions, except for what has one everywhere: a seed is 0 or more, a batch size 1 or more. A level,
 a noise and a BOS token have rules of their own, which refuse other kinds as well.
@@ -20,8 +21,8 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Callable
+from functools import partial, wraps
 from inspect import Parameter
 from numbers import Real
 from operator import index
@@ -29,6 +30,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from grok_interp.argument_functions import rule_of_functions
 from grok_interp.argument_kinds import Rule, is_listing, rule_of_objects, shown
+from grok_interp.argument_names import RULES_OF_TEXT, text
 from grok_interp.device import device_name
 
 Given = ParamSpec("Given")
@@ -67,7 +69,7 @@ def _rule_of(parameter: Parameter) -> Rule | None:
     kind = str(parameter.annotation)
     bare = kind.removesuffix(" | None")
     named = RULES_OF_NAMES.get(f"{parameter.name}: {bare}")
-    rule = named or rule_of_objects(bare) or rule_of_functions(bare)
+    rule = named or rule_of_objects(bare) or rule_of_functions(bare) or RULES_OF_TEXT.get(bare)
     rule = rule or (None if parameter.name in OWN_RULES else RULES.get(bare))
     if rule is None or kind == bare and parameter.kind is not Parameter.VAR_POSITIONAL:
         return rule
@@ -157,21 +159,6 @@ def two_whole_numbers(values: Any, name: str) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def names_of_names(values: Any, name: str) -> Any:
-    """A mapping from strings to strings.
-
-    Args:
-        values: what was given.
-        name: of the argument, for the message.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    if isinstance(values, Mapping) and all(isinstance(each, str) for pair in values.items() for each in pair):
-        return values
-    raise ValueError(f"{name} must be a mapping from names to names, got {shown(values)}")
-
-
 def heads_of(values: Any, name: str) -> list[tuple[int, int]]:
     """(layer, head) of each.
 
@@ -202,22 +189,6 @@ def require_level(level: Any) -> None:
         raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}")
 
 
-def text(value: Any, name: str, such_as: str) -> str:
-    """The string.
-
-    Args:
-        value: what was given.
-        name: of the argument, for the message.
-        such_as: a string that would do, for the message.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a string such as {such_as!r}, got {shown(value)}")
-    return value
-
-
 def _index(value: Any) -> int | None:
     try:
         return None if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool") else index(value)
@@ -241,10 +212,14 @@ RULES: dict[str, Rule] = {
     "int": whole_number,
     "float": finite_number,
     "float | int": finite_number,
+    "Collection[int]": whole_numbers,
     "Iterable[int]": whole_numbers,
-    "Mapping[str, str]": names_of_names,
     "Sequence[int]": whole_numbers,
     "tuple[int, int]": two_whole_numbers,
     "Sequence[Head]": heads_of,
 }
-RULES_OF_NAMES: dict[str, Rule] = {"device: str": device_name}
+RULES_OF_NAMES: dict[str, Rule] = {
+    "device: str": device_name,
+    "pattern: str": partial(text, such_as="checkpoint-{step}"),
+    "repository: str": partial(text, such_as="EleutherAI/pythia-70m"),
+}

@@ -12,7 +12,7 @@ PACKAGE = Path(grok_interp.__file__).parent
 
 # From top to bottom. A line may import from itself and from lines above it. Names on one line share a level.
 LEVELS = """
-    device  files  checksums  plugins  counted  arguments  argument_kinds  argument_functions
+    device  files  checksums  plugins  counted  arguments  argument_kinds  argument_names  argument_functions
     places
     configs
     presets

@@ -74,6 +74,7 @@ VALID: dict[str, Any] = {
     "checkpoints": Transformer(preset("copier-tiny"), seed=0),
     "model": Transformer(preset("copier-tiny"), seed=0),
     "directory": "no/run",
+    "folder": "no/run",
     "frequencies": [1],
     "heads": [(0, 0)],
     "how": "zero",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from grok_interp.cli.given_model import given_model
 from grok_interp.places import user_path
-from grok_interp.presets import PRESETS
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.catalog import study_of
@@ -180,7 +179,7 @@ def _local(source: str, options: CheckpointOptions, with_models: bool) -> Any:
         _refuse_model(source, options)
         return CheckpointSeries.from_huggingface_folder(place.parent, pattern=place.name)
     if options.model is not None:
-        return CheckpointSeries.from_files(place, model=_shell(options.model))
+        return CheckpointSeries.from_files(place, model=given_model(options.model))
     if with_models:
         raise ValueError(
             f"{source} are files of weights: give --model, what they are loaded into: FILE.py:NAME (a model, or a "
@@ -188,25 +187,3 @@ def _local(source: str, options: CheckpointOptions, with_models: bool) -> Any:
             "presets`"
         )
     return found
-
-
-def _shell(named: str) -> Any:
-    """A model of the sizes of the checkpoints. Raises ValueError for a name of none."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    from torch.nn import Module
-
-    if named in PRESETS:
-        from grok_interp.models.transformer import Transformer
-
-        return Transformer(PRESETS[named], seed=0)
-    file, _, name = named.rpartition(":")
-    spec = spec_from_file_location(Path(file).stem, file) if file.endswith(".py") and Path(file).is_file() else None
-    if spec is None or spec.loader is None:
-        raise ValueError(f"--model {shlex.quote(named)} is neither a preset nor FILE.py:NAME of a file that exists")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        raise ValueError(f"--model {shlex.quote(named)}: {file} has no {name!r}")
-    found = getattr(module, name)
-    return found if isinstance(found, Module) else found()

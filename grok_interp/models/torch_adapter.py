@@ -68,18 +68,14 @@ class TorchAdapter(nn.Module):
         forward: Callable[[Any, Tensor], Any] | None = None,
     ) -> None:
         super().__init__()
-        if n_heads < 1 or d_model % n_heads:
+        sizes = dict(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_vocab=d_vocab, n_ctx=n_ctx)
+        if small := [f"{name} {size}" for name, size in sizes.items() if size < (name != "n_layers" or bool(weights))]:
+            raise ValueError(f"sizes must be 1 or more (n_layers 0 or more without weights=), got {', '.join(small)}")
+        if d_model % n_heads:
             raise ValueError(f"d_model must be a multiple of n_heads, got d_model {d_model} and n_heads {n_heads}")
         self.model, self._forward, self._weights = model, forward, dict(weights or {})
         self.cfg = SimpleNamespace(
-            n_layers=n_layers,
-            n_heads=n_heads,
-            d_model=d_model,
-            d_head=d_model // n_heads,
-            d_vocab=d_vocab,
-            n_ctx=n_ctx,
-            positional_embedding_type=None,
-            normalization_type=None,
+            **sizes, d_head=d_model // n_heads, positional_embedding_type=None, normalization_type=None
         )
         self._hooks = {
             hook.format(layer=layer): module.format(layer=layer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from grok_interp.models.hooked import hooked, other_sizes, sizes_of
 from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest
 from grok_interp.runs.config_hashes import config_hash
+from grok_interp.runs.given_load import require_loaded, with_named_errors
 from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.runs.series import CheckpointSeries
 from grok_interp.runs.state_dicts import loaded_copy, read_state_dict, require_fit
@@ -46,6 +46,7 @@ class ModelsInMemory(CheckpointSeries):
         return weights_digest({name: weight.cpu() for name, weight in self.weights(step).items()}, {})
 
     def config_hash(self, step: int) -> str:
+        require_step(step, self.steps, "the models given")
         return config_hash(self.models[step])
 
 
@@ -169,12 +170,7 @@ class FileSeries(CheckpointSeries):
 
     def _read(self, path: Path) -> Any:
         found = self.read(path)
-        if not isinstance(found, Mapping | nn.Module):
-            raise ValueError(f"load must return a model or a state dict, got {type(found).__name__} for {path}")
-        if isinstance(found, Mapping) and (inner := [name for name in found if isinstance(found[name], Mapping)]):
-            raise ValueError(
-                f"load must return a state dict, got one in a dict for {path}: return what is under {inner[0]!r}"
-            )
+        require_loaded(found, path)
         return found
 
     def _require_same_architecture(self, model: Any, path: Path) -> None:
@@ -197,25 +193,7 @@ def file_series(pattern: str | Path, model: Any, load: Callable[[Path], Any] | N
         )
     if load is None or load is read_state_dict:
         return FileSeries(paths, read_state_dict, model)
-    return FileSeries(paths, _of_caller(load), model)
-
-
-def _of_caller(load: Callable[[Path], Any]) -> Callable[[Path], Any]:
-    """The same function, whose errors name the file and say whose code raised them."""
-
-    @wraps(load)
-    def read(path: Path) -> Any:
-        try:
-            return load(path)
-        except Exception as error:
-            said = " ".join(str(error).split())
-            raise RefusedCheckpointError(
-                path,
-                f"cannot be read: load, the function that was given, raised {type(error).__name__}({said})",
-                "correct that function, or narrow the pattern to files that it reads",
-            ) from error
-
-    return read
+    return FileSeries(paths, with_named_errors(load), model)
 
 
 WEIGHTS = ("*.safetensors", "*.bin")

@@ -184,6 +184,8 @@ class HubRepository:
                 f"{where} refuses it ({reason}): log in with `hf auth login`, or set HF_TOKEN, with a token that may "
                 "write if you push; what was uploaded is kept"
             )
+        if isinstance(error, errors.HFValidationError):
+            return ValueError(f"repository must be owner/name, as EleutherAI/pythia-70m, got {self.repository!r}")
         if isinstance(error, errors.OfflineModeIsEnabled):
             return ValueError(f"{where} is not read while HF_HUB_OFFLINE is set: unset it")
         if is_of_xet(error):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grok_interp.arguments import checked, text
+from grok_interp.arguments import checked
 from grok_interp.places import cache_directory, user_path
 from grok_interp.runs.foreign_series import require_step
 from grok_interp.runs.hub_files import HubRepository
@@ -137,7 +137,7 @@ def hub_series(
     if every < 1 or max_gb <= 0:
         raise ValueError(f"every must be 1 or more and max_gb above 0, got every {every} and max_gb {max_gb}")
     folder = user_path(cache) if cache else cache_directory() / "hub"
-    text(repository, "repository", "EleutherAI/pythia-70m")
+    _require_folder(folder, keywords)
     hub = HubRepository(repository, folder, int(max_gb * GB), keywords.other_folder)
     points = _points(hub, revisions, keywords)
     names = by_step((point.step, name) for name, point in points.items())
@@ -149,6 +149,12 @@ def hub_series(
         points={step: points[name] for step, name in chosen.items()},
         keywords=keywords,
     )
+
+
+def _require_folder(folder: Path, keywords: Keywords) -> None:
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise ValueError(f"cache must be a folder, and {there} is a file: {keywords.other_folder}")
 
 
 def _points(hub: HubRepository, revisions: Sequence[str] | str | None, keywords: Keywords) -> dict[str, TrainingPoint]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from grok_interp.arguments import text
+from grok_interp.argument_names import text
 from grok_interp.runs.step_patterns import name_pattern
 
 BILLION = 10**9
@@ -108,7 +108,9 @@ def training_point(name: str, *, pattern: str | None = None, repository: str | N
         >>> training_point("iter500-2.5B", pattern="iter{step}-{tokens}B").tokens
         2500000000
     """
-    name = text(name, "name", "step3000")
+    text(name, "name", "step3000")
+    if repository is not None:
+        text(repository, "repository", "EleutherAI/pythia-70m")
     given = None if pattern is None else name_pattern(text(pattern, "pattern", "iter-{step}"))
     suites = SUITES if given is None else (Suite("given", "", given),)
     found = next((point for suite in suites if (point := suite.read(name, repository=repository))), None)

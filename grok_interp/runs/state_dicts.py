@@ -19,10 +19,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from grok_interp.argument_kinds import shown
 from grok_interp.files import DamagedFileError
 from grok_interp.models.published import unwrapped
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.weights import canonical_views, load_canonical
+from grok_interp.runs.refused import RefusedCheckpointError
 
 StateDict = Mapping[str, Tensor]
 NESTED = ("model", "state_dict", "model_state_dict", "module")  # where training loops keep the model's state dict
@@ -45,7 +47,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         DamagedFileError: for a file that is no checkpoint or is cut short.
-        ValueError: for a file with other objects than tensors and settings, or without a state dict.
+        RefusedCheckpointError: for a file without a state dict, or with one that `require_weights` refuses.
+        ValueError: for a file with other objects than tensors and settings.
 
     Example:
         >>> import tempfile, torch
@@ -61,11 +64,44 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         state = next((state[name] for name in NESTED if _is_state_dict(state.get(name))), state)
     if not _is_state_dict(state):
         found = f"the entries {list(state)[:8]}" if isinstance(state, Mapping) else type(state).__name__
-        raise ValueError(
-            f"{path} must hold a state dict, alone or under one of {', '.join(NESTED)}, got {found}: give "
-            f"load=, a function from the path to a model or a state dict; {ON_THE_COMMAND_LINE}"
+        raise RefusedCheckpointError(
+            path,
+            f"must hold a state dict, alone or under one of {', '.join(NESTED)}, got {found}",
+            f"give load=, a function from the path to a model or a state dict; {ON_THE_COMMAND_LINE}",
         )
+    require_weights(state, path)
     return unwrapped(state)
+
+
+def require_weights(state: Mapping[Any, Any], where: object) -> None:
+    """Refuses what is no state dict.
+
+    Args:
+        state: what was read.
+        where: its file, for the message.
+
+    Raises:
+        RefusedCheckpointError: for an empty one, for names that are no strings, and for what is no dense tensor.
+    """
+    wrong = next((each for each in map(_not_a_weight, state, state.values()) if each), "" if state else "nothing")
+    if wrong:
+        raise RefusedCheckpointError(
+            where,
+            f"must hold a state dict, which maps names of weights to dense tensors, got {wrong}",
+            "return such a dict from load=, the function that reads a file, or save one with torch.save",
+        )
+
+
+def _not_a_weight(name: Any, weight: Any) -> str:
+    """What is wrong with an entry of a state dict; empty for a weight under its name."""
+    if not isinstance(name, str):
+        return f"an entry under {shown(name)}"
+    if not isinstance(weight, Tensor):
+        return f"{shown(weight)} under {name!r}"
+    is_sparse = weight.layout is not torch.strided
+    kinds = {"nested": weight.is_nested, "sparse": is_sparse, "quantized": weight.is_quantized, "meta": weight.is_meta}
+    kind = next((kind for kind, is_so in kinds.items() if is_so), None)
+    return f"a {kind} tensor under {name!r}" if kind else ""
 
 
 def load_into(model: Any, state: StateDict, where: object) -> None:

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from grok_interp.argument_functions import function_of
 from grok_interp.argument_kinds import shown
-from grok_interp.arguments import text
+from grok_interp.argument_names import text
 
 KEPT = ("step", "state_dict", "load_state_dict")  # of an optimizer and of a scheduler
 GIVEN = {"build": "the model", "schedule": "the optimizer"}

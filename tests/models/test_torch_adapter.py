@@ -156,6 +156,19 @@ def test_heads_must_divide_the_features() -> None:
         TorchAdapter(trained(0), **(SIZES | {"n_heads": 5}))
 
 
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"n_layers": 0}, r"\(n_layers 0 or more without weights=\), got n_layers 0$"),
+        ({"n_layers": -1, "weights": None}, "got n_layers -1$"),
+        ({"n_heads": 0, "d_vocab": 0}, "sizes must be 1 or more .* got n_heads 0, d_vocab 0$"),
+    ],
+)
+def test_sizes_must_be_those_of_a_model(sizes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TorchAdapter(trained(0), **(SIZES | {"weights": WEIGHTS} | sizes))
+
+
 def test_a_module_that_returns_no_tensor_cannot_be_hooked() -> None:
     model = TorchAdapter(nn.Sequential(trained(0)), **SIZES, hooks={"whole": "0"})
     with pytest.raises(ValueError, match="hooked as whole must return one tensor, got tuple"):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from families import D_VOCAB, FAMILIES
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from grok_interp import (
     CheckpointSeries,
@@ -25,6 +25,7 @@ from grok_interp.models.activations import logits
 from grok_interp.models.weights import canonical_views
 from grok_interp.results.analyzer import Analyzer
 from grok_interp.results.store import ResultStore
+from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.runs.state_dicts import read_state_dict
 
 CFG = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24)
@@ -288,6 +289,28 @@ def test_a_file_without_a_state_dict_says_what_it_has(tmp_path: Path) -> None:
     torch.save({"step": 5, "loss": 2.5}, tmp_path / "model_5.pt")
     with pytest.raises(ValueError, match=r"must hold a state dict.*got the entries \['step', 'loss'\]"):
         CheckpointSeries.from_files(tmp_path / "model_{step}.pt", model=trained(0)).load(5)
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ({1: torch.ones(2)}, "an entry under 1 (int)"),
+        ({"model": {"w": torch.ones(2), "n": torch.eye(3).to_sparse()}}, "a sparse tensor under 'n'"),
+        ({"w": torch.eye(3).to_sparse_coo()}, "a sparse tensor under 'w'"),
+        ({"w": torch.ones(2, device="meta")}, "a meta tensor under 'w'"),
+    ],
+)
+def test_a_state_dict_without_dense_tensors_under_names_is_refused(state: dict, found: str, tmp_path: Path) -> None:
+    file = tmp_path / "model_5.pt"
+    torch.save(state, file)
+    torch.save({"w": torch.ones(2)}, tmp_path / "model_6.pt")
+    series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", model=nn.Linear(1, 1))
+    expected = f"{file} must hold a state dict, which maps names of weights to dense tensors, got {found}: return such "
+    for read in (series.load, series.weights, lambda step: read_state_dict(file)):
+        with pytest.raises(RefusedCheckpointError, match=re.escape(expected)):
+            read(5)
+    findings = audit(CheckpointSeries.from_files(tmp_path / "model_{step}.pt")).findings
+    assert [(each.kind, each.steps) for each in findings] == [("unreadable", (5,))]
 
 
 def test_a_state_dict_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Revisions on a hub, which the tests make and serve on the loopback."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.error import HTTPError
@@ -286,6 +287,15 @@ def test_an_unreachable_hub(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_missing_repository(hub: LocalHub) -> None:
     with pytest.raises(ValueError, match="no repository lab/nothing at .*check the name, or log in"):
         CheckpointSeries.from_hub("lab/nothing")
+
+
+@pytest.mark.parametrize("name", ["a b", "", "me/toy/x", "me/", "-me/toy"])
+def test_what_is_no_name_of_a_repository(name: str, hub: LocalHub, capsys: pytest.CaptureFixture) -> None:
+    expected = f"repository must be owner/name, as EleutherAI/pythia-70m, got {name!r}"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        CheckpointSeries.from_hub(name)
+    assert main(["audit", f"hub:{name}"]) == 2
+    assert expected in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_missing_revision_is_refused_with_those_that_are_there(hub: LocalHub) -> None:

@@ -68,6 +68,11 @@ def test_a_pattern_is_a_string() -> None:
         training_point("iter-7", pattern=7)  # pyright: ignore[reportArgumentType]
 
 
+def test_a_repository_is_a_string() -> None:
+    with pytest.raises(ValueError, match=r"repository must be a string such as 'EleutherAI/pythia-70m', got 4 \(int\)"):
+        training_point("step3", repository=4)  # pyright: ignore[reportArgumentType]
+
+
 def test_names_of_one_suite_are_taken_and_others_left_out() -> None:
     names = ["main", "step1", "step20", "step3000", "checkpoint-5"]
     assert list(named_points(names)) == ["step1", "step20", "step3000"]

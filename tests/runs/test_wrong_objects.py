@@ -31,6 +31,7 @@ from grok_interp.configs import TrainConfig
 from grok_interp.engines.local import LocalEngine
 from grok_interp.plots.drawing import Drawing
 from grok_interp.plots.pictures.head_map import head_map
+from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.studies.sweep import Sweep
 
 SIZES: dict[str, Any] = dict(n_layers=1, n_heads=1, d_model=2, d_vocab=3, n_ctx=4)
@@ -156,6 +157,30 @@ def test_a_state_dict_in_a_dict_is_not_what_load_returns(tmp_path: Path) -> None
         series.weights(0)
 
 
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ({"a": 1}, "1 (int) under 'a'"),
+        ({"a": [1]}, "[1] (list) under 'a'"),
+        ({"weight": None, "bias": None}, "None (NoneType) under 'weight'"),
+        ({}, "nothing"),
+    ],
+)
+def test_what_load_returns_under_the_names_must_be_tensors(state: dict, found: str, tmp_path: Path) -> None:
+    for step in (0, 1):
+        (tmp_path / f"model_{step}.pt").write_text(str(step))
+    weights = {"weight": torch.ones(1, 1), "bias": torch.ones(1)}
+    expected = f"model_0.pt must hold a state dict, which maps names of weights to dense tensors, got {found}: return"
+    for model in (None, torch.nn.Linear(1, 1)):
+        series = CheckpointSeries.from_files(
+            tmp_path / "model_{step}.pt", model=model, load=lambda path: state if path.stem[-1] == "0" else weights
+        )
+        for read in (series.load, series.weights):
+            with pytest.raises(RefusedCheckpointError, match=re.escape(expected)):
+                read(0)
+        assert [(each.kind, each.steps) for each in audit(series).findings] == [("unreadable", (0,))]
+
+
 def test_an_error_of_load_names_the_file_and_whose_it_is(tmp_path: Path) -> None:
     (tmp_path / "model_0.pt").touch()
 
@@ -197,6 +222,39 @@ def test_an_error_of_load_names_the_file_and_whose_it_is(tmp_path: Path) -> None
         (
             lambda: audit(two_models(), on_checkpoint=lambda done: 0),
             "on_checkpoint must be a function that is called",
+        ),
+        (lambda: two_models().config_hash(99), "no step 99 in the models given; its steps are (0, 1)"),
+        (
+            lambda: CheckpointSeries.from_huggingface_folder(".", pattern=3),
+            "pattern must be a string such as 'checkpoint-{step}', got 3 (int)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", skip=3),
+            "skip must be a list of whole numbers, got 3 (int)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", skip="100"),
+            "skip must be a list of whole numbers, got '100' (str)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", revisions=5),
+            "revisions must be a list of one name or more, or a pattern with {step}, got 5 (int)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", revisions=[]),
+            "revisions must be a list of one name or more, or a pattern with {step}, got [] (list)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", revisions=[100]),
+            "revisions must be a list of one name or more, or a pattern with {step}, got [100] (list)",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", cache=__file__),
+            f"cache must be a folder, and {__file__} is a file: give cache=, a folder on another disk",
+        ),
+        (
+            lambda: CheckpointSeries.from_hub("me/toy", cache=f"{__file__}/hub"),
+            f"cache must be a folder, and {__file__} is a file: give cache=",
         ),
         (lambda: modular_gpt(n_layers=1, d_model="8"), "d_model must be a whole number, got '8' (str)"),
         (lambda: LocalEngine("2"), "n_jobs must be a whole number, got '2' (str)"),

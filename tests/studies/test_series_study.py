@@ -72,6 +72,40 @@ def test_a_plain_torch_model_without_hooks_gets_the_remedy(
     assert "TorchAdapter" in message and remedy in message
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def named():\n    raise KeyError('boo')", "named() raised KeyError('boo') in line 2 of my_gpt.py"),
+        ("def named():\n    return len(5)", "named() raised TypeError(object of type 'int' has no len()) in line 2 of"),
+        ("named = 3", "is 3 (int)"),
+        (
+            "def named(x):\n    return x",
+            "raised TypeError(named() missing 1 required positional argument: 'x'); ",
+        ),
+        ("def named():\n    return None", "named() returned None (NoneType)"),
+        (
+            "import no_such_module",
+            "my_gpt.py raised ModuleNotFoundError(No module named 'no_such_module') in line 1",
+        ),
+        ("\nnamed = (", "my_gpt.py raised SyntaxError('(' was never closed (my_gpt.py, line 2))"),
+        ("import sys\nsys.exit(7)", "my_gpt.py raised SystemExit(7) in line 2 of my_gpt.py"),
+        ("other = 3", "my_gpt.py has no 'named'"),
+    ],
+)
+def test_a_file_or_function_that_gives_no_model_is_named_with_what_it_raised(
+    code: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my_gpt.py").write_text(code)
+    torch.save({"w": torch.ones(3)}, "ckpt_0.pt")
+    for verb in (["audit"], ["analyze", "--run", "run"]):
+        assert run_command(*verb, "ckpt_{step}.pt", "--model", "my_gpt.py:named") == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "--model my_gpt.py:named" in said and message in said
+        assert "a model of the sizes of the checkpoints, or a function without arguments that returns one" in said
+    assert not Path("run").exists()
+
+
 class Executed:
     """An object whose pickle calls a function."""
 
