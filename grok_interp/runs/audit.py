@@ -1,8 +1,8 @@
 """Is a series of checkpoints what it says it is? Faults that would make a figure over training wrong.
 
     unreadable   a checkpoint that cannot be read
-    config       weights of other names or shapes than those of the first checkpoint or of its config.json, or a
-                 config.json that differs from most in a field that changes the computation
+    config       weights of other names or shapes than those of most checkpoints or of its config.json; a config.json,
+                 or model_args beside a state dict, that differ from most in a field that changes the computation
     not finite   weights with NaN or infinity, or too large for the numbers of a model that the series can load
     duplicate    two steps with equal weights
     gap          of a run, a step of its schedule without a checkpoint; of other series, a step of the schedule
@@ -21,10 +21,10 @@ show it. At an end, where a checkpoint has one neighbor, an exchange may be miss
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -38,17 +38,19 @@ from grok_interp.runs.findings import (
     duplicates,
     exchanged,
     jumps,
-    misfits,
     misnamed,
     placed,
     reversed_order,
 )
 from grok_interp.runs.gaps import gaps_of
-from grok_interp.runs.huggingface_folders import HuggingFaceFolders
+from grok_interp.runs.misfits import Shapes, misfits, misshapen
 from grok_interp.runs.refused import MisfittingConfigError, RefusedCheckpointError
 from grok_interp.runs.series import Series
+from grok_interp.runs.stored_configs import stored_config
 from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import sketch
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,8 @@ def findings_of_files(series: Any) -> list[Finding]:
     configs, stored = {}, {}
     for step in series.steps:
         with suppress(RefusedCheckpointError):
-            if isinstance(series, HuggingFaceFolders):
-                configs[step] = series.config_fields(step)
+            if fields := stored_config(series, step):
+                configs[step] = fields
             if (said := stored_step(series, step)) is not None:
                 stored[step] = said
     return [*misfits(configs), *gaps_of(series), *misnamed(stored)]
@@ -148,7 +150,7 @@ class _Read:
     """What is kept of the checkpoints: never their weights."""
 
     checksums: dict[int, str] = field(default_factory=dict)
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    shapes: dict[int, Shapes] = field(default_factory=dict)
     configs: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     stored: dict[int, int] = field(default_factory=dict)
     untrained: dict[int, frozenset[str]] = field(default_factory=dict)
@@ -158,10 +160,10 @@ class _Read:
     def add(self, series: Series, step: int) -> None:
         try:
             checksum = series.checksum(step)
-            is_new = checksum not in self.checksums.values()
+            equal = next((earlier for earlier, other in self.checksums.items() if other == checksum), None)
             self.checksums[step] = checksum
-            weights = series.weights(step) if is_new else None  # equal weights have equal distances
-            config = series.config_fields(step) if isinstance(series, HuggingFaceFolders) else {}
+            weights = series.weights(step) if equal is None else None  # equal weights have equal distances
+            config = stored_config(series, step)
             stored = stored_step(series, step)
         except (ValueError, OSError) as error:
             self.checksums.pop(step, None)
@@ -170,12 +172,14 @@ class _Read:
             kind = "config" if isinstance(error, MisfittingConfigError) else "unreadable"
             self.findings.append(Finding(kind, (step,), named))
             return
-        if weights is not None and not self._fits(step, weights):
-            return
-        self.configs[step] = config
+        if config:
+            self.configs[step] = config
         if stored is not None:
             self.stored[step] = stored
+        if equal in self.shapes:
+            self.shapes[step] = self.shapes[equal]
         if weights is not None:
+            self.shapes[step] = {name: tuple(weight.shape) for name, weight in weights.items()}
             found = sketch(weights)
             self.compare(step, found * torch.nan if _overflows(series, step, weights) else found)
             if step in self.sketches:
@@ -197,32 +201,20 @@ class _Read:
             self.sketches[step] = found
 
     def compared(self, steps: Sequence[int], missing: Iterable[Finding] = ()) -> Audit:
-        sketches = placed(self.checksums, self.sketches)
+        odd = list(misshapen(self.shapes))
+        others = {step for finding in odd for step in finding.steps}
+        sketches = placed(_without(self.checksums, others), _without(self.sketches, others))
         distances, order = distances_between(sketches), list(sketches)
-        findings = [*self.findings, *misfits(self.configs), *duplicates(self.checksums), *missing]
-        findings += [*misnamed(self.stored), *reversed_order(self.untrained)]
+        findings = [*self.findings, *odd, *misfits(_without(self.configs, others)), *duplicates(self.checksums)]
+        findings += [*missing, *misnamed(_without(self.stored, others))]
+        findings += [*reversed_order(_without(self.untrained, others))]
         findings += [*exchanged(order, distances), *jumps(order, distances)]
         neighbors = {pair: distances[pair] for pair in zip(order, order[1:], strict=False)}
         return Audit(tuple(steps), tuple(findings), neighbors)
 
-    def _fits(self, step: int, weights: Mapping[str, Any]) -> bool:
-        shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-        if not self.shapes:
-            self.shapes.update(shapes)
-        others = sorted(
-            name for name in shapes.keys() | self.shapes.keys() if shapes.get(name) != self.shapes.get(name)
-        )
-        if others:
-            name = others[0]
-            self.findings.append(
-                Finding(
-                    "config",
-                    (step,),
-                    f"step {step} has {len(others)} weights of another name or shape than the first checkpoint "
-                    f"({name}: {shapes.get(name, 'none')}, expected {self.shapes.get(name, 'none')}): another model?",
-                )
-            )
-        return not others
+
+def _without(each: Mapping[int, T], steps: Collection[int]) -> dict[int, T]:
+    return {step: value for step, value in each.items() if step not in steps}
 
 
 def _of_one_value(weights: Mapping[str, Tensor]) -> Iterator[str]:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import gcd
 from statistics import median
-from typing import Any
 
 from torch import Tensor
 
-from grok_interp.models.hooked import other_sizes
 from grok_interp.results.order import shown_steps
 
 SHORTER = 0.9  # of the path around two checkpoints, if they are exchanged: beyond the error of a sketch
@@ -89,27 +87,6 @@ def duplicates(checksums: Mapping[int, str]) -> Iterator[Finding]:
                 tuple(steps),
                 f"steps {named} have the same weights: was a checkpoint copied, or training stopped?",
             )
-
-
-def misfits(configs: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
-    """Steps whose config says another computation than most: their weights would be computed with otherwise.
-
-    Args:
-        configs: step -> fields of its config; of a series with configs.
-    """
-    names = dict.fromkeys(name for fields in configs.values() for name in fields)
-    each = {step: {name: fields.get(name) for name in names} for step, fields in configs.items()}
-    values = {name: [fields[name] for fields in each.values()] for name in names}
-    usual = {name: max(those, key=those.count) for name, those in values.items()}
-    steps_of = defaultdict(list)
-    for step, fields in each.items():
-        steps_of[other_sizes(fields, usual)].append(step)
-    fitting = steps_of.pop("", [])
-    others = f" (steps {shown_steps(fitting)})" if fitting else ""
-    for differing, steps in steps_of.items():
-        which = f"config of step {steps[0]}" if len(steps) == 1 else f"configs of steps {shown_steps(steps)}"
-        has = "has" if len(steps) == 1 else "have"
-        yield Finding("config", tuple(steps), f"the {which} {has} {differing}{others}: are all of one training?")
 
 
 def misnamed(stored: Mapping[int, int]) -> Iterator[Finding]:

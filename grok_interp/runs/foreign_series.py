@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from grok_interp.argument_kinds import is_listing, shown
 from grok_interp.arguments import checked
-from grok_interp.models.hooked import hooked, other_sizes, sizes_of
+from grok_interp.models.hooked import hooked, sizes_of
 from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest
 from grok_interp.runs.config_hashes import config_hash
 from grok_interp.runs.given_load import require_loaded, with_named_errors
-from grok_interp.runs.refused import RefusedCheckpointError
+from grok_interp.runs.refused import RefusedCheckpointError, require_same_sizes
 from grok_interp.runs.series import CheckpointSeries
 from grok_interp.runs.state_dicts import loaded_copy, read_state_dict, require_fit
 from grok_interp.runs.step_patterns import files_by_step
@@ -95,7 +95,7 @@ class FileSeries(CheckpointSeries):
     read: Callable[[Path], Any]
     shell: Any = None
     there: tuple[int, ...] | None = None
-    _sizes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _sizes: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _checksums: dict[Any, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -123,7 +123,7 @@ class FileSeries(CheckpointSeries):
                 )
             found = loaded_copy(self.shell, found, path)
         model = hooked(found)
-        self._require_same_architecture(model, path)
+        self._require_same_architecture(model, step)
         return model
 
     @checked
@@ -173,13 +173,11 @@ class FileSeries(CheckpointSeries):
         require_loaded(found, path)
         return found
 
-    def _require_same_architecture(self, model: Any, path: Path) -> None:
+    def _require_same_architecture(self, model: Any, step: int) -> None:
         sizes = sizes_of(model)
-        if differing := other_sizes(sizes, self._sizes or sizes):
-            raise RefusedCheckpointError(
-                path, f"has {differing}", "narrow the pattern to one training, of one architecture"
-            )
-        self._sizes.update(sizes)
+        first, expected = next(iter(self._sizes.items()), (step, sizes))
+        require_same_sizes(f"step {step}, {self.paths[step]},", sizes, expected, first)
+        self._sizes[first] = expected
 
 
 @checked

@@ -14,7 +14,7 @@ from grok_interp.places import cache_directory, user_path
 from grok_interp.runs.foreign_series import require_step
 from grok_interp.runs.hub_files import HubRepository
 from grok_interp.runs.huggingface_folders import CONFIG, TOKENIZER, HuggingFaceFolders, read_huggingface
-from grok_interp.runs.refused import RefusedCheckpointError
+from grok_interp.runs.refused import OtherArchitectureError, RefusedCheckpointError
 from grok_interp.runs.revision_names import TrainingPoint, named_points, training_point
 from grok_interp.runs.step_patterns import by_step, chosen_steps
 
@@ -103,7 +103,9 @@ class HubSeries(HuggingFaceFolders):
             raise type(error)(
                 f"step {step}, {hub.place(self.paths.revisions[step])},",
                 re.sub(rf"{re.escape(str(hub.folder))}/[^/]+/\w+/?", "", error.reason),  # where it was downloaded to
-                f"leave it out with {self.keywords.skip.format(step)}",
+                error.remedy
+                if isinstance(error, OtherArchitectureError)
+                else f"leave it out with {self.keywords.skip.format(step)}",
             ) from error
 
     def tokens(self, step: int) -> int | None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from grok_interp.files import DamagedFileError
+
+FIND_THE_ODD_ONE = (
+    "`audit` finds the one that differs from most; leave it out (--skip STEP, or skip=[STEP] of from_hub), or narrow "
+    "the pattern to one training"
+)
 
 
 class RefusedCheckpointError(DamagedFileError):
@@ -22,5 +30,25 @@ class RefusedCheckpointError(DamagedFileError):
         return f"{self.place} {self.reason}: {self.remedy}"
 
 
+class OtherArchitectureError(RefusedCheckpointError):
+    """Of two checkpoints of different architectures; which of them is the odd one cannot be told from two."""
+
+
 class MisfittingConfigError(RefusedCheckpointError):
     """Of a checkpoint whose weights are not those of a model of its config.json."""
+
+
+def require_same_sizes(place: str, sizes: Mapping[str, Any], expected: Mapping[str, Any], first: int) -> None:
+    """Raises OtherArchitectureError where sizes differ.
+
+    Args:
+        place: of the checkpoint.
+        sizes: of its model.
+        expected: those of the model that was read before it.
+        first: the step of that.
+    """
+    if differing := [name for name in sizes if sizes[name] != expected[name]]:
+        own = ", ".join(f"{name} {sizes[name]}" for name in differing)
+        others = ", ".join(f"{expected[name]}" for name in differing)
+        said = f"has {own} where step {first}, read before it, has {others}"
+        raise OtherArchitectureError(place, said, FIND_THE_ODD_ONE)

@@ -32,7 +32,7 @@ def stored_step(series: Any, step: int) -> int | None:
         file = series.beside_weights(TRAINER_STATE, step)
         return _first_counter(_json(file)) if file else None
     if isinstance(series, FileSeries) and series.read is read_state_dict:
-        return _first_counter(_entries(series.path(step)))
+        return _first_counter(entries_beside(series.path(step)))
     return None
 
 
@@ -59,8 +59,14 @@ def _json(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _entries(file: Path) -> Mapping[str, Any]:
-    """Without its tensors; nothing of a file that cannot be read in part, or at all: who loads it refuses it."""
+def entries_beside(file: Path) -> Mapping[str, Any]:
+    """What a file has beside its tensors, and perhaps a state dict.
+
+    Nothing of a file that cannot be read in part, or at all: who loads it refuses it.
+
+    Args:
+        file: safetensors, or of `torch.save`.
+    """
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, "pt") as opened:

@@ -28,7 +28,7 @@ from grok_interp import (
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.reference import write_reference
-from grok_interp.runs.audit import Finding, audit_of_sketches
+from grok_interp.runs.audit import Finding, audit_of_sketches, findings_of_files
 from grok_interp.runs.findings import misnamed
 from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import SKETCHES, sketch
@@ -334,9 +334,58 @@ def test_weights_of_another_config(tmp_path: Path) -> None:
     result = audit(save(tmp_path, STEPS, states))
     assert [(each.kind, each.steps) for each in result.findings] == [("config", (30,)), ("config", (60,))]
     assert (
-        "step 30 has 1 weights of another name or shape than the first checkpoint (w: (31, 19), expected (31, 17))"
-        in str(result)
+        "step 30 has 1 weight of another name or shape than steps 0, 10, 20, 40, 50, ..., 90 (8 checkpoints) "
+        "(w: (31, 19), expected (31, 17)): another model?" in str(result)
     )
+
+
+@pytest.mark.parametrize("odd", [0, 1, 9])
+def test_the_odd_one_is_named_wherever_it_is(odd: int, tmp_path: Path) -> None:
+    states = walk(10)
+    states[odd] = {"w": states[odd]["w"]}
+    assert found(save(tmp_path, STEPS, states)) == [("config", (10 * odd,))]
+
+
+def test_a_copy_of_the_odd_one_is_odd_too(tmp_path: Path) -> None:
+    states = walk(10)
+    states[0] = states[4] = {"w": states[0]["w"]}
+    assert found(save(tmp_path, STEPS, states)) == [("config", (0,)), ("config", (40,)), ("duplicate", (0, 40))]
+
+
+def test_the_first_of_a_folder_is_of_another_size(tmp_path: Path) -> None:
+    """One finding of it: its config is not named as well."""
+    series = with_config(tmp_path, (200, 300, 400), {})
+    other = llama_copier(n_layers=3, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24)
+    to_huggingface(Transformer(other, seed=0)).save_pretrained(tmp_path / "checkpoint-100")
+    (finding,) = audit(CheckpointSeries.from_huggingface_folder(tmp_path)).findings
+    assert (finding.kind, finding.steps) == ("config", (100,))
+    assert "has 9 weights of another name or shape than steps 200, 300, 400 (model.layers.2." in finding.message
+    assert audit(series).is_sound
+
+
+def save_with_args(folder: Path, args: Mapping[int, Any]) -> CheckpointSeries:
+    """As nanoGPT does."""
+    for step, state in zip(STEPS, walk(10), strict=True):
+        entries = {"model": state, "iter_num": step, "config": {"learning_rate": step}}
+        given = args.get(step, {"n_layer": 2, "n_head": 3, "bias": False, "dropout": 0.0})
+        torch.save(entries if given is None else {**entries, "model_args": given}, folder / f"ckpt_{step}.pt")
+    return CheckpointSeries.from_files(folder / "ckpt_{step}.pt")
+
+
+@pytest.mark.parametrize("step", [0, 50])
+def test_model_args_beside_a_state_dict_are_compared(step: int, tmp_path: Path) -> None:
+    """The same shapes, and the first step may be the odd one."""
+    series = save_with_args(tmp_path, {step: {"n_layer": 2, "n_head": 6, "bias": False, "dropout": 0.1}})
+    (finding,) = audit(series).findings
+    assert (finding.kind, finding.steps) == ("config", (step,))
+    said = f"the config of step {step} has model_args.n_head 6 where the others have 3 (steps "
+    assert finding.message.startswith(said)
+    assert [each.steps for each in findings_of_files(series)] == [(step,)], "without the weights too"
+
+
+@pytest.mark.parametrize("args", [None, {}, [1], 5, {3: 4}, torch.ones(2), {"n_layer": 2, "n_head": 3, "bias": False}])
+def test_other_model_args_are_no_finding(args: Any, tmp_path: Path) -> None:
+    assert audit(save_with_args(tmp_path, {50: args})).is_sound
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_audited(tmp_path: Path) -> None:
@@ -429,7 +478,7 @@ def test_the_command_takes_runs_and_trainers_folders(
 def test_a_config_of_other_sizes_is_found_where_shapes_agree(
     wrong: int, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """Also beside equal weights, which are read once: `analyze` refuses the same checkpoint with the same words."""
+    """Also beside equal weights, which are read once: `analyze` refuses the same checkpoint."""
     copier = llama_copier(n_layers=2, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24)
     for step, seed in ((100, 0), (200, 1), (300, 1)):
         to_huggingface(Transformer(copier, seed=seed)).save_pretrained(tmp_path / f"checkpoint-{step}")
@@ -447,7 +496,7 @@ def test_a_config_of_other_sizes_is_found_where_shapes_agree(
         ("duplicate", (200, 300)),
     ]
     if wrong == 300:
-        with pytest.raises(ValueError, match=f"checkpoint-300 has {said}"):
+        with pytest.raises(ValueError, match="has n_heads 4, d_head 4 where step 100, read before it, has 2, 8: "):
             list(CheckpointSeries.from_huggingface_folder(tmp_path))
 
 

@@ -324,8 +324,11 @@ def test_mixed_architectures_are_refused(tmp_path: Path) -> None:
     save_trainer(tmp_path, 500)
     save_trainer(tmp_path, 1000, llama_copier(n_layers=1, n_heads=2, d_model=16, d_mlp=20, d_vocab=31, n_ctx=24))
     series = CheckpointSeries.from_huggingface_folder(tmp_path)
-    with pytest.raises(ValueError, match="checkpoint-1000 has n_layers 1 where the others have 2: narrow the pattern"):
+    said = "step 1000, .*checkpoint-1000, has n_layers 1 where step 500, read before it, has 2: `audit` finds "
+    with pytest.raises(ValueError, match=said):
         list(series)
+    with pytest.raises(ValueError, match="step 500, .*has n_layers 2 where step 1000, read before it, has 1"):
+        list(CheckpointSeries.from_huggingface_folder(tmp_path).at((1000, 500)))
 
 
 def test_folders_that_are_none_of_trainers_are_refused(tmp_path: Path) -> None:

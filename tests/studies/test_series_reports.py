@@ -253,6 +253,8 @@ def test_mixed_architectures_keep_what_was_evaluated(
     to_huggingface(Transformer(other, seed=0)).save_pretrained(trainer / "checkpoint-2")
     run = tmp_path / "run"
     assert run_command("analyze", trainer, "--run", run) == 2
-    assert "checkpoint-2 has n_layers 1 where the others have 2" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "checkpoint-2, has n_layers 1 where step 0, read before it, has 2: `audit` finds" in said
+    assert "leave it out (--skip STEP" in said
     assert run_command("report", run) == 0
     assert "evaluated at 2 of 4 checkpoints" in page(run)
