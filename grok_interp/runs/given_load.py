@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from grok_interp.argument_functions import raised
+from grok_interp.argument_kinds import shown
 from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.runs.state_dicts import require_weights
 
@@ -43,15 +44,20 @@ def require_loaded(found: Any, path: Path) -> None:
         path: of its file.
 
     Raises:
-        RefusedCheckpointError: as `require_weights` does.
-        ValueError: for another type, and for a state dict inside a dict.
+        RefusedCheckpointError: for another type, for a state dict inside a dict, and as `require_weights` does.
     """
     if not isinstance(found, Mapping | nn.Module):
-        raise ValueError(f"load must return a model or a state dict, got {type(found).__name__} for {path}")
+        raise RefusedCheckpointError(
+            path,
+            f"cannot be read: load must return a model or a state dict, got {shown(found)}",
+            "return a hooked model, a Hugging Face model, or a dict from names to tensors",
+        )
     if not isinstance(found, Mapping):
         return
     if inner := [name for name in found if isinstance(found[name], Mapping)]:
-        raise ValueError(
-            f"load must return a state dict, got one in a dict for {path}: return what is under {inner[0]!r}"
+        raise RefusedCheckpointError(
+            path,
+            "cannot be read: load must return a state dict, got one in a dict",
+            f"return what is under {inner[0]!r}",
         )
     require_weights(found, path)

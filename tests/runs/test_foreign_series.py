@@ -408,7 +408,7 @@ def test_a_step_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_what_load_returns_is_checked(tmp_path: Path) -> None:
     series = CheckpointSeries.from_files(save_all(tmp_path), load=lambda path: path.name)
-    with pytest.raises(ValueError, match="load must return a model or a state dict, got str"):
+    with pytest.raises(ValueError, match=r"load must return a model or a state dict, got 'model_0.pt' \(str\)"):
         series.load(0)
     plain = CheckpointSeries.from_files(save_all(tmp_path), load=lambda path: torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match="got Linear: wrap a plain torch model in a TorchAdapter"):

@@ -142,19 +142,26 @@ def test_what_is_no_function_cannot_load_files(tmp_path: Path) -> None:
             CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=wrong)
 
 
-def test_what_load_returns_is_refused_where_weights_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        (None, "a model or a state dict, got None (NoneType): return a hooked model, a Hugging Face model, or a dict"),
+        ("model", "a model or a state dict, got 'model' (str): return a hooked model"),
+        ([torch.ones(2)], "a model or a state dict, got [tensor([1., 1.])] (list): return a hooked model"),
+        (
+            {"model": {"w": torch.ones(2)}, "step": 5},
+            "a state dict, got one in a dict: return what is under 'model'",
+        ),
+    ],
+)
+def test_what_load_returns_is_refused_where_it_is_read(returned: Any, expected: str, tmp_path: Path) -> None:
     (tmp_path / "model_0.pt").touch()
-    series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=lambda path: path.name)
-    with pytest.raises(ValueError, match="load must return a model or a state dict, got str"):
-        series.weights(0)
-
-
-def test_a_state_dict_in_a_dict_is_not_what_load_returns(tmp_path: Path) -> None:
-    (tmp_path / "model_0.pt").touch()
-    found = {"model": {"w": torch.ones(2)}, "step": 5}
-    series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=lambda path: found)
-    with pytest.raises(ValueError, match=r"got one in a dict for .*model_0.pt: return what is under 'model'"):
-        series.weights(0)
+    series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=lambda path: returned)
+    message = re.escape(f"model_0.pt cannot be read: load must return {expected}")
+    for read in (series.load, series.weights):
+        with pytest.raises(RefusedCheckpointError, match=message):
+            read(0)
+    assert [each.kind for each in audit(series).findings] == ["unreadable"]
 
 
 @pytest.mark.parametrize(
