@@ -188,7 +188,19 @@ def _with_fresh(stored: xr.Dataset | None, fresh: Sequence[xr.Dataset], path: Pa
     datasets = [each for each in (*kept, *fresh) if each.sizes["checkpoint"]]
     if any(each.attrs != datasets[0].attrs for each in datasets):
         raise ValueError(f"{path} has results of another definition than now: delete it and evaluate again")
+    if other := _other_axes(datasets):
+        raise ValueError(
+            f"{path} has results of a model of another architecture than now (another {', '.join(other)} axis): "
+            "evaluate into another folder (--run), or delete this one first"
+        )
     return joined(datasets)
+
+
+def _other_axes(datasets: Sequence[xr.Dataset]) -> list[str]:
+    """Names of the axes, but for that of checkpoints, along which not all have the same size."""
+    sizes = [{str(name): size for name, size in each.sizes.items() if name != "checkpoint"} for each in datasets]
+    names = sorted({name for each in sizes for name in each})
+    return [name for name in names if any(each.get(name) != sizes[0].get(name) for each in sizes)]
 
 
 def _result(analyzer: Analyzer[Found], stored: xr.Dataset | None, steps: Sequence[int]) -> Found:

@@ -258,3 +258,18 @@ def test_mixed_architectures_keep_what_was_evaluated(
     assert "leave it out (--skip STEP" in said
     assert run_command("report", run) == 0
     assert "evaluated at 2 of 4 checkpoints" in page(run)
+
+
+def test_results_of_the_odd_one_are_not_joined_with_those_of_the_others(
+    trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    other = llama_copier(n_layers=1, n_heads=2, d_model=16, d_mlp=20, d_vocab=47, n_ctx=64)
+    to_huggingface(Transformer(other, seed=0)).save_pretrained(trainer / "checkpoint-0")
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run) == 2
+    assert "has n_layers 2 where step 0, read before it, has 1" in capsys.readouterr().err
+    for options in ((), ("--skip", "0")):
+        assert run_command("analyze", trainer, "--run", run, *options) == 2
+        said = capsys.readouterr().err
+        assert "of another architecture than now (another layer axis): evaluate into another folder" in said
+    assert run_command("analyze", trainer, "--run", tmp_path / "another", "--skip", "0") == 0
