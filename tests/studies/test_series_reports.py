@@ -246,11 +246,16 @@ def test_a_config_of_another_computation_is_told_by_the_report(
     assert "config" in [each["kind"] for each in json.loads(capsys.readouterr().out)["findings"]]
 
 
+def save_one_layer(checkpoint: Path) -> None:
+    """A model of another architecture than the others of the series."""
+    other = llama_copier(n_layers=1, n_heads=2, d_model=16, d_mlp=20, d_vocab=47, n_ctx=64)
+    to_huggingface(Transformer(other, seed=0)).save_pretrained(checkpoint)
+
+
 def test_mixed_architectures_keep_what_was_evaluated(
     trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    other = llama_copier(n_layers=1, n_heads=2, d_model=16, d_mlp=20, d_vocab=47, n_ctx=64)
-    to_huggingface(Transformer(other, seed=0)).save_pretrained(trainer / "checkpoint-2")
+    save_one_layer(trainer / "checkpoint-2")
     run = tmp_path / "run"
     assert run_command("analyze", trainer, "--run", run) == 2
     said = capsys.readouterr().err
@@ -263,8 +268,7 @@ def test_mixed_architectures_keep_what_was_evaluated(
 def test_results_of_the_odd_one_are_not_joined_with_those_of_the_others(
     trainer: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    other = llama_copier(n_layers=1, n_heads=2, d_model=16, d_mlp=20, d_vocab=47, n_ctx=64)
-    to_huggingface(Transformer(other, seed=0)).save_pretrained(trainer / "checkpoint-0")
+    save_one_layer(trainer / "checkpoint-0")
     run = tmp_path / "run"
     assert run_command("analyze", trainer, "--run", run) == 2
     assert "has n_layers 2 where step 0, read before it, has 1" in capsys.readouterr().err
