@@ -153,8 +153,9 @@ def _lines(error: Exception) -> list[str]:
 
 
 def _cancel(ray: Any, running: list[Any]) -> None:
-    """As Ctrl-C does, so that a run writes a resume point; what goes on is killed.
+    """As Ctrl-C does, so that a run writes a resume point; what goes on is killed, and only that.
 
+    To kill what has just ended would end this process: Ray aborts the caller of a task that it has struck off before.
     No error of Ray may take the place of the interrupt. One that is gone has canceled its tasks; a cancellation that it
     refuses is a TypeError or a ValueError.
     """
@@ -165,10 +166,10 @@ def _cancel(ray: Any, running: list[Any]) -> None:
         with suppress(*refused):
             ray.cancel(task)
     with suppress(*refused):
-        ray.wait(running, num_returns=len(running), timeout=GRACE_SECONDS)
-    for task in running:
-        with suppress(*refused):
-            ray.cancel(task, force=True)
+        _, going_on = ray.wait(running, num_returns=len(running), timeout=GRACE_SECONDS)
+        for task in going_on:
+            with suppress(*refused):
+                ray.cancel(task, force=True)
 
 
 @contextmanager
