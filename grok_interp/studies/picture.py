@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from grok_interp.arguments import checked
 from grok_interp.runs.run import Run
-from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.experiment import Experiment
 from grok_interp.studies.flagged import flagged
 
@@ -95,7 +94,7 @@ class Picture:
             if self.prepare and show:
                 self.prepare(run, device, show)
         drawing = self.drawn_by(*runs, device=device)
-        return flagged(drawing, [each for run in runs if isinstance(run, SeriesRun) for each in run.findings])
+        return flagged(drawing, [each for run in runs for each in run.findings])
 
     def sweep(self, size: str, folder: Path, *, n_seeds: int) -> Sweep:
         """The runs that it is drawn from, in a folder; one seed where it is drawn from one run.

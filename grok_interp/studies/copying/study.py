@@ -31,7 +31,7 @@ class CopyingStudy(Study):
 
     def has(self, run: Run) -> bool:
         """Series of checkpoints from elsewhere are this study's, whatever they were trained on."""
-        return isinstance(run, SeriesRun) or super().has(run)
+        return run.trained is None or super().has(run)
 
     def open_batches(self, config: TrainConfig) -> TextBatches:
         from grok_interp.training.batches import TextBatches
@@ -81,7 +81,7 @@ class CopyingStudy(Study):
         need its models and a text."""
         from grok_interp.studies.copying.ablation_results import are_stored
 
-        if isinstance(run, SeriesRun):
+        if run.trained is None:
             return "copying/fig2"
         if not are_stored(run, "ablation"):
             return self.next_figure
