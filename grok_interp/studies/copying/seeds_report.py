@@ -14,8 +14,8 @@ from grok_interp.counted import counted
 from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.accuracy_sections import alphabets_section
+from grok_interp.studies.copying.copying_results import analyze
 from grok_interp.studies.copying.head_figures import store_claimed_ablation
-from grok_interp.studies.copying.results import analyze
 from grok_interp.studies.copying.seeds import Seeds
 from grok_interp.studies.copying.seeds_heads import heads_of_seeds_section
 from grok_interp.studies.picture import ShowProgress
