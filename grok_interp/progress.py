@@ -25,11 +25,12 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(task: str) -> Iterator[Advance]:
+def progress(task: str, *, transient: bool = False) -> Iterator[Advance]:
     """Inside, call `advance(done, total, note)`; it may be called as often as wanted.
 
     Args:
         task: what is done, the first word of the line.
+        transient: leave nothing on a terminal at the end, and say nothing in a log file if it takes a few seconds.
 
     Example:
         >>> with progress("evaluating") as advance:
@@ -41,10 +42,11 @@ def progress(task: str) -> Iterator[Advance]:
         return
     console = Console(stderr=True, force_jupyter=False)
     if not console.is_terminal:
-        yield _lines(lambda line: console.print(line, soft_wrap=True), task, LOG_SECONDS)
+        yield _lines(lambda line: console.print(line, soft_wrap=True), task, LOG_SECONDS, transient=transient)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
+    columns = (*columns, TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=transient) as bar:
         number = bar.add_task(task, total=None, note="")
         yield lambda done, total, note="": bar.update(number, completed=done, total=total, note=note)
 
@@ -71,7 +73,7 @@ def _line_in_place(ipython: Any, task: str) -> Advance:
     return _lines(lambda line: shown.update({"text/plain": line}, raw=True), task, NOTEBOOK_SECONDS)
 
 
-def _lines(show: Callable[[str], object], task: str, seconds: float) -> Advance:
+def _lines(show: Callable[[str], object], task: str, seconds: float, *, transient: bool = False) -> Advance:
     began = last = time.monotonic()
     first: tuple[int, float] | None = None  # what resumes does not begin at 0
 
@@ -79,7 +81,7 @@ def _lines(show: Callable[[str], object], task: str, seconds: float) -> Advance:
         nonlocal last, first
         now = time.monotonic()
         first = first or (done, now)
-        if now - last < seconds and done != total:
+        if now - last < seconds and (done != total or transient):
             return
         last, new = now, done - first[0]
         left = f", {(now - first[1]) * (total - done) / new:.0f} s left" if new and done < total else ""

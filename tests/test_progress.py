@@ -32,6 +32,20 @@ def test_a_log_says_the_time_left(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     ]
 
 
+def test_a_log_is_silent_of_what_is_transient_and_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = iter([0, 1, 2, 20, 21])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    with progress.progress("work", transient=True) as advance:
+        advance(1, 3)
+        advance(3, 3)
+        assert capsys.readouterr().err == ""
+        advance(2, 3)
+        advance(3, 3)
+    assert capsys.readouterr().err == "work: 2 of 3 after 20 s, 19 s left\n"
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # jupyter's own
 def test_a_notebook_has_one_line_that_is_updated() -> None:
     """Jupyter sets FORCE_COLOR, which asks for the escape codes of a terminal."""

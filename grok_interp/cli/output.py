@@ -70,11 +70,11 @@ class Output:
         width = max(map(len, facts.values()))
         self._print(_grid(facts), "\n".join(f"{value:>{width}}  {label}" for label, value in facts.items()))
 
-    def progress(self, task: str) -> AbstractContextManager[Advance]:
+    def progress(self, task: str, *, transient: bool = False) -> AbstractContextManager[Advance]:
         """`progress.progress`, or nothing when quiet."""
         from grok_interp.progress import progress, silent
 
-        return silent(task) if self.quiet else progress(task)
+        return silent(task) if self.quiet else progress(task, transient=transient)
 
     def finish(self, facts: object, *, made: Sequence[str | Path], then: str = "") -> None:
         """The last words: `facts` as JSON, or the names in `made`, or the command to type next."""

@@ -37,8 +37,9 @@ def _write(run: Run, device: str, threshold: float | None, output: Output) -> di
     """What there is to say of the report that is written."""
     study, device = study_of(run), choose_device(device)
     study.analyze_shown(run, device=device, show=output.progress)
-    page = study.report_page(run, threshold=threshold, device=device)
-    write_report(run, page)
+    with output.progress("writing the report", transient=True) as advance:
+        page = study.report_page(run, threshold=threshold, device=device)
+        write_report(run, page, on_figure=advance)
     return {
         "answer": page.answer,
         "headlines": {headline.label: headline.value for headline in page.headlines},

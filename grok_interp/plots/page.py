@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -157,10 +157,15 @@ class Page:
         write_text(path, self.html())
         return path
 
-    def save_figures(self, folder: Path) -> list[Path]:
-        """Every drawing that has a file name, as SVG and PDF."""
+    def save_figures(self, folder: Path, *, on_figure: Callable[[int, int], None] | None = None) -> list[Path]:
+        """Every drawing that has a file name, as SVG and PDF; `on_figure` is told how many are done, of how many."""
         kept = [(section.file, section.drawing) for section in self._figures if section.file and section.drawing]
-        return [path for name, drawing in kept for path in save_figure(drawing, Path(folder) / name)]
+        paths: list[Path] = []
+        for done, (name, drawing) in enumerate(kept, start=1):
+            paths += save_figure(drawing, Path(folder) / name)
+            if on_figure:
+                on_figure(done, len(kept))
+        return paths
 
 
 def page_of(screen: Screen) -> str:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from grok_interp.counted import counted
 from grok_interp.engines.engine import listed
 from grok_interp.files import write_text
 from grok_interp.plots.drawing import Drawing, Panel
-from grok_interp.plots.marks import Axis, Points
+from grok_interp.plots.marks import Axis, Limits, Points
 from grok_interp.plots.page import Page, Section, table_html
 from grok_interp.plots.theme import BLUE
 from grok_interp.runs.run import Run
@@ -100,8 +101,14 @@ def _drawing(cells: list[CellRow]) -> Drawing | None:
     for name in [name for name in cells[0] if name not in FIXED]:
         mean, low, high = np.array([row[name] for row in cells]).T
         points = Points(places, mean, name, BLUE, names, low=low, high=high)
-        panels.append(Panel(axis, Axis(name.replace("_", " ")), [points]))
+        panels.append(Panel(axis, Axis(name.replace("_", " "), limits=_limits(mean)), [points]))
     return Drawing(panels, columns=min(2, len(panels)), key=()) if panels else None
+
+
+def _limits(means: Float[np.ndarray, " cell"]) -> Limits:
+    """Those of a fraction where all cells have the same one: around a constant 0, a screen would begin at -1."""
+    known = means[np.isfinite(means)]
+    return (0.0, 1.0) if known.size and known.min() == known.max() and 0 <= known.min() <= 1 else (None, None)
 
 
 def _plain(row: CellRow) -> dict[str, object]:

@@ -191,12 +191,13 @@ def analyze_shown(analyze: Callable[..., Results], run: Run, *, device: str, sho
         return analyze(run, device=device, on_checkpoint=advance)
 
 
-def write_report(run: Run, page: Page) -> Path:
+def write_report(run: Run, page: Page, *, on_figure: Callable[[int, int], None] | None = None) -> Path:
     """report.html of a run, and its figures as SVG and PDF in `figures`; the page's path.
 
     Args:
         run: its folder is written to.
         page: the report.
+        on_figure: is told how many figures are done, of how many.
     """
-    page.save_figures(run.directory / "figures")
+    page.save_figures(run.directory / "figures", on_figure=on_figure)
     return page.write(run.directory / "report.html")

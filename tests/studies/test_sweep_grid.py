@@ -9,14 +9,16 @@ import pytest
 from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.engines.engine import FailedCellsError, attempted
+from grok_interp.plots.marks import Limits
 from grok_interp.presets import training_preset
 from grok_interp.runs.metrics import last_step
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.grid import Grid, is_grid, read_grid
+from grok_interp.studies.grid_report import _drawing
 from grok_interp.studies.sweep import failure_of
 from grok_interp.studies.sweep_progress import runs_progress
-from grok_interp.studies.sweep_table import SweptRun, shown_cells, table_of_cells
+from grok_interp.studies.sweep_table import OverSeeds, SweptRun, shown_cells, table_of_cells
 
 MODULAR = training_preset("modular-tiny")
 CELLS = [f"learning_rate={rate},weight_decay={decay}" for rate in (0.003, 0.006) for decay in (0.0, 0.1)]
@@ -127,6 +129,16 @@ def test_seeds_that_agree_have_no_interval_of_width_0() -> None:
     assert cell["exact_match"][0] == 0 and np.isnan(cell["exact_match"][1:]).all()
     shown = shown_cells([cell])[0]
     assert shown["exact_match"] == "0 (all 3 seeds agree)" and shown["loss"] == "1.2 [0.952, 1.45]"
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [((0.0, 0.0), (0, 1)), ((0.4, 0.4), (0, 1)), ((0.0, 0.1), (None, None)), ((3, 3), (None, None))],
+)
+def test_an_accuracy_that_all_cells_share_is_drawn_from_0_to_1(values: tuple[float, ...], limits: Limits) -> None:
+    cells = [{"cell": str(i), "exact_match": OverSeeds.of(np.array([value]))} for i, value in enumerate(values)]
+    (panel,) = _drawing(cells).panels
+    assert panel.y.limits == limits
 
 
 def test_a_dry_run_lists_the_cells_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
