@@ -13,7 +13,8 @@ PACKAGE = Path(grok_interp.__file__).parent
 
 # From top to bottom. A line may import from itself and from lines above it. Names on one line share a level.
 LEVELS = """
-    device  files  checksums  plugins  counted  arguments  argument_kinds  argument_names  argument_functions
+    device  files  checksums  plugins  counted
+    arguments
     places
     configs
     presets
