@@ -20,7 +20,7 @@ from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.change_points import rise, rise_in_words
-from grok_interp.studies.copying.results import FORMED, analyze
+from grok_interp.studies.copying.copying_results import FORMED, analyze
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.change_points import rise, rise_in_words
-from grok_interp.studies.copying.results import analyze, evaluation_inputs
+from grok_interp.studies.copying.copying_results import analyze, evaluation_inputs
 
 N_SAMPLES, SAMPLE_SEED = 500, 1  # of the last checkpoint's test: other strings than the analysis uses
 LOW, HIGH, RISE, FALL, EXACT = 0.1, 0.7, 0.1, 0.8, 0.9

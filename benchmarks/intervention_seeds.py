@@ -26,7 +26,7 @@ from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.change_points import rise, rise_in_words
-from grok_interp.studies.copying.results import analyze, evaluation_inputs
+from grok_interp.studies.copying.copying_results import analyze, evaluation_inputs
 
 RELEASED_AT = 1_500  # updates; copying emerges between 530 and 720 in these seeds
 CONDITIONS = ("present", "zeroed", "released", "control")

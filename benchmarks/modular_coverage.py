@@ -32,7 +32,7 @@ from grok_interp.models.transformer import Transformer
 from grok_interp.reference import load_reference
 from grok_interp.runs.run import Run
 from grok_interp.studies.modular.modular_inputs import N_CONTEXTS, evaluation_inputs
-from grok_interp.studies.modular.results import ModularResults
+from grok_interp.studies.modular.modular_results import ModularResults
 
 FIRST_DRAW, TRUE, CROSSED = 1, 100_000, 100_001  # seeds
 N_CROSSED = 400  # contexts shared by all tasks, for the components of the variance

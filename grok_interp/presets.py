@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from grok_interp.argument_names import text
+from grok_interp.arguments.strings import text
 from grok_interp.configs import (
     BYTE_VOCABULARY_SIZE,
     DataConfig,

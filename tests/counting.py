@@ -11,7 +11,7 @@ import pytest
 from grok_interp.models.transformer import Transformer
 from grok_interp.runs import run as opening
 from grok_interp.runs.saved_checkpoints import SavedCheckpoints
-from grok_interp.studies.copying import results as copying
+from grok_interp.studies.copying import copying_results as copying
 from grok_interp.studies.modular import modular_inputs as modular
 from grok_interp.training import batches
 

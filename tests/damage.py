@@ -30,8 +30,8 @@ from grok_interp.runs.checkpoint_files import load_state
 from grok_interp.runs.damage import damaged_files
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
+from grok_interp.studies.copying.copying_results import CopyingResults, evaluation_inputs
 from grok_interp.studies.copying.evaluation_text import EvaluationText
-from grok_interp.studies.copying.results import CopyingResults, evaluation_inputs
 
 N_WINDOWS, MOST_CHANGED = 4, 2
 OUTCOMES = ("refused", "named by audit", "made again or harmless", "UNNOTICED")

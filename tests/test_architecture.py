@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -12,7 +13,8 @@ PACKAGE = Path(grok_interp.__file__).parent
 
 # From top to bottom. A line may import from itself and from lines above it. Names on one line share a level.
 LEVELS = """
-    device  files  checksums  plugins  counted  arguments  argument_kinds  argument_names  argument_functions
+    device  files  checksums  plugins  counted
+    arguments
     places
     configs
     presets
@@ -128,6 +130,11 @@ def test_modules_classes_and_constants_say_what_is_inside() -> None:
             names |= {target.id for target in targets if isinstance(target, ast.Name)}
     assert {"Run", "change_point", "PRESETS"} <= names
     assert names & VAGUE == set()
+
+
+def test_names_that_fit_anything_are_used_once() -> None:
+    names = Counter(name.rpartition(".")[-1] for name, _ in modules())
+    assert {name for name in ("report", "results", "sources", "answers", "stacked") if names[name] > 1} == set()
 
 
 def test_imports_inside_functions_and_for_type_checkers_count(tmp_path: Path) -> None:

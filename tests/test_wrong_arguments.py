@@ -29,8 +29,8 @@ from grok_interp import (
     slot_sequences,
     training_preset,
 )
-from grok_interp.argument_kinds import LISTING, MADE_BY
-from grok_interp.arguments import _rule_of
+from grok_interp.arguments.objects import LISTING, MADE_BY
+from grok_interp.arguments.rules import _rule_of
 from grok_interp.plots.registry import every_picture
 from grok_interp.results.result import Measure, Result
 from grok_interp.statistics.change_point import change_point

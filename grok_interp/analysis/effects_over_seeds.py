@@ -146,6 +146,8 @@ def slope(
         >>> print(slope(x, np.array([5.0, 7.0, 1.0, 3.2]), seeds))
         2.1 [0.8294, 3.371]
     """
+    from sklearn.linear_model import LinearRegression  # takes a second to import
+
     require_level(level)
     if len(set(zip(seeds.tolist(), x.tolist(), strict=True))) == len(set(seeds.tolist())):
         return Effect()
@@ -153,9 +155,10 @@ def slope(
     n_runs, n_seeds = int(n_each[n_each > 1].sum()), int((n_each > 1).sum())
     df = n_runs - n_seeds - 1
     x, y = (values - (np.bincount(seed, values) / n_each)[seed] for values in (x, y))
-    value = float(x @ y / (x @ x))
+    line = LinearRegression(fit_intercept=False).fit(x[:, None], y)
+    value, residuals = float(line.coef_[0]), y - line.predict(x[:, None])
     if not df:
         return Effect(value, -np.inf, np.inf, n_runs=n_runs, n_seeds=n_seeds)
-    error = float(np.sqrt(((y - value * x) ** 2).sum() / df / (x @ x)))
+    error = float(np.sqrt(residuals @ residuals / df / (x @ x)))
     half = float(stats.t.ppf((1 + level) / 2, df)) * error
     return Effect(value, value - half, value + half, error, df, n_runs, n_seeds)

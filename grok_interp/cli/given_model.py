@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from grok_interp.argument_functions import raised
-from grok_interp.argument_kinds import shown
+from grok_interp.arguments.functions import raised
+from grok_interp.arguments.objects import shown
 from grok_interp.presets import PRESETS
 
 EXPECTED = (

@@ -16,7 +16,6 @@ from grok_interp.cli.options import READABLE, OutputFlags
 from grok_interp.cli.output import command
 from grok_interp.presets import PRESETS, TRAINING_PRESETS
 from grok_interp.runs.run import Run
-from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.catalog import figures, studies
 
 Row = dict[str, Any]
@@ -112,7 +111,7 @@ def run_row(run: Run) -> Row:
         "parameters": run.model.n_params,
         "checkpoints": len(steps),
         "last_step": steps[-1] if steps else None,
-        "n_steps": None if isinstance(run, SeriesRun) else run.config.n_steps,
+        "n_steps": run.trained.n_steps if run.trained else None,
         "finished": run.is_finished,
         "analyzed": not run.results.is_empty,
         "report": (run.directory / "report.html").exists(),

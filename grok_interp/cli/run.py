@@ -17,7 +17,6 @@ from grok_interp.cli.series import DEFAULTS, SeriesFlags, open_analyzed
 from grok_interp.device import choose_device
 from grok_interp.runs.record import parsed_record
 from grok_interp.runs.run import Run
-from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.catalog import study_of
 
 
@@ -57,7 +56,7 @@ def analyze(
     study.store_for_report(opened, device=choose_device(device))
     for name in figure:
         study.pictures[name].draw([opened], device=choose_device(device), show=output.progress)
-    for finding in opened.findings if isinstance(opened, SeriesRun) else ():
+    for finding in opened.findings:
         output.say(f"audit: {finding}")
     files = [opened.results.path(analyzer) for analyzer in study.analyzers(opened)]
     facts = [

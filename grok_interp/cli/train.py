@@ -104,10 +104,8 @@ def _print_plan(config: TrainConfig, run: Path, device: str, compiled: bool, out
     plan = training_plan(config, directory=run, device=choose_device(device), compiled=compiled)
     output.say(plan)
     facts = {**plan.facts(), "warnings": list(plan.warnings())}
-    then = (
-        "the same command, changed as the warnings say" if facts["warnings"] else "the same command without --dry-run"
-    )
-    output.finish(facts, made=[str(plan)], then=then)
+    then = ", changed as the warnings say" if facts["warnings"] else " without --dry-run"
+    output.finish(facts, made=[str(plan)], then=f"the same command{then}")
 
 
 def _with_checkpoints_every(n_tokens: int, config: TrainConfig) -> TrainConfig:

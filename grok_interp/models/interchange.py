@@ -12,8 +12,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from grok_interp.argument_kinds import shown
 from grok_interp.arguments import checked
+from grok_interp.arguments.objects import shown
 from grok_interp.configs import ModelConfig, llama_copier
 from grok_interp.models.transformer import Transformer
 from grok_interp.models.unreadable import require_values

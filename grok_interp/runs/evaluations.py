@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from grok_interp.argument_kinds import shown
 from grok_interp.arguments import checked
+from grok_interp.arguments.objects import shown
 from grok_interp.runs.metrics import append_metrics, cut_metrics, metric_line, metric_rows
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from grok_interp.argument_kinds import is_listing, shown
 from grok_interp.arguments import checked
+from grok_interp.arguments.objects import is_listing, shown
 from grok_interp.models.hooked import hooked, sizes_of
 from grok_interp.models.unreadable import require_values
 from grok_interp.runs.checkpoint_files import weights_digest

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from grok_interp.argument_functions import raised
-from grok_interp.argument_kinds import shown
+from grok_interp.arguments.functions import raised
+from grok_interp.arguments.objects import shown
 from grok_interp.runs.refused import RefusedCheckpointError
 from grok_interp.runs.state_dicts import require_weights
 

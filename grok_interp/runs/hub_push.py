@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from grok_interp.argument_names import text
 from grok_interp.arguments import checked
+from grok_interp.arguments.strings import text
 from grok_interp.checksums import file_sha256
 from grok_interp.configs import TextConfig
 from grok_interp.data.foreign_vocabulary import NumberedVocabulary

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from grok_interp.argument_kinds import made_by
 from grok_interp.arguments import checked
+from grok_interp.arguments.objects import made_by
 from grok_interp.runs.run import Run
 
 Options = ParamSpec("Options")

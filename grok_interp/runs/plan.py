@@ -153,16 +153,12 @@ def bytes_of_training(config: TrainConfig, device: str) -> dict[str, int]:
 
 def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
     """What the loss of a micro-batch keeps for its backward pass, besides parameters; shared storages count once."""
-    kept: dict[int, int] = {}  # all are alive until the backward pass, so no two have one address
-
-    def note(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+    kept: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
         loss_part(state, batch.to(state.device), loss_of(state.config))
+    storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in kept}
     parameters = {parameter.untyped_storage()._cdata for parameter in state.model.parameters()}
-    return sum(n_bytes for storage, n_bytes in kept.items() if storage not in parameters)
+    return sum(n_bytes for storage, n_bytes in storages.items() if storage not in parameters)
 
 
 def random_batch(config: TrainConfig, n_sequences: int) -> Int64[Tensor, "batch pos"]:
@@ -185,15 +181,14 @@ def _timed(plan: TrainingPlan, device: str, execution: Execution, usable: float)
     state = TrainingState(config, device=device, precision=execution.precision, n_parts=execution.n_parts)
     batch = random_batch(config, n).to(device)
     loss = torch.compile(loss_of(config)) if execution.compiled else loss_of(config)
-    passes = _seconds(lambda: add_gradient(state, batch, loss))
-    update = _seconds(lambda: [optimizer.step() for optimizer in state.optimizers])
-    return replace(plan, seconds_per_sequence=passes / n, seconds_per_update=update, n_timed=n)
 
+    def seconds(call: Callable[[], object]) -> float:  # until the device has done it; the first call also compiles
+        timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
+        return timer.blocked_autorange(min_run_time=1.0).mean
 
-def _seconds(call: Callable[[], object]) -> float:
-    """Per call, until the device has done it. The first one also compiles, or makes the optimizer's tensors."""
-    timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
-    return timer.blocked_autorange(min_run_time=1.0).mean
+    passes = seconds(lambda: add_gradient(state, batch, loss)) / n
+    update = seconds(lambda: [optimizer.step() for optimizer in state.optimizers])
+    return replace(plan, seconds_per_sequence=passes, seconds_per_update=update, n_timed=n)
 
 
 def _data(config: TrainConfig) -> str:

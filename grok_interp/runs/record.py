@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from grok_interp.argument_kinds import path_of
 from grok_interp.arguments import checked
+from grok_interp.arguments.objects import path_of
 from grok_interp.checksums import SHA256, is_unaltered, with_sha256
 from grok_interp.configs import TrainConfig
 from grok_interp.files import write_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from grok_interp.argument_names import text
+from grok_interp.arguments.strings import text
 from grok_interp.runs.step_patterns import name_pattern
 
 BILLION = 10**9

@@ -183,10 +183,7 @@ class Run:
 
     @cached_property
     def data(self) -> Batches:
-        """What it trains on, opened once.
-
-        Raises ValueError when that has changed since the run was begun, and for text that this user has not named.
-        """
+        """What it trains on. Raises ValueError when that has changed, and for text that this user has not named."""
         return open_data(self.config, self.directory, self.record.get("data", {}).get("hash"))
 
     @cached_property
@@ -214,8 +211,7 @@ class Run:
         """
         if not (steps := self.steps if steps is None else steps):
             raise ValueError(f"{self} has no checkpoints yet: train it first, with the same directory")
-        reusable = not isinstance(self.checkpoints, SavedCheckpoints)  # a series from elsewhere uses one model for all
-        at_once = 1 if reusable else models_at_once(self.model.n_params, device)
+        at_once = models_at_once(self.model.n_params, device) if self.trained else 1  # others are loaded into one model
         options: dict[str, Any] = dict(steps=steps, device=device, at_once=at_once, on_checkpoint=on_checkpoint)
         found = self.results.evaluate(analyzers, self.checkpoints, **options)
         return [result.with_training(self.trained) for result in found]
@@ -233,8 +229,12 @@ class Run:
     def execution(self) -> Execution | None:
         from grok_interp.training.execution import Execution
 
-        recorded = self.record.get("execution")
-        return Execution(**recorded) if recorded else None
+        return Execution(**self.record["execution"]) if "execution" in self.record else None
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What an audit found in checkpoints from elsewhere, one line each."""
+        return ()
 
     @property
     def metrics(self) -> pd.DataFrame:

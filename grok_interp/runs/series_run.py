@@ -156,14 +156,20 @@ class SeriesRun(Run):
         device: str = "cpu",
         on_checkpoint: Callable[[int, int], None] | None = None,
     ) -> list[Found]:
-        """As `Run.evaluate`; where the series was not named, at the steps that have been evaluated.
+        """As `Run.evaluate`, and a sketch of the weights is noted, for `audit`.
+
+        Where the series was not named, at the steps that have been evaluated.
 
         Raises:
             NotEvaluatedError: if the series was not named, and nothing, or not every step given, has been evaluated.
         """
+        from grok_interp.runs.weight_sketches import SKETCHES
+
         if steps is None:
             steps = self.steps if self.series else self.evaluated(analyzers)
-        return super().evaluate(analyzers, steps=steps, device=device, on_checkpoint=on_checkpoint)
+        noted: list[Analyzer] = [SKETCHES] if self.series and SKETCHES not in analyzers else []
+        found = super().evaluate([*analyzers, *noted], steps=steps, device=device, on_checkpoint=on_checkpoint)
+        return found[: len(analyzers)]
 
     def evaluated(self, analyzers: Sequence[Analyzer]) -> tuple[int, ...]:
         """The steps whose results are stored. Raises NotEvaluatedError if there is none."""
@@ -187,7 +193,6 @@ class SeriesRun(Run):
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What `audit` found, one line each."""
         return tuple(map(str, self.audit.findings))
 
 

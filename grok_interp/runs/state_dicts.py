@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from grok_interp.argument_kinds import shown
+from grok_interp.arguments.objects import shown
 from grok_interp.files import DamagedFileError
 from grok_interp.models.published import unwrapped
 from grok_interp.models.transformer import Transformer

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from grok_interp.argument_kinds import is_listing, shown
+from grok_interp.arguments.objects import is_listing, shown
 
 TrackerName = Literal["tensorboard", "trackio"]
 SHOWN = ("loss", "grad_norm", "learning_rate", "tokens")

@@ -20,7 +20,7 @@ from typing import Any
 
 from scipy import stats
 
-from grok_interp.argument_kinds import shown
+from grok_interp.arguments.objects import shown
 
 MOST = 100_000
 

@@ -43,7 +43,7 @@ def rise_in_words(found: Emergence | None, estimate: Literal["onset", "midpoint"
     if found is None:
         return "too few checkpoints"
     if found.rises:
-        return steps_in_words(getattr(found, estimate))
+        return steps_in_words(found.onset if estimate == "onset" else found.midpoint)
     return "cannot tell" if found.outcome == "cannot tell" else "never"
 
 

@@ -15,11 +15,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from grok_interp.arguments import checked
 from grok_interp.runs.run import Run
-from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.experiment import Experiment
 from grok_interp.studies.flagged import flagged
 
@@ -55,6 +54,7 @@ class OfRuns(Protocol):
 
 DrawsRun = TypeVar("DrawsRun", bound=OfRun)
 DrawsRuns = TypeVar("DrawsRuns", bound=OfRuns)
+Options = ParamSpec("Options")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Picture:
             if self.prepare and show:
                 self.prepare(run, device, show)
         drawing = self.drawn_by(*runs, device=device)
-        return flagged(drawing, [each for run in runs if isinstance(run, SeriesRun) for each in run.findings])
+        return flagged(drawing, [each for run in runs for each in run.findings])
 
     def sweep(self, size: str, folder: Path, *, n_seeds: int) -> Sweep:
         """The runs that it is drawn from, in a folder; one seed where it is drawn from one run.
@@ -179,9 +179,9 @@ class Pictures(dict[str, Picture]):
         self.functions[draw.__name__] = draw  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _of_one_run_or_more(draw: Callable[..., Drawing]) -> Callable[..., Drawing]:
+def _of_one_run_or_more(draw: Callable[Options, Drawing]) -> Callable[Options, Drawing]:
     @wraps(draw)
-    def drawn(*runs: Run, **options: Any) -> Drawing:
+    def drawn(*runs: Options.args, **options: Options.kwargs) -> Drawing:
         if not runs:
             raise ValueError("runs must be one run or more, got none: use Run.open(folder)")
         return draw(*runs, **options)

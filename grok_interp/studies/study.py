@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from grok_interp.configs.data import DataSource
 from grok_interp.runs.run import Run
-from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.claim import Claim
 from grok_interp.studies.picture import Picture
 
@@ -75,7 +74,7 @@ class Study(DataSource):
         Args:
             run: any.
         """
-        return not isinstance(run, SeriesRun) and isinstance(run.config.data, self.data)
+        return run.trained is not None and isinstance(run.trained.data, self.data)
 
     @abstractmethod
     def evaluation_inputs(self, run: Run) -> object:

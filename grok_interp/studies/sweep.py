@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from grok_interp.argument_kinds import mapped_to, path_of
 from grok_interp.arguments import whole_number
+from grok_interp.arguments.objects import mapped_to, path_of
 from grok_interp.configs import TrainConfig
 from grok_interp.engines.engine import Engine, FailedCellsError, Outcome
 from grok_interp.engines.local import LocalEngine

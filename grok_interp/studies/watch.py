@@ -31,7 +31,6 @@ from grok_interp.device import threads
 from grok_interp.plots.content_security_policy import content_security_policy
 from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
-from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.catalog import study_of
 
 HOST = "127.0.0.1"
@@ -201,5 +200,5 @@ def _waiting(run: Run) -> Page:
         if run.steps
         else f"{run} has no checkpoint yet. The page opens by itself when there is one."
     )
-    settings = {} if isinstance(run, SeriesRun) else run.config.flattened()
+    settings = run.trained.flattened() if run.trained else {}
     return Page("Waiting for the run", text, [], [], settings)

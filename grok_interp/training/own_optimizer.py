@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from grok_interp.argument_functions import function_of
-from grok_interp.argument_kinds import shown
-from grok_interp.argument_names import text
+from grok_interp.arguments.functions import function_of
+from grok_interp.arguments.objects import shown
+from grok_interp.arguments.strings import text
 
 KEPT = ("step", "state_dict", "load_state_dict")  # of an optimizer and of a scheduler
 GIVEN = {"build": "the model", "schedule": "the optimizer"}

@@ -59,5 +59,7 @@ def test_a_series_from_elsewhere(run: Run, tmp_path: Path, capsys: pytest.Captur
     where = tmp_path / "series"
     command = ["analyze", str(tmp_path / "ckpts" / "model_{step}.pt"), "--model", "copier-tiny", "--run", str(where)]
     assert main([*command, "--device", "cpu", "--jobs", "1"]) == 0
-    assert "5 checkpoints" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "5 checkpoints" in printed.out
+    assert printed.err.count("analyzing checkpoints: 5 of 5") == 1, "what an audit reads is stored with the results"
     assert len(results(Run.open(where))) > 1

@@ -8,7 +8,7 @@ from browser import SLIDER, Tab, move_slider, needs_a_browser, require_attention
 from grok_interp.presets import training_preset
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies import modular
-from grok_interp.studies.modular.report import report_page as modular_report_page
+from grok_interp.studies.modular.modular_report import report_page as modular_report_page
 from grok_interp.studies.study import write_report
 
 

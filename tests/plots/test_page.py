@@ -22,7 +22,7 @@ from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.copying import analyze, evaluation_inputs
-from grok_interp.studies.copying.report import report_page
+from grok_interp.studies.copying.copying_report import report_page
 from grok_interp.studies.study import write_report
 
 

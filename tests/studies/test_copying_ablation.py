@@ -49,8 +49,8 @@ from grok_interp.studies.copying.ablation_report import (
     single_heads_text,
 )
 from grok_interp.studies.copying.ablation_results import ablation_of, ablations, single_ablations
+from grok_interp.studies.copying.copying_results import analyze
 from grok_interp.studies.copying.head_figures import ablation, single_heads
-from grok_interp.studies.copying.results import analyze
 
 MODELS = [(step, induction_circuit(sharpness=sharpness)) for step, sharpness in ((0, 0.0), (10, 30.0), (20, 30.0))]
 

@@ -15,8 +15,8 @@ from grok_interp.runs.run_training import run_training
 from grok_interp.runs.saved_checkpoints import SavedCheckpoints
 from grok_interp.studies.copying import CopyingResults, analyze, evaluation_inputs, figure_2, figure_6, strings
 from grok_interp.studies.copying.accuracy_sections import strings_table
+from grok_interp.studies.copying.copying_report import numbers, report_page
 from grok_interp.studies.copying.example_section import prompt
-from grok_interp.studies.copying.report import numbers, report_page
 from grok_interp.studies.study import write_report
 
 

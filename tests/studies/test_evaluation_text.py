@@ -13,9 +13,9 @@ from grok_interp.configs import TrainConfig
 from grok_interp.files import DamagedFileError
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
+from grok_interp.studies.copying.copying_report import report_page
+from grok_interp.studies.copying.copying_results import analyze, evaluation_inputs
 from grok_interp.studies.copying.evaluation_text import EvaluationText
-from grok_interp.studies.copying.report import report_page
-from grok_interp.studies.copying.results import analyze, evaluation_inputs
 from grok_interp.studies.study import write_report
 from grok_interp.training.loop import train
 

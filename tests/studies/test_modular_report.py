@@ -7,7 +7,7 @@ from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.modular import analyze, evaluation_inputs
 from grok_interp.studies.modular.all_numbers import numbers
-from grok_interp.studies.modular.report import report_page
+from grok_interp.studies.modular.modular_report import report_page
 from grok_interp.studies.study import write_report
 
 

@@ -11,7 +11,7 @@ from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.catalog import figures, study_of
 from grok_interp.studies.copying.ablation_results import ablations, single_ablations
-from grok_interp.studies.modular import results as modular
+from grok_interp.studies.modular import modular_results as modular
 from grok_interp.studies.modular.sweep_report import write_phase_report
 from grok_interp.studies.study import write_report
 

@@ -19,7 +19,7 @@ from grok_interp.runs.config_hashes import config_hash
 from grok_interp.runs.foreign_series import FileSeries
 from grok_interp.runs.record import write_record
 from grok_interp.runs.series_run import SeriesRun
-from grok_interp.studies.copying.results import analyze
+from grok_interp.studies.copying.copying_results import analyze
 
 
 @pytest.fixture

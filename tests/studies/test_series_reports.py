@@ -17,7 +17,7 @@ from trainer_folder import CFG, STEPS, SYMBOLS, page, run_command, save_tokenize
 from grok_interp import Run, Transformer, induction_scores, is_run, llama_copier, to_huggingface
 from grok_interp.runs import hub_files
 from grok_interp.runs.series_run import SeriesRun
-from grok_interp.studies.copying.results import analyze, evaluation_inputs
+from grok_interp.studies.copying.copying_results import analyze, evaluation_inputs
 from grok_interp.studies.watch import watch_run
 
 REPOSITORY = "lab/tiny-60k"

@@ -14,7 +14,7 @@ from trainer_folder import STEPS, SYMBOLS, page, run_command, save_tokenizer
 from grok_interp import CheckpointSeries, Run
 from grok_interp.runs.record import write_record
 from grok_interp.runs.series_run import SeriesRun
-from grok_interp.studies.copying.results import evaluation_inputs
+from grok_interp.studies.copying.copying_results import evaluation_inputs
 from grok_interp.studies.copying.series_inputs import noted_inputs
 
 

@@ -62,7 +62,7 @@ class GivenPatterns:
             return GivenPatterns({chosen[0]: self.by_head[None, None]})
         return GivenPatterns({(layer, head): pattern for (_, head), pattern in self.by_head.items()})
 
-    def stacked(self, chosen: Sequence[ViewHead]) -> Float[np.ndarray, "head query key"]:
+    def patterns_of(self, chosen: Sequence[ViewHead]) -> Float[np.ndarray, "head query key"]:
         """Raises ValueError for a head that is not here."""
         require_available(chosen, self.heads)
         return np.stack([_numbers(self.by_head[head]) for head in chosen])

@@ -51,7 +51,7 @@ def patterns_by_step(
         if heads is None and available != chosen:
             raise ValueError(f"a view is of one model's checkpoints: some have {len(chosen)} heads, step {step} others")
         require_available(chosen, available)
-        yield step, chosen, (given or _run(each, tokens)).stacked(chosen)
+        yield step, chosen, (given or _run(each, tokens)).patterns_of(chosen)
     if not found or (steps is not None and set(found) != set(steps)) or len(set(found)) < len(found):
         raise ValueError(f"a view needs each step once{f' of {list(steps)}' if steps is not None else ''}, got {found}")
 

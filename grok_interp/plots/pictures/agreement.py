@@ -8,7 +8,7 @@ import numpy as np
 
 from grok_interp.analysis.agreement import AlgorithmAgreement
 from grok_interp.analysis.hypotheses import HYPOTHESES
-from grok_interp.argument_kinds import shown
+from grok_interp.arguments.objects import shown
 from grok_interp.plots.drawing import Drawing, Panel, on_one_scale
 from grok_interp.plots.marks import Axis, Line
 from grok_interp.plots.pictures.shots import SHOTS, SPLIT_NAMES

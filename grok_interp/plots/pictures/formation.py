@@ -8,7 +8,7 @@ import numpy as np
 
 from grok_interp.analysis.formation import FormationOrder
 from grok_interp.analysis.induction import InductionScores
-from grok_interp.argument_kinds import require_some
+from grok_interp.arguments.objects import require_some
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel, on_one_scale
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Level, Line, Points
 from grok_interp.plots.registry import picture

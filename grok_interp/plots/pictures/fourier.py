@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from grok_interp.analysis.fourier import GROUPS, FourierSpectrum
 from grok_interp.analysis.fourier_loss import FourierLoss
 from grok_interp.analysis.fourier_top import TopFrequencyFraction
-from grok_interp.argument_kinds import require_some
+from grok_interp.arguments.objects import require_some
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Cells, ColorScale, Dash, Level, Line
 from grok_interp.plots.registry import picture

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from grok_interp.analysis.grid import GridComparison
-from grok_interp.argument_kinds import require_some
+from grok_interp.arguments.objects import require_some
 from grok_interp.plots.drawing import Drawing, KeyEntry, Panel
 from grok_interp.plots.marks import Axis, Cells, ColorScale
 from grok_interp.plots.registry import picture

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from grok_interp.analysis.induction import InductionScores
-from grok_interp.argument_names import text
+from grok_interp.arguments.strings import text
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import Axis, Cells, ColorScale
 from grok_interp.plots.registry import picture

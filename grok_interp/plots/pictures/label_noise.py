@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from grok_interp.analysis.shots import ShotCurves
-from grok_interp.argument_kinds import require_some
+from grok_interp.arguments.objects import require_some
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import Axis
 from grok_interp.plots.pictures.shots import SHOTS, SPLIT_NAMES, by_shots, chance, require_split

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from grok_interp.analysis.shots import ShotCurves
-from grok_interp.argument_kinds import shown
+from grok_interp.arguments.objects import shown
 from grok_interp.plots.drawing import Drawing, Panel
 from grok_interp.plots.marks import TRAINING_STEP, Axis, Dash, Level, Line
 from grok_interp.plots.registry import picture

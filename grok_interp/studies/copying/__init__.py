@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from grok_interp.studies.copying.head_figures import FIGURES
 
 if TYPE_CHECKING:
-    from grok_interp.studies.copying.results import CopyingInputs, CopyingResults, analyze, evaluation_inputs
+    from grok_interp.studies.copying.copying_results import CopyingInputs, CopyingResults, analyze, evaluation_inputs
 
 _OF_RESULTS = ("CopyingInputs", "CopyingResults", "analyze", "evaluation_inputs")
 
@@ -27,4 +27,4 @@ globals().update(FIGURES.functions)
 def __getattr__(name: str) -> Any:
     if name not in _OF_RESULTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"{__name__}.results"), name)
+    return getattr(import_module(f"{__name__}.copying_results"), name)

@@ -30,7 +30,7 @@ from grok_interp.analysis.induction import InductionScores
 from grok_interp.data.copying import CopySamples, CopyTask
 from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.results import (
+from grok_interp.studies.copying.copying_results import (
     FORMED,
     CopyingResults,
     evaluation_inputs,

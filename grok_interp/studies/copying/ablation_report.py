@@ -20,7 +20,7 @@ from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.copying.ablation_inputs import AblationInputs, ablation_inputs, formed_heads
 from grok_interp.studies.copying.ablation_results import ablations, are_stored, single_ablations
-from grok_interp.studies.copying.results import FORMED, analyze, evaluation_inputs
+from grok_interp.studies.copying.copying_results import FORMED, analyze, evaluation_inputs
 
 MATTERS = 0.02  # fraction of suffixes: with 500 of them some three standard errors of a fraction near 0
 WITHOUT_HEADS, WITHOUT_EACH = "Ablation of the induction heads", "Ablation of each head alone"

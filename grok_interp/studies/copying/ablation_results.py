@@ -17,7 +17,7 @@ from grok_interp.models.activations import HookedModel
 from grok_interp.results.analyzer import Analyzer
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.ablation_inputs import VERSION, AblationInputs, ablation_inputs
-from grok_interp.studies.copying.results import analyze
+from grok_interp.studies.copying.copying_results import analyze
 
 N_CHECKPOINTS = 12  # four ways at so many take copier-mini about a minute on one slow core
 CLAIMED_WAYS = ("mean",)  # of ablation, where a head is said to carry copying

@@ -21,7 +21,7 @@ from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
 from grok_interp.plots.pictures.strings import strings
 from grok_interp.runs.run import Run
 from grok_interp.studies.copying.comparisons import accuracies_of
-from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
+from grok_interp.studies.copying.copying_results import CopyingInputs, CopyingResults
 
 
 def copying_section(curves: TrainingCurves, results: CopyingResults, inputs: CopyingInputs) -> Section:

@@ -34,7 +34,7 @@ from grok_interp.studies.copying.ablation_inputs import (
     circuit_scores,
     formed_heads,
 )
-from grok_interp.studies.copying.results import analyze
+from grok_interp.studies.copying.copying_results import analyze
 
 MOST_RECEIVERS, MOST_SENDERS = 4, 4  # induction heads, and earlier heads that each may read from
 N_DRAWS, N_CHECKPOINTS, SEED = 3, 12, 0

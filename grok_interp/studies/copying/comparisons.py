@@ -10,7 +10,7 @@ from grok_interp.analysis.formation import FormationOrder, formation_order
 from grok_interp.analysis.induction import InductionScores
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
-from grok_interp.studies.copying.results import FORMED, CopyingResults, analyze
+from grok_interp.studies.copying.copying_results import FORMED, CopyingResults, analyze
 
 
 def accuracies_of(runs: Sequence[Run], *, device: str = "cpu") -> list[list[CopyingAccuracy]]:

@@ -49,7 +49,7 @@ def figure_2(*runs: Run, device: str = "cpu") -> Drawing:
     """
     from grok_interp import plots
     from grok_interp.studies.copying.comparisons import curves_of
-    from grok_interp.studies.copying.results import analyze
+    from grok_interp.studies.copying.copying_results import analyze
 
     accuracy = analyze(runs[0], device=device).accuracy if len(runs) == 1 else None
     return plots.copying_and_loss(curves_of(runs, device=device), accuracy)
@@ -155,7 +155,7 @@ def synthetic_data_diagram(*runs: Run, device: str = "cpu") -> Drawing:
     """
     from grok_interp import plots
     from grok_interp.analysis.copying_diagram import copying_diagram
-    from grok_interp.studies.copying.results import analyze
+    from grok_interp.studies.copying.copying_results import analyze
 
     found = ((run.config, analyze(run, device=device).accuracy) for run in runs)
     return plots.copying_diagram(copying_diagram(found))

@@ -19,7 +19,7 @@ from grok_interp.plots.pictures.copying_emergence import copying_emergence
 from grok_interp.runs.run import Run
 from grok_interp.studies.change_points import ONE_SEED, rise, rise_in_words, step_in_words, too_few_in_words
 from grok_interp.studies.copying.ablation_results import stored_ablation
-from grok_interp.studies.copying.results import CopyingResults
+from grok_interp.studies.copying.copying_results import CopyingResults
 
 CARRIES = 0.5  # fraction of the exact-match accuracy that an ablation removes, above which the heads carry copying
 MOST_NAMED = 3  # heads in a sentence

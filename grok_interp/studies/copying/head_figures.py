@@ -70,8 +70,8 @@ def emergence(run: Run, *, device: str = "cpu") -> Drawing:
         device: where models run, a torch device.
     """
     from grok_interp.studies.copying.ablation_results import CLAIMED_WAYS, ablations
+    from grok_interp.studies.copying.copying_results import analyze
     from grok_interp.studies.copying.first_screen import FirstScreen
-    from grok_interp.studies.copying.results import analyze
 
     (ablation,) = ablations(run, ways=CLAIMED_WAYS, device=device)
     return FirstScreen(analyze(run, device=device), ablation).drawing
@@ -106,7 +106,7 @@ def single_heads(run: Run, *, device: str = "cpu") -> Drawing:
     """
     from grok_interp import plots
     from grok_interp.studies.copying.ablation_results import single_ablations
-    from grok_interp.studies.copying.results import analyze
+    from grok_interp.studies.copying.copying_results import analyze
 
     return plots.single_heads(single_ablations(run, device=device), analyze(run).induction)
 

@@ -16,8 +16,8 @@ from grok_interp.plots.pictures.formation import formation
 from grok_interp.plots.pictures.head_map import induction_map
 from grok_interp.runs.run import Run
 from grok_interp.studies.attention import stored_attention
+from grok_interp.studies.copying.copying_results import CopyingResults
 from grok_interp.studies.copying.example_section import Show
-from grok_interp.studies.copying.results import CopyingResults
 
 HEADS_SHOWN, STEPS_SHOWN = 16, 12  # of the attention view
 

@@ -15,7 +15,7 @@ from grok_interp.plots.page import Section
 from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.run import Run
 from grok_interp.studies.change_points import MARGIN
-from grok_interp.studies.copying.results import analyze, evaluation_inputs
+from grok_interp.studies.copying.copying_results import analyze, evaluation_inputs
 
 
 def leads_of_runs(runs: Sequence[Run], *, device: str = "cpu") -> LeadingIndicators:

@@ -19,8 +19,8 @@ from grok_interp.plots.pictures.copying_and_loss import copying_and_loss
 from grok_interp.runs.run import Run
 from grok_interp.studies.change_points import steps_in_words
 from grok_interp.studies.copying.comparisons import curves_of
+from grok_interp.studies.copying.copying_results import analyze
 from grok_interp.studies.copying.first_screen import FirstScreen, fraction_in_words
-from grok_interp.studies.copying.results import analyze
 
 
 @dataclass(frozen=True)

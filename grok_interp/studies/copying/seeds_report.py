@@ -13,10 +13,9 @@ from grok_interp.analysis.comparison import FREE
 from grok_interp.counted import counted
 from grok_interp.plots.page import Page
 from grok_interp.runs.run import Run
-from grok_interp.runs.series_run import SeriesRun
 from grok_interp.studies.copying.accuracy_sections import alphabets_section
+from grok_interp.studies.copying.copying_results import analyze
 from grok_interp.studies.copying.head_figures import store_claimed_ablation
-from grok_interp.studies.copying.results import analyze
 from grok_interp.studies.copying.seeds import Seeds
 from grok_interp.studies.copying.seeds_heads import heads_of_seeds_section
 from grok_interp.studies.picture import ShowProgress
@@ -25,7 +24,7 @@ from grok_interp.studies.study import FolderReport, analyze_shown
 
 def are_seeds(runs: Sequence[Run]) -> bool:
     """Two runs or more of one configuration, each with a seed of its own, and with checkpoints."""
-    if len(runs) < 2 or any(isinstance(run, SeriesRun) or not run.steps for run in runs):
+    if len(runs) < 2 or not all(run.trained and run.steps for run in runs):
         return False
     configs = [run.config for run in runs]
     differing = {field for config in configs[1:] for field in configs[0].differences(config)}

@@ -13,6 +13,8 @@ from grok_interp.studies.copying.ablation_report import stored_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
 from grok_interp.studies.copying.comparisons import curves_of_series_run
 from grok_interp.studies.copying.copying_inputs import CopyingInputs
+from grok_interp.studies.copying.copying_report import numbers, warnings_on
+from grok_interp.studies.copying.copying_results import FORMED, CopyingResults
 from grok_interp.studies.copying.example_section import TITLE, example_section
 from grok_interp.studies.copying.first_screen import FirstScreen
 from grok_interp.studies.copying.head_sections import (
@@ -21,8 +23,6 @@ from grok_interp.studies.copying.head_sections import (
     formation_section,
     head_map_section,
 )
-from grok_interp.studies.copying.report import numbers, warnings_on
-from grok_interp.studies.copying.results import FORMED, CopyingResults
 from grok_interp.studies.copying.series_inputs import noted_inputs
 from grok_interp.studies.copying.stored_attribution import attribution_sections
 from grok_interp.studies.copying.stored_examples import stored_examples, stored_prompt

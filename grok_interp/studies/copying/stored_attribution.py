@@ -17,7 +17,7 @@ from grok_interp.plots.page import Section
 from grok_interp.plots.pictures.logit_attribution import logit_attribution
 from grok_interp.results.analyzer import Analyzer
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.results import evaluation_inputs, rows_at_once, samples_description
+from grok_interp.studies.copying.copying_results import evaluation_inputs, rows_at_once, samples_description
 
 N_CHECKPOINTS = 24
 TITLE, MOST_NAMED = "What each head adds to the logit", 3

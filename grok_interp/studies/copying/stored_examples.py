@@ -14,14 +14,14 @@ from grok_interp.models.activations import HookedModel
 from grok_interp.results.analyzer import Analyzer
 from grok_interp.results.result import Measure, Result
 from grok_interp.runs.run import Run
-from grok_interp.studies.copying.example_section import prompt_of, short_test
-from grok_interp.studies.copying.examples import CopyExample, copy_examples
-from grok_interp.studies.copying.results import (
+from grok_interp.studies.copying.copying_results import (
     CopyingInputs,
     CopyingResults,
     accuracy_analyzer,
     samples_description,
 )
+from grok_interp.studies.copying.example_section import prompt_of, short_test
+from grok_interp.studies.copying.examples import CopyExample, copy_examples
 
 MOST_EXAMPLES = 2
 

@@ -17,7 +17,7 @@ from grok_interp.studies.study import FolderReport, Study
 if TYPE_CHECKING:
     from grok_interp.plots.page import Page
     from grok_interp.results.analyzer import Analyzer
-    from grok_interp.studies.copying.results import CopyingInputs, CopyingResults
+    from grok_interp.studies.copying.copying_results import CopyingInputs, CopyingResults
     from grok_interp.studies.picture import ShowProgress
     from grok_interp.studies.study import OnCheckpoint
     from grok_interp.training.batches import TextBatches
@@ -31,7 +31,7 @@ class CopyingStudy(Study):
 
     def has(self, run: Run) -> bool:
         """Series of checkpoints from elsewhere are this study's, whatever they were trained on."""
-        return isinstance(run, SeriesRun) or super().has(run)
+        return run.trained is None or super().has(run)
 
     def open_batches(self, config: TrainConfig) -> TextBatches:
         from grok_interp.training.batches import TextBatches
@@ -39,22 +39,22 @@ class CopyingStudy(Study):
         return TextBatches(config)
 
     def evaluation_inputs(self, run: Run) -> CopyingInputs:
-        from grok_interp.studies.copying.results import evaluation_inputs
+        from grok_interp.studies.copying.copying_results import evaluation_inputs
 
         return evaluation_inputs(run)
 
     def analyzers(self, run: Run) -> Sequence[Analyzer]:
-        from grok_interp.studies.copying.results import CopyingResults
+        from grok_interp.studies.copying.copying_results import CopyingResults
 
         return [each for each in CopyingResults.analyzers(self.evaluation_inputs(run)) if each]
 
     def analyze(self, run: Run, *, device: str = "cpu", on_checkpoint: OnCheckpoint | None = None) -> CopyingResults:
-        from grok_interp.studies.copying.results import analyze
+        from grok_interp.studies.copying.copying_results import analyze
 
         return analyze(run, device=device, on_checkpoint=on_checkpoint)
 
     def report_page(self, run: Run, *, threshold: float | None = None, device: str = "cpu") -> Page:
-        from grok_interp.studies.copying.report import report_page
+        from grok_interp.studies.copying.copying_report import report_page
         from grok_interp.studies.copying.series_report import series_page
 
         inputs = self.evaluation_inputs(run)
@@ -81,7 +81,7 @@ class CopyingStudy(Study):
         need its models and a text."""
         from grok_interp.studies.copying.ablation_results import are_stored
 
-        if isinstance(run, SeriesRun):
+        if run.trained is None:
             return "copying/fig2"
         if not are_stored(run, "ablation"):
             return self.next_figure

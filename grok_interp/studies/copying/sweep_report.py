@@ -29,6 +29,7 @@ from grok_interp.studies.copying.ablation_report import ablation_section
 from grok_interp.studies.copying.ablation_results import CLAIMED_WAYS, ablations
 from grok_interp.studies.copying.accuracy_sections import alphabets_section
 from grok_interp.studies.copying.comparisons import curves_of, formations
+from grok_interp.studies.copying.copying_results import FORMED, analyze
 from grok_interp.studies.copying.experiments import BASELINE
 from grok_interp.studies.copying.figures import FIGURES, figure_6
 from grok_interp.studies.copying.finished_experiments import (
@@ -39,7 +40,6 @@ from grok_interp.studies.copying.finished_experiments import (
 )
 from grok_interp.studies.copying.leading_scores import leads_section
 from grok_interp.studies.copying.onsets import ByMeasure, onsets_of
-from grok_interp.studies.copying.results import FORMED, analyze
 from grok_interp.studies.copying.seeds import Seeds
 from grok_interp.studies.copying.seeds_heads import heads_of_seeds_section
 from grok_interp.studies.copying.verdicts import curve_claims, heads_that_copy, shallow_to_deep

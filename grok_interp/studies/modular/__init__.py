@@ -10,14 +10,14 @@ from grok_interp.studies.modular.further_figures import FIGURES
 
 if TYPE_CHECKING:
     from grok_interp.studies.modular.modular_inputs import ModularInputs, evaluation_inputs
-    from grok_interp.studies.modular.results import ModularResults, analyze, sweep_diagram
+    from grok_interp.studies.modular.modular_results import ModularResults, analyze, sweep_diagram
 
 _LOADED_LATER = {
     "ModularInputs": "modular_inputs",
-    "ModularResults": "results",
-    "analyze": "results",
+    "ModularResults": "modular_results",
+    "analyze": "modular_results",
     "evaluation_inputs": "modular_inputs",
-    "sweep_diagram": "results",
+    "sweep_diagram": "modular_results",
 }
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]

@@ -13,7 +13,7 @@ from grok_interp.counted import over
 from grok_interp.data.modular import SPLITS, Split
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.studies.change_points import rise_in_words
-from grok_interp.studies.modular.results import EARLY_STOPPING, ModularResults
+from grok_interp.studies.modular.modular_results import EARLY_STOPPING, ModularResults
 
 
 def numbers(results: ModularResults, *, threshold: float) -> dict[str, str]:

@@ -33,7 +33,7 @@ def figure_1b(*runs: Run, threshold: float | None = None, queries: str = "all", 
     """
     from grok_interp import plots
     from grok_interp.analysis.phases import PAPER_THRESHOLD
-    from grok_interp.studies.modular.results import sweep_diagram
+    from grok_interp.studies.modular.modular_results import sweep_diagram
 
     threshold = PAPER_THRESHOLD if threshold is None else threshold
     return plots.phase_diagram(sweep_diagram(*runs, queries=queries, device=device), threshold=threshold)
@@ -49,7 +49,7 @@ def figure_1c(run: Run, *, step: int | None = None, device: str = "cpu") -> Draw
         device: where models run, a torch device.
     """
     from grok_interp import plots
-    from grok_interp.studies.modular.results import analyze
+    from grok_interp.studies.modular.modular_results import analyze
 
     results = analyze(run, device=device)
     return plots.shot_curves(results.shots, step=results.best_step if step is None else step, split="ood_train")
@@ -66,7 +66,7 @@ def figure_3(run: Run, *, threshold: float | None = None, device: str = "cpu") -
     """
     from grok_interp import plots
     from grok_interp.analysis.phases import PAPER_THRESHOLD
-    from grok_interp.studies.modular.results import analyze
+    from grok_interp.studies.modular.modular_results import analyze
 
     threshold = PAPER_THRESHOLD if threshold is None else threshold
     return plots.last_shot(analyze(run, device=device).shots, threshold=threshold)
@@ -155,6 +155,6 @@ def step_or_best(run: Run, step: int | None, device: str) -> int:
         step: of a checkpoint, or None.
         device: where models run, a torch device.
     """
-    from grok_interp.studies.modular.results import analyze
+    from grok_interp.studies.modular.modular_results import analyze
 
     return analyze(run, device=device).best_step if step is None else step

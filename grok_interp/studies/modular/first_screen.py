@@ -16,7 +16,7 @@ from grok_interp.plots.page import Headline, Section
 from grok_interp.plots.pictures.modular_emergence import modular_emergence
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.studies.change_points import ONE_SEED, rise_in_words, step_in_words, too_few_in_words
-from grok_interp.studies.modular.results import ModularResults
+from grok_interp.studies.modular.modular_results import ModularResults
 
 
 @dataclass(frozen=True)

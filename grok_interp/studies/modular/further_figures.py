@@ -26,7 +26,7 @@ def algorithm_shift(run: Run, *, step: int | None = None, device: str = "cpu") -
         device: where models run, a torch device.
     """
     from grok_interp import plots
-    from grok_interp.studies.modular.results import analyze
+    from grok_interp.studies.modular.modular_results import analyze
 
     results = analyze(run, device=device)
     return plots.agreement(results.agreement, step=results.best_step if step is None else step)

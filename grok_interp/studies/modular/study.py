@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from grok_interp.plots.page import Page
     from grok_interp.results.analyzer import Analyzer
     from grok_interp.studies.modular.modular_inputs import ModularInputs
-    from grok_interp.studies.modular.results import ModularResults
+    from grok_interp.studies.modular.modular_results import ModularResults
     from grok_interp.studies.picture import ShowProgress
     from grok_interp.studies.study import OnCheckpoint
     from grok_interp.training.batches import ModularBatches
@@ -40,17 +40,17 @@ class ModularStudy(Study):
         return evaluation_inputs(run)
 
     def analyzers(self, run: Run) -> Sequence[Analyzer]:
-        from grok_interp.studies.modular.results import ModularResults
+        from grok_interp.studies.modular.modular_results import ModularResults
 
         return ModularResults.analyzers(self.evaluation_inputs(run))
 
     def analyze(self, run: Run, *, device: str = "cpu", on_checkpoint: OnCheckpoint | None = None) -> ModularResults:
-        from grok_interp.studies.modular.results import analyze
+        from grok_interp.studies.modular.modular_results import analyze
 
         return analyze(run, device=device, on_checkpoint=on_checkpoint)
 
     def report_page(self, run: Run, *, threshold: float | None = None, device: str = "cpu") -> Page:
-        from grok_interp.studies.modular.report import report_page
+        from grok_interp.studies.modular.modular_report import report_page
 
         inputs = self.evaluation_inputs(run)
         return report_page(run, self.analyze(run, device=device), inputs, threshold=threshold, device=device)

@@ -21,7 +21,7 @@ from grok_interp.plots.page import Headline, Page, Section, table_html
 from grok_interp.plots.pictures.phase_diagram import phase_diagram
 from grok_interp.plots.pictures.shots import SPLIT_NAMES
 from grok_interp.runs.run import Run
-from grok_interp.studies.modular.results import analyze, sweep_diagram
+from grok_interp.studies.modular.modular_results import analyze, sweep_diagram
 from grok_interp.studies.picture import ShowProgress
 from grok_interp.studies.study import FolderReport, analyze_shown
 

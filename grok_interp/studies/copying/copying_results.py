@@ -33,7 +33,6 @@ from grok_interp.results.analyzer import Analyzer, tokens_hash
 from grok_interp.runs.once_per_run import once_per_run
 from grok_interp.runs.run import Run
 from grok_interp.runs.series_run import SeriesRun
-from grok_interp.runs.weight_sketches import SKETCHES
 from grok_interp.studies.copying.copying_inputs import CopyingInputs, tokens_of
 from grok_interp.studies.copying.evaluation_text import evaluation_text
 from grok_interp.studies.copying.series_inputs import series_inputs, series_windows
@@ -194,7 +193,4 @@ def analyze(
         ValueError: for a run on no text, without checkpoints, or with a damaged one.
     """
     analyzers = CopyingResults.analyzers(inputs or evaluation_inputs(run))
-    if isinstance(run, SeriesRun):  # in one pass, and then all are stored
-        each = [analyzer for analyzer in analyzers if analyzer]
-        run.evaluate([*each, SKETCHES], device=device, on_checkpoint=on_checkpoint)
     return CopyingResults.of_run(run, analyzers, device=device, on_checkpoint=on_checkpoint)

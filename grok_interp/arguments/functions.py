@@ -13,7 +13,7 @@ from os.path import abspath
 from traceback import walk_tb
 from typing import Any
 
-from grok_interp.argument_kinds import Rule, shown
+from grok_interp.arguments.objects import Rule, shown
 
 FUNCTION = re.compile(r"Callable\[(.+)\]|Evaluate")
 N_ARGUMENTS = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")  # the list of them in a Callable

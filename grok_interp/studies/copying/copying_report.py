@@ -20,11 +20,11 @@ from grok_interp.studies.change_points import MARGIN, rise, rise_in_words
 from grok_interp.studies.copying.ablation_report import stored_sections
 from grok_interp.studies.copying.accuracy_sections import copying_section, strings_section
 from grok_interp.studies.copying.circuit_sections import circuit_sections
+from grok_interp.studies.copying.copying_results import FORMED, CopyingInputs, CopyingResults
 from grok_interp.studies.copying.evaluation_text import evaluation_text
 from grok_interp.studies.copying.example_section import example_section
 from grok_interp.studies.copying.first_screen import FirstScreen
 from grok_interp.studies.copying.head_sections import attention_section, formation_section, head_map_section
-from grok_interp.studies.copying.results import FORMED, CopyingInputs, CopyingResults
 from grok_interp.studies.copying.stored_attribution import attribution_sections
 from grok_interp.studies.copying.stored_examples import stored_examples, stored_prompt
 

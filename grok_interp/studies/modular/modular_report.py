@@ -31,6 +31,7 @@ from grok_interp.studies.modular.modular_inputs import (
     token_names,
     unseen_task,
 )
+from grok_interp.studies.modular.modular_results import ModularResults
 from grok_interp.studies.modular.representations import (
     block_kaleidoscope,
     block_similarity,
@@ -39,7 +40,6 @@ from grok_interp.studies.modular.representations import (
     head_circularity,
     kaleidoscopes,
 )
-from grok_interp.studies.modular.results import ModularResults
 
 CIRCULARITIES = 24  # checkpoints of which the report shows them: half a second each on a slow core
 EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 24 tokens, as in the paper

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grok_interp.argument_kinds import Rule, is_listing, shown
+from grok_interp.arguments.objects import Rule, is_listing, shown
 
 
 def text(value: Any, name: str, such_as: str) -> str:
