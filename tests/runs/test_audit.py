@@ -435,6 +435,28 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_audited(tmp_path: Path) ->
     assert ("duplicate", (10, 80)) in [(each.kind, each.steps) for each in result.findings]
 
 
+def test_complex_weights_are_compared(tmp_path: Path) -> None:
+    states = [{"w": torch.complex(state["w"], -state["w"])} for state in walk(10)]
+    result = audit(save(tmp_path, STEPS, states))
+    assert result.is_sound
+    one = (walk(2)[1]["w"] - walk(2)[0]["w"]).norm() * 2**0.5
+    assert result.distances[0, 10] == pytest.approx(float(one), rel=0.1)
+    states[2], states[3] = states[3], states[2]
+    assert found(save(tmp_path, STEPS, states)) == [("order", (20, 30))]
+
+
+def test_whole_numbers_alone_cannot_be_compared(tmp_path: Path) -> None:
+    series = save(tmp_path, STEPS, [{"w": (100 * state["w"]).int()} for state in walk(10)])
+    assert found(series) == [("unreadable", (step,)) for step in STEPS]
+    assert "got whole numbers alone (torch.int32 under 'w')" in str(audit(series))
+
+
+def test_weights_of_eight_bits_are_audited(tmp_path: Path) -> None:
+    states = [{name: weight.to(torch.float8_e4m3fn) for name, weight in state.items()} for state in walk(10)]
+    states[7] = states[2]
+    assert ("duplicate", (20, 70)) in found(save(tmp_path, STEPS, states))
+
+
 def test_weights_that_are_not_finite(tmp_path: Path) -> None:
     states = walk(10)
     states[9]["w"][3, 4] = torch.nan
@@ -660,6 +682,7 @@ def test_the_command_takes_the_options_that_its_messages_name(tmp_path: Path, ca
     ("source", "options", "said"),
     [
         ("model_{step}.pt", ["--max-gb", "3"], "--max-gb limits downloads from a hub"),
+        ("model_{step}.pt", ["--max-gb", "20"], "--max-gb limits downloads from a hub"),
         ("", ["--max-gb", "3"], "--max-gb limits downloads from a hub"),
         ("", ["--model", "copier-tiny"], "--model is what files of weights are loaded into"),
         ("checkpoint-{step}", ["--model", "copier-tiny"], "--model is what files of weights are loaded into"),
