@@ -142,3 +142,10 @@ def keep_freed_memory() -> None:
 def is_first_process() -> bool:
     """Is this the process that speaks: the only one, or the first of those that torchrun started?"""
     return os.environ.get("RANK", "0") == "0"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Has an allocation failed, on the CPU or on a GPU? torch tells it as a RuntimeError."""
+    if not isinstance(error, MemoryError | RuntimeError):
+        return False
+    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower()

@@ -19,6 +19,10 @@ FUNCTION = re.compile(r"Callable\[(.+)\]|Evaluate")
 N_ARGUMENTS = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")  # the list of them in a Callable
 
 
+class FailedForwardError(ValueError):
+    """That the forward pass of a caller's model raised something, which is its `__cause__`."""
+
+
 def rule_of_functions(kind: str) -> Rule | None:
     """How an argument with this annotation is checked; None where it is no function.
 

@@ -12,7 +12,7 @@ from inspect import cleandoc
 import tyro
 
 from grok_interp.cli.audit import audit
-from grok_interp.cli.faults import described, is_lost_process, is_out_of_memory, one_line_warnings
+from grok_interp.cli.faults import described, is_lost_process, one_line_warnings
 from grok_interp.cli.listing import doctor, list_
 from grok_interp.cli.output import printable
 from grok_interp.cli.push import push
@@ -20,7 +20,7 @@ from grok_interp.cli.reproduce import reproduce
 from grok_interp.cli.run import analyze, report, watch
 from grok_interp.cli.sweep import sweep
 from grok_interp.cli.train import demo, train
-from grok_interp.device import is_first_process
+from grok_interp.device import is_first_process, is_out_of_memory
 from grok_interp.engines.engine import FailedCellsError
 from grok_interp.runs.interrupts import INTERRUPTED, terminations_interrupt
 from grok_interp.studies.catalog import studies

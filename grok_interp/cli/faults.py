@@ -56,8 +56,3 @@ def is_lost_process(error: BaseException) -> bool:
     """Has another process of a training ended? Without torch none was started."""
     rendezvous = sys.modules.get("grok_interp.training.rendezvous")
     return rendezvous is not None and isinstance(error, rendezvous.LostProcessError)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Has an allocation failed, on the CPU or on a GPU? torch tells it as a RuntimeError."""
-    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower()

@@ -32,7 +32,7 @@ class CheckpointOptions:
         every: use every n-th checkpoint, counted from the first, and the last.
         skip: steps that are left out of these, for checkpoints that cannot be used.
         revisions: of a hub, names, or a pattern with {step}; by default the names that known suites use.
-        max_gb: limit of the download cache; the least recently used files are deleted first.
+        max_gb: limit of the download cache, by default 20; the least recently used files are deleted first.
         model: the model that weights are loaded into: FILE.py:NAME, a model or a function that returns one (the file is
             executed), or a preset's name.
     """
@@ -40,14 +40,14 @@ class CheckpointOptions:
     every: int = 1
     skip: tuple[int, ...] = ()
     revisions: tuple[str, ...] = ()
-    max_gb: float = 20.0
+    max_gb: float | None = None
     model: str | None = None
 
     @property
     def words(self) -> list[str]:
         """Those that name the same checkpoints again; the others are noted with the run."""
         named = {"--every": self.every if self.every != 1 else None, "--skip": self.skip, "--revisions": self.revisions}
-        named |= {"--max-gb": self.max_gb if self.max_gb != 20.0 else None, "--model": self.model}
+        named |= {"--max-gb": self.max_gb, "--model": self.model}
         values = {name: value if isinstance(value, tuple) else (value,) for name, value in named.items() if value}
         return [str(word) for name, given in values.items() for word in (name, *given)]
 
@@ -128,19 +128,19 @@ def series_at(source: str, options: CheckpointOptions = AS_NAMED, *, with_models
 
     if options.every < 1:
         raise ValueError(f"--every must be 1 or more, got {options.every}")
-    if not options.max_gb > 0:
+    if options.max_gb is not None and not options.max_gb > 0:
         raise ValueError(f"--max-gb must be above 0, got {options.max_gb}")
     _refuse_unused(source, options)
     if source.startswith(HUB):
-        from grok_interp.runs.hub_series import ON_THE_COMMAND_LINE, hub_series
+        from grok_interp.runs.hub_series import CACHE_GB, ON_THE_COMMAND_LINE, hub_series
 
         return hub_series(
             source.removeprefix(HUB),
             revisions=options.named_revisions,
             every=options.every,
             skip=options.skip,
-            max_gb=options.max_gb,
             keywords=ON_THE_COMMAND_LINE,
+            max_gb=CACHE_GB if options.max_gb is None else options.max_gb,
         )
     found = _local(source, options, with_models)
     chosen = chosen_steps(found.paths, every=options.every, skip=options.skip, keyword="--skip {}")
@@ -153,7 +153,7 @@ def _refuse_unused(source: str, options: CheckpointOptions) -> None:
         _refuse_model(source, options)
     elif options.revisions:
         raise ValueError(f"--revisions are those of a hub, and {source} is none: leave it out, or name hub:OWNER/NAME")
-    elif options.max_gb != AS_NAMED.max_gb:
+    elif options.max_gb is not None:
         raise ValueError(f"--max-gb limits downloads from a hub, and {source} is none: leave it out")
 
 

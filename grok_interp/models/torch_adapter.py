@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from grok_interp.arguments import checked
 from grok_interp.models.activations import logits_of
+from grok_interp.models.given_forward import forward_hook, named_errors
 from grok_interp.models.unreadable import no_module_named, require_names
 
 NORMS = ("ln1", "ln_final")
@@ -86,12 +87,15 @@ class TorchAdapter(nn.Module):
         self._require_weights()
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits: batch pos d_vocab. Raises ValueError for logits at other positions than those of the tokens.
+        """Logits: batch pos d_vocab.
+
+        Raises ValueError for logits at other positions than those of the tokens, and from whatever the model raises.
 
         Args:
             tokens: token indices, batch x pos.
         """
-        output = self._forward(self.model, tokens) if self._forward else self.model(tokens)
+        with named_errors(self._forward or type(self.model).forward):
+            output = self._forward(self.model, tokens) if self._forward else self.model(tokens)
         logits = logits_of(output)
         if logits.shape[:-1] != tokens.shape:
             raise ValueError(
@@ -116,7 +120,7 @@ class TorchAdapter(nn.Module):
             for name, function in fwd_hooks:
                 if name not in self._hooks:
                     raise ValueError(no_module_named(name, self._hooks))
-                handles.append(modules[self._hooks[name]].register_forward_hook(_calling(function, name)))
+                handles.append(modules[self._hooks[name]].register_forward_hook(forward_hook(function, name)))
             return self(tokens)
         finally:
             for handle in handles:
@@ -233,14 +237,3 @@ class TorchAdapter(nn.Module):
                     f"{name} must have shape {shape} by the sizes given, got {tuple(getattr(self, name).shape)}: check "
                     "n_layers, n_heads, d_model and d_vocab, and that the weight is a linear map's"
                 )
-
-
-def _calling(function: Callable[..., Tensor | None], name: str) -> Callable[..., Any]:
-    def hook(module: nn.Module, inputs: Any, output: Any) -> Any:  # noqa: ARG001 (torch's signature)
-        if not isinstance(output, Tensor):
-            raise ValueError(
-                f"the module hooked as {name} must return one tensor, got {type(output).__name__}: hook a module inside"
-            )
-        return function(output, hook=SimpleNamespace(name=name))
-
-    return hook

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grok_interp.argument_functions import FailedForwardError
 from grok_interp.files import remove_abandoned, write_atomically
 from grok_interp.results.analyzer import SUFFIX, Analyzer, Found
 from grok_interp.results.checkpoint_map import Checkpoints, map_checkpoints
@@ -110,10 +111,13 @@ class ResultStore:
                     fresh[number] = []
 
         def evaluated(step: int, model: HookedModel) -> list[xr.Dataset | None]:
-            return [
-                _labeled(analyzer.evaluate(step, model), step, checksums[step]) if step in lacking else None
-                for analyzer, lacking in zip(analyzers, missing, strict=True)
-            ]
+            try:
+                return [
+                    _labeled(analyzer.evaluate(step, model), step, checksums[step]) if step in lacking else None
+                    for analyzer, lacking in zip(analyzers, missing, strict=True)
+                ]
+            except FailedForwardError as error:
+                raise FailedForwardError(f"step {step}: {error}") from error
 
         each = map_checkpoints(evaluated, checkpoints, to_do, device=device, at_once=at_once)
         try:

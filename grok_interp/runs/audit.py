@@ -7,16 +7,18 @@
     duplicate    two steps with equal weights
     gap          of a run, a step of its schedule without a checkpoint; of other series, a step of the schedule
                  that fits their steps best
-    order        two checkpoints that would make the path through weight space shorter if they were exchanged; one that
-                 stores another step than its name, if most store that of the name, or two that store one step, or
-                 another order (Trainer's trainer_state.json; step, iter_num and the like beside a state dict); a series
-                 that ends with an initialization
-    jump         two neighbors much farther apart than those around them: another run, or an abrupt change
+    order        two checkpoints that would make the path through weight space shorter if they were exchanged, or one
+                 without which no others would; one that stores another step than its name, if most store that of the
+                 name, or two that store one step, or another order (Trainer's trainer_state.json; step, iter_num and
+                 the like beside a state dict); a series that ends with an initialization
+    jump         one checkpoint far from all others, or two neighbors much farther apart than those around them: another
+                 run, or an abrupt change
 
-Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`). Of steps with equal weights only
-the one that fits best between its neighbors is compared. Distances do not tell the direction of time: a whole series in
-reverse order is found only where checkpoints say their steps, or where one is an initialization whose gains or biases
-show it. At an end, where a checkpoint has one neighbor, an exchange may be missed.
+Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`). Equal weights are compared at the
+step where they fit best, and not for their order where two steps fit. Distances do not tell the direction of time: a
+whole series in reverse order is found only where checkpoints say their steps, or where one is an initialization whose
+gains or biases show it. At an end, where a checkpoint has one neighbor, an exchange may be missed, and a checkpoint of
+another run beside the end may seem to be exchanged with it.
 """
 
 from __future__ import annotations
@@ -32,14 +34,14 @@ from torch import Tensor
 from grok_interp.arguments import checked
 from grok_interp.counted import counted
 from grok_interp.models.overflow import HARMLESS, overflows
+from grok_interp.runs.copies import duplicates, placed
 from grok_interp.runs.findings import (
     Finding,
     distances_between,
-    duplicates,
-    exchanged,
+    far_from_all,
     jumps,
     misnamed,
-    placed,
+    out_of_order,
     reversed_order,
 )
 from grok_interp.runs.gaps import gaps_of
@@ -203,12 +205,15 @@ class _Read:
     def compared(self, steps: Sequence[int], missing: Iterable[Finding] = ()) -> Audit:
         odd = list(misshapen(self.shapes))
         others = {step for finding in odd for step in finding.steps}
-        sketches = placed(_without(self.checksums, others), _without(self.sketches, others))
+        sketches, unsure = placed(_without(self.checksums, others), _without(self.sketches, others))
         distances, order = distances_between(sketches), list(sketches)
+        far = list(far_from_all(order, distances))
+        near = [step for step in order if all(step not in each.steps for each in far)]
         findings = [*self.findings, *odd, *misfits(_without(self.configs, others)), *duplicates(self.checksums)]
         findings += [*missing, *misnamed(_without(self.stored, others))]
         findings += [*reversed_order(_without(self.untrained, others))]
-        findings += [*exchanged(order, distances), *jumps(order, distances)]
+        findings += [*out_of_order([step for step in near if step not in unsure], distances), *far]
+        findings += jumps(near, distances)
         neighbors = {pair: distances[pair] for pair in zip(order, order[1:], strict=False)}
         return Audit(tuple(steps), tuple(findings), neighbors)
 
@@ -227,7 +232,7 @@ def _of_one_value(weights: Mapping[str, Tensor]) -> Iterator[str]:
 def _overflows(series: Series, step: int, weights: Mapping[str, Tensor]) -> bool:
     """Whether the model of large weights overflows; False of a series that holds state dicts and no model."""
     filled = [weight.detach() for weight in weights.values() if weight.is_floating_point() and weight.numel()]
-    if not any(float(weight.abs().max()) > HARMLESS for weight in filled):
+    if not any(float(weight.float().abs().max()) > HARMLESS for weight in filled):  # float8 has no maximum
         return False
     try:
         return overflows(series.load(step))

@@ -19,6 +19,7 @@ WORSE = 2.0  # times the path around one of them
 JUMP = 5.0  # times the median of the distances around it
 AROUND = 2  # distances on either side
 FEWEST = 3  # distances to compare one with
+FAR = 3.0  # times the distance between its neighbors: an exchange gives up to 2 where each interval is twice the last
 COARSE = 2  # a counter that adds 1 every few steps equals none above 2, and stays while others would add 2
 
 Pairs = Mapping[tuple[int, int], float]
@@ -45,48 +46,6 @@ class Finding:
 def distances_between(sketches: Mapping[int, Tensor]) -> Pairs:
     """Of every two checkpoints."""
     return {(a, b): float((sketches[a] - sketches[b]).norm()) for a in sketches for b in sketches if a != b}
-
-
-def placed(checksums: Mapping[int, str], sketches: Mapping[int, Tensor]) -> dict[int, Tensor]:
-    """Step -> sketch, where equal weights are at one step: that whose neighbors are nearest to them.
-
-    Args:
-        checksums: step -> name of the weights, in the order of steps.
-        sketches: one of each name.
-    """
-    steps_of, place = _steps_of(checksums), {}
-    alone = {steps[0] for steps in steps_of.values() if len(steps) == 1 and steps[0] in sketches}
-    for step, found in sketches.items():
-        places = steps_of[checksums[step]]
-        place[min(places, key=lambda at, found=found: _to_neighbors(at, found, alone, sketches))] = found
-    return {step: place[step] for step in checksums if step in place}
-
-
-def _to_neighbors(at: int, found: Tensor, alone: AbstractSet[int], sketches: Mapping[int, Tensor]) -> float:
-    """The mean distance of weights, at a step, to the nearest steps before and after it whose weights no other has."""
-    before = max((step for step in alone if step < at), default=None)
-    after = min((step for step in alone if step > at), default=None)
-    to = [float((found - sketches[step]).norm()) for step in (before, after) if step is not None]
-    return sum(to) / max(1, len(to))
-
-
-def _steps_of(checksums: Mapping[int, str]) -> dict[str, list[int]]:
-    steps_of = defaultdict(list)
-    for step, checksum in checksums.items():
-        steps_of[checksum].append(step)
-    return steps_of
-
-
-def duplicates(checksums: Mapping[int, str]) -> Iterator[Finding]:
-    """Steps with equal weights."""
-    for steps in _steps_of(checksums).values():
-        if len(steps) > 1:
-            named = ", ".join(map(str, steps))
-            yield Finding(
-                "duplicate",
-                tuple(steps),
-                f"steps {named} have the same weights: was a checkpoint copied, or training stopped?",
-            )
 
 
 def misnamed(stored: Mapping[int, int]) -> Iterator[Finding]:
@@ -155,6 +114,31 @@ def reversed_order(untrained: Mapping[int, AbstractSet[str]]) -> Iterator[Findin
         )
 
 
+def far_from_all(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:
+    """A checkpoint much farther from every other than those before and after it are from each other."""
+    for before, step, after in zip(steps, steps[1:], steps[2:], strict=False):
+        nearest = min(distances[step, other] for other in steps if other != step)
+        if len(steps) > FEWEST and nearest > FAR * distances[before, after]:
+            times = f"{nearest / distances[before, after]:.0f} times " if distances[before, after] else ""
+            yield Finding(
+                "jump",
+                (step,),
+                f"step {step} is {times}farther from every other checkpoint than steps {before} and {after} are from "
+                "each other: is it of another run?",
+            )
+
+
+def out_of_order(steps: Sequence[int], distances: Pairs) -> list[Finding]:
+    """Checkpoints that were exchanged, or the one without which no other is out of order."""
+    found = list(exchanged(steps, distances))
+    first = found[0].steps if len(found) > 1 else ()
+    alone = [step for step in first if not any(exchanged([each for each in steps if each != step], distances))]
+    if len(alone) != 1:
+        return found
+    message = f"step {alone[0]} does not fit between its neighbors, and without it the others are in order"
+    return [Finding("order", (alone[0],), f"{message}: is it of another run, or was its file misnamed?")]
+
+
 def exchanged(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:
     """Two checkpoints, however far apart, that would make the path through weight space shorter in the other order.
 
@@ -164,11 +148,13 @@ def exchanged(steps: Sequence[int], distances: Pairs) -> Iterator[Finding]:
     while found := max(_shortenings(order, distances), default=None):
         _, first, second = found
         order[first], order[second] = order[second], order[first]
+        inner = [step for step in (steps[first], steps[second]) if step not in (steps[0], steps[-1])]
+        other = f", or step {inner[0]} is of another run" if len(inner) == 1 and second - first == 1 else ""
         yield Finding(
             "order",
             (steps[first], steps[second]),
-            f"steps {steps[first]} and {steps[second]} seem to be exchanged: the path through weight space is shorter "
-            "then; check how the files were named",
+            f"steps {steps[first]} and {steps[second]} seem to be exchanged{other}: the path through weight space is "
+            "shorter then; check how the files were named",
         )
 
 

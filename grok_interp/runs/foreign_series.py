@@ -189,6 +189,7 @@ def file_series(pattern: str | Path, model: Any, load: Callable[[Path], Any] | N
             f"model must be what state dicts are loaded into, got {shown(model)}: give a Transformer, a "
             "HookedTransformer, a Hugging Face model or a TorchAdapter, of the trained sizes"
         )
+    require_values(model)
     if load is None or load is read_state_dict:
         return FileSeries(paths, read_state_dict, model)
     return FileSeries(paths, with_named_errors(load), model)

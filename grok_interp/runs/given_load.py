@@ -44,7 +44,8 @@ def require_loaded(found: Any, path: Path) -> None:
         path: of its file.
 
     Raises:
-        RefusedCheckpointError: for another type, for a state dict inside a dict, and as `require_weights` does.
+        RefusedCheckpointError: for another type, for a state dict inside a dict, and as `require_weights` does for the
+            parameters of a model.
     """
     if not isinstance(found, Mapping | nn.Module):
         raise RefusedCheckpointError(
@@ -53,6 +54,7 @@ def require_loaded(found: Any, path: Path) -> None:
             "return a hooked model, a Hugging Face model, or a dict from names to tensors",
         )
     if not isinstance(found, Mapping):
+        require_weights(dict(found.named_parameters()), path)
         return
     if inner := [name for name in found if isinstance(found[name], Mapping)]:
         raise RefusedCheckpointError(

@@ -1,6 +1,6 @@
 """`push`: a run as a repository on a model hub, in the layout of Pythia: one revision for each checkpoint.
 
-    main, step0, step1, ..., step4000       main is the last checkpoint
+    main, step0, step1, ..., step4000       main is the checkpoint of the newest step
         config.json, model.safetensors      Hugging Face's layout, float32
         tokenizer.json                      of a run on text
         grok_interp.json                    the run's configuration, the step and the checksum of its weights
@@ -12,8 +12,9 @@ Each checkpoint is one commit on main, from which its revision is branched: a re
 from __future__ import annotations
 
 import json
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +36,7 @@ from grok_interp.training.batches import TextBatches
 
 BYTES = ByteVocabulary()
 MAIN, CARD = "main", "README.md"
+OWN_NAME = re.compile(r"step(\d+)")  # of a revision
 REMEDY = "Nothing was uploaded: push into another repository"
 
 
@@ -91,7 +93,8 @@ def push(
     Raises:
         ValueError: for a run without checkpoints or with checkpoints from elsewhere, for a model without counterpart,
             for a hub that cannot be reached or refuses to be written to, and, before anything is written, for a
-            repository with a model or revisions that are not of this training, or with other weights at a step.
+            repository with a model or revisions that are not of this training, with other weights at a step, or with
+            later steps than the run if it has checkpoints to upload.
 
     Example:
         >>> from grok_interp import load_reference
@@ -112,16 +115,17 @@ def push(
         revisions.require_same(step, there)
         if on_checkpoint:
             on_checkpoint(number, len(run.steps))
+    missing = [step for step in run.steps if step not in same]
+    is_newest = revisions.require_newest(missing, there)
     if not dry_run:
         revisions.hub.create(private=private)
-    missing = [step for step in run.steps if step not in same]
     uploaded: dict[int, int] = {}
     for number, step in enumerate(missing, start=len(same) + 1):
         uploaded[step] = revisions.upload(step, is_new=True, dry_run=dry_run)
         if on_checkpoint:
             on_checkpoint(number, len(run.steps))
     last = run.steps[-1]
-    if last in same and (uploaded or there.get(MAIN) != there[f"step{last}"]):
+    if is_newest and last in same and (uploaded or there.get(MAIN) != there[f"step{last}"]):
         uploaded[last] = revisions.upload(last, is_new=False, dry_run=dry_run)
     skipped = tuple(step for step in run.steps if step not in uploaded)
     return Push(repository, tuple(uploaded), skipped, sum(uploaded.values()), dry_run)
@@ -180,6 +184,22 @@ class Revisions:
                 f"revision {name} of {self.hub.repository} has other weights than {self.run}. {REMEDY}, or delete that "
                 "revision first"
             )
+
+    def require_newest(self, missing: Sequence[int], there: Iterable[str]) -> bool:
+        """Whether no revision is of a later step than the run's last, so that main is that one.
+
+        Raises ValueError if one is and a step is missing: each upload is a commit on main.
+        """
+        last, later = self.run.steps[-1], [int(found[1]) for found in map(OWN_NAME.fullmatch, there) if found]
+        if (newest := max(later, default=last)) <= last:
+            return True
+        if missing:
+            raise ValueError(
+                f"{self.hub.repository} has step {newest} of this training, and {self.run}, which ends at step {last}, "
+                f"has step {missing[0]}, which is not there: uploading it would set main back. Nothing was uploaded: "
+                f"push a copy of the run that has step {newest} too"
+            )
+        return False
 
     def upload(self, step: int, *, is_new: bool, dry_run: bool) -> int:
         """The bytes of a step that was uploaded to main, or would be, and of which a revision is made if it is new."""

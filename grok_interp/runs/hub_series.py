@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 GB = 10**9
+CACHE_GB = 20.0  # of downloads, where nothing else is said
+UNLIMITED = 1e9  # GB, more than any disk has: a product beyond would be infinite
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def hub_series(
     every: int = 1,
     skip: Collection[int] = (),
     cache: str | Path | None = None,
-    max_gb: float = 20.0,
+    max_gb: float = CACHE_GB,
     keywords: Keywords = IN_PYTHON,
 ) -> HubSeries:
     """See `CheckpointSeries.from_hub`; `keywords` are the names of these arguments in messages."""
@@ -140,7 +142,7 @@ def hub_series(
         raise ValueError(f"every must be 1 or more and max_gb above 0, got every {every} and max_gb {max_gb}")
     folder = user_path(cache) if cache else cache_directory() / "hub"
     _require_folder(folder, keywords)
-    hub = HubRepository(repository, folder, int(max_gb * GB), keywords.other_folder)
+    hub = HubRepository(repository, folder, int(min(max_gb, UNLIMITED) * GB), keywords.other_folder)
     points = _points(hub, revisions, keywords)
     names = by_step((point.step, name) for name, point in points.items())
     chosen = chosen_steps(names, every=every, skip=skip, keyword=keywords.skip)

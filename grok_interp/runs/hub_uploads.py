@@ -12,8 +12,8 @@ from grok_interp.runs.hub_files import HubRepository, endpoint, hub_client, hub_
 
 WEIGHTS = "model.safetensors"
 OF_A_MODEL = (
-    *("config.json", "tokenizer*.json", "grok_interp.json"),
-    *("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf", "*.h5", "*.msgpack"),
+    *("config.json", "adapter_config.json", "tokenizer*.json", "*.index.json", "grok_interp.json"),
+    *("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.npz", "*.gguf", "*.onnx", "*.h5", "*.msgpack"),
 )
 DRY_SECONDS = 5.0  # for the first answer of the hub to a dry run
 

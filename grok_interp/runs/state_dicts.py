@@ -3,7 +3,8 @@
     .safetensors                   tensors alone
     .pt, .pth, .bin, .ckpt, ...    `torch.load(weights_only=True)`: tensors, numbers and containers
 
-A file may be the state dict itself, or hold it under one of the `NESTED` names beside an optimizer and settings.
+A file may be the state dict itself, or hold it under one of the `NESTED` names (or a dict that does) beside an
+optimizer and settings.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from grok_interp.runs.refused import RefusedCheckpointError
 
 StateDict = Mapping[str, Tensor]
 NESTED = ("model", "state_dict", "model_state_dict", "module")  # where training loops keep the model's state dict
+LEVELS = 3  # of dicts in which it is looked for
 SHOWN = 3  # names in an error
 UNREADABLE = (SafetensorError, RuntimeError, EOFError, LookupError, StructError, ValueError, OSError)
 N_READ, N_SHOWN = 4096, 30  # bytes of what may be a text, and its characters in an error
@@ -60,8 +62,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     state = _read(path)
-    if isinstance(state, Mapping) and not _is_state_dict(state):
-        state = next((state[name] for name in NESTED if _is_state_dict(state.get(name))), state)
+    state = _state_in(state, LEVELS)
     if not _is_state_dict(state):
         found = f"the entries {list(state)[:8]}" if isinstance(state, Mapping) else type(state).__name__
         raise RefusedCheckpointError(
@@ -81,9 +82,12 @@ def require_weights(state: Mapping[Any, Any], where: object) -> None:
         where: its file, for the message.
 
     Raises:
-        RefusedCheckpointError: for an empty one, for names that are no strings, and for what is no dense tensor.
+        RefusedCheckpointError: for an empty one, for names that are no strings, for what is no dense tensor, and if
+            all are whole numbers.
     """
     wrong = next((each for each in map(_not_a_weight, state, state.values()) if each), "" if state else "nothing")
+    if not wrong and not any(weight.is_floating_point() or weight.is_complex() for weight in state.values()):
+        wrong = f"whole numbers alone ({next(iter(state.values())).dtype} under {next(iter(state))!r})"
     if wrong:
         raise RefusedCheckpointError(
             where,
@@ -131,7 +135,8 @@ def require_fit(model: Any, state: StateDict, where: object) -> None:
         where: its file or name, for the message.
 
     Raises:
-        ValueError: for names or shapes that are not those of the model.
+        ValueError: for names or shapes that are not those of the model, and for complex or whole numbers where the
+            model has real ones.
     """
     own = canonical_views(model) if _is_canonical(model, state) else model.state_dict()
     missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
@@ -140,6 +145,16 @@ def require_fit(model: Any, state: StateDict, where: object) -> None:
         for name in sorted(set(own) & set(state))
         if state[name].shape != own[name].shape
     ]
+    retyped = [
+        f"{name} of {state[name].dtype} for {own[name].dtype}"
+        for name in sorted(set(own) & set(state))
+        if _kind(state[name]) != _kind(own[name]) and own[name].is_floating_point()
+    ]
+    if retyped and not (missing or unknown or reshaped):
+        raise ValueError(
+            f"{where} does not fit the model: numbers of another kind, {_some(retyped)}; give a model= with numbers of "
+            "the kind that was trained, or load=, a function that converts them"
+        )
     if missing or unknown or reshaped:
         raise ValueError(
             f"{where} does not fit the model: missing {_some(missing)}, unknown {_some(unknown)}, other shapes "
@@ -204,6 +219,18 @@ def _first_words(path: Path) -> str:
 
 def _is_canonical(model: Any, state: StateDict) -> bool:
     return isinstance(model, Transformer) and "embed.W_E" in state
+
+
+def _state_in(found: Any, levels: int) -> Any:
+    """The state dict in what was read; what was read where there is none."""
+    if not isinstance(found, Mapping) or _is_state_dict(found) or not levels:
+        return found
+    inner = (_state_in(found.get(name), levels - 1) for name in NESTED)
+    return next((each for each in inner if _is_state_dict(each)), found)
+
+
+def _kind(weight: Tensor) -> tuple[bool, bool]:
+    return weight.is_floating_point(), weight.is_complex()
 
 
 def _is_state_dict(state: Any) -> bool:

@@ -27,7 +27,7 @@ def sketch(weights: Mapping[str, Tensor]) -> Tensor:
     """The sketch of a checkpoint, float64; equal names and sizes are projected equally.
 
     Args:
-        weights: name -> floating-point tensor of any shape; others are left out.
+        weights: name -> tensor of any shape, real or complex; whole numbers are left out.
 
     Example:
         >>> a, b = torch.zeros(1000), torch.full((1000,), 0.1)
@@ -37,10 +37,13 @@ def sketch(weights: Mapping[str, Tensor]) -> Tensor:
     """
     sums = torch.zeros(N_BUCKETS, dtype=torch.float64)
     for name in sorted(weights):
-        if not weights[name].is_floating_point():
+        weight = weights[name].detach()
+        if weight.is_complex():
+            weight = torch.view_as_real(weight.resolve_conj())
+        if not weight.is_floating_point():
             continue
         generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-        for part in weights[name].detach().reshape(-1).split(AT_ONCE):
+        for part in weight.reshape(-1).split(AT_ONCE):
             draws = torch.randint(0, 2 * N_BUCKETS, (len(part),), generator=generator)
             signed = part.double().cpu() * (2 * (draws % 2) - 1)
             sums.index_add_(0, draws // 2, signed)

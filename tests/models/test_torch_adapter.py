@@ -18,6 +18,7 @@ from grok_interp import (
     weights_of,
 )
 from grok_interp.analysis.induction import eigenvalue_positivity
+from grok_interp.argument_functions import FailedForwardError
 from grok_interp.models.activations import logits
 
 TOKENS = repeated_tokens(n_sequences=5, half=7, alphabet=range(D_VOCAB), seed=0)
@@ -29,6 +30,32 @@ def test_losses_are_the_models() -> None:
     expected = F.cross_entropy(scores.mT, TOKENS[:, 1:], reduction="none").mean(dim=0).detach()
     found = torch.tensor(position_losses(model, TOKENS)["loss"][0].values)
     torch.testing.assert_close(found, expected)
+
+
+def test_what_the_model_raises_is_told_apart_from_what_hooks_raise() -> None:
+    def forward(model: nn.Module, tokens: Tensor) -> Tensor:
+        raise KeyError("boo")
+
+    def hook(activation: Tensor, hook: object) -> None:
+        raise KeyError("of the hook")
+
+    with pytest.raises(
+        FailedForwardError, match=r"raised KeyError\('boo'\) in line \d+ of .*test_torch_adapter.py: c"
+    ) as said:
+        adapted(forward=forward)(TOKENS)
+    assert isinstance(said.value.__cause__, KeyError)
+    with pytest.raises(KeyError, match="of the hook"):
+        adapted().run_with_hooks(TOKENS, fwd_hooks=[("blocks.0.attn.hook_pattern", hook)])
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes")])
+def test_no_memory_in_the_model_stays_what_it_is(error: Exception) -> None:
+    def forward(model: nn.Module, tokens: Tensor) -> Tensor:
+        raise error
+
+    with pytest.raises(type(error)) as said:
+        adapted(forward=forward)(TOKENS)
+    assert said.value is error
 
 
 def test_copying_is_greedy_decoding() -> None:

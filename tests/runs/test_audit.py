@@ -1,9 +1,11 @@
 """Every planted fault is found, and a sound series has none."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,7 +81,10 @@ def test_duplicates(tmp_path: Path) -> None:
     assert ("duplicate", (40, 70)) in found(save(tmp_path, STEPS, states))
 
 
-@pytest.mark.parametrize(("source", "target"), [(8, 2), (7, 4), (2, 8), (9, 0), (9, 1), (0, 9), (0, 1), (4, 5), (6, 5)])
+COPIES = [(8, 2), (7, 4), (2, 8), (9, 0), (9, 1), (0, 9), (0, 1), (4, 5), (6, 5), (2, 0), (7, 9), (1, 0), (8, 9)]
+
+
+@pytest.mark.parametrize(("source", "target"), COPIES)
 def test_a_copied_checkpoint_accuses_no_other_of_its_order(source: int, target: int, tmp_path: Path) -> None:
     states = walk(10)
     states[target] = states[source]
@@ -93,6 +98,13 @@ def test_checkpoints_that_were_copied_twice(tmp_path: Path) -> None:
     assert found(save(tmp_path, STEPS, states)) == [("duplicate", (10, 30, 80)), ("duplicate", (50, 70))]
 
 
+def test_two_copies_beside_each_other(tmp_path: Path) -> None:
+    """Both fit two steps until one of them is compared with the other."""
+    states = walk(7)
+    states[0], states[3] = states[2], states[1]
+    assert found(save(tmp_path, STEPS[:7], states)) == [("duplicate", (0, 20)), ("duplicate", (10, 30))]
+
+
 @pytest.mark.parametrize(("first", "second"), [(4, 6), (4, 5), (0, 1), (3, 7), (7, 8)])
 def test_an_exchange_beside_a_copy_is_found(first: int, second: int, tmp_path: Path) -> None:
     """The copied one, 80, may be one of two neighbors."""
@@ -103,12 +115,13 @@ def test_an_exchange_beside_a_copy_is_found(first: int, second: int, tmp_path: P
     assert findings == [("duplicate", (20, 80)), ("order", (10 * first, 10 * second))]
 
 
-def test_a_copy_in_a_reference_run_accuses_no_other_of_its_order() -> None:
-    run = load_reference("copier-mini").checkpoints
+@pytest.mark.parametrize("name", ["copier-mini", "modular-p11"])
+def test_a_copy_in_a_reference_run_accuses_no_other_of_its_order(name: str) -> None:
+    run = load_reference(name).checkpoints
     steps = list(run.steps)
     sketches = {step: sketch(run.weights(step)) for step in steps}
-    for source, target in ((-2, 1), (6, 2), (2, 6), (-1, 0), (0, -1)):
-        named = {step: steps[source] if step == steps[target] else step for step in steps}
+    for source, target in permutations(steps, 2):
+        named = {step: source if step == target else step for step in steps}
         result = audit_of_sketches({s: str(named[s]) for s in steps}, {s: sketches[named[s]] for s in steps})
         assert [each.kind for each in result.findings if each.kind != "jump"] == ["duplicate"], (source, target)
 
@@ -321,10 +334,33 @@ def test_a_checkpoint_of_another_run_is_not_exchanged_with_the_last(tmp_path: Pa
     assert {kind for kind, _ in found(save(tmp_path, STEPS, states))} == {"jump"}
 
 
-def test_a_checkpoint_of_another_run_jumps(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_checkpoint_of_another_run_is_named_alone(at: int, tmp_path: Path) -> None:
+    """Also beside an end, where an exchange with it would make the path shorter."""
     states = walk(10)
-    states[5] = walk(10, seed=1)[5]
-    assert found(save(tmp_path, STEPS, states)) == [("jump", (40, 50)), ("jump", (50, 60))]
+    states[at] = walk(10, seed=1)[at]
+    series = save(tmp_path, STEPS, states)
+    assert found(series) == [("jump", (10 * at,))]
+    said = rf"step {10 * at} is \d+ times farther from every other checkpoint than steps {10 * at - 10} and "
+    assert re.search(said + rf"{10 * at + 10} are from each other: is it of another run\?", str(audit(series)))
+
+
+@pytest.mark.parametrize("at", [11, 12, 13])
+def test_an_early_checkpoint_of_another_run_accuses_no_other(at: int, tmp_path: Path) -> None:
+    """The path grows away from both, so that exchanges with all before it would make it shorter."""
+    generator = torch.Generator().manual_seed(0)
+    drift, start = torch.randn(31, 17, generator=generator), torch.randn(31, 17, generator=generator)
+    states = [{"w": start + 0.4 * 1.3**step * drift} for step in range(15)]
+    states[at] = {"w": torch.randn(31, 17, generator=generator)}
+    assert found(save(tmp_path, range(15), states)) == [("order", (at,))]
+
+
+@pytest.mark.parametrize(("at", "end", "alone"), [(1, 0, 1), (8, 9, 8)])
+def test_an_exchange_with_an_end_may_be_another_run(at: int, end: int, alone: int, tmp_path: Path) -> None:
+    states = walk(10)
+    states[at], states[end] = states[end], states[at]
+    (finding,) = audit(save(tmp_path, STEPS, states)).findings
+    assert f"seem to be exchanged, or step {10 * alone} is of another run: the path" in finding.message
 
 
 def test_weights_of_another_config(tmp_path: Path) -> None:
@@ -397,6 +433,28 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_audited(tmp_path: Path) ->
     assert [each.kind for each in result.findings][0] == "unreadable"
     assert "step 40: " in str(result)
     assert ("duplicate", (10, 80)) in [(each.kind, each.steps) for each in result.findings]
+
+
+def test_complex_weights_are_compared(tmp_path: Path) -> None:
+    states = [{"w": torch.complex(state["w"], -state["w"])} for state in walk(10)]
+    result = audit(save(tmp_path, STEPS, states))
+    assert result.is_sound
+    one = (walk(2)[1]["w"] - walk(2)[0]["w"]).norm() * 2**0.5
+    assert result.distances[0, 10] == pytest.approx(float(one), rel=0.1)
+    states[2], states[3] = states[3], states[2]
+    assert found(save(tmp_path, STEPS, states)) == [("order", (20, 30))]
+
+
+def test_whole_numbers_alone_cannot_be_compared(tmp_path: Path) -> None:
+    series = save(tmp_path, STEPS, [{"w": (100 * state["w"]).int()} for state in walk(10)])
+    assert found(series) == [("unreadable", (step,)) for step in STEPS]
+    assert "got whole numbers alone (torch.int32 under 'w')" in str(audit(series))
+
+
+def test_weights_of_eight_bits_are_audited(tmp_path: Path) -> None:
+    states = [{name: weight.to(torch.float8_e4m3fn) for name, weight in state.items()} for state in walk(10)]
+    states[7] = states[2]
+    assert ("duplicate", (20, 70)) in found(save(tmp_path, STEPS, states))
 
 
 def test_weights_that_are_not_finite(tmp_path: Path) -> None:
@@ -624,6 +682,7 @@ def test_the_command_takes_the_options_that_its_messages_name(tmp_path: Path, ca
     ("source", "options", "said"),
     [
         ("model_{step}.pt", ["--max-gb", "3"], "--max-gb limits downloads from a hub"),
+        ("model_{step}.pt", ["--max-gb", "20"], "--max-gb limits downloads from a hub"),
         ("", ["--max-gb", "3"], "--max-gb limits downloads from a hub"),
         ("", ["--model", "copier-tiny"], "--model is what files of weights are loaded into"),
         ("checkpoint-{step}", ["--model", "copier-tiny"], "--model is what files of weights are loaded into"),

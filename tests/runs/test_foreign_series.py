@@ -102,7 +102,14 @@ def test_one_model_is_in_memory_in_a_loop_and_load_gives_one_to_keep(tmp_path: P
     assert same_weights(kept, trained(0))
 
 
-@pytest.mark.parametrize("wrap", [lambda state: {"model": state, "iter": 5}, lambda state: {"state_dict": state}])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"model": state, "iter": 5},
+        lambda state: {"state_dict": state},
+        lambda state: {"model": {"state_dict": state, "epoch": 1}, "optimizer": {}},
+    ],
+)
 def test_state_dicts_inside_a_training_state_are_found(wrap, tmp_path: Path) -> None:
     state = {f"_orig_mod.{name}": weight for name, weight in trained(5).state_dict().items()}
     torch.save(wrap(state), tmp_path / "ckpt_5.pt")
@@ -298,6 +305,7 @@ def test_a_file_without_a_state_dict_says_what_it_has(tmp_path: Path) -> None:
         ({"model": {"w": torch.ones(2), "n": torch.eye(3).to_sparse()}}, "a sparse tensor under 'n'"),
         ({"w": torch.eye(3).to_sparse_coo()}, "a sparse tensor under 'w'"),
         ({"w": torch.ones(2, device="meta")}, "a meta tensor under 'w'"),
+        ({"n": torch.ones(2).int(), "b": torch.ones(2).bool()}, "whole numbers alone (torch.int32 under 'n')"),
     ],
 )
 def test_a_state_dict_without_dense_tensors_under_names_is_refused(state: dict, found: str, tmp_path: Path) -> None:
@@ -311,6 +319,19 @@ def test_a_state_dict_without_dense_tensors_under_names_is_refused(state: dict, 
             read(5)
     findings = audit(CheckpointSeries.from_files(tmp_path / "model_{step}.pt")).findings
     assert [(each.kind, each.steps) for each in findings] == [("unreadable", (5,))]
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.int32])
+def test_numbers_of_another_kind_than_the_models_are_refused(kind: torch.dtype, tmp_path: Path) -> None:
+    """torch would drop the imaginary parts."""
+    shell = nn.Linear(1, 1)
+    torch.save({**shell.state_dict(), "weight": torch.ones(1, 1).to(kind)}, tmp_path / "model_5.pt")
+    series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", model=shell)
+    for read in (series.load, series.weights):
+        with pytest.raises(
+            ValueError, match=rf"numbers of another kind, weight of {kind} for torch.float32; give a mo"
+        ):
+            read(5)
 
 
 def test_a_state_dict_of_another_size_is_refused(tmp_path: Path) -> None:
@@ -404,6 +425,14 @@ def test_a_step_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for wrong in (lambda: series.load(7), lambda: series.checksum(7)):
         with pytest.raises(ValueError, match=r"no step 7 in .*its steps are \(0, 20, 100\)"):
             wrong()
+
+
+def test_a_dict_that_holds_itself_has_no_state_dict(tmp_path: Path) -> None:
+    state: dict = {}
+    state["model"] = state
+    torch.save(state, tmp_path / "model_5.pt")
+    with pytest.raises(RefusedCheckpointError, match=r"got the entries \['model'\]"):
+        read_state_dict(tmp_path / "model_5.pt")
 
 
 def test_what_load_returns_is_checked(tmp_path: Path) -> None:

@@ -215,6 +215,7 @@ def everything(hub: LocalHub) -> dict[Path, bytes]:
             "main has config.json, model.safetensors, and it has no",
         ),
         ({"pytorch_model_bin": "theirs"}, "main has pytorch.model.bin, and it has no grok_interp.json"),
+        ({"model_ckpt": "theirs"}, "main has model.ckpt, and it has no grok_interp.json"),
     ],
 )
 def test_a_model_from_elsewhere_is_kept(
@@ -286,6 +287,33 @@ def test_a_run_that_was_trained_further_is_pushed_again(hub: LocalHub, tiny: Tra
     assert push(moved, REPOSITORY).uploaded == (5, 7)
     weights = {name: (hub.revision(REPOSITORY, name) / "model.safetensors").read_bytes() for name in ("main", "step7")}
     assert weights["main"] == weights["step7"]
+
+
+@pytest.mark.parametrize("steps", [STEPS, (1,)])
+def test_a_shorter_copy_leaves_main_at_the_newest_step(
+    hub: LocalHub, tiny: TrainConfig, tmp_path: Path, steps: tuple[int, ...]
+) -> None:
+    longer = replace(tiny, n_steps=7, warmup_steps=0, final_factor=1.0, checkpoint_steps=(*STEPS, 7))
+    push(written(longer, tmp_path / "longer", (*STEPS, 7)), REPOSITORY)
+    before = everything(hub)
+    shorter = written(replace(longer, n_steps=3, checkpoint_steps=STEPS), tmp_path / "shorter", steps)
+    again = push(shorter, REPOSITORY)
+    assert (again.uploaded, again.skipped) == ((), steps)
+    assert everything(hub) == before
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_shorter_copy_with_another_step_is_refused(
+    hub: LocalHub, tiny: TrainConfig, tmp_path: Path, dry_run: bool
+) -> None:
+    longer = replace(tiny, n_steps=7, warmup_steps=0, final_factor=1.0, checkpoint_steps=STEPS)
+    push(written(longer, tmp_path / "longer", (*STEPS, 7)), REPOSITORY)
+    before = everything(hub)
+    shorter = written(replace(longer, n_steps=3, checkpoint_steps=(2,)), tmp_path / "shorter", (0, 2))
+    said = "lab/copier has step 7 of this training, and .*shorter, which ends at step 2, has step 2, which is not there"
+    with pytest.raises(ValueError, match=said + ".*Nothing was uploaded: push a copy of the run that has step 7 too"):
+        push(shorter, REPOSITORY, dry_run=dry_run)
+    assert everything(hub) == before
 
 
 def test_other_weights_are_refused_before_anything_is_uploaded(hub: LocalHub, run: Run, tmp_path: Path) -> None:

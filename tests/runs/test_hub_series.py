@@ -407,6 +407,10 @@ def test_options_out_of_range(hub: LocalHub, options: dict) -> None:
         CheckpointSeries.from_hub(REPOSITORY, **options)
 
 
+def test_a_cache_larger_than_any_disk(hub: LocalHub) -> None:
+    assert CheckpointSeries.from_hub(REPOSITORY, max_gb=1e300).steps == STEPS
+
+
 def test_without_the_library_the_extra_is_named(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 

@@ -188,6 +188,18 @@ def test_what_load_returns_under_the_names_must_be_tensors(state: dict, found: s
         assert [(each.kind, each.steps) for each in audit(series).findings] == [("unreadable", (0,))]
 
 
+def test_a_model_without_values_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "model_0.pt").touch()
+    empty = Transformer(preset("copier-tiny"), seed=0).to("meta")
+    with pytest.raises(ValueError, match="expected a model whose weights have values, got Transformer with 15 of 15"):
+        CheckpointSeries.from_files(tmp_path / "model_{step}.pt", model=empty)
+    series = CheckpointSeries.from_files(tmp_path / "model_{step}.pt", load=lambda path: empty)
+    for read in (series.load, series.weights):
+        with pytest.raises(RefusedCheckpointError, match="got a meta tensor under 'embed.weight': return such"):
+            read(0)
+    assert [each.kind for each in audit(series).findings] == ["unreadable"]
+
+
 def test_an_error_of_load_names_the_file_and_whose_it_is(tmp_path: Path) -> None:
     (tmp_path / "model_0.pt").touch()
 

@@ -277,3 +277,18 @@ def test_results_of_the_odd_one_are_not_joined_with_those_of_the_others(
         said = capsys.readouterr().err
         assert "of another architecture than now (another layer axis): evaluate into another folder" in said
     assert run_command("analyze", trainer, "--run", tmp_path / "another", "--skip", "0") == 0
+
+
+def test_sizes_are_those_of_the_checkpoints_that_are_left(trainer: Path, tmp_path: Path) -> None:
+    """The first is another model, with as many layers and heads."""
+    fresh = tmp_path / "fresh"
+    assert run_command("analyze", trainer, "--run", fresh, "--skip", "0") == 0
+    own = Run.open(fresh).model
+    sizes = dict(n_layers=own.n_layers, n_heads=own.n_heads, d_vocab=own.d_vocab, n_ctx=own.n_ctx)
+    other = llama_copier(**sizes, d_model=2 * own.d_model, d_mlp=20)
+    to_huggingface(Transformer(other, seed=0)).save_pretrained(trainer / "checkpoint-0")
+    run = tmp_path / "run"
+    assert run_command("analyze", trainer, "--run", run) == 2
+    assert Run.open(run).model.d_model == other.d_model
+    assert run_command("analyze", trainer, "--run", run, "--skip", "0") == 0
+    assert Run.open(run).model == own

@@ -106,6 +106,40 @@ def test_a_file_or_function_that_gives_no_model_is_named_with_what_it_raised(
     assert not Path("run").exists()
 
 
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        ("raise KeyError('boo')", "raised KeyError('boo') in line"),
+        ("return int('x')", "raised ValueError(invalid literal for int() with base 10: 'x') in line"),
+        ("return model.wte(tokens) @ torch.ones(3)", "raised RuntimeError(size mismatch"),
+    ],
+)
+def test_a_forward_pass_that_raises_is_named_with_the_checkpoint(
+    forward: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The second checkpoint alone; what was evaluated before it is kept."""
+    code = f"""
+def of_mine(model, tokens):
+    if model.lm_head.weight[0, 0] > 100:
+        {forward}
+    return model(tokens, tokens)
+
+mine = adapted(forward=of_mine)
+"""
+    shell = tmp_path / "my_gpt.py"
+    shell.write_text(Path(nano_gpt.__file__).read_text() + code)
+    for step in (0, 500):
+        state = {name: weight.clone() for name, weight in nano_gpt.trained(step).state_dict().items()}
+        state["lm_head.weight"][0, 0] += step
+        torch.save({**state, "wte.weight": state["lm_head.weight"]}, tmp_path / f"ckpt_{step}.pt")
+    words = ("analyze", tmp_path / "ckpt_{step}.pt", "--run", tmp_path / "run", "--model", f"{shell}:mine")
+    assert run_command(*words) == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"step 500: the forward pass of the model in the TorchAdapter {said}" in message
+    assert "my_gpt.py: correct the model, or give forward=" in message
+    assert Run.open(tmp_path / "run").results.folder.is_dir()
+
+
 class Executed:
     """An object whose pickle calls a function."""
 
