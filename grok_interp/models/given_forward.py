@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from grok_interp.argument_functions import FailedForwardError, raised
+from grok_interp.arguments.functions import FailedForwardError, raised
 from grok_interp.device import is_out_of_memory
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grok_interp.argument_functions import FailedForwardError
+from grok_interp.arguments.functions import FailedForwardError
 from grok_interp.files import remove_abandoned, write_atomically
 from grok_interp.results.analyzer import SUFFIX, Analyzer, Found
 from grok_interp.results.checkpoint_map import Checkpoints, map_checkpoints

@@ -17,8 +17,8 @@
 Distances are Euclidean, between all weights of two checkpoints, to 2% (see `sketch`). Equal weights are compared at the
 step where they fit best, and not for their order where two steps fit. Distances do not tell the direction of time: a
 whole series in reverse order is found only where checkpoints say their steps, or where one is an initialization whose
-gains or biases show it. At an end, where a checkpoint has one neighbor, an exchange may be missed, and a checkpoint of
-another run beside the end may seem to be exchanged with it.
+gains or biases show it. An end has one neighbor: an exchange with it may be missed, in a series of fewer than 7
+checkpoints mostly is, and a checkpoint of another run beside it may seem to be exchanged with it.
 """
 
 from __future__ import annotations

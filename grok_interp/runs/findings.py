@@ -15,6 +15,7 @@ from torch import Tensor
 from grok_interp.results.order import shown_steps
 
 SHORTER = 0.9  # of the path around two checkpoints, if they are exchanged: beyond the error of a sketch
+SHORTER_AT_ENDS, FEW = 0.7, 7  # of one at an end, with its one neighbor, in a series of fewer checkpoints than these
 WORSE = 2.0  # times the path around one of them
 JUMP = 5.0  # times the median of the distances around it
 AROUND = 2  # distances on either side
@@ -165,9 +166,11 @@ def _shortenings(order: Sequence[int], distances: Pairs) -> Iterator[tuple[float
     one neighbor, would shorten the path too.
     """
     for first, second in combinations(range(len(order)), 2):
+        at_end = first == 0 or second == len(order) - 1
+        shorter = SHORTER_AT_ENDS if at_end and len(order) < FEW else SHORTER
         other = {first: order[second], second: order[first]}
         both = _around((first, second), order, distances), _around((first, second), order, distances, other)
-        if both[1] < SHORTER * both[0] and all(
+        if both[1] < shorter * both[0] and all(
             _around((each,), order, distances, other) <= WORSE * _around((each,), order, distances) for each in other
         ):
             yield both[0] - both[1], first, second

@@ -18,7 +18,7 @@ from grok_interp import (
     weights_of,
 )
 from grok_interp.analysis.induction import eigenvalue_positivity
-from grok_interp.argument_functions import FailedForwardError
+from grok_interp.arguments.functions import FailedForwardError
 from grok_interp.models.activations import logits
 
 TOKENS = repeated_tokens(n_sequences=5, half=7, alphabet=range(D_VOCAB), seed=0)

@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import permutations
+from itertools import chain, combinations, permutations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +31,7 @@ from grok_interp.cli import main
 from grok_interp.configs import TrainConfig
 from grok_interp.reference import write_reference
 from grok_interp.runs.audit import Finding, audit_of_sketches, findings_of_files
-from grok_interp.runs.findings import misnamed
+from grok_interp.runs.findings import distances_between, misnamed, out_of_order
 from grok_interp.runs.stored_steps import stored_step
 from grok_interp.runs.weight_sketches import SKETCHES, sketch
 
@@ -69,6 +69,15 @@ def test_a_sound_series_has_no_findings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["copier-mini", "modular-p11"])
 def test_the_reference_runs_are_sound(name: str) -> None:
     assert audit(load_reference(name).checkpoints).findings == ()
+
+
+@pytest.mark.parametrize("name", ["copier-mini", "modular-p11"])
+def test_a_few_checkpoints_of_a_reference_run_are_in_order(name: str) -> None:
+    """Far apart, the path bends; an end has one neighbor that could tell."""
+    run = load_reference(name).checkpoints
+    distances = distances_between({step: sketch(run.weights(step)) for step in run.steps})
+    for few in chain.from_iterable(combinations(run.steps, n) for n in (3, 4, 5, 6)):
+        assert out_of_order(few, distances) == [], few
 
 
 def test_a_run_while_it_trains_is_sound(tiny: TrainConfig, tmp_path: Path) -> None:
