@@ -33,7 +33,7 @@ from grok_interp.studies.copying.natural_text import natural_copying_of_run
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-NEEDS = ("docs/copying/claims.csv", "docs/figures/copying_interventions.md")  # files of the repository that notebooks read
+NEEDS = ("docs/copying/claims.csv", "docs/figures/copying_interventions.md")  # which notebooks read
 LEAKED = re.compile(r"/(?:home|root|tmp|Users)/|site-packages")  # paths of the machine that made the outputs
 ALL = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

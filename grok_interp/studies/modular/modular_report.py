@@ -228,4 +228,4 @@ def _attention_section(run: Run, step: int, device: str) -> Section:
 
 
 def _settings(run: Run, inputs: ModularInputs) -> dict[str, object]:
-    return {"tasks": run.data_description, **run.config.flattened(), "evaluation inputs": inputs.description()}
+    return {"tasks": run.data_description, **run.config.flattened(), "evaluation": inputs.description()}
