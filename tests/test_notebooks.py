@@ -33,7 +33,7 @@ from grok_interp.studies.copying.natural_text import natural_copying_of_run
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-NEEDS = ("docs/copying/claims.csv",)  # files of the repository that notebooks read
+NEEDS = ("docs/copying/claims.csv", "docs/figures/copying_interventions.md")  # which notebooks read
 LEAKED = re.compile(r"/(?:home|root|tmp|Users)/|site-packages")  # paths of the machine that made the outputs
 ALL = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -214,3 +214,18 @@ def test_what_06_says_of_the_reference() -> None:
     assert first.sel(pattern="ratio matching", checkpoint=5000) > 0.2
     answer = last.sel(pattern="modular regression")
     assert answer.sel(checkpoint=6000) < 0.02 and answer.sel(checkpoint=7000) > 0.2
+
+
+def test_what_09_says_of_the_five_seeds() -> None:
+    page, how_to = (
+        " ".join((ROOT / "docs" / name).read_text().split())
+        for name in ("figures/copying_interventions.md", "howto/interventions.md")
+    )
+    rows = re.findall(r"\| (zeroed|released|control) \| -?\d+ \[(-\d+), (\d+)\]", page)
+    assert [name for name, *_ in rows] == ["zeroed", "released", "control"], "the intervals of the onset contain zero"
+    assert "In 5 of 5 seeds another head of layer 1 becomes the previous-token head" in page
+    assert "The released head does not become it again by the end." in page
+    (table,) = [cell for cell in nbformat.read(NOTEBOOKS[-1], as_version=4).cells if "Differences" in cell.source]
+    shown = table.outputs[0]["data"]["text/html"]
+    assert all(re.search(rf"\[{low}, {high}\]", shown) for _, low, high in rows), "the notebook is older than the page"
+    assert f"[{rows[0][1]}, {rows[0][2]}] updates" in how_to

@@ -1,6 +1,6 @@
-"""An ablated model: a model without some of its heads, which any analyzer can be asked about as if it were a model.
+"""An ablated model: a model without some of its heads, which any analyzer takes like any other model.
 
-`how` says what stands in the place of a head's z (its weighted values, before W_O), at every position:
+`how` says what replaces a head's z (its weighted values, before W_O), at every position:
 
     zero       what it is whatever the head reads: 0, or the constant of its biases (see `value_constants`)
     mean       the head's mean z over all positions of reference sequences: what it writes whatever it reads

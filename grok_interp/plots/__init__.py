@@ -12,7 +12,7 @@ from grok_interp.plots.marks import TRAINING_STEP, Axis, Cells, ColorScale, Leve
 from grok_interp.plots.paper import on_paper, save_figure
 from grok_interp.plots.registry import draw, every_picture
 from grok_interp.plots.screen import on_screen
-from grok_interp.plots.theme import layer_color, ordered_colors
+from grok_interp.plots.theme import cyclic_colors, layer_color, ordered_colors
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "TRAINING_STEP",
@@ -28,6 +28,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Points",
     "Shade",
     "attention_view",
+    "cyclic_colors",
     "draw",
     "layer_color",
     "on_paper",

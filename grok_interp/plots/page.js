@@ -95,6 +95,14 @@
     location.reload();
   }
 
+  // side by side, a section takes as many rows of 8 pixels as it is high: the next one begins below the shorter column
+  const placed = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      target.style.gridRowEnd = `span ${Math.ceil(target.getBoundingClientRect().height / 8)}`;
+    }
+  });
+  for (const section of document.querySelectorAll("main > section")) placed.observe(section);
+
   for (const button of document.querySelectorAll(".legend button")) {
     button.addEventListener("click", () => switchLines(button));
   }

@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from grok_interp.configs.checks import flatten
 from grok_interp.files import write_text
 from grok_interp.plots.attention import attention_assets
 from grok_interp.plots.drawing import Drawing
@@ -134,7 +135,7 @@ class Page:
             headlines=self.headlines,
             sections=[*self.sections, *([_numbers_section(self.numbers)] if self.numbers else [])],
             warnings=self.warnings,
-            settings={**self.settings, **_versions()} if self.settings else {},
+            settings=_settings_in_words(self.settings),
             steps=steps,
             start=steps.index(self.start) if self.start in steps else len(steps) - 1,
             version=version,
@@ -205,6 +206,17 @@ def _gradient(scale: ColorScale) -> str:
 
 def _packaged(name: str) -> str:
     return (files("grok_interp.plots") / name).read_text(encoding="utf-8")
+
+
+def _settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    """With the versions; a mapping in it has a row for each of its names, as `model.n_layers`. None where none are."""
+    return {name: _in_words(value) for name, value in flatten({**settings, **_versions()}).items()} if settings else {}
+
+
+def _in_words(value: Any) -> str:
+    if value is None or value in ((), []):
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _versions() -> dict[str, str]:

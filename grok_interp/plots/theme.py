@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import Colormap, ListedColormap, hsv_to_rgb, to_hex, to_rgb
+from matplotlib.colors import Colormap, ListedColormap, to_hex, to_rgb
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK = (
     "#0072B2",
@@ -22,6 +22,14 @@ GRAY, LIGHT_GRAY, SHADED = "#808080", "#999999", "#d9d9d9"
 LAYER_COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK, YELLOW)
 DIVERGING, SEQUENTIAL, WHITE_TO_BLUE, WHITE_TO_GREEN = "RdBu_r", "viridis", "Blues", "Greens"
 WITH_WHITE = (DIVERGING, WHITE_TO_BLUE, WHITE_TO_GREEN)  # where nothing is: on a dark page it is black
+OKLAB_TO_CONES = np.array([[1, 1, 1], [0.39633778, -0.10556135, -0.08948418], [0.21580376, -0.06385417, -1.29148555]])
+CONES_TO_RGB = np.array(
+    [
+        [4.07674166, -1.26843800, -0.00419609],
+        [-3.30771159, 2.60975740, -0.70341861],
+        [0.23096993, -0.34131940, 1.70761470],
+    ]
+)  # linear light (Ottosson, "A perceptual color space for image processing", 2020)
 DASHES = ("-", "--", ":", "-.")
 COLUMN, FULL = 190.0, 397.0  # widths on paper in points: a column of two, the text of a NeurIPS page
 TYPE, LEAST_TYPE = 8, 7  # points: labels and titles; ticks, color keys and notes
@@ -69,8 +77,20 @@ def ordered_colors(n: int) -> list[str]:
 
 
 def cyclic_colors(n: int) -> list[str]:
-    """Colors for n things in a circle: the last is as near to the first as any two neighbors."""
-    return [to_hex(tuple(hsv_to_rgb((index / n, 1.0, 0.8)))) for index in range(n)]
+    """Colors for n things in a circle: the last is as near to the first as any two neighbors.
+
+    Equal steps of hue at one lightness and one chroma of OKLCH, so that none looks brighter than another, on white or
+    on the dark page of a report.
+
+    Args:
+        n: how many.
+    """
+    angles = 2 * np.pi * np.arange(n) / n
+    lab = np.stack([np.full(n, 0.65), 0.11 * np.cos(angles), 0.11 * np.sin(angles)], axis=1)
+    linear = np.clip((lab @ OKLAB_TO_CONES) ** 3 @ CONES_TO_RGB, 0, 1)
+    return [
+        to_hex(color) for color in np.where(linear < 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    ]
 
 
 def colormap(colors: str | tuple[str, ...]) -> Colormap:

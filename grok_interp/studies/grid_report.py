@@ -30,6 +30,7 @@ from grok_interp.studies.sweep_table import CellRow, SweptRun, measured_runs, sh
 
 LEGEND = "At the last checkpoint: the mean over finished seeds, with their 95% t-interval in brackets if they differ."
 FIXED = ("cell", "seeds", "status")
+MOST_IN_ANSWER = 3  # measures; the table has all
 
 
 def report_on_grid(
@@ -74,7 +75,8 @@ def _are_all(runs: Sequence[Run], folder: Path, swept: Sequence[SweptRun]) -> bo
 def _page(grid: Grid, runs: list[SweptRun], cells: list[CellRow], table: pd.DataFrame) -> Page:
     fields = f"{'do' if len(grid.varied) > 1 else 'does'} {' and '.join(grid.varied) or 'the seed'}"
     n_finished = sum(run.status == "finished" for run in runs)
-    numbered = [{"": number, **row} for number, row in enumerate(shown_cells(cells), start=1)]
+    rows = [{name.replace("_", " "): value for name, value in row.items()} for row in shown_cells(cells)]
+    numbered = [{"": number, **row} for number, row in enumerate(rows, start=1)]
     html = f'<div class="wide compact">{table_html(pd.DataFrame(numbered))}</div>'
     sections = [Section("Every cell", LEGEND, html=html, table=table)]
     if drawing := _drawing(cells):
@@ -89,7 +91,27 @@ def _page(grid: Grid, runs: list[SweptRun], cells: list[CellRow], table: pd.Data
         sections=sections,
         settings={name: value for name, value in grid.config.flattened().items() if name not in varied},
         warnings=listed(_failures(runs)),
+        answer=_answer(cells),
     )
+
+
+def _answer(cells: list[CellRow]) -> str:
+    """From which value to which the first measures vary; empty where no run is finished."""
+    names = [name for name in cells[0] if name not in FIXED][:MOST_IN_ANSWER]
+    ranges = "; ".join(filter(None, (_range(name, cells) for name in names)))
+    brackets = " Brackets: 95% t-interval over seeds." if "[" in ranges else ""
+    return f"At the last checkpoint: {ranges}.{brackets}" if ranges else ""
+
+
+def _range(name: str, cells: list[CellRow]) -> str:
+    known = [(value, row["cell"]) for row in cells if isinstance(value := row[name], tuple) and np.isfinite(value[0])]
+    if not known:
+        return ""
+    (least, of_least), (most, of_most) = (choose(known, key=lambda each: each[0][0]) for choose in (min, max))
+    words = name.replace("_", " ")
+    if least[0] < most[0]:
+        return f"{words} {least} ({of_least}) to {most} ({of_most})"
+    return f"{words} {least[0]:.3g} in {'every cell' if len(known) == len(cells) else 'every cell with a finished run'}"
 
 
 def _drawing(cells: list[CellRow]) -> Drawing | None:

@@ -1,6 +1,7 @@
 """The report in a real browser, without a network."""
 
 import io
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -95,6 +96,30 @@ def test_figures_are_side_by_side_where_there_is_room(report: Path, tab: Tab, wi
     used = tab.ask("document.querySelector('main').getBoundingClientRect().width")
     assert used > min(0.85 * width, 900)
     assert tab.ask("document.documentElement.scrollWidth") <= width
+
+
+@needs_a_browser
+def test_in_two_columns_a_short_figure_leaves_no_hole_beside_a_tall_one(report: Path, tab: Tab) -> None:
+    tab.open(report.as_uri(), width=2200)
+    places = "[...document.querySelectorAll('main > section')].map(s => s.getBoundingClientRect().toJSON())"
+    tab.wait_for("document.querySelector('main > section').style.gridRowEnd !== ''")
+    *sections, _ = tab.ask(places)  # the configuration is as wide as both columns
+    for left in {each["left"] for each in sections}:
+        column = sorted((each["top"], each["bottom"]) for each in sections if each["left"] == left)
+        between = [top - bottom for (_, bottom), (top, _) in itertools.pairwise(column)]
+        assert len(column) > 2 and min(between) >= 0 and max(between) < 16
+    first, second, *_ = sections
+    assert first["top"] == second["top"] and first["left"] < second["left"], "they are read from left to right"
+
+
+@needs_a_browser
+def test_blue_is_lighter_on_a_dark_page(report: Path, tab: Tab) -> None:
+    for scheme, seen in (("light", "rgb(0, 114, 178)"), ("dark", "rgb(80, 144, 240)")):
+        tab.open(report.as_uri(), scheme=scheme)
+        key = "getComputedStyle(document.querySelector('.legend line[stroke=\"#0072B2\"]')).stroke"
+        line = "[...document.querySelectorAll('.graph .js-line')].filter(e => e.style.stroke === 'rgb(0, 114, 178)')"
+        assert tab.ask(key) == seen
+        assert set(tab.ask(f"{line}.map(e => getComputedStyle(e).stroke)")) == {seen}
 
 
 @needs_a_browser
@@ -206,3 +231,22 @@ def test_cells_are_dark_on_a_dark_page_where_nothing_is(report: Path, tab: Tab) 
         "[...document.querySelectorAll('.drawing')].filter(e => !e.classList.contains('has-white')).length"
     )
     assert others == 4, "lines keep their colors"
+
+
+def test_the_configuration_is_said_in_words() -> None:
+    settings = {
+        "steps": (0, 5),
+        "micro_batch_size": None,
+        "intervene": (),
+        "evaluation": {"names": ["a: 1", "b: 2"], "n": 0},
+    }
+    page = Page("", "", [], [], settings).html()
+    rows = re.findall(r"<tr><th>([^<]*)</th><td>([^<]*)</td></tr>", page)
+    assert rows[:-1] == [
+        ("steps", "0, 5"),
+        ("micro_batch_size", "none"),
+        ("intervene", "none"),
+        ("evaluation.names", "a: 1, b: 2"),
+        ("evaluation.n", "0"),
+    ]
+    assert rows[-1][0] == "versions"

@@ -53,6 +53,14 @@ def test_the_sentence_says_when_how_sure_after_how_much_of_the_loss_and_on_how_m
     assert 0.5 < made.low <= made.value <= made.high < 1
 
 
+def test_copying_of_tokens_without_a_whole_string_is_not_called_copying(results: CopyingResults) -> None:
+    correct = results.accuracy.dataset["correct"]
+    without_the_last = correct.where(correct["char"] < int(correct["char"].max()), 0)
+    accuracy = CopyingAccuracy(results.accuracy.dataset.assign(correct=without_the_last.astype(correct.dtype)))
+    said = FirstScreen(replace(results, accuracy=accuracy), None).answer()
+    assert said.startswith("Copying of single tokens (exact match is 0% [0, 1] at the end) emerged at step ")
+
+
 def test_heads_carry_copying_if_their_ablation_removes_more_than_that_of_random_heads(results: CopyingResults) -> None:
     carried = FirstScreen(results, ablation_of(INDUCTION_HEAD)).answer()
     assert "; L1H0 carries it: ablating it removes 100% [" in carried

@@ -1,13 +1,15 @@
 """The report of a tiny modular run."""
 
+import numpy as np
 import pytest
 
+from grok_interp.analysis.circularity import Circularity
 from grok_interp.presets import training_preset
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.modular import analyze, evaluation_inputs
 from grok_interp.studies.modular.all_numbers import numbers
-from grok_interp.studies.modular.modular_report import report_page
+from grok_interp.studies.modular.modular_report import _circles_title, report_page
 from grok_interp.studies.study import write_report
 
 
@@ -35,3 +37,19 @@ def test_the_report_says_that_nothing_was_learned(run: Run) -> None:
     assert numbers(results, threshold=0.75)[label] == "nothing learned >99%"
     assert "o.o.d. test 2,601 contexts (153 for each of all 17 tasks)" in page
     assert "Intervals: 95% CI of one run (1 seed) over contexts: i.d. train 2,600 contexts (325 for each of all" in page
+
+
+@pytest.mark.parametrize(
+    ("by_x", "by_y", "title"),
+    [
+        (0.6, 0.3, "Circle of circles"),
+        (0.99, 0.004, "A circle by log x alone"),
+        (0.01, 0.9, "A circle by log y alone"),
+        (0.3, 0.2, "No circle of circles"),
+        (float("nan"), float("nan"), "No circle of circles"),
+    ],
+)
+def test_a_circle_is_titled_as_what_is_seen(by_x: float, by_y: float, title: str) -> None:
+    measured = {"circularity": by_x + by_y, "fraction_x": by_x, "fraction_y": by_y, "null_q95": 0.57}
+    arrays = {name: np.array([measured.get(name, 0.0)]) for name in Circularity.measures}
+    assert _circles_title(Circularity.of_arrays(arrays, {"checkpoint": np.array([0])}, {})) == title

@@ -15,7 +15,7 @@ from grok_interp.runs.metrics import last_step
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.grid import Grid, is_grid, read_grid
-from grok_interp.studies.grid_report import _drawing
+from grok_interp.studies.grid_report import _answer, _drawing
 from grok_interp.studies.sweep import failure_of
 from grok_interp.studies.sweep_progress import runs_progress
 from grok_interp.studies.sweep_table import OverSeeds, SweptRun, shown_cells, table_of_cells
@@ -209,3 +209,16 @@ def test_a_sweep_that_fails_after_a_run_has_begun_stays_noted(tmp_path: Path) ->
         next(iter(grid.sweep(tmp_path).runs)).mkdir(parents=True)
         refused()
     assert read_grid(tmp_path) == grid
+
+
+def test_the_page_of_a_sweep_answers_from_which_value_to_which_measures_vary() -> None:
+    def run(cell: str, seed: int, loss: float, status: str = "finished") -> SweptRun:
+        measures = {"exact_match": 0.0, "loss": loss} if status == "finished" else {}
+        return SweptRun(cell, seed, status, "", {}, measures)
+
+    runs = [run("rate=1", 0, 4.8), run("rate=1", 1, 5.0), run("rate=2", 0, 3.5), run("rate=3", 0, 0, "not begun")]
+    assert _answer(table_of_cells(runs)) == (
+        "At the last checkpoint: exact match 0 in every cell with a finished run; loss 3.5 (rate=2) to 4.9 "
+        "[3.63, 6.17] (rate=1). Brackets: 95% t-interval over seeds."
+    )
+    assert _answer(table_of_cells(runs[-1:])) == ""

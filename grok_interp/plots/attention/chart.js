@@ -52,7 +52,7 @@ function chartProperties(data, patterns, step, head) {
   };
 }
 
-// A number that the chart colors; in a row that is no distribution also the words that it shows for it, see frame.js.
+// A number that the chart colors; in a row that does not sum to 1 also the words that it shows for it, see frame.js.
 function chartValue(patterns, step, head, query, key) {
   const drawn = patterns.drawn(step, head, query, key);
   const words = patterns.words(step, head, query, key);

@@ -1,4 +1,4 @@
-// In the frame of a chart, after circuitsvis. A number in a row that is no distribution comes as [what is colored, the words
+// In the frame of a chart, after circuitsvis. A number in a row that does not sum to 1 comes as [what is colored, the words
 // that are shown for it].
 const properties = JSON.parse(document.querySelector("[type='application/json']").textContent);
 properties.attention = properties.attention.map((row) =>

@@ -49,7 +49,7 @@ class Patterns {
     return counts;
   }
 
-  // Between -1 and 1: below 0 in rows that are no distribution, never 0 there.
+  // Between -1 and 1: below 0 in rows that do not sum to 1, never 0 there.
   drawn(step, head, query, key) {
     const weight = this.level(step, head, query, key) / 255;
     const fault = this.fault(step, head, query);

@@ -1,4 +1,4 @@
-"""Attention in one byte a weight, as a page holds it, and which rows are no distribution.
+"""Attention in one byte a weight, as a page holds it, and which rows do not sum to 1.
 
 A weight w between 0 and 1 is kept as round(255 w): what is drawn is within 1/510 of it. A row (the weights of one
 query) that holds something else than numbers, or does not sum to 1, is marked: its levels alone would look like zeros.

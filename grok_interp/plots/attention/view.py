@@ -94,7 +94,7 @@ class AttentionView:
         return head_name(self.heads[0]) + (f", step {step:,}" if step is not None else "")
 
     def faults(self) -> list[str]:
-        """For each head with rows that are no distribution, how many at all steps."""
+        """For each head with rows that do not sum to 1, how many at all steps."""
         told = []
         for head, rows in zip(self.heads, self.patterns.faults.swapaxes(0, 1), strict=True):
             not_numbers, not_one = (int((rows == fault).sum()) for fault in (Fault.NOT_A_NUMBER, Fault.NOT_ONE))

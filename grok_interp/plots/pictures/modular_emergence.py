@@ -70,12 +70,12 @@ def _splits(shots: ShotCurves) -> list[Line]:
 
 
 def _phases(phases: Mapping[int, PhaseProbabilities]) -> list[Line]:
-    """Those that are the most probable one at some step; unnamed ones together."""
+    """Those that are the most probable one at some step; unnamed ones together. Dashed: splits have the same colors."""
     found = {each.most_probable for each in phases.values()}
     shown = [name for name in PHASES.values() if name in found]
     steps = list(phases)
     lines = [
-        Line(steps, [100 * phases[step].of_each[name] for step in steps], name, COLORS[name], f"phase: {name}")
+        Line(steps, [100 * phases[step].of_each[name] for step in steps], name, COLORS[name], f"phase: {name}", "-.")
         for name in shown
     ]
     if found - set(shown):

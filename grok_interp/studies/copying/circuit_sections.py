@@ -20,7 +20,7 @@ def circuit_sections(run: Run) -> list[Section]:
     if (found := stored_circuit(run)) is None:
         command = f"grok-interp reproduce copying/edges --run {run}"
         return [Section(TITLE, f"Not evaluated at these checkpoints. To evaluate it: {command}")]
-    return [circuit_section(found, run), *([_over_training(found.tested)] if found.tested else [])]
+    return [circuit_section(found, run), *([_over_training(found.tested, run)] if found.tested else [])]
 
 
 def circuit_section(found: Circuit, run: Run) -> Section:
@@ -83,11 +83,13 @@ def _effect(tested: EdgeAblation, group: str) -> str:
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}] percentage points"
 
 
-def _over_training(tested: EdgeAblation) -> Section:
+def _over_training(tested: EdgeAblation, run: Run) -> Section:
     text = (
         f"Path patching over training: accuracy without {CIRCUIT}, which were chosen at the last checkpoint, and "
         "without random edges between the same layers."
     )
-    n_samples = over(tested.dataset.attrs.get("n_samples"), "sample")
-    caption = f"Bands: 95% CI{n_samples}, the half that was not used to choose the edges; 1 seed."
+    caption = (
+        f"Evaluated at {tested.dataset.sizes['checkpoint']} of {counted(len(run), 'checkpoint')}. Bands: "
+        f"95% CI{over(tested.dataset.attrs.get('n_samples'), 'sample')}, the half not used to choose the edges; 1 seed."
+    )
     return Section(OVER_TRAINING, text, edge_ablation(tested), caption, table=tested.to_frame(), file="edges")

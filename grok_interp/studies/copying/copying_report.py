@@ -180,5 +180,5 @@ def _settings(run: Run, inputs: CopyingInputs) -> dict[str, object]:
         "text": run.data_description,
         "synthetic copies": copies,
         **settings,
-        "evaluation inputs": inputs.description(),
+        "evaluation": inputs.description(),
     }

@@ -22,6 +22,7 @@ from grok_interp.studies.copying.ablation_results import stored_ablation
 from grok_interp.studies.copying.copying_results import CopyingResults
 
 CARRIES = 0.5  # fraction of the exact-match accuracy that an ablation removes, above which the heads carry copying
+LEAST_EXACT = 0.01  # of the strings: fewer are hardly copied, whatever the accuracy per token
 MOST_NAMED = 3  # heads in a sentence
 
 
@@ -74,10 +75,17 @@ class FirstScreen:
         if self.rise is None or not self.rise.rises:
             return f"{self._no_onset()} {observed}"
         step, made = self.onset, self.loss_made
-        text = f"Copying emerged at step {step_in_words(step, self.rise.n_checkpoints)}"
+        text = f"{self._copied()} emerged at step {step_in_words(step, self.rise.n_checkpoints)}"
         if np.isfinite(made.value):
             text += f", after {made.value:.0%} of the drop in validation loss"
         return f"{text}; {self._carriers()}. {observed}"
+
+    def _copied(self) -> str:
+        """Per-token accuracy can rise where no string is copied to its end."""
+        accuracy = self.results.accuracy
+        if not float(accuracy.exact_match_interval().sel(bound="low")[-1]) < LEAST_EXACT:
+            return "Copying"
+        return f"Copying of single tokens (exact match is {accuracy.exact_match_in_words(digits=0)} at the end)"
 
     def _no_onset(self) -> str:
         accuracy = self.results.accuracy

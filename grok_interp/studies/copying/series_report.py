@@ -115,5 +115,5 @@ def _settings(run: SeriesRun, inputs: CopyingInputs) -> dict[str, object]:
         **{f"model.{name}": value for name, value in vars(run.model).items()},
         "BOS token": "none" if noted.bos is None else noted.bos,
         "audit": str(run.audit).replace("\n", "; "),
-        "evaluation inputs": inputs.description(),
+        "evaluation": inputs.description(),
     }

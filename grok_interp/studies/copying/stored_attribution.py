@@ -10,7 +10,7 @@ from collections.abc import Callable
 from grok_interp.analysis.ablation_arguments import named
 from grok_interp.analysis.logit_attribution import LogitAttribution, direct_logit_attribution
 from grok_interp.configs.schedules import spread_steps
-from grok_interp.counted import over
+from grok_interp.counted import counted, over
 from grok_interp.data.copying import CopySamples
 from grok_interp.models.activations import HookedModel
 from grok_interp.plots.page import Section
@@ -57,6 +57,7 @@ def attribution_sections(run: Run) -> list[Section]:
     found = attribution_of_run(run)
     caption = (
         "The lines sum to the total logit, which is the logit of the expected token minus the mean logit over tokens. "
+        f"Evaluated at {found.dataset.sizes['checkpoint']} of {counted(len(run), 'checkpoint')}. "
         f"Bands: 95% CI{over(found.dataset.attrs.get('n_samples'), 'sample')}; 1 seed."
     )
     drawing = logit_attribution(found)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grok_interp import plots
+from grok_interp.analysis.circularity import Circularity
 from grok_interp.analysis.phases import PAPER_THRESHOLD
 from grok_interp.analysis.sampled_over import sampled_over
 from grok_interp.configs import ModularConfig, TrainConfig
@@ -41,6 +42,7 @@ from grok_interp.studies.modular.representations import (
     kaleidoscopes,
 )
 
+LEAST_SEEN = 0.05  # of the variance: a smaller circle cannot be seen in the picture
 CIRCULARITIES = 24  # checkpoints of which the report shows them: half a second each on a slow core
 EXAMPLES_SHOWN, HEADS_SHOWN, STEPS_SHOWN = 8, 48, 12  # of the attention view: 24 tokens, as in the paper
 
@@ -160,8 +162,18 @@ def _circles_section(run: Run, step: int, device: str) -> Section:
     head = found.dataset.attrs["layer"], found.dataset.attrs["head"]
     measured = head_circularity(run, head, step=step, device=device)
     text = f"The head whose outputs at x and y have the largest circularity. {_sentence(measured)}"
-    title = "Circle of circles" if float(measured.margin()[-1]) > 0 else "No circle of circles"
-    return Section(title, text, plots.circles(found), "Compare Figure 6 of the paper.", file="circles")
+    return Section(
+        _circles_title(measured), text, plots.circles(found), "Compare Figure 6 of the paper.", file="circles"
+    )
+
+
+def _circles_title(measured: Circularity) -> str:
+    """What is seen: a circle by both logarithms, by one alone, or none that shuffled logarithms do not have."""
+    last = measured.at()
+    seen = [name for name in ("x", "y") if float(last[f"fraction_{name}"]) >= LEAST_SEEN]
+    if not seen or not float(measured.margin()[-1]) > 0:
+        return "No circle of circles"
+    return "Circle of circles" if len(seen) == 2 else f"A circle by log {seen[0]} alone"
 
 
 def _similarity_section(run: Run, step: int, layer: int, device: str) -> Section:
@@ -228,4 +240,4 @@ def _attention_section(run: Run, step: int, device: str) -> Section:
 
 
 def _settings(run: Run, inputs: ModularInputs) -> dict[str, object]:
-    return {"tasks": run.data_description, **run.config.flattened(), "evaluation inputs": inputs.description()}
+    return {"tasks": run.data_description, **run.config.flattened(), "evaluation": inputs.description()}
