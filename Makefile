@@ -84,10 +84,11 @@ mutants: .venv/developing  ## mutation testing, into the folder mutants; resumes
 	$(INSTALL) --editable '.[dev,hub,mutants]'
 	$(BIN)/python tests/mutants.py
 
-check: .venv/developing .venv/clustered  ## lint, format, spelling and types; changes nothing
+check: .venv/developing .venv/clustered  ## lint, format, spelling, words and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/pytest --numprocesses 0 --quiet tests/test_prose.py
 	$(BIN)/pyright
 
 bench: .venv/developing  ## the short benchmarks, side by side with their peers, into benchmarks/RESULTS.md

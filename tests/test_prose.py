@@ -1,4 +1,4 @@
-"""What a reader sees is in plain English; `make check` has the spelling of everything but notebooks."""
+"""What a reader sees is in plain English. `make check` runs this, too."""
 
 import re
 import subprocess
