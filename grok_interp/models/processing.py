@@ -150,7 +150,7 @@ def _was_processed(model: Any) -> bool:
 
 
 def _is_without_parameters(model: Any, *types: str) -> bool:
-    """Whether the norms are of these types, and are so in fact: folding one model renames those of all that share its config."""
+    """Whether the norms are of these types. Folding a model changes its config, which others may share unfolded."""
     return getattr(model.cfg, "normalization_type", None) in types and not hasattr(final_norm(model), "w")
 
 
