@@ -47,7 +47,8 @@ class AttentionMaps(Result):
 
     def __str__(self) -> str:
         sizes = self.dataset.sizes
-        return f"attention of {sizes['layer']} x {sizes['head']} heads over {sizes['query']} tokens"
+        warning = "" if np.isfinite(self["pattern"]).all() else "; NOT FINITE"
+        return f"attention of {sizes['layer']} x {sizes['head']} heads over {sizes['query']} tokens{warning}"
 
 
 class HeadPatterns(Result):

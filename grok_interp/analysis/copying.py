@@ -105,7 +105,7 @@ class CopyingAccuracy(Result):
     @property
     def sizes_in_words(self) -> str:
         """500 samples x 5 strings"""
-        return f"{self.n_samples:,} samples x {self.dataset.sizes['sequence']} strings"
+        return f"{counted(self.n_samples, 'sample')} x {counted(self.dataset.sizes['sequence'], 'string')}"
 
     @property
     def strings_in_words(self) -> str:

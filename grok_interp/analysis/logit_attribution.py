@@ -81,11 +81,11 @@ class LogitAttribution(Result):
     def __str__(self) -> str:
         sizes, (head, *_), last = self.dataset.sizes, self.strongest(), self.at()
         value, low, high = (float(last[f"contribution{end}"][head]) for end in ("", "_low", "_high"))
+        interval = "(no interval)" if np.isnan(low) and np.isfinite(value) else f"[{low:.2f}, {high:.2f}]"
         return (
             f"direct logit attribution of {sizes['layer']} x {sizes['head']} heads at "
             f"{counted(sizes['checkpoint'], 'checkpoint')}; at the last {named([head])} adds {value:.2f} "
-            f"[{low:.2f}, {high:.2f}] of "
-            f"{float(last['logit']):.2f} to the logit of the copied token "
+            f"{interval} of {float(last['logit']):.2f} to the logit of the copied token "
             f"(95% CI{over(self.dataset.attrs.get('n_samples'), 'sample')}){self.warning()}"
         )
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from grok_interp.models.activations import has_finite_weights
-from grok_interp.models.norm_gains import norm_gains, normalizes_stream
+from grok_interp.models.norm_gains import final_norm, norm_gains, normalizes_stream
 from grok_interp.models.value_biases import has_output_biases, has_value_biases
 from grok_interp.models.weights_of import weights_of
 
@@ -125,7 +125,7 @@ def _norms_folded(model: Any) -> bool | Undetermined:
     A gain of 1 in a processed bridge is folded only if `fold_ln` was on, as its adapter remembers (3.9 and 4.3).
     """
     if not hasattr(model, "_weights_processed"):
-        return str(getattr(model.cfg, "normalization_type", None)).endswith("Pre")
+        return _is_without_parameters(model, "LNPre", "RMSPre")
     if not model._weights_processed or normalizes_stream(model):
         return False
     gains = norm_gains(model)
@@ -145,8 +145,13 @@ def _value_biases_folded(model: Any) -> bool | Undetermined | None:
 def _was_processed(model: Any) -> bool:
     """A processed bridge says so; folding a LayerNorm leaves weights behind it whose mean over d_model is 0."""
     return getattr(model, "_weights_processed", False) or (
-        getattr(model.cfg, "normalization_type", None) == "LNPre" and _are_centered(model.W_V[0], dim=-2) is True
+        _is_without_parameters(model, "LNPre") and _are_centered(model.W_V[0], dim=-2) is True
     )
+
+
+def _is_without_parameters(model: Any, *types: str) -> bool:
+    """Whether the norms are of these types. Folding a model changes its config, which others may share unfolded."""
+    return getattr(model.cfg, "normalization_type", None) in types and not hasattr(final_norm(model), "w")
 
 
 def _are_centered(*weights: Tensor, dim: int = -1) -> bool | None:

@@ -27,7 +27,7 @@ from scipy.special import logsumexp
 
 from grok_interp.arguments import checked, require_level
 from grok_interp.statistics.broken_line import KnotPairs, admissible, knot_pairs, largest_drifts, log_likelihoods
-from grok_interp.statistics.curves import require_curve
+from grok_interp.statistics.curves import mean_and_sd, require_curve
 from grok_interp.statistics.fraction_noise import fraction_noise
 from grok_interp.statistics.noise import UNKNOWN_NOISE, Noise
 
@@ -90,7 +90,7 @@ def change_point(
 
 
 def _change_point(steps: np.ndarray, curve: np.ndarray, level: float, noise: Noise) -> ChangePoint:
-    start, span, center, scale = steps[0], steps[-1] - steps[0], curve.mean(), curve.std()
+    start, span, (center, scale) = steps[0], steps[-1] - steps[0], mean_and_sd(curve)
     noise = noise.in_units_of(scale)
     s, y = (steps - start) / span, (curve - center) / scale
     slack = allowed_drop(noise.n_free(len(steps)), level, known=noise.sd is not None)

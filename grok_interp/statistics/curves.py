@@ -28,3 +28,14 @@ def require_curve(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, "
         raise ValueError("steps must increase: sort the points, and give each step once")
     if np.ptp(curve) == 0:
         raise ValueError(f"curve must not be constant, got {curve[0]:g} at every step")
+
+
+def mean_and_sd(curve: Float[np.ndarray, " value"]) -> tuple[float, float]:
+    """Of values whose squares float64 may not hold: they are divided by a power of two first, which rounds nothing.
+
+    Args:
+        curve: values that are not all 0.
+    """
+    exponent = int(np.frexp(np.abs(curve).max())[1])
+    scaled = np.ldexp(curve, -exponent)
+    return float(np.ldexp(scaled.mean(), exponent)), float(np.ldexp(scaled.std(), exponent))

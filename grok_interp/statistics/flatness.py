@@ -25,7 +25,7 @@ from scipy.special import logsumexp
 
 from grok_interp.arguments import checked
 from grok_interp.statistics.broken_line import flat_log_likelihoods, knot_pairs, log_likelihoods
-from grok_interp.statistics.curves import require_curve
+from grok_interp.statistics.curves import mean_and_sd, require_curve
 from grok_interp.statistics.noise import Noise
 
 RHOS = np.linspace(0, 0.82, 9)
@@ -74,7 +74,8 @@ def flatness(steps: Float[np.ndarray, " point"], curve: Float[np.ndarray, " poin
     if not 0 < size < 1:
         raise ValueError(f"size must be between 0 and 1, such as 0.05, got {size}")
     schedule = tuple(((steps - steps[0]) / (steps[-1] - steps[0])).tolist())
-    statistics, weights = _fits(schedule, (curve[None] - curve.mean()) / curve.std())
+    center, scale = mean_and_sd(curve)
+    statistics, weights = _fits(schedule, (curve[None] - center) / scale)
     p_value = float(_p_values(schedule, statistics, weights)[0])
     if p_value <= size:
         return Flatness(p_value, 1.0)

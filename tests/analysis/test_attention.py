@@ -66,3 +66,11 @@ def test_a_head_that_is_not_there_is_refused(layer: int, head: int) -> None:
 
 def test_the_result_is_told_in_one_line() -> None:
     assert str(maps_of_a_random_model(LLAMA)) == "attention of 2 x 3 heads over 13 tokens"
+
+
+def test_a_model_that_is_not_finite_is_said() -> None:
+    """One model has no step to name."""
+    model = random_model(LLAMA)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    assert str(attention_maps(model, random_tokens(LLAMA)[0])).endswith("over 13 tokens; NOT FINITE")

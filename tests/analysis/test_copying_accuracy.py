@@ -266,6 +266,7 @@ def test_one_sample_has_no_error() -> None:
     alone = CopyingAccuracy(by_hand().dataset.isel(sample=[0]))
     assert np.isnan(alone.per_token_error()).all()
     assert alone.per_token_in_words() == "83.3%" and alone.trials["per_token"] == 3
+    assert alone.sizes_in_words.startswith("1 sample x ")
 
 
 @pytest.mark.parametrize(("indices", "words"), [([0, 1, 2, 3], "0-3"), ([0, 5, 10, 15], "0, 5, 10, 15"), ([4], "4")])

@@ -155,6 +155,15 @@ def test_units_of_the_curve_and_of_the_steps_do_not_matter(scale: float, shift: 
     assert changed.after.value == pytest.approx(scale * plain.after.value + shift, abs=0.01 * abs(scale))
 
 
+@pytest.mark.parametrize("exponent", [-900, 900])
+def test_values_whose_squares_float64_cannot_hold_have_the_same_onset(exponent: int) -> None:
+    """A power of two rounds nothing, so all numbers are the same."""
+    values = noisy(ramp(1000, 2000, 0.0, 1.0), 0.1, seed=3)
+    plain, changed = emergence(curve(values)), emergence(curve(np.ldexp(values, exponent)))
+    assert changed.onset == plain.onset and changed.end == plain.end and changed.p_value == plain.p_value
+    assert changed.after.value == np.ldexp(plain.after.value, exponent)
+
+
 def test_the_same_curve_gives_the_same_result_and_is_left_alone() -> None:
     values = curve(noisy(ramp(1000, 1500, 0, 1), 0.2, seed=5))
     before = values.copy()

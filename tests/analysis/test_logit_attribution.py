@@ -70,6 +70,11 @@ def test_the_induction_head_alone_adds_to_the_logit() -> None:
     assert float(found["contribution"][0, 1, 0]) < 3, "a uniform head adds to all tokens alike"
 
 
+def test_one_sample_has_no_interval() -> None:
+    alone = replace(SAMPLES, strings=SAMPLES.strings[:1])
+    assert " (no interval) of " in str(direct_logit_attribution(random_model(LLAMA), alone))
+
+
 def test_a_head_that_writes_against_the_token_lowers_its_logit() -> None:
     found = direct_logit_attribution(induction_circuit(copy=-1.0), distinct_copy_samples())
     assert float(found.at()["contribution"][INDUCTION_HEAD]) == pytest.approx(-30 * (1 - 1 / N_TOKENS), rel=1e-2)

@@ -141,6 +141,19 @@ def test_processing_of_a_hooked_transformer() -> None:
         induction_scores([(1, model), (2, processed)], TOKENS)
 
 
+@LIBRARY_3
+def test_folding_one_model_leaves_another_of_the_same_config_raw() -> None:
+    """The library writes "LNPre" into the config, which both models share."""
+    model = hooked(normalization_type="LN")
+    folded = HookedTransformer(model.cfg)
+    folded.load_and_process_state_dict(deepcopy(model.state_dict()), fold_ln=True)
+    assert model.cfg.normalization_type == "LNPre"
+    assert str(processing_of(model)) == "raw"
+    assert processing_of(folded).norms_folded is True
+    with pytest.raises(ValueError, match="step 2 is norms folded, .*, those before are raw"):
+        induction_scores([(1, model), (2, folded)], TOKENS)
+
+
 def test_gains_of_1_in_a_bridge_processed_without_fold_ln_are_not_folded() -> None:
     """At step 0 all gains are 1. Without the adapter's record of `fold_ln` the state is open."""
     config = transformers.LlamaConfig(
