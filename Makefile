@@ -8,15 +8,11 @@ GPU_WHEELS := transformer-lens==3.9.0 better-abc beartype typeguard tyro docstri
 	multiprocess platformdirs hypothesis plotly circuitsvis
 
 # What `make test` leaves out, each with a target of its own
-COMMANDS := tests/data/test_corpus.py tests/data/test_duplicates.py tests/plots/test_every_picture.py \
-	tests/plots/test_modular_page.py tests/runs/test_killed_training.py tests/statistics/test_change_point_coverage.py \
-	tests/studies/test_claims.py tests/studies/test_copying_ablation.py tests/studies/test_copying_study.py \
-	tests/studies/test_leads_of_runs.py tests/studies/test_modular_report.py tests/studies/test_modular_study.py \
-	tests/studies/test_modular_sweep_report.py tests/studies/test_repaired_config.py tests/studies/test_report_counts.py \
-	tests/studies/test_reports_with_options.py tests/studies/test_series_reports.py tests/studies/test_series_study.py \
-	tests/studies/test_swept_grids.py tests/studies/test_watched_runs.py tests/test_commands.py tests/test_example_study.py \
-	tests/test_global_state.py tests/test_kept_report.py tests/test_many_damages.py tests/test_places_to_change.py \
-	tests/test_reference.py tests/training/test_compiled_interventions.py
+COMMANDS := tests/analysis/test_emergence.py tests/data/test_corpus.py tests/data/test_duplicates.py \
+	tests/plots/test_ablation_picture.py tests/plots/test_every_picture.py tests/plots/test_modular_page.py \
+	tests/runs/test_killed_training.py tests/statistics/test_change_point_coverage.py tests/studies tests/test_commands.py \
+	tests/test_example_study.py tests/test_global_state.py tests/test_kept_report.py tests/test_many_damages.py \
+	tests/test_places_to_change.py tests/test_reference.py tests/training/test_compiled_interventions.py
 MODELS := tests/models/test_families.py tests/models/test_interchange.py tests/models/test_weights_of.py
 RAY := tests/engines/test_ray.py
 ENGINES := tests/engines/test_checkpoint_groups.py tests/engines/test_slurm.py \
@@ -43,7 +39,7 @@ test: .venv/developing  ## the tests, on two cores, but those of the next four t
 	$(PYTEST) $(LEFT_OUT) $(addprefix --ignore=,$(COMMANDS))
 
 test-commands: .venv/developing  ## whole commands and studies, from training to report; simulations
-	$(PYTEST) $(COMMANDS)
+	$(PYTEST) $(LEFT_OUT) $(COMMANDS)
 
 test-models: .venv/developing  ## the families of language models
 	$(PYTEST) $(MODELS)
