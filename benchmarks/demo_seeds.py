@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the runs are, and are trained if they are missing")
     parser.add_argument("--seeds", type=int, default=8, help="seeds 0 to N - 1 (default: 8)")
     parser.add_argument("--precision", choices=("auto", "float32"), default="auto", help="of the training")
+    parser.add_argument("--compiled", action="store_true", help="compile the training step")
     arguments = parser.parse_args()
     recipe = replace(training_preset("copier-mini"), precision=arguments.precision)
     keep_freed_memory()
@@ -110,7 +111,7 @@ def main() -> None:
     passed = []
     for seed in range(arguments.seeds):
         directory = arguments.folder / f"seed{seed}"
-        run_training(directory, replace(recipe, init_seed=seed, data_seed=seed))
+        run_training(directory, replace(recipe, init_seed=seed, data_seed=seed), compiled=arguments.compiled)
         with threads(choose_threads(recipe.model.n_params)):  # training sets its own, as `grok-interp demo` does
             found = measured(directory)
         passed.append(found.passed)
