@@ -12,7 +12,7 @@ COMMANDS := tests/analysis/test_emergence.py tests/data/test_corpus.py tests/dat
 	tests/plots/test_ablation_picture.py tests/plots/test_every_picture.py tests/plots/test_modular_page.py \
 	tests/runs/test_killed_training.py tests/statistics/test_change_point_coverage.py tests/studies tests/test_commands.py \
 	tests/test_example_study.py tests/test_global_state.py tests/test_kept_report.py tests/test_many_damages.py \
-	tests/test_places_to_change.py tests/test_reference.py tests/training/test_compiled_interventions.py
+	tests/test_places_to_change.py tests/test_reference.py tests/training/test_compiled_step.py
 MODELS := tests/models/test_families.py tests/models/test_interchange.py tests/models/test_weights_of.py
 RAY := tests/engines/test_ray.py
 ENGINES := tests/engines/test_checkpoint_groups.py tests/engines/test_slurm.py \

@@ -5,7 +5,7 @@
 The first table needs the history of this repository: the package as it was at the first demo (8d2729d: 3 layers of 2
 heads, AdamW, float32, one core) is unpacked, and its step, our step of the same run, and our step of today's demo are
 timed in turn, each in a process of its own, by the clock. Ours use what this machine has: both cores, and bfloat16
-where the processor multiplies it.
+where the processor multiplies it. Compiled ones are compiled before the clock starts.
 
 The second has the time of one core at the shapes of today's demo: of its matrix products alone, of its attention alone,
 and of the rest of a step (norms, activations, rotary positions, loss, optimizer, Python).
@@ -43,23 +43,25 @@ from grok_interp import presets
 from grok_interp.training.loop import TrainingState, train_step
 from grok_interp.training.batches import next_token_loss
 
+which, *compiled = sys.argv[1].split()
 config = presets.training_preset("copier-mini")
-if sys.argv[1] == "first":
+if which == "first":
     torch.set_num_threads(1)
-elif sys.argv[1] != "today":
-    own = dict(optimizer="adamw", muon_learning_rate=None, precision=sys.argv[1])
+elif which != "today":
+    own = dict(optimizer="adamw", muon_learning_rate=None, precision=which)
     config = replace(config.with_model(n_heads=2, d_head=32), **own)
 state = TrainingState(config)
-if sys.argv[1] != "first":
+loss = torch.compile(next_token_loss) if compiled else next_token_loss
+if which != "first":
     from grok_interp.device import keep_freed_memory, use_threads
     keep_freed_memory()
     use_threads(config.model.n_params)
 batch = torch.randint(256, (config.batch_size, config.model.n_ctx + 1), generator=torch.Generator().manual_seed(0))
 for _ in range(5):
-    train_step(state, batch, next_token_loss)
+    train_step(state, batch, loss)
 start = time.perf_counter()
 for _ in range(int(sys.argv[2])):
-    train_step(state, batch, next_token_loss)
+    train_step(state, batch, loss)
 print((time.perf_counter() - start) / int(sys.argv[2]))
 """
 
@@ -88,12 +90,15 @@ def print_against_first(rounds: int) -> None:
         rows = {
             "the first demo's step, as it was": (first, "first"),
             "the same model and optimizer now, float32": (OURS, "float32"),
+            "float32, compiled": (OURS, "float32 compiled"),
             "the same model and optimizer now, as this machine does it": (OURS, "auto"),
+            "as this machine does it, compiled": (OURS, "auto compiled"),
             "today's demo (4 heads of 32, Muon), as this machine does it": (OURS, "today"),
+            "today's demo, compiled": (OURS, "today compiled"),
         }
         times = np.array([[step_seconds(*each) for each in rows.values()] for _ in range(rounds)])
     print_header(["a training step, by the clock", "time", "times faster than the first (quartiles)", "target"])
-    targets = ["", "2", "3 with bfloat16", ""]
+    targets = ["", "2", "2", "3 with bfloat16", "3 with bfloat16", "", ""]
     for label, target, own in zip(rows, targets, times.T, strict=True):
         print_row([label, seconds(float(np.median(own))), spread(times[:, 0] / own), target])
 

@@ -1,9 +1,7 @@
 """What a run will take, before it begins: parameters, updates, memory, time and disk. Nothing is written.
 
-Memory is counted with the loop's own functions, on tensors that have shapes and no contents. A micro-batch of n
-sequences keeps a + n b bytes for its backward pass, b per sequence and a once (rotary tables; under autocast the
-weights' bfloat16 copies); passes over one and two sequences give both. Time is measured on random tokens, in as many
-sequences as fit the free memory.
+Memory is counted with the loop's own functions, on tensors that have shapes and no contents. What a micro-batch keeps
+for its backward pass is linear in its sequences: some is kept once (rotary tables, bfloat16 copies of the weights).
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import nan
 from pathlib import Path
 
 import torch
@@ -54,16 +51,14 @@ class TrainingPlan:
     kept_once: int  # for the backward pass of a micro-batch
     kept_per_sequence: int
     logits_per_sequence: int  # where forward turns into backward: the logits in float32, and their gradient
-    seconds_per_sequence: float = nan  # forward and backward
-    seconds_per_update: float = nan  # the optimizer
+    seconds_per_sequence: float = torch.nan  # forward and backward
+    seconds_per_update: float = torch.nan  # the optimizer
     n_timed: int = 0  # sequences that were timed together
-
-    def activations(self, n_sequences: int) -> int:
-        return self.kept_once + n_sequences * (self.kept_per_sequence + self.logits_per_sequence)
 
     def memory(self, n_sequences: int | None = None) -> int:
         """The peak memory of training with micro-batches of `n_sequences`, by default those of the config."""
-        return 2 * self.weights + self.optimizer + self.activations(n_sequences or self.config.sequences_at_once)
+        n_kept = (n_sequences or self.config.sequences_at_once) * (self.kept_per_sequence + self.logits_per_sequence)
+        return 2 * self.weights + self.optimizer + self.kept_once + n_kept
 
     @property
     def seconds(self) -> float:
@@ -91,18 +86,18 @@ class TrainingPlan:
         """Label -> what is said of it, for a reader."""
         config, n_ctx, micro = self.config, self.config.model.n_ctx, self.config.sequences_at_once
         tokens, update, weights = config.tokens_per_step, self.seconds / config.n_steps, size(self.weights)
-        kept, moments = size(self.activations(micro)), size(self.optimizer)
         speed = f"{duration(update)} an update: {tokens / update:,.0f} tokens/s, measured on {self.n_timed * n_ctx:,}"
         time = f"{duration(self.seconds)}, {speed} tokens; reading text and saving come on top"
         batches = f"{config.batch_size // micro:,} micro-batch{'es' * (config.batch_size > micro)} of {micro:,}"
-        parts = f"weights {weights}, gradients {weights}, optimizer {moments}, a micro-batch {kept}"
+        parts = f"weights {weights}, gradients {weights}, optimizer {size(self.optimizer)}, a micro-batch"
+        kept = size(self.memory() - 2 * self.weights - self.optimizer)
         return {
             "parameters": f"{config.model.n_params:,}",
             "tokens": f"{config.n_steps * tokens:,} in {config.n_steps:,} updates of {tokens:,}",
             "data": self.data,
             "an update": f"{config.batch_size:,} sequences of {n_ctx:,} tokens, in {batches}",
             "device": self.device,
-            "memory": f"{size(self.memory())} of {size(self.device_memory)}: {parts}",
+            "memory": f"{size(self.memory())} of {size(self.device_memory)}: {parts} {kept}",
             "time": time if self.n_timed else "not measured: training on one sequence does not fit the free memory",
             "checkpoints": f"{len(config.kept_steps):,} of {weights}",
             "resume points": f"2 of {size(self.weights + self.optimizer)}, and a third while it is written",
@@ -146,9 +141,9 @@ def bytes_of_training(config: TrainConfig, device: str) -> dict[str, int]:
         take_step(state.optimizers)
         weights = sum(parameter.nbytes for parameter in state.model.parameters())
         moments = [moment.nbytes for of in state.optimizers for own in of.state.values() for moment in own.values()]
+    kept = dict(kept_once=2 * one - two, kept_per_sequence=two - one)
     logits = 2 * 4 * config.model.n_ctx * config.model.d_vocab
-    kept = dict(kept_once=2 * one - two, kept_per_sequence=two - one, logits_per_sequence=logits)
-    return dict(weights=weights, optimizer=sum(moments), **kept)
+    return dict(weights=weights, optimizer=sum(moments), logits_per_sequence=logits, **kept)
 
 
 def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
@@ -174,21 +169,16 @@ def loss_of(config: TrainConfig) -> Callable:
 
 def _timed(plan: TrainingPlan, device: str, execution: Execution, usable: float) -> TrainingPlan:
     """With the time of as many sequences as show the speed of a whole micro-batch, and as memory and patience allow."""
-    config = plan.config
-    operations = 6 * config.model.n_params * config.model.n_ctx  # 6 per parameter and token
+    operations = 6 * plan.config.model.n_params * plan.config.model.n_ctx  # 6 per parameter and token
     fit = 1 + (usable - plan.memory(1)) / (plan.memory(2) - plan.memory(1))
-    n = max(1, int(min(config.sequences_at_once, fit, CPU_OPERATIONS / operations if device == "cpu" else fit)))
-    state = TrainingState(config, device=device, precision=execution.precision, n_parts=execution.n_parts)
-    batch = random_batch(config, n).to(device)
-    loss = torch.compile(loss_of(config)) if execution.compiled else loss_of(config)
-
-    def seconds(call: Callable[[], object]) -> float:  # until the device has done it; the first call also compiles
-        timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
-        return timer.blocked_autorange(min_run_time=1.0).mean
-
-    passes = seconds(lambda: add_gradient(state, batch, loss)) / n
-    update = seconds(lambda: [optimizer.step() for optimizer in state.optimizers])
-    return replace(plan, seconds_per_sequence=passes, seconds_per_update=update, n_timed=n)
+    n = max(1, int(min(plan.config.sequences_at_once, fit, CPU_OPERATIONS / operations if device == "cpu" else fit)))
+    state = TrainingState(plan.config, device=device, precision=execution.precision, n_parts=execution.n_parts)
+    batch, loss = random_batch(plan.config, n).to(device), loss_of(plan.config)
+    loss = torch.compile(loss) if execution.compiled else loss
+    calls = (lambda: add_gradient(state, batch, loss), lambda: [optimizer.step() for optimizer in state.optimizers])
+    timers = [Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads()) for call in calls]
+    passes, update = (timer.blocked_autorange(min_run_time=1.0).mean for timer in timers)  # the first call compiles
+    return replace(plan, seconds_per_sequence=passes / n, seconds_per_update=update, n_timed=n)
 
 
 def _data(config: TrainConfig) -> str:

@@ -48,7 +48,7 @@ class Execution:
             precision=resolve_precision(config.precision, on),
             n_threads=choose_threads(config.model.n_params),
             compiled=compiled,
-            n_parts=choose_parts(config, on, compiled=compiled),
+            n_parts=choose_parts(config, on),
         )
 
     def threads(self) -> AbstractContextManager[None]:

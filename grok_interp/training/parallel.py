@@ -20,14 +20,14 @@ from grok_interp.configs import TrainConfig
 from grok_interp.device import choose_threads, is_small
 
 
-def choose_parts(config: TrainConfig, device: torch.device, *, compiled: bool = False) -> int:
+def choose_parts(config: TrainConfig, device: torch.device) -> int:
     """2 for small models on a CPU where torch may use several threads and $OMP_NUM_THREADS is not set, otherwise 1.
 
     Two whatever the number of cores, because the number of parts decides how sums are rounded. Dropout draws from one
-    random state in the order of the sequences, and a compiled step gains nothing: both are computed whole.
+    random state in the order of the sequences, so with it they are computed whole.
     """
     shared = torch.get_num_threads() > 1 and choose_threads(config.model.n_params) == 1
-    whole = device.type != "cpu" or compiled or config.model.attn_dropout > 0 or config.sequences_at_once < 2
+    whole = device.type != "cpu" or config.model.attn_dropout > 0 or config.sequences_at_once < 2
     return 2 if shared and is_small(config.model.n_params) and not whole else 1
 
 
