@@ -1,5 +1,7 @@
 """Settings and objects that every test shares."""
 
+import functools
+import gc
 import os
 import shutil
 import signal
@@ -43,6 +45,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+
+
+def pytest_sessionstart() -> None:
+    """`make mutants` tries a mutant in a fork of a process that ran the tests: what functions kept there is cleared."""
+    if "mutmut" in sys.modules:
+        for kept in gc.get_objects():
+            if isinstance(kept, functools._lru_cache_wrapper) and str(kept.__module__).startswith("grok_interp"):
+                kept.cache_clear()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
