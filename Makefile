@@ -87,7 +87,7 @@ check: .venv/developing .venv/clustered  ## lint, format, spelling, words and ty
 	$(BIN)/pytest --numprocesses 0 --quiet tests/test_prose.py
 	$(BIN)/pyright
 
-bench: .venv/developing  ## the short benchmarks, side by side with their peers, into benchmarks/RESULTS.md
+bench: .venv/developing  ## the short benchmarks, side by side with their peers, into benchmarks/measured.md
 	$(BIN)/python benchmarks/results.py
 
 gpu: .venv/developing  ## on a machine with a GPU: its tests, benchmarks and trainings, into the folder gpu; resumes

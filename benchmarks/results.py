@@ -1,6 +1,8 @@
-"""Run the short form of every benchmark, one after the other, and write RESULTS.md beside them.
+"""Run the short form of every benchmark, one after the other, and write measured.md beside them.
 
 python benchmarks/results.py [--long]
+
+RESULTS.md is written by hand: tables of measured.md, and of scripts that run elsewhere, with their date and machine.
 """
 
 from __future__ import annotations
@@ -38,9 +40,8 @@ def main() -> None:
         command = [sys.executable, str(HERE / f"{topic}.py"), *options]
         printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         sections.append(f"## {topic}\n\n{printed.strip()}\n")
-    _, gpu, measured = (HERE / "RESULTS.md").read_text().partition("\n## gpu\n")  # by hand, from gpu.py
-    (HERE / "RESULTS.md").write_text("\n".join(sections) + gpu + measured)
-    print(HERE / "RESULTS.md")
+    (HERE / "measured.md").write_text("\n".join(sections))
+    print(HERE / "measured.md")
 
 
 def _head(options: list[str]) -> str:
@@ -49,7 +50,7 @@ def _head(options: list[str]) -> str:
         "# Benchmarks\n\n"
         f"{datetime.date.today()}, {platform.machine()} CPU, Python {platform.python_version()}, {versions}; "
         f"`python benchmarks/results.py{'' if options else ' --long'}`. Each row runs us and the peer in one process, "
-        "alternating, after a check that their answers agree. The last section is of a GPU.\n"
+        "alternating, after a check that their answers agree.\n"
     )
 
 

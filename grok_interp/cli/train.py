@@ -76,8 +76,8 @@ def train(
     Args:
         run: the run's folder: config.json, metrics.jsonl, checkpoints.
         device: auto, cpu, cuda or cuda:N.
-        compiled: compile the step with torch.compile, which takes half a minute: faster on a GPU, and for copiers that
-            train for more than two minutes on a CPU. Modular models train slower.
+        compiled: compile the step with torch.compile, which takes up to a minute: for a GPU, and on a CPU for copiers as
+            small as copier-mini that train for more than two minutes. Modular models train slower.
         sharded: with torchrun, divide weights, gradients and moments among the processes (FSDP2).
         checkpoint_tokens: keep a checkpoint every so many training tokens, instead of at --checkpoint-steps. Like every
             flag that changes the run, it must be given again to resume it.

@@ -33,7 +33,7 @@ from grok_interp.training.state import TrainingState
 CPU_OPERATIONS = 1e11  # of the sequences timed on a CPU: seconds on a slow one
 USABLE = 0.8  # of the free memory, for the sequences that are timed
 
-batches_of = lru_cache(maxsize=2)(open_batches)  # of data other than text, which may be large and far away
+opened_batches = lru_cache(maxsize=2)(open_batches)  # of data other than text, which may be large and far away
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,12 +159,12 @@ def kept_bytes(state: TrainingState, batch: Int64[Tensor, "batch pos"]) -> int:
 def random_batch(config: TrainConfig, n_sequences: int) -> Int64[Tensor, "batch pos"]:
     """Of the shape that is trained on: of text, the token after the context is predicted too."""
     of_text = isinstance(config.data, TextConfig)
-    n_tokens = config.model.n_ctx + 1 if of_text else batches_of(config).batch(0, torch.device("cpu")).shape[1]
+    n_tokens = config.model.n_ctx + 1 if of_text else opened_batches(config).batch(0, torch.device("cpu")).shape[1]
     return torch.randint(config.model.d_vocab, (n_sequences, n_tokens), generator=torch.Generator().manual_seed(0))
 
 
 def loss_of(config: TrainConfig) -> Callable:
-    return next_token_loss if isinstance(config.data, TextConfig) else batches_of(config).loss
+    return next_token_loss if isinstance(config.data, TextConfig) else opened_batches(config).loss
 
 
 def _timed(plan: TrainingPlan, device: str, execution: Execution, usable: float) -> TrainingPlan:
@@ -185,7 +185,7 @@ def _data(config: TrainConfig) -> str:
     """What is known of it. A token is one byte, or of a BPE vocabulary several: then the text is read more often."""
     data = config.data
     if not isinstance(data, TextConfig):
-        return batches_of(config).description
+        return opened_batches(config).description
     if data.source.startswith("hub:"):
         return f"{data.source}, not looked at: a dry run downloads nothing"
     sizes = [file.stat().st_size for file in text_files(data.source)[1]]

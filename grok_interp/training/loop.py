@@ -45,8 +45,8 @@ def train(
         state: what training starts from; by default the initialization, on the CPU.
         batches: what is trained on; by default opened from the config.
         on_update: is called after every update, when the state is whole: it may save it, or raise to stop.
-        compiled: compile the loss of a micro-batch with torch.compile: faster on a GPU, on a CPU for long runs of
-            copiers, not of modular models.
+        compiled: compile the loss of a micro-batch with torch.compile: for a GPU, and on a CPU for long runs
+            of small copiers.
 
     Yields:
         (step, model) at every checkpoint step; the model is the live one: it changes when the next pair is requested.

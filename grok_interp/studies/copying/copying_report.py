@@ -99,7 +99,7 @@ def _fall_of_loss(loss: PositionLoss | None, found: Emergence | None) -> dict[st
     half = found.midpoint.value if found and found.rises else np.nan
     made = fraction_of_change(curve).interp(checkpoint=half).item() if np.isfinite(half) and curve.size else np.nan
     return {
-        "fraction of the total drop in validation loss by that step": _share(made),
+        "fraction of the total drop in validation loss by that step": _percent(made),
         "step at half of the total drop in validation loss": _step(half_change(curve) if curve.size else np.nan),
     }
 
@@ -124,8 +124,8 @@ def _step(step: float) -> str:
     return f"{step:,.0f}" if np.isfinite(step) else "never"
 
 
-def _share(share: float) -> str:
-    return f"{share:.0%}" if np.isfinite(share) else "not defined"
+def _percent(fraction: float) -> str:
+    return f"{fraction:.0%}" if np.isfinite(fraction) else "not defined"
 
 
 def _summary(config: TrainConfig, results: CopyingResults, inputs: CopyingInputs) -> str:

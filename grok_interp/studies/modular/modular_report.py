@@ -191,7 +191,7 @@ def _kaleidoscope_section(run: Run, device: str) -> Section:
         "sequence, so the second pattern is present from the beginning; at y it must be computed. Shaded: below the "
         f"95% quantile{_shuffles(blocks[0])}. One unseen task, 1 seed."
     )
-    drawing, table = plots.kaleidoscopes(blocks), _stacked(blocks)
+    drawing, table = plots.kaleidoscopes(blocks), _one_table(blocks)
     return Section("Patterns over training", text, drawing, table=table, file="kaleidoscopes")
 
 
@@ -202,7 +202,7 @@ def _circularity_section(run: Run, device: str) -> Section:
         "Circularity of the outputs of each head at x and y, from 0 to 1, and its distance from the 95% quantile"
         f"{_shuffles(heads[0])} of the labels, at {counted(heads[0].dataset.sizes['checkpoint'], 'checkpoint')}."
     )
-    drawing, table = plots.circularity(heads), _stacked(heads)
+    drawing, table = plots.circularity(heads), _one_table(heads)
     return Section("Circularity over training", text, drawing, table=table, file="circularity")
 
 
@@ -216,7 +216,7 @@ def _sentence(result: Result) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _stacked(results: Sequence[Result]) -> pd.DataFrame:
+def _one_table(results: Sequence[Result]) -> pd.DataFrame:
     """One table of results that differ in the place they look at."""
     places = ("position", "layer", "head")
     tables = [
