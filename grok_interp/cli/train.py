@@ -76,7 +76,7 @@ def train(
     Args:
         run: the run's folder: config.json, metrics.jsonl, checkpoints.
         device: auto, cpu, cuda or cuda:N.
-        compiled: compile the step with torch.compile, which takes up to a minute: for a GPU, and on a CPU for copiers as
+        compiled: compile the step with torch.compile, which takes a minute: for GPUs, and on a CPU for copiers as
             small as copier-mini that train for more than two minutes. Modular models train slower.
         sharded: with torchrun, divide weights, gradients and moments among the processes (FSDP2).
         checkpoint_tokens: keep a checkpoint every so many training tokens, instead of at --checkpoint-steps. Like every
