@@ -121,15 +121,25 @@ def test_the_command_line_finds_studies_in_the_registry() -> None:
     assert found == {"cli.train": {"studies.copying.head_figures"}, "cli.series": {"studies.copying.series_inputs"}}
 
 
-def test_modules_classes_and_constants_say_what_is_inside() -> None:
+def test_names_say_what_is_inside() -> None:
+    """Of modules, classes, functions and constants."""
     names = {name.rpartition(".")[-1] for name, _ in modules()}
     for _, file in modules():
         for node in ast.parse(file.read_text()).body:
-            names |= {node.name} if isinstance(node, ast.ClassDef) else set()
+            names |= {node.name.lstrip("_")} if isinstance(node, ast.ClassDef | ast.FunctionDef) else set()
             targets = node.targets if isinstance(node, ast.Assign) else []
-            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            names |= {target.id.lstrip("_") for target in targets if isinstance(target, ast.Name)}
     assert {"Run", "change_point", "PRESETS"} <= names
     assert names & VAGUE == set()
+
+
+def test_studies_and_figures_are_typed_values() -> None:
+    """No `Any`, and nothing that is looked up by its name."""
+    for name in ("study", "picture", "experiment", "claim"):
+        file = PACKAGE / f"studies/{name}.py"
+        found = {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
+        assert "Run" in found or "Experiment" in found, "it reads names"
+        assert found & {"Any", "getattr"} == set()
 
 
 def test_names_that_fit_anything_are_used_once() -> None:

@@ -49,7 +49,7 @@ def made_from(run: Run, threshold: float | None) -> str:
     """Names the package's code, the threshold, and the files of the run with their sizes and times."""
     digest = hashlib.sha256(f"{threshold}".encode())
     package = Path(grok_interp.__file__).parent
-    for folder, files in ((package, package.rglob("*.*")), (run.directory, _inputs(run))):
+    for folder, files in ((package, package.rglob("*.*")), (run.directory, _files_read(run))):
         for file in sorted(files):
             if file.is_file() and file.suffix != ".pyc":
                 status = file.stat()
@@ -57,7 +57,7 @@ def made_from(run: Run, threshold: float | None) -> str:
     return digest.hexdigest()
 
 
-def _inputs(run: Run) -> Iterator[Path]:
+def _files_read(run: Run) -> Iterator[Path]:
     for path in run.directory.iterdir():
         if path.name not in MADE:
             yield from (file for file in ([path] if path.is_file() else path.rglob("[!.]*")) if file != _file(run))

@@ -34,7 +34,7 @@ def ablation_section(run: Run) -> Section:
         "zero: output 0, plus the constant of the biases, if any; mean: mean output over validation text; resample: "
         f"output on another text; edges: attention to tokens that followed an earlier occurrence of the last "
         f"{inputs.n_match} tokens is cut. The same heads are ablated at every step. Bands: 95% CI of the mean over "
-        f"draws: {_sizes(results[0])}."
+        f"draws: {_measured_on(results[0])}."
     )
     table = pd.concat([each.to_frame().assign(how=each.dataset.attrs["how"]) for each in results])
     return Section(WITHOUT_HEADS, ablation_text(results, inputs), ablation(results), caption, table=table)
@@ -55,7 +55,7 @@ def ablation_table_section(run: Run) -> Section:
     """`ablation_table` on the page."""
     results = ablations(run)
     step, table = int(results[0].dataset["checkpoint"][-1]), ablation_table(results)
-    text = f"Step {step:,}. Brackets: 95% CI of one run (1 seed): {_sizes(results[0])}."
+    text = f"Step {step:,}. Brackets: 95% CI of one run (1 seed): {_measured_on(results[0])}."
     return Section(
         "Accuracy after ablation", text, html=f'<div class="wide compact">{table_html(table)}</div>', table=table
     )
@@ -67,13 +67,13 @@ def single_heads_section(run: Run) -> Section:
     table = pd.concat([each.to_frame().assign(how=each.dataset.attrs["how"]) for each in results])
     text = single_heads_text(results, induction)
     caption = (
-        f"One dot per head, one color per layer. Bars: 95% CI, paired with intact: {_sizes(results[0])}. I(L, H): mean"
+        f"One dot per head, one color per layer. Bars: 95% CI, paired with intact: {_measured_on(results[0])}. I(L, H): mean"
         f"{over(induction.dataset.attrs.get('n_sequences'), 'sequence')}."
     )
     return Section(WITHOUT_EACH, text, single_heads(results, induction), caption, table=table)
 
 
-def _sizes(result: HeadAblation | SingleAblation) -> str:
+def _measured_on(result: HeadAblation | SingleAblation) -> str:
     """accuracies over 100 samples, loss over 32 windows"""
     samples, windows = (over(result.dataset.attrs.get(f"n_{noun}s"), noun) for noun in ("sample", "window"))
     return f"accuracies{samples}, loss{windows}"
