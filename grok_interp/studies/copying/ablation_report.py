@@ -67,8 +67,8 @@ def single_heads_section(run: Run) -> Section:
     table = pd.concat([each.to_frame().assign(how=each.dataset.attrs["how"]) for each in results])
     text = single_heads_text(results, induction)
     caption = (
-        f"One dot per head, one color per layer. Bars: 95% CI, paired with intact: {_measured_on(results[0])}. I(L, H): "
-        f"mean{over(induction.dataset.attrs.get('n_sequences'), 'sequence')}."
+        f"One dot per head, one color per layer. Bars: 95% CI, paired with intact: {_measured_on(results[0])}. "
+        f"I(L, H): mean{over(induction.dataset.attrs.get('n_sequences'), 'sequence')}."
     )
     return Section(WITHOUT_EACH, text, single_heads(results, induction), caption, table=table)
 
