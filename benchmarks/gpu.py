@@ -75,9 +75,10 @@ FULL = Sizes(
     cases=(
         ("copier-paper", timed(training_preset("copier-paper"), batch_size=16, micro_batch_size=None)),
         ("modular-paper-d2", timed(training_preset("modular-paper-d2"))),
+        ("modular-paper-d4", timed(training_preset("modular-paper-d4"))),
         ("copier-mini", timed(training_preset("copier-mini"))),
     ),
-    n_members=(8, 64),
+    n_members=(1, 8, 64),
     rounds=5,
     matrix=8192,
 )
