@@ -272,7 +272,8 @@ def main(
     Args:
         out: the folder.
         parts: these, again; trainings go on from where they stand.
-        minutes: how long each training may take; the same command goes on from there.
+        minutes: how long each of the parts `copying`, `diagram` and `p29` may train; the same command resumes. It does
+            not limit their evaluations, nor the other parts, which take a few minutes each and write row by row.
         miniature: tiny models, to rehearse.
     """
     out.mkdir(parents=True, exist_ok=True)
