@@ -4,7 +4,8 @@
     python benchmarks/gpu.py --out gpu --parts steps       one part or several, again
     python benchmarks/gpu.py --out gpu --miniature         the rehearsal: tiny models, on the CPU if there is no GPU
 
-Every part writes Markdown, JSON or runs into its folder; no file is larger than 16 MB. A peer that is not installed is
+Every part writes a table or runs as it goes. Tables and the folders that end in `_export` are what to take away, in
+files below 16 MB; checkpoints and resume points of the runs themselves are larger. A peer that is not installed is
 skipped by name, and its row stays empty.
 
 On a machine without network that has torch, transformers, xarray, scipy, matplotlib, joblib and pytest, the wheels of

@@ -1,11 +1,10 @@
 """Trainings for a GPU that is lent for minutes: they stop at a deadline, keep what they have, and resume.
 
-What leaves the machine is small: results, metrics and the newest weights.
+What leaves the machine is in folders that end in `_export` (see gpu_exports.py).
 """
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import subprocess
 import sys
@@ -18,16 +17,14 @@ from typing import Any
 
 import joblib
 import torch
-from safetensors.torch import save_file
+from gpu_exports import export
 
 from grok_interp.configs import TrainConfig
 from grok_interp.configs.schedules import linear_steps
 from grok_interp.engines.local import LocalEngine
 from grok_interp.presets import training_preset
-from grok_interp.runs.checkpoint_files import load_state
 from grok_interp.runs.ensemble import run_ensemble
 from grok_interp.runs.record import is_run
-from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.catalog import study_of
@@ -169,25 +166,3 @@ def evaluate(checkpoints: Sequence[tuple[Path, int]], device: str) -> None:
         run = Run.open(directory)
         first, *_ = run.evaluate(study_of(run).analyzers(run), steps=[step], device=device)
         print(f"{directory.parent.name}, step {step:,}: {first}", flush=True)
-
-
-def export(directory: Path, out: Path) -> None:
-    """The newest weights in bfloat16, AdamW's moments, results and metrics: what it takes to read it, and to go on.
-
-    Muon's momentum is left out: some fifty updates make it anew.
-    """
-    run = Run.open(directory)
-    out.mkdir(parents=True, exist_ok=True)
-    if (directory / "results").exists():
-        shutil.copytree(directory / "results", out / "results", dirs_exist_ok=True)
-    shutil.copy(directory / "config.json", out)
-    (out / "metrics.jsonl.gz").write_bytes(gzip.compress((directory / "metrics.jsonl").read_bytes()))
-    state = load_state(resume_points(run.directory)[0], torch.device("cpu"))
-    step = {"step": str(state["step"])}
-    save_file({name: tensor.bfloat16() for name, tensor in state["model"].items()}, out / "weights.safetensors", step)
-    moments = {
-        f"{index}.{name}": tensor.clone()
-        for index, each in state["optimizers"][0]["state"].items()
-        for name, tensor in each.items()
-    }
-    save_file(moments, out / "adamw.safetensors", step)
