@@ -6,6 +6,7 @@ What leaves the machine is in folders that end in `_export` (see gpu_exports.py)
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -146,7 +147,7 @@ def until_deadline(minutes: float, train: Callable[..., Any]) -> None:
                 flush=True,
             )
         if time.monotonic() > deadline:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)  # obeyed once a resume point is written
 
     try:
         train(on_update=stop)

@@ -1,19 +1,24 @@
-"""What is exported from a GPU: files of limited size, which can be read back."""
+"""Trainings on a lent GPU: what they leave when the time is over, and what is exported."""
 
-import importlib.util
+import importlib
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from grok_interp import Transformer, preset
+from grok_interp import Transformer, preset, training_preset
+from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run_training import run_training
 
-spec = importlib.util.spec_from_file_location(
-    "gpu_exports", Path(__file__).parent.parent / "benchmarks" / "gpu_exports.py"
-)
-assert spec and spec.loader
-gpu_exports = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(gpu_exports)
+sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+gpu_exports, gpu_trainings = map(importlib.import_module, ("gpu_exports", "gpu_trainings"))
+
+
+def test_a_training_whose_time_is_over_leaves_a_resume_point(tmp_path: Path) -> None:
+    gpu_trainings.until_deadline(0.0, partial(run_training, tmp_path, training_preset("modular-tiny")))
+    assert [point.name for point in resume_points(tmp_path)] == ["step_00000001.state"]
 
 
 def test_tensors_are_in_files_of_limited_size_and_read_back_equal(tmp_path: Path) -> None:
