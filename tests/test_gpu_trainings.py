@@ -21,6 +21,13 @@ def test_a_training_whose_time_is_over_leaves_a_resume_point(tmp_path: Path) -> 
     assert [point.name for point in resume_points(tmp_path)] == ["step_00000001.state"]
 
 
+@pytest.mark.parametrize(("name", "n_layers", "alpha"), [("modular-paper-d2", 2, 0.6), ("modular-paper-d4", 4, 0.8)])
+def test_p29_is_trained_with_512_tasks_and_a_curriculum(name: str, n_layers: int, alpha: float) -> None:
+    config = gpu_trainings.recipe_at_29(name, 3_000)
+    assert (config.model.n_layers, config.data.p, config.data.n_id, config.data.alpha) == (n_layers, 29, 512, alpha)
+    assert (config.optimizer, config.data.curriculum_steps) == ("muon", (600, 1_000))
+
+
 def test_tensors_are_in_files_of_limited_size_and_read_back_equal(tmp_path: Path) -> None:
     tensors = {f"layer{n}": torch.randn(7, 11 * n, generator=torch.Generator().manual_seed(n)) for n in range(1, 6)}
     gpu_exports.save_parts(tmp_path, "weights", tensors, 37, largest=2_000)
