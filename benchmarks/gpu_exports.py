@@ -6,18 +6,22 @@ import gzip
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from grok_interp.runs.checkpoint_files import load_state, load_weights, save_weights
+from grok_interp.configs import TrainConfig
+from grok_interp.runs.checkpoint_files import load_state, load_weights, save_state, save_weights
+from grok_interp.runs.metrics import metric_rows
+from grok_interp.runs.record import COPIED, kept_steps, read_record, write_record
 from grok_interp.runs.recorder import resume_points
 
 LARGEST = 15_000_000  # bytes of the tensors in a file
 
 
 def export(directory: Path, out: Path) -> None:
-    """The newest weights in bfloat16, AdamW's moments, results and metrics: what it takes to read it, and to go on.
+    """Results, metrics, the newest weights and AdamW's moments in bfloat16: what it takes to read it, and to resume.
 
     Muon's momentum is left out: some fifty updates make it anew.
     """
@@ -29,11 +33,45 @@ def export(directory: Path, out: Path) -> None:
     state = load_state(resume_points(directory)[0], torch.device("cpu"))
     save_parts(out, "weights", {name: tensor.bfloat16() for name, tensor in state["model"].items()}, state["step"])
     moments = {
-        f"{index}.{name}": tensor
+        f"{index}.{name}": tensor if name == "step" else tensor.bfloat16()
         for index, each in state["optimizers"][0]["state"].items()
         for name, tensor in each.items()
     }
     save_parts(out, "adamw", moments, state["step"])
+
+
+def begin_from_export(out: Path, directory: Path) -> None:
+    """A run folder that `run_training` resumes where the export was made, which its config.json says.
+
+    It is the same run statistically, not bitwise: weights and moments were rounded to bfloat16, and Muon's momentum
+    begins at zero. Earlier checkpoints are not in it, their results are.
+    """
+    state, (record, config) = exported_state(out), read_record(out)
+    assert isinstance(config, TrainConfig)
+    (directory / "resume").mkdir(parents=True, exist_ok=True)
+    if (out / "results").exists():
+        shutil.copytree(out / "results", directory / "results", dirs_exist_ok=True)
+    metrics = directory / "metrics.jsonl"
+    metrics.write_bytes(gzip.decompress((out / "metrics.jsonl.gz").read_bytes()))
+    state["optimizers"] += [{"state": {}}] * (config.optimizer == "muon")
+    state["seconds"] = next((row["seconds"] for row in reversed(list(metric_rows(metrics)))), 0.0)
+    save_state(directory / "resume" / f"step_{state['step']:08d}.state", state)
+    due = [step for step in kept_steps(record, config) if step >= state["step"]]
+    change = {"step": state["step"], "resumed_from": "export: weights and moments in bfloat16, no momentum of Muon"}
+    write_record(directory, {**record, COPIED: due, "changes": [*record.get("changes", []), change]})
+
+
+def exported_state(out: Path) -> dict[str, Any]:
+    """Step, weights and AdamW's moments, as a resume point has them."""
+    (weights, step), (moments, of_moments) = (load_parts(out, name) for name in ("weights", "adamw"))
+    if of_moments != step:
+        raise ValueError(f"{out} has weights of step {step} and moments of step {of_moments}: export the run again")
+    by_parameter: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in moments.items():
+        index, name = key.split(".")
+        by_parameter.setdefault(int(index), {})[name] = tensor.float()
+    model = {name: tensor.float() for name, tensor in weights.items()}
+    return {"step": step, "model": model, "optimizers": [{"state": by_parameter}]}
 
 
 def save_parts(folder: Path, name: str, tensors: Mapping[str, Tensor], step: int, *, largest: int = LARGEST) -> None:

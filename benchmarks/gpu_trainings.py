@@ -18,7 +18,7 @@ from typing import Any
 
 import joblib
 import torch
-from gpu_exports import export
+from gpu_exports import begin_from_export, export
 
 from grok_interp.configs import TrainConfig
 from grok_interp.configs.schedules import linear_steps
@@ -85,7 +85,10 @@ def generalize_at_29(folder: Path, *, device: str, minutes: float, miniature: bo
 
 
 def train_at_29(directory: Path, *, device: str, minutes: float, miniature: bool) -> None:
+    """Resumes the run, or its export where the run is not there."""
     began = time.monotonic()
+    if is_run(exported(directory)) and not is_run(directory):
+        begin_from_export(exported(directory), directory)
     if miniature:
         config = training_preset("modular-tiny")
     elif is_run(directory):

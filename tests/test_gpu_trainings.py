@@ -1,16 +1,23 @@
 """Trainings on a lent GPU: what they leave when the time is over, and what is exported."""
 
 import importlib
+import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from grok_interp import Transformer, preset, training_preset
+from grok_interp.configs import TrainConfig
+from grok_interp.runs.evaluations import StopTraining
 from grok_interp.runs.recorder import resume_points
+from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
+from grok_interp.training.divergence import Update
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 gpu_exports, gpu_trainings = map(importlib.import_module, ("gpu_exports", "gpu_trainings"))
@@ -38,6 +45,46 @@ def test_tensors_are_in_files_of_limited_size_and_read_back_equal(tmp_path: Path
     assert step == 37
     assert found.keys() == tensors.keys()
     assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+
+
+OPTIMIZERS = [(dict(optimizer="adamw"), 1e-3), (dict(optimizer="muon", muon_learning_rate=0.02), 1e-2)]
+
+
+@pytest.mark.parametrize(("optimizer", "tolerance"), OPTIMIZERS)
+def test_an_export_resumes_with_nearly_the_losses_of_the_run(
+    tmp_path: Path, optimizer: dict[str, Any], tolerance: float
+) -> None:
+    """AdamW's differ by 7e-5, with Muon by 6e-3; by 1.4e-2 and 1.5e-2 without moments."""
+    config = replace(training_preset("modular-tiny"), **optimizer)
+    whole = run_training(tmp_path / "whole", config).metrics["loss"]
+    trained_to(8, tmp_path / "run", config)
+    gpu_exports.export(tmp_path / "run", tmp_path / "export")
+    shutil.rmtree(tmp_path / "run")
+    gpu_exports.begin_from_export(tmp_path / "export", tmp_path / "run")
+    resumed = run_training(tmp_path / "run", config)
+    difference = (resumed.metrics["loss"] - whole).abs()
+    assert len(difference) == 20
+    assert difference[:8].max() == 0
+    assert 0 < difference[8:].max() < tolerance
+    assert resumed.steps == resumed.checkpoints.due_steps == (10, 15, 20)
+    assert [change["step"] for change in resumed.record["changes"]] == [8]
+
+
+def test_p29_resumes_an_export_whose_run_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = training_preset("modular-tiny")
+    trained_to(12, tmp_path / "run", config)
+    gpu_exports.export(tmp_path / "run", tmp_path / "p29_export/d2")
+    gpu_trainings.train_at_29(tmp_path / "p29/d2", device="cpu", minutes=1.0, miniature=True)
+    assert Run.open(tmp_path / "p29/d2").steps == (15, 20)
+    assert "update 10 " not in capsys.readouterr().out
+
+
+def trained_to(step: int, directory: Path, config: TrainConfig) -> None:
+    def stop(update: Update) -> None:
+        if update.step == step:
+            raise StopTraining
+
+    run_training(directory, config, on_update=stop)
 
 
 def test_the_papers_modular_model_is_in_files_below_16_megabytes(tmp_path: Path) -> None:
