@@ -4,7 +4,8 @@
     python benchmarks/gpu.py --out gpu --parts steps       one part or several, again
     python benchmarks/gpu.py --out gpu --miniature         the rehearsal: tiny models, on the CPU if there is no GPU
 
-Every part writes Markdown, JSON or runs into its folder; no file is larger than 16 MB. A peer that is not installed is
+Every part writes a table or runs as it goes. Tables and the folders that end in `_export` are what to take away, in
+files below 16 MB; checkpoints and resume points of the runs themselves are larger. A peer that is not installed is
 skipped by name, and its row stays empty.
 
 On a machine without network that has torch, transformers, xarray, scipy, matplotlib, joblib and pytest, the wheels of
@@ -14,10 +15,11 @@ On a machine without network that has torch, transformers, xarray, scipy, matplo
 from __future__ import annotations
 
 import faulthandler
+import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,9 +35,11 @@ from plain_decoder import plain_copy
 from side_by_side import Call, print_header, print_row, round_robin, seconds, spread
 from torch import Tensor, nn
 
+from grok_interp.analysis.copying import copying_accuracy
 from grok_interp.analysis.induction import induction_scores
 from grok_interp.analysis.shots import shot_curve
 from grok_interp.configs import ModularConfig, TrainConfig
+from grok_interp.data.copying import CopyTask
 from grok_interp.data.modular import ModularTasks
 from grok_interp.models.interchange import to_huggingface
 from grok_interp.models.transformer import Transformer
@@ -61,6 +65,7 @@ class Sizes:
 
     cases: tuple[tuple[str, TrainConfig], ...]
     n_members: tuple[int, ...]
+    n_samples: int
     rounds: int
     matrix: int
 
@@ -75,9 +80,11 @@ FULL = Sizes(
     cases=(
         ("copier-paper", timed(training_preset("copier-paper"), batch_size=16, micro_batch_size=None)),
         ("modular-paper-d2", timed(training_preset("modular-paper-d2"))),
+        ("modular-paper-d4", timed(training_preset("modular-paper-d4"))),
         ("copier-mini", timed(training_preset("copier-mini"))),
     ),
-    n_members=(8, 64),
+    n_members=(1, 8, 64),
+    n_samples=500,
     rounds=5,
     matrix=8192,
 )
@@ -87,6 +94,7 @@ MINIATURE = Sizes(
         ("modular-tiny", timed(training_preset("modular-tiny"))),
     ),
     n_members=(1, 2),
+    n_samples=3,
     rounds=1,
     matrix=256,
 )
@@ -222,26 +230,47 @@ def compare_ensemble(name: str, n_members: int, rounds: int) -> None:
     print_row([f"{n_members} x {name}", *medians, spread(theirs / ours)])
 
 
+@torch.no_grad()
 def analysis(out: Path, sizes: Sizes) -> None:  # noqa: ARG001
-    """Analyses of a checkpoint against plain forward passes on the same tokens."""
+    """Analyses of a checkpoint against a plain forward pass on as many tokens."""
     print_header(["analysis", "time", "a plain forward pass", "passes (quartiles)"])
     copier, modular = ("copier-tiny", "modular-tiny") if sizes is MINIATURE else ("copier-paper", "modular-paper-d4")
-    torch.set_grad_enabled(False)
     model = Transformer(preset(copier), seed=0).eval().to(DEVICE)
-    shape = (4, model.cfg.n_ctx // 2)
-    tokens = torch.randint(model.cfg.d_vocab, shape, generator=torch.Generator().manual_seed(0)).repeat(1, 2)
+    compare_induction(f"induction scores of {copier}", model, sizes)
+    compare_copying(f"copying queries of {copier}", model, sizes)
+    compare_shots(f"k-shot curves of {modular}", training_preset(modular), sizes)
+
+
+def compare_induction(name: str, model: Transformer, sizes: Sizes) -> None:
+    half = (4, model.cfg.n_ctx // 2)
+    tokens = torch.randint(model.cfg.d_vocab, half, generator=torch.Generator().manual_seed(0)).repeat(1, 2)
     on_device = tokens.to(DEVICE)
-    row(
-        f"induction scores of {copier}", lambda: induction_scores([(0, model)], tokens), lambda: model(on_device), sizes
-    )
-    config = training_preset(modular)
+    row(name, lambda: induction_scores([(0, model)], tokens), lambda: model(on_device), sizes)
+
+
+def compare_copying(name: str, model: Transformer, sizes: Sizes) -> None:
+    """All queries of a sample share its strings; each query is the tokens before its last."""
+    samples = CopyTask.fitting(model.cfg.n_ctx, n_samples=sizes.n_samples).sample()
+    context, n_queries = samples.context, len(samples.task.queries)
+    n_tokens = context.numel() + n_queries * samples.query(0)[:, :-1].numel()
+    rows = torch.zeros(math.ceil(n_tokens / model.cfg.n_ctx), model.cfg.n_ctx, dtype=torch.long, device=DEVICE)
+    ours = partial(copying_accuracy, [(0, model)], samples)
+    row(f"{len(context)} x {n_queries} {name}", ours, partial(read, model, rows.split(64)), sizes)
+
+
+def compare_shots(name: str, config: TrainConfig, sizes: Sizes) -> None:
     assert isinstance(config.data, ModularConfig)
     model, tasks = Transformer(config.model, seed=0).eval().to(DEVICE), ModularTasks.draw(config.data)
     contexts = 4 * 2 * (len(tasks.id_tasks) + len(tasks.ood_tasks)) // 2
     rows = torch.zeros(256, config.model.n_ctx - 1, dtype=torch.long, device=DEVICE)
     ours = partial(shot_curve, [(0, model)], tasks, n_contexts=1, seed=0)
-    row(f"k-shot curves of {modular}", ours, lambda: [model(rows) for _ in range(max(1, contexts // 256))], sizes)
-    torch.set_grad_enabled(True)
+    row(name, ours, partial(read, model, [rows] * max(1, contexts // 256)), sizes)
+
+
+def read(model: Transformer, batches: Iterable[Tensor]) -> None:
+    """Keeps no logits: those of all batches may not fit."""
+    for batch in batches:
+        model(batch)
 
 
 def row(name: str, ours: Call, forward: Call, sizes: Sizes) -> None:
@@ -271,7 +300,8 @@ def main(
     Args:
         out: the folder.
         parts: these, again; trainings go on from where they stand.
-        minutes: how long each training may take; the same command goes on from there.
+        minutes: how long each of the parts `copying`, `diagram` and `p29` may train; the same command resumes. It does
+            not limit their evaluations, nor the other parts, which take a few minutes each and write row by row.
         miniature: tiny models, to rehearse.
     """
     out.mkdir(parents=True, exist_ok=True)

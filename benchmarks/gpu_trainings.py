@@ -1,12 +1,12 @@
 """Trainings for a GPU that is lent for minutes: they stop at a deadline, keep what they have, and resume.
 
-What leaves the machine is small: results, metrics and the newest weights.
+What leaves the machine is in folders that end in `_export` (see gpu_exports.py).
 """
 
 from __future__ import annotations
 
-import gzip
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,16 +18,14 @@ from typing import Any
 
 import joblib
 import torch
-from safetensors.torch import save_file
+from gpu_exports import begin_from_export, export
 
 from grok_interp.configs import TrainConfig
 from grok_interp.configs.schedules import linear_steps
 from grok_interp.engines.local import LocalEngine
 from grok_interp.presets import training_preset
-from grok_interp.runs.checkpoint_files import load_state
 from grok_interp.runs.ensemble import run_ensemble
 from grok_interp.runs.record import is_run
-from grok_interp.runs.recorder import resume_points
 from grok_interp.runs.run import Run
 from grok_interp.runs.run_training import run_training
 from grok_interp.studies.catalog import study_of
@@ -40,11 +38,11 @@ from grok_interp.training.state import TrainingState
 ANALYSES_AT_ONCE = min(8, joblib.cpu_count())
 
 
-def recipe_at_29(n_steps: int) -> TrainConfig:
-    """modular-paper-d4 with the curriculum and the optimizer that generalize at p = 11 (dev/LOG.md)."""
+def recipe_at_29(name: str, n_steps: int) -> TrainConfig:
+    """A preset of the modular paper with the curriculum and the optimizer that generalize at p = 11 (dev/LOG.md)."""
     data = dict(repeat_probability=0.25, line_probability=0.6, curriculum_steps=(n_steps // 5, n_steps // 3))
     return replace(
-        training_preset("modular-paper-d4").with_data(**data),
+        training_preset(name).with_data(**data),
         n_steps=n_steps,
         batch_size=512,
         optimizer="muon",
@@ -57,9 +55,9 @@ def recipe_at_29(n_steps: int) -> TrainConfig:
     )
 
 
-def steps_that_fit(minutes: float, device: str) -> int:
+def steps_that_fit(name: str, minutes: float, device: str) -> int:
     """How many updates at p = 29 the minutes hold, from the time of a few; another process may slow them."""
-    config = recipe_at_29(10_000)
+    config = recipe_at_29(name, 10_000)
     state, batches = TrainingState(config, device=device), ModularBatches(config)
     step = step_function(state, torch.compile(batches.loss))
     for number in range(20):  # compiles and records
@@ -70,22 +68,42 @@ def steps_that_fit(minutes: float, device: str) -> int:
         step(batches.batch(number, state.device))
     torch.cuda.synchronize()
     seconds = (time.monotonic() - began) / 30
-    print(f"an update at p = 29 takes {1e3 * seconds:.1f} ms", flush=True)
+    print(f"an update of {name} takes {1e3 * seconds:.1f} ms", flush=True)
     return max(2_000, round(60 * minutes / seconds / 500) * 500)
 
 
 def generalize_at_29(folder: Path, *, device: str, minutes: float, miniature: bool) -> None:
-    """One run at p = 29, as far as the minutes reach; then every checkpoint on the four splits."""
+    """2 layers, in half of the minutes at most, then 4; then every checkpoint on the four splits."""
+    deadline = time.monotonic() + 60 * minutes
+    for name, n_left in {"d2": 2, "d4": 1}.items():
+        left = (deadline - time.monotonic()) / 60
+        train_at_29(folder / name, device=device, minutes=left / n_left, miniature=miniature)
+        export(folder / name, exported(folder / name))  # before and after what may take too long
+    for directory in (folder / "d2", folder / "d4"):
+        evaluate_at_once([(directory, step) for step in reversed(Run.open(directory).steps)], device)
+        export(directory, exported(directory))
+
+
+def train_at_29(directory: Path, *, device: str, minutes: float, miniature: bool) -> None:
+    """Resumes the run, or its export where the run is not there."""
     began = time.monotonic()
+    if is_run(exported(directory)) and not is_run(directory):
+        begin_from_export(exported(directory), directory)
     if miniature:
         config = training_preset("modular-tiny")
+    elif is_run(directory):
+        config = Run.open(directory).config
     else:
-        config = Run.open(folder).config if is_run(folder) else recipe_at_29(steps_that_fit(0.6 * minutes, device))
+        name = f"modular-paper-{directory.name}"
+        config = recipe_at_29(name, steps_that_fit(name, 0.6 * minutes, device))
     left = minutes - (time.monotonic() - began) / 60
-    until_deadline(left, partial(run_training, folder, config, device=device, compiled=compiles(device)))
-    export(folder, folder.with_name(f"{folder.name}_export"))  # before and after what may take too long
-    evaluate_at_once([(folder, step) for step in reversed(Run.open(folder).steps)], device)
-    export(folder, folder.with_name(f"{folder.name}_export"))
+    until_deadline(left, partial(run_training, directory, config, device=device, compiled=compiles(device)))
+
+
+def exported(directory: Path) -> Path:
+    """p29/d2 -> p29_export/d2"""
+    part = directory.parent
+    return part.with_name(f"{part.name}_export") / directory.name
 
 
 def modular_diagram(folder: Path, *, device: str, minutes: float, miniature: bool) -> None:
@@ -149,7 +167,7 @@ def until_deadline(minutes: float, train: Callable[..., Any]) -> None:
                 flush=True,
             )
         if time.monotonic() > deadline:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)  # obeyed once a resume point is written
 
     try:
         train(on_update=stop)
@@ -168,26 +186,4 @@ def evaluate(checkpoints: Sequence[tuple[Path, int]], device: str) -> None:
     for directory, step in checkpoints:
         run = Run.open(directory)
         first, *_ = run.evaluate(study_of(run).analyzers(run), steps=[step], device=device)
-        print(f"{directory.parent.name}, step {step:,}: {first}", flush=True)
-
-
-def export(directory: Path, out: Path) -> None:
-    """The newest weights in bfloat16, AdamW's moments, results and metrics: what it takes to read it, and to go on.
-
-    Muon's momentum is left out: some fifty updates make it anew.
-    """
-    run = Run.open(directory)
-    out.mkdir(parents=True, exist_ok=True)
-    if (directory / "results").exists():
-        shutil.copytree(directory / "results", out / "results", dirs_exist_ok=True)
-    shutil.copy(directory / "config.json", out)
-    (out / "metrics.jsonl.gz").write_bytes(gzip.compress((directory / "metrics.jsonl").read_bytes()))
-    state = load_state(resume_points(run.directory)[0], torch.device("cpu"))
-    step = {"step": str(state["step"])}
-    save_file({name: tensor.bfloat16() for name, tensor in state["model"].items()}, out / "weights.safetensors", step)
-    moments = {
-        f"{index}.{name}": tensor.clone()
-        for index, each in state["optimizers"][0]["state"].items()
-        for name, tensor in each.items()
-    }
-    save_file(moments, out / "adamw.safetensors", step)
+        print(f"{directory.parent.name}/{directory.name}, step {step:,}: {first}", flush=True)

@@ -22,7 +22,10 @@ def test_tables_and_runs_are_left_and_a_second_call_trains_nothing(tmp_path: Pat
     run(tmp_path, "--parts", *TABLES, "p29")
     assert [name for name in TABLES if not (tmp_path / f"{name}.md").exists()] == []
     assert "| copier-tiny | plain torch |" in (tmp_path / "steps.md").read_text()
-    names = {path.name for path in (tmp_path / "p29_export").iterdir()}
-    assert names >= {"config.json", "metrics.jsonl.gz", "weights.safetensors", "adamw.safetensors", "results"}
+    assert "| 1 x modular-tiny |" in (tmp_path / "ensembles.md").read_text()
+    assert "| 3 x 2 copying queries of copier-tiny |" in (tmp_path / "analysis.md").read_text()
+    for name in ("d2", "d4"):
+        names = {path.name for path in (tmp_path / "p29_export" / name).iterdir()}
+        assert names >= {"config.json", "metrics.jsonl.gz", "weights_0.safetensors", "adamw_0.safetensors", "results"}
     assert max(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) < 16 * 2**20
     assert "update 10" not in run(tmp_path, "--parts", "p29")
