@@ -73,6 +73,7 @@ def test_the_demo_is_one_command_of_six_lines_and_can_be_repeated(
     sentence, report = printed.out.splitlines()
     assert "copying emerged" in sentence and report.startswith("report: ")
     steps = [line.partition(": ")[0] for line in printed.err.splitlines()]
+    steps = [step for step in steps if step != "writing the report"]  # which a slow machine shows
     assert steps == ["training", "analyzing checkpoints", "ablating heads and edges", "next"]
     assert main(command) == 0
     assert capsys.readouterr().out == printed.out
