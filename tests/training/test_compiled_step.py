@@ -18,7 +18,7 @@ MODULAR = replace(training_preset("modular-tiny"), weight_decay=0.0, warmup_step
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on import of its compiler
-def test_a_compiled_step_has_them_as_well() -> None:
+def test_a_compiled_step_has_interventions_as_well() -> None:
     config = replace(MODULAR, intervene=("L1H1 clamp from 2", "L0H0 zero to 3", "L1H0 freeze from 1"))
     losses = []
     for compiled in (False, True):
